@@ -1,0 +1,1 @@
+"""Calls between two users: daily points, waiting queues, matching, call history."""

@@ -1,0 +1,130 @@
+"""A call between two users, and its room, which exists while the call is live.
+
+The call is the record that history shows: in GSI1 for the one, in GSI2 for the other. The room is
+an item of its own under the room's name, which makes the name unique among live calls, and in GSI1
+lists them; it carries what the list shows and is deleted when the call ends.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.clock import whole_second
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Number, Time
+from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, GSI2, Layout
+from dynamo_chat.core.transaction import Key
+
+CALL_RETENTION: Final = timedelta(days=90)
+"""How long a call is kept: after its end, or, while nobody ended it, after its start."""
+
+_A_MINUTE: Final = timedelta(minutes=1)
+
+
+class Call(Entity):
+    """A call between two users."""
+
+    layout: ClassVar[Layout] = keyspace.CALL
+
+    call_id: Id
+    user_a: Id
+    """Who waited longer, when they were matched; who called, when not."""
+    user_b: Id
+    room_name: Id
+    """The name of the room they talk in: no other live call has it."""
+    queue: Id | None = None
+    """The queue they were matched in; None when they were not."""
+    started_at: Time
+    ended_at: Time | None = None
+    """None while the call is live."""
+    duration_minutes: Number | None = None
+    """Minutes spoken, rounded to hundredths; None while the call is live."""
+    created_at: Time
+    expires_at: ExpiresAt
+
+    @property
+    def is_live(self) -> bool:
+        """Whether nobody ended the call yet."""
+        return self.ended_at is None
+
+
+class CallRoom(Entity):
+    """A live call, under the name of its room."""
+
+    layout: ClassVar[Layout] = keyspace.CALL_ROOM
+
+    room_name: Id
+    call_id: Id
+    user_a: Id
+    user_b: Id
+    queue: Id | None = None
+    started_at: Time
+    created_at: Time
+    expires_at: ExpiresAt
+
+
+def call_key(call_id: str) -> Key:
+    """The table key of a call."""
+    return keyspace.CALL.key(call_id=call_id)
+
+
+def room_key(room_name: str) -> Key:
+    """The table key of a room."""
+    return keyspace.CALL_ROOM.key(room_name=room_name)
+
+
+def call_item(call: Call) -> AttributeValues:
+    """The item of a call, in the history of both users."""
+    item = plan(Call).encode(call)
+    for place, user_id in ((GSI1, call.user_a), (GSI2, call.user_b)):
+        with_index_keys(item, keyspace.CALL, {**call.__dict__, "user_id": user_id}, place)
+    return item
+
+
+def room_item(call: Call) -> AttributeValues:
+    """The item of a live call's room, in the list of live calls."""
+    room = CallRoom(
+        room_name=call.room_name,
+        call_id=call.call_id,
+        user_a=call.user_a,
+        user_b=call.user_b,
+        queue=call.queue,
+        started_at=call.started_at,
+        created_at=call.created_at,
+        expires_at=call.expires_at,
+    )
+    shard = keyspace.shard_of(call.call_id, keyspace.LIVE_CALL_SHARDS)
+    fields = {**room.__dict__, "shard": shard}
+    return with_index_keys(plan(CallRoom).encode(room), keyspace.CALL_ROOM, fields, GSI1)
+
+
+def decode_call(item: AttributeValues) -> Call:
+    """The call stored as `item`."""
+    found: Call = plan(Call).decode(item)
+    return found
+
+
+def call_in_room(item: AttributeValues) -> Call:
+    """The live call whose room is stored as `item`."""
+    room: CallRoom = plan(CallRoom).decode(item)
+    return Call(**room.__dict__)
+
+
+def ended(call: Call, ended_at: datetime) -> Call:
+    """The call as it is when it ended then. Clocks may say that this was before it began."""
+    end = max(ended_at, call.started_at)
+    return call.model_copy(
+        update={
+            "ended_at": end,
+            "duration_minutes": round((end - call.started_at) / _A_MINUTE, 2),
+            "expires_at": kept_until(end),
+        }
+    )
+
+
+def kept_until(moment: datetime) -> datetime:
+    """When a call expires that began or ended at `moment`."""
+    return whole_second(moment + CALL_RETENTION)

@@ -1,0 +1,289 @@
+"""The repository of calls: start and end them, the live ones, a user's history (P6–P8)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat import keyspace
+from dynamo_chat.calls.call import (
+    Call,
+    CallRoom,
+    call_in_room,
+    call_key,
+    decode_call,
+    ended,
+    kept_until,
+    room_key,
+)
+from dynamo_chat.calls.caller import (
+    Caller,
+    as_of,
+    caller_key,
+    found_caller,
+    in_call_no_more,
+    place_of,
+)
+from dynamo_chat.calls.opening import SIDES, Price, Side, check_unspent, opened_before, opening
+from dynamo_chat.calls.points import DAILY_POINTS
+from dynamo_chat.core.clock import utc
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import validated
+from dynamo_chat.core.errors import Conflict, InvalidArgument, LimitExceeded, NotFound
+from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.layout import GSI1, GSI2
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.transaction import Delete, Update, Write, contended, is_live, live
+
+__all__ = ["Call", "Calls"]
+
+MAX_OVERDUE = 1_000
+
+
+class Calls(Repository):
+    """Start calls and end them, find the live ones, list a user's history."""
+
+    @access_pattern(
+        "P6",
+        operation="TransactWriteItems",
+        requests="1; 2 when one of them waits in a queue, or their day turns",
+        budget=1,
+        replaces="“store live session logs”",
+    )
+    def start(
+        self,
+        user_a: str,
+        user_b: str,
+        *,
+        cost: int = 0,
+        call_id: str | None = None,
+        room_name: str | None = None,
+    ) -> Call:
+        """Start a call between two callers, and return it; who waits in a queue leaves it.
+
+        Each spends `cost` points. The room is named after the call unless a name is given. With
+        an id that the same two have a call under, that one is returned. AlreadyExists when the id
+        is another call's, or a live call has the room's name; Conflict, with the caller as
+        ``current``, when one of them is in a call; LimitExceeded with too few points; NotFound.
+        """
+        if type(cost) is not int or not 0 <= cost <= DAILY_POINTS:
+            raise InvalidArgument("cost", f"must be an integer from 0 to {DAILY_POINTS}")
+        if user_a == user_b:
+            raise InvalidArgument("user_b", "must be another user")
+        identity = self._new_id() if call_id is None else call_id
+        sides = [Side(user_a), Side(user_b)]
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt > 1:
+                self._connection.pause(attempt)
+            now = self._now()
+            call = validated(
+                Call,
+                call_id=identity,
+                user_a=user_a,
+                user_b=user_b,
+                room_name=identity if room_name is None else room_name,
+                started_at=now,
+                created_at=now,
+                expires_at=kept_until(now),
+            )
+            try:
+                self._write(*opening(call, sides, Price(cost, cost), now))
+                return call
+            except ConditionFailed as failed:
+                there = opened_before(failed, call)
+                if there is not None:
+                    return there
+                sides = [
+                    _another_try(failed.items[place], side, call, cost, now)
+                    if place in failed.items
+                    else side
+                    for place, side in zip(SIDES, sides, strict=True)
+                ]
+        raise contended("the callers")
+
+    @access_pattern(
+        "P6",
+        operation="GetItem, TransactWriteItems",
+        requests="2",
+        replaces="Sessions endTime, duration, expiresAt (P8)",
+    )
+    def end(self, call_id: str, *, ended_at: datetime | None = None) -> Call:
+        """End a call, now or when it ended, and return it with its minutes.
+
+        Both callers are free again, and so is the room's name. A call that has ended already is
+        returned as it is: the first end stands. NotFound.
+        """
+        moment = self._now() if ended_at is None else utc("ended_at", ended_at)
+        item = self._get_item(call_key(call_id), consistent=True)
+        if item is None or not is_live(item, self._now()):
+            raise NotFound("call", call_id)
+        call = decode_call(item)
+        if ended_at is not None and call.is_live and moment < call.started_at:
+            raise InvalidArgument("ended_at", "must not be before the call started")
+        return self._end(call, moment)
+
+    @access_pattern(
+        "P6",
+        operation="Query, TransactWriteItems",
+        requests="shards and 1 for each call",
+        budget=keyspace.LIVE_CALL_SHARDS,
+        index="GSI1 + table",
+    )
+    def end_overdue(self, longest: timedelta, *, limit: int = 100) -> tuple[Call, ...]:
+        """End the calls that are live for longer than anybody talks; the calls, oldest first.
+
+        Such a call was left open: each is ended as having taken `longest`. At most `limit` are.
+        """
+        if not isinstance(longest, timedelta) or longest <= timedelta(0):
+            raise InvalidArgument("longest", "must be a timedelta above 0")
+        if type(limit) is not int or not 1 <= limit <= MAX_OVERDUE:
+            raise InvalidArgument("limit", f"must be an integer from 1 to {MAX_OVERDUE:,}")
+        found = self.list_live(until=self._now() - longest, page_size=limit)
+        closed = []
+        for call in found:
+            try:
+                closed.append(self._end(call, call.started_at + longest))
+            except NotFound:
+                continue  # the index still had what is gone
+        return tuple(closed)
+
+    @access_pattern("P6", operation="GetItem", requests="1", replaces="Sessions partition key")
+    def get(self, call_id: str, *, consistent: bool = False) -> Call:
+        """The call with this id, live or ended. NotFound."""
+        found = self._get(Call, call_id=call_id, consistent=consistent)
+        if found is None:
+            raise NotFound("call", call_id)
+        return found
+
+    @access_pattern("P6", operation="GetItem", requests="1", replaces="Sessions roomName")
+    def get_by_room(self, room_name: str, *, consistent: bool = False) -> Call:
+        """The live call in this room, as a media server's webhook names it. NotFound."""
+        item = self._get_item(room_key(room_name), consistent=consistent)
+        if item is None or not is_live(item, self._now()):
+            raise NotFound("live call in room", room_name)
+        return call_in_room(item)
+
+    @access_pattern(
+        "P6",
+        operation="Query",
+        requests="≤ shards",
+        budget=keyspace.LIVE_CALL_SHARDS,
+        index="GSI1",
+        replaces="“live session logs”",
+    )
+    def list_live(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = False,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Call]:
+        """The live calls by their start, oldest first; with a range those begun in [since, until).
+
+        What was left open is found by an `until` in the past.
+        """
+        lower, upper = time_range(since, until)
+        collections = [
+            keyspace.CALL_ROOM.collection(GSI1, shard)(lower=lower, until=upper)
+            for shard in range(keyspace.LIVE_CALL_SHARDS)
+        ]
+        asked = PageRequest("P6", (lower, upper, newest_first), page_size, cursor, not newest_first)
+        return self._page(asked, collections, call_in_room)
+
+    @access_pattern(
+        "P7",
+        operation="Query",
+        requests="2",
+        index="GSI1 + GSI2",
+        replaces="UserSessionsIndex (userA), GSI2 (userB)",
+    )
+    def list_by_user(
+        self,
+        user_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Call]:
+        """A user's calls on either side, live and ended, by their start, newest first.
+
+        With `since` and `until`, those begun in [since, until).
+        """
+        lower, upper = time_range(since, until)
+        collections = [
+            keyspace.CALL.collection(place, user_id)(lower=lower, until=upper)
+            for place in (GSI1, GSI2)
+        ]
+        asked = PageRequest(
+            "P7", (user_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        )
+        return self._page(asked, collections, decode_call)
+
+    def _end(self, call: Call, moment: datetime) -> Call:
+        """End a call that was read. NotFound when it is gone."""
+        if not call.is_live:
+            return call
+        done = ended(call, moment)
+        beside = [_room_goes(call), _goes_free(call, call.user_a), _goes_free(call, call.user_b)]
+        while True:
+            now = self._now()
+            try:
+                self._write(_is_over(done, now), *beside)
+                return done
+            except ConditionFailed as failed:
+                if 0 in failed.items:
+                    item = failed.items[0]
+                    if item is None or not is_live(item, now):
+                        raise NotFound("call", call.call_id) from failed
+                    return decode_call(item)
+                # A caller who was deleted, or a room that is another call's, is left alone.
+                beside = [each for place, each in enumerate(beside, 1) if place not in failed.items]
+
+
+def _is_over(done: Call, now: datetime) -> Update:
+    attributes = plan(Call).model
+    return Update(
+        call_key(done.call_id),
+        [
+            attributes.ended_at.set(done.ended_at),
+            attributes.duration_minutes.set(done.duration_minutes),
+            attributes.expires_at.set(done.expires_at),
+        ],
+        live(now) & attributes.ended_at.does_not_exist(),
+    )
+
+
+def _room_goes(call: Call) -> Write:
+    room = plan(CallRoom).model
+    is_ours: Condition = Item.PK.does_not_exist() | (room.call_id == call.call_id)
+    return Delete(room_key(call.room_name), is_ours)
+
+
+def _goes_free(call: Call, user_id: str) -> Write:
+    caller = plan(Caller).model
+    return Update(caller_key(user_id), in_call_no_more(), caller.live_call_id == call.call_id)
+
+
+def _another_try(
+    item: AttributeValues | None, side: Side, call: Call, cost: int, now: datetime
+) -> Side:
+    """How one who could not be taken into a call can be; or what makes that impossible."""
+    caller = found_caller(item, side.user_id)
+    seen = as_of(caller, now)
+    if seen.is_in_call:
+        raise Conflict(f"caller {side.user_id!r} is in a call", seen)
+    check_unspent(seen, call)
+    if seen.points_left < cost:
+        raise LimitExceeded(
+            f"caller {side.user_id!r} has {seen.points_left} points left until "
+            f"{seen.points_until.isoformat()}; the call costs {cost}",
+            seen,
+        )
+    return Side(side.user_id, place_of(seen), caller)

@@ -1,0 +1,126 @@
+"""A ticket: a caller's place in a queue, and what a queue is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
+
+from dynamo_chat import keyspace
+from dynamo_chat.calls.caller import Caller, Place
+from dynamo_chat.calls.points import DAILY_POINTS
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Entity, ExpiresAt, Id, Time
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import TABLE, Collection, Layout
+
+DEFAULT_QUEUE: Final = "main"
+MAX_QUEUE_SHARDS: Final = 32
+MAX_WAIT: Final = timedelta(days=7)
+
+
+class QueueTicket(Entity):
+    """A caller's place in a queue. Tickets sort by the time at which they were drawn."""
+
+    layout: ClassVar[Layout] = keyspace.QUEUE_TICKET
+
+    queue: Id
+    shard: Count
+    ticket_id: Id
+    user_id: Id
+    joined_at: Time
+    expires_at: ExpiresAt
+    """When the caller stops waiting unmatched."""
+
+    @property
+    def place(self) -> Place:
+        """Where the ticket is."""
+        return Place(self.queue, self.shard, self.ticket_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CallQueue:
+    """A queue: its name, its price, and over how many partitions it is spread.
+
+    Everyone who uses a queue must give it the same `shards`. More of them carry more callers a
+    second, and make the order of matches looser; tickets of a smaller number are still found.
+    """
+
+    name: str = DEFAULT_QUEUE
+    cost: int = 1
+    """Points that each of the two spends when they are matched."""
+    at_least: int = 1
+    """Points that one must have to wait and to be matched; never fewer than `cost`."""
+    shards: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 1 <= len(self.name) <= MAX_ID_CHARACTERS:
+            raise InvalidArgument("queue", f"must be text of 1 to {MAX_ID_CHARACTERS} characters")
+        _check_integer("cost", self.cost, 0, DAILY_POINTS)
+        _check_integer("at_least", self.at_least, 1, DAILY_POINTS)
+        _check_integer("shards", self.shards, 1, MAX_QUEUE_SHARDS)
+
+    @property
+    def needed(self) -> int:
+        """Points that one must have to be matched."""
+        return max(self.cost, self.at_least)
+
+    def tickets(self, shard: int, until: str | None = None) -> Collection:
+        """The tickets of one shard, in their order; those before the ticket `until`."""
+        return keyspace.QUEUE_TICKET.collection(TABLE, self.name, shard)(until=until)
+
+
+def queue_of(queue: str | CallQueue) -> CallQueue:
+    """The queue of this name, one shard and a point each; or the queue as it is."""
+    return queue if isinstance(queue, CallQueue) else CallQueue(queue)
+
+
+def ticket_of(caller: Caller) -> QueueTicket | None:
+    """The ticket of a caller; None when the caller does not wait."""
+    if (
+        caller.queue is None
+        or caller.queue_shard is None
+        or caller.ticket_id is None
+        or caller.last_queue_entry is None
+    ):
+        return None
+    return QueueTicket(
+        queue=caller.queue,
+        shard=caller.queue_shard,
+        ticket_id=caller.ticket_id,
+        user_id=caller.user_id,
+        joined_at=caller.last_queue_entry,
+        expires_at=caller.waiting_until,
+    )
+
+
+def decode_ticket(item: AttributeValues) -> QueueTicket:
+    """The ticket stored as `item`."""
+    found: QueueTicket = plan(QueueTicket).decode(item)
+    return found
+
+
+def check_wait(keep_for: timedelta) -> timedelta:
+    """`keep_for`, or InvalidArgument when nobody may wait for so long."""
+    if not isinstance(keep_for, timedelta) or not timedelta(seconds=1) <= keep_for <= MAX_WAIT:
+        raise InvalidArgument("keep_for", "must be a timedelta from 1 second to 7 days")
+    return keep_for
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePosition:
+    """Where a caller stands in a queue."""
+
+    queue: str
+    position: int | None
+    """1 for the caller who waits longest; None behind the 1,000th."""
+    waiting_since: datetime
+    waited: timedelta
+    waiting_until: datetime | None
+    """When the caller stops waiting unmatched."""
+
+
+def _check_integer(name: str, value: int, lowest: int, highest: int) -> None:
+    if type(value) is not int or not lowest <= value <= highest:
+        raise InvalidArgument(name, f"must be an integer from {lowest} to {highest}")

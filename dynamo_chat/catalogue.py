@@ -1,0 +1,104 @@
+"""The catalogue: every access pattern of the store, as data.
+
+Repository methods declare their access pattern where they are written (`core.patterns`); here the
+declarations are collected from what a `ChatStore` exposes. Nothing is registered anywhere: a
+repository is in the catalogue because it is on the store.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from dynamo_chat.core.patterns import AccessPattern, declared_pattern
+from dynamo_chat.store import ChatStore
+
+_PLACES = re.compile(r"table|GSI1|GSI2")
+_OPERATIONS = re.compile(r"\b(?:Query|Scan|[A-Z][a-z]+(?:[A-Z][a-z]+)+)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One method of the store, and the access pattern that it answers."""
+
+    id: str
+    """The id in the requirements, such as ``C3``. Several methods may share one."""
+    method: str
+    """As it is called on a store: ``conversations.list_by_user``."""
+    index: str
+    operation: str
+    requests: str
+    budget: int
+    description: str
+    replaces: str
+    domain: str
+    """The package that the method is written in: ``chat``, ``mail``, …; ``provision`` for T1."""
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The table and indexes that the method may touch, of ``table``, ``GSI1``, ``GSI2``."""
+        return frozenset(_PLACES.findall(self.index))
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """DynamoDB's names of the operations that the method may use."""
+        return frozenset(_OPERATIONS.findall(self.operation))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry as JSON values."""
+        return asdict(self)
+
+
+def catalogue(store: type[ChatStore] = ChatStore) -> list[Entry]:
+    """Every access pattern of the store, by id; those that share one in the order of the store."""
+    entries = [
+        _entry(f"{name}.{method}", declared, getattr(repository, method).__module__)
+        for name, repository in repositories(store).items()
+        for method, declared in _declarations(repository)
+    ]
+    return sorted(entries, key=lambda entry: id_order(entry.id))
+
+
+def repositories(store: type[ChatStore] = ChatStore) -> dict[str, type]:
+    """What the store exposes, by name, in the order in which it is written there."""
+    example = store("catalogue")  # sends nothing
+    return {
+        name: type(getattr(example, name))
+        for name, member in vars(store).items()
+        if isinstance(member, cached_property) and not name.startswith("_")
+    }
+
+
+def id_order(pattern_id: str) -> tuple[str, int]:
+    """A sort key that puts ``C2`` before ``C10``."""
+    letters = pattern_id.rstrip("0123456789")
+    digits = pattern_id[len(letters) :]
+    return letters, int(digits or 0)
+
+
+def _declarations(repository: type) -> list[tuple[str, AccessPattern]]:
+    """The declared methods of a repository, its own and inherited ones, in reading order."""
+    found: dict[str, AccessPattern] = {}
+    for owner in reversed(repository.__mro__):
+        for name in vars(owner):
+            declared = declared_pattern(getattr(repository, name))
+            if declared is not None:
+                found[name] = declared
+    return list(found.items())
+
+
+def _entry(method: str, declared: AccessPattern, module: str) -> Entry:
+    package = module.split(".")
+    return Entry(
+        id=declared.id,
+        method=method,
+        index=declared.index,
+        operation=declared.operation,
+        requests=declared.requests,
+        budget=declared.budget,
+        description=declared.description,
+        replaces=declared.replaces,
+        domain=package[1] if len(package) > 2 else package[-1],
+    )

@@ -1,0 +1,1 @@
+"""Conversations, their messages with feedback, their state, and reviews of them."""

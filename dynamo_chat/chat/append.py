@@ -1,0 +1,274 @@
+"""Appending to a conversation (C7): one transaction, one request, each message once.
+
+    Update head   counters, activity, last position   if the head is live and its facts hold, and
+                                                       its last position is below the new one
+    Put message   …each                                if its place is free
+    Put id item   …each id that the caller brought     if the id is new in this conversation
+    Put title     from the first user message          when there was none
+
+Order and identity pull against each other: under clock skew a message may need a later position
+than it was given, while a retry must not land a second time. They are solved apart. The order is
+the head's condition: whoever is not above the last position learns it from the failed condition
+and tries again above it. The identity of a caller's id is its id item, in the same transaction.
+The identity of a message without one is its position: positions are drawn so that no two writers
+ever share one, so what lies there after a lost answer is the writer's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat import keyspace
+from dynamo_chat.chat.head import (
+    MAX_TITLE_CHARACTERS,
+    Conversation,
+    Facts,
+    facts_of,
+    head_key,
+    holds,
+)
+from dynamo_chat.chat.message import (
+    Message,
+    NewMessage,
+    content_digest,
+    decode_message,
+    stored_message,
+)
+from dynamo_chat.chat.titles import title_item
+from dynamo_chat.chat.upkeep import Upkeep
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.errors import Conflict, InvalidArgument, ItemTooLarge
+from dynamo_chat.core.item import helper_item, helper_text, plan
+from dynamo_chat.core.layout import GSI2
+from dynamo_chat.core.size import MAX_TRANSACTION_BYTES, item_size
+from dynamo_chat.core.transaction import Put, Update, Write, absent, contended, set_index_keys
+from dynamo_chat.core.ulids import check_after_1970, later_ulid, ulid_time
+
+MAX_TURN = 45
+MAX_AHEAD = timedelta(minutes=5)
+
+
+class Appender(Upkeep):
+    """Appends messages and turns."""
+
+    def _append(
+        self, conversation_id: str, turn: Sequence[NewMessage], user_id: str | None
+    ) -> tuple[Message, ...]:
+        _check_turn(turn)
+        facts, stored = self._put_once(conversation_id, turn, user_id)
+        if facts.keep_last is not None:
+            self._prune_after_append(conversation_id, facts.keep_last)
+        return stored
+
+    def _put_once(
+        self, conversation_id: str, turn: Sequence[NewMessage], user_id: str | None
+    ) -> tuple[Facts, tuple[Message, ...]]:
+        """Append the turn, unless it is there already; the facts that held, and the messages."""
+        facts = self._facts(conversation_id, user_id)
+        for attempt in range(self._connection.options.transaction_attempts):
+            now = self._now()
+            positions = self._positions(turn, now, facts.last_position)
+            facts = self._kept_long_enough(facts, ulid_time(positions[-1]), user_id)
+            messages = [
+                stored_message(new, conversation_id, position, index, facts.kept_until)
+                for index, (new, position) in enumerate(zip(turn, positions, strict=True))
+            ]
+            title = None if facts.has_title else title_from(turn)
+            writes = self._writes(facts, turn, messages, title, now)
+            try:
+                self._write(*writes)
+            except ConditionFailed as failed:
+                there = failed.items.get(0)
+                if 0 not in failed.items:
+                    there = self._get_item(head_key(conversation_id), consistent=True)
+                head = self._live_head(there, conversation_id, user_id)
+                landed = self._landed(failed, facts, turn, messages)
+                facts = self._memory.put(facts_of(head))
+                if landed is not None:
+                    return facts, landed
+                if attempt:
+                    self._connection.pause(attempt)
+                continue
+            facts = replace(
+                facts,
+                last_position=positions[-1],
+                has_title=facts.has_title or title is not None,
+            )
+            self._memory.put(facts)
+            return facts, tuple(messages)
+        raise contended("the conversation")
+
+    def _writes(
+        self,
+        facts: Facts,
+        turn: Sequence[NewMessage],
+        messages: Sequence[Message],
+        title: str | None,
+        now: datetime,
+    ) -> list[Write]:
+        """The transaction that appends `messages`: the head first, then in their order."""
+        items = [plan(Message).encode(message) for message in messages]
+        writes: list[Write] = [_head_update(facts, messages, title, now)]
+        writes += [Put(item, absent(now)) for item in items]
+        for new, message in zip(turn, messages, strict=True):
+            if new.message_id is not None:
+                writes.append(Put(_id_item(facts, new, message), absent(now)))
+        if title is not None:
+            writes.append(Put(title_item(facts, title)))
+        size = sum(item_size(each.item) for each in writes if isinstance(each, Put))
+        if size > MAX_TRANSACTION_BYTES - 16_384:  # what is left is the head's and the conditions'
+            raise ItemTooLarge("messages", size, MAX_TRANSACTION_BYTES, "appended turn")
+        return writes
+
+    def _positions(self, turn: Sequence[NewMessage], now: datetime, last: str | None) -> list[str]:
+        """A position for each message: at its time, but always above `last` and in turn order."""
+        positions: list[str] = []
+        for index, new in enumerate(turn):
+            moment = now if new.at is None else new.at
+            if moment > now + MAX_AHEAD:
+                raise InvalidArgument("at", "must not be more than 5 minutes ahead of the clock")
+            check_after_1970("at", moment)
+            fresh = self._binding.ids(moment)
+            before = positions[-1] if index else last
+            follows = index > 0 and new.at is None
+            if before is not None and (follows or fresh <= before):
+                fresh = later_ulid(before)
+            positions.append(fresh)
+        return positions
+
+    def _landed(
+        self,
+        failed: ConditionFailed,
+        facts: Facts,
+        turn: Sequence[NewMessage],
+        messages: Sequence[Message],
+    ) -> tuple[Message, ...] | None:
+        """The messages if they are in the conversation already; None when they can be tried again.
+
+        Conflict when an id of the turn is there with other content, or only some of its ids are.
+        """
+        first_id = 1 + len(messages)
+        if turn[0].message_id is not None:
+            ids = [failed.items.get(first_id + index) for index in range(len(turn))]
+            if any(ids):
+                return self._appended_before(facts, turn, ids)
+        elif failed.was_resent or any(1 + index in failed.items for index in range(len(turn))):
+            keys = [keyspace.MESSAGE.key(**message.__dict__) for message in messages]
+            there = self._get_items(keys, consistent=True)
+            if all(
+                item is not None and decode_message(item) == message
+                for item, message in zip(there, messages, strict=True)
+            ):
+                return tuple(messages)
+        return None
+
+    def _appended_before(
+        self,
+        facts: Facts,
+        turn: Sequence[NewMessage],
+        ids: Sequence[AttributeValues | None],
+    ) -> tuple[Message, ...]:
+        """What an earlier append of the same ids stored."""
+        known = [item for item in ids if item is not None]
+        if len(known) < len(ids):
+            raise Conflict("some message ids of this turn were appended before, and some were not")
+        differing = [
+            new.message_id
+            for new, item in zip(turn, known, strict=True)
+            if helper_text(item, "digest") != content_digest(new)
+        ]
+        places = [helper_text(item, "position") for item in known]
+        keys = [
+            keyspace.MESSAGE.key(conversation_id=facts.conversation_id, position=place)
+            for place in places
+        ]
+        stored = [
+            decode_message(item) if item else None
+            for item in self._get_items(keys, consistent=True)
+        ]
+        if differing:
+            at = [new.message_id for new in turn].index(differing[0])
+            raise Conflict(
+                f"message id {differing[0]!r} was appended before with other content", stored[at]
+            )
+        # A message that was pruned or deleted since was appended all the same.
+        return tuple(
+            message or stored_message(new, facts.conversation_id, place, index, facts.kept_until)
+            for index, (message, new, place) in enumerate(zip(stored, turn, places, strict=True))
+        )
+
+
+def title_from(turn: Sequence[NewMessage]) -> str | None:
+    """A title from the first user message of a turn: its words, cut at 200 characters."""
+    for new in turn:
+        if new.role == "user":
+            words = " ".join(new.content.split())
+            if not words:
+                return None
+            if len(words) <= MAX_TITLE_CHARACTERS:
+                return words
+            cut = words[: MAX_TITLE_CHARACTERS - 1]
+            return (cut.rsplit(" ", 1)[0] or cut) + "…"
+    return None
+
+
+def _head_update(
+    facts: Facts, messages: Sequence[Message], title: str | None, now: datetime
+) -> Update:
+    head = plan(Conversation).model
+    first, last = messages[0].position, messages[-1].position
+    updated_at = max(facts.created_at, ulid_time(last))
+    actions = [
+        head.message_count.add(len(messages)),
+        head.appended_count.add(len(messages)),
+        head.last_position.set(last),
+        head.updated_at.set(updated_at),
+        head.status.set("active"),
+        *set_index_keys(
+            keyspace.CONVERSATION,
+            GSI2,
+            user_id=facts.user_id,
+            status="active",
+            updated_at=updated_at,
+            conversation_id=facts.conversation_id,
+        ),
+    ]
+    is_above: Condition = head.last_position.does_not_exist() | (head.last_position < first)
+    condition = holds(facts, now) & is_above
+    if title is not None:
+        actions.append(head.title.set(title))
+        condition &= head.title.does_not_exist()
+    if facts.is_sliding and facts.retention is not None:
+        # Until a renewal is finished, some items still have the deadline from before it.
+        condition &= head.renewing_from.does_not_exist()
+        actions.append(head.idle_until.set(updated_at + facts.retention))
+    return Update(head_key(facts.conversation_id), actions, condition)
+
+
+def _id_item(facts: Facts, new: NewMessage, message: Message) -> AttributeValues:
+    fields = {"conversation_id": facts.conversation_id, "message_id": message.message_id}
+    return helper_item(
+        keyspace.MESSAGE_ID,
+        fields,
+        GSI2,
+        expires_at=facts.kept_until,
+        position=message.position,
+        digest=content_digest(new),
+    )
+
+
+def _check_turn(turn: Sequence[NewMessage]) -> None:
+    if not 1 <= len(turn) <= MAX_TURN:
+        raise InvalidArgument("messages", f"a turn has from 1 to {MAX_TURN} messages")
+    for new in turn:
+        if not isinstance(new, NewMessage):
+            raise InvalidArgument("messages", f"must be NewMessage, not {type(new).__name__}")
+    brought = [new.message_id for new in turn if new.message_id is not None]
+    if brought and len(brought) < len(turn):
+        raise InvalidArgument("messages", "either all messages of a turn bring an id, or none")
+    if len(set(brought)) < len(brought):
+        raise InvalidArgument("messages", "two messages of the turn bring the same id")

@@ -1,0 +1,419 @@
+"""The repository of conversations: C1–C6 and C16. The entity and its keys are in `head`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from pynamodb.expressions.operand import Path
+
+from dynamo_chat import keyspace
+from dynamo_chat.chat.head import (
+    MAX_TITLE_CHARACTERS,
+    Conversation,
+    ConversationStatus,
+    Facts,
+    facts_of,
+    head_key,
+    holds,
+    is_idle_head,
+    is_live_head,
+    live_head,
+)
+from dynamo_chat.chat.removal import Remover
+from dynamo_chat.chat.titles import title_item, title_owner, titles_of_all, titles_of_user
+from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.clock import utc, whole_second
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import json_copy, validated
+from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
+from dynamo_chat.core.item import check_size, plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, GSI2
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, time_range
+from dynamo_chat.core.transaction import Put, Update, absent, contended, set_index_keys
+
+__all__ = ["Conversation", "Conversations"]
+
+MIN_RETENTION = timedelta(minutes=1)
+MAX_RETENTION = timedelta(days=36_500)
+_RESERVED_BYTES = 4_096
+_SURELY_FITS = 200
+"""Characters of an id that fit into every key, whatever they are."""
+
+
+class Conversations(Remover):
+    """Create, find, list, rename, archive and delete conversations."""
+
+    @access_pattern(
+        "C1", operation="PutItem or TransactWriteItems", requests="1", replaces="PutItem per table"
+    )
+    def create(
+        self,
+        user_id: str,
+        *,
+        conversation_id: str | None = None,
+        title: str | None = None,
+        retention: timedelta | None = None,
+        sliding: bool = False,
+        keep_last: int | None = None,
+        preferences: Mapping[str, Any] | None = None,
+        status: ConversationStatus = "active",
+        created_at: datetime | None = None,
+    ) -> Conversation:
+        """Create a conversation and return it; with an id that its owner has, return what is there.
+
+        `retention` counts from its creation or, when `sliding`, from its latest message; None
+        keeps it for ever. `keep_last` keeps only that many latest messages. AlreadyExists when
+        the id belongs to somebody else or is being deleted.
+        """
+        now = self._now()
+        created = now if created_at is None else utc("created_at", created_at)
+        kept_until, idle_until = _deadlines(created, now, retention, sliding)
+        conversation = validated(
+            Conversation,
+            conversation_id=self._new_id() if conversation_id is None else conversation_id,
+            user_id=user_id,
+            title=title,
+            status=status,
+            created_at=created,
+            updated_at=created,
+            preferences={} if preferences is None else _preferences("preferences", preferences),
+            retention=retention,
+            is_sliding=sliding and retention is not None,
+            keep_last=keep_last,
+            idle_until=idle_until,
+            kept_until=kept_until,
+        )
+        writes = [Put(_item(conversation), absent(now))]
+        if title is not None or len(conversation.conversation_id) > _SURELY_FITS:
+            # Made also without a title: an id too long for its keys is refused now, not later.
+            named = title_item(facts_of(conversation), conversation.title or "")
+            if title is not None:
+                writes.append(Put(named))
+        for _ in range(self._connection.options.transaction_attempts):
+            try:
+                self._write(*writes)
+            except ConditionFailed as failed:
+                there = failed.items.get(0)
+                if is_idle_head(there, now):
+                    # Expired for readers, but its items would outlive it: clear them first.
+                    self._remove_idle(conversation.conversation_id)
+                    continue
+                return self._already_there(there, conversation)
+            self._memory.put(facts_of(conversation))
+            return conversation
+        raise contended("the conversation id")
+
+    @access_pattern("C2", operation="GetItem", requests="1", replaces="chat_sessions.pk_session_id")
+    def get(
+        self, conversation_id: str, *, user_id: str | None = None, consistent: bool = False
+    ) -> Conversation:
+        """The conversation with this id. NotFound when there is none or it is not `user_id`'s."""
+        found = self._head(conversation_id, user_id, consistent=consistent)
+        self._memory.put(facts_of(found))
+        return found
+
+    @access_pattern(
+        "C3",
+        operation="Query",
+        requests="1",
+        index="GSI1",
+        replaces="GSI on user_id, userId-index, user_id-created_at-index",
+    )
+    def list_by_user(
+        self,
+        user_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Conversation]:
+        """A user's conversations by creation time, newest first unless told otherwise.
+
+        With `since` and `until`, those created in [since, until).
+        """
+        lower, upper = time_range(since, until)
+        collection = keyspace.CONVERSATION.collection(GSI1, user_id)(lower=lower, until=upper)
+        asked = PageRequest(
+            "C3", (user_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        )
+        return self._page(asked, [collection], _decode, is_kept=self._is_shown)
+
+    @access_pattern("C4", operation="Query", requests="1", index="GSI2")
+    def list_by_activity(
+        self,
+        user_id: str,
+        *,
+        status: ConversationStatus = "active",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Conversation]:
+        """A user's active, or archived, conversations by latest activity, newest first.
+
+        With `since` and `until`, those last active in [since, until).
+        """
+        _check_status(status)
+        lower, upper = time_range(since, until)
+        collection = keyspace.CONVERSATION.collection(GSI2, user_id)(
+            status, lower=lower, until=upper
+        )
+        asked = PageRequest(
+            "C4", (user_id, status, lower, upper, newest_first), page_size, cursor, not newest_first
+        )
+        return self._page(asked, [collection], _decode, is_kept=self._is_shown)
+
+    @access_pattern(
+        "C5",
+        operation="Query, BatchGetItem",
+        requests="within a user 2; of all shards + 1",
+        budget=keyspace.TITLE_SHARDS + 1,
+        index="GSI2 or GSI1 + table",
+        replaces="optional GSI on title",
+    )
+    def find_by_title(
+        self,
+        title: str,
+        *,
+        user_id: str | None = None,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Conversation]:
+        """Conversations with exactly this title, of one user or of all, newest first."""
+        _check_title(title)
+        titles = titles_of_all(title) if user_id is None else titles_of_user(title, user_id)
+        check_page_size(page_size, MAX_BATCH_GET)
+        kept: list[Conversation] = []
+        unreadable: list[CorruptItem] = []
+        while True:
+            asked = PageRequest("C5", (title, user_id), page_size - len(kept), cursor, False)
+            page = self._page(asked, titles, title_owner, max_page_size=MAX_BATCH_GET)
+            # The index may lag behind a rename: the heads decide.
+            heads = self._get_items([head_key(each) for each in page.items])
+            for head in heads:
+                try:
+                    if head and self._is_shown(head) and (found := _decode(head)).title == title:
+                        kept.append(found)
+                except CorruptItem as error:
+                    unreadable.append(error)
+            cursor = page.cursor
+            if cursor is None or len(kept) >= page_size:
+                return Page(tuple(kept), cursor, tuple(unreadable))
+
+    @access_pattern("C6", operation="GetItem, TransactWriteItems", requests="≤2")
+    def rename(self, conversation_id: str, title: str, *, user_id: str | None = None) -> None:
+        """Give a conversation another title; nothing else of it changes. NotFound."""
+        _check_title(title)
+        head = plan(Conversation).model
+
+        def attempt(facts: Facts) -> Facts:
+            self._write(
+                Update(
+                    head_key(conversation_id), [head.title.set(title)], holds(facts, self._now())
+                ),
+                Put(title_item(facts, title)),
+            )
+            return facts
+
+        facts = self._with_facts(conversation_id, user_id, attempt)
+        self._memory.put(replace(facts, has_title=True))
+
+    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2")
+    def set_status(
+        self, conversation_id: str, status: ConversationStatus, *, user_id: str | None = None
+    ) -> Conversation:
+        """Archive a conversation or make it active again, and return it. NotFound.
+
+        Appending a message makes an archived conversation active.
+        """
+        _check_status(status)
+        attributes = plan(Conversation).model
+
+        def change(head: Conversation, _: AttributeValues) -> Update:
+            moved = head.model_copy(update={"status": status})
+            return Update(
+                head_key(conversation_id),
+                [
+                    attributes.status.set(status),
+                    *set_index_keys(keyspace.CONVERSATION, GSI2, **moved.__dict__),
+                ],
+                live_head(self._now())
+                & (attributes.user_id == head.user_id)
+                & (attributes.updated_at == head.updated_at),
+            )
+
+        return self._changed(conversation_id, user_id, change)
+
+    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2")
+    def set_preferences(
+        self, conversation_id: str, preferences: Mapping[str, Any], *, user_id: str | None = None
+    ) -> Conversation:
+        """Replace the preferences by a JSON object, and return the conversation. NotFound."""
+        wanted = _preferences("preferences", preferences)
+        return self._with_preferences(conversation_id, user_id, lambda _: wanted)
+
+    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2")
+    def merge_preferences(
+        self, conversation_id: str, changes: Mapping[str, Any], *, user_id: str | None = None
+    ) -> Conversation:
+        """Merge changes into the preferences, and return the conversation. NotFound.
+
+        A JSON merge patch (RFC 7396): nested objects are merged, None takes a key out, everything
+        else replaces. Concurrent merges all take effect.
+        """
+        patch = _preferences("changes", changes)
+        return self._with_preferences(
+            conversation_id, user_id, lambda present: merge_patch(present, patch)
+        )
+
+    @access_pattern(
+        "C16",
+        operation="UpdateItem, Query, BatchWriteItem, TransactWriteItems",
+        requests="2 + ⌈items/25⌉ + ⌈MB⌉",
+        budget=4,
+        replaces="DeleteItem",
+    )
+    def delete(self, conversation_id: str, *, user_id: str | None = None) -> int:
+        """Delete a conversation with all that belongs to it; how many items its collection had.
+
+        Readers see it gone at once; its id blocks creation and appends until everything is gone.
+        After a crash half-way, call it again to finish. NotFound when there is nothing to delete.
+        """
+        return self._remove(conversation_id, user_id)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _with_preferences(
+        self,
+        conversation_id: str,
+        user_id: str | None,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> Conversation:
+        attributes = plan(Conversation).model
+        path = Path("preferences")
+
+        def update(head: Conversation, item: AttributeValues) -> Update:
+            there = item.get("preferences")
+            unchanged = path.does_not_exist() if there is None else path == Raw(there)
+            wanted = validated(
+                Conversation, **{**head.__dict__, "preferences": change(head.preferences)}
+            )
+            _item(wanted)
+            action = (
+                attributes.preferences.set(wanted.preferences)
+                if wanted.preferences
+                else path.remove()
+            )
+            return Update(head_key(conversation_id), [action], live_head(self._now()) & unchanged)
+
+        return self._changed(conversation_id, user_id, update)
+
+    def _changed(
+        self,
+        conversation_id: str,
+        user_id: str | None,
+        change: Callable[[Conversation, AttributeValues], Update],
+    ) -> Conversation:
+        """Read the head, apply `change` under its condition, and again whenever that was lost."""
+        item = self._get_item(head_key(conversation_id), consistent=True)
+        for attempt in range(self._connection.options.transaction_attempts):
+            head = self._live_head(item, conversation_id, user_id)
+            try:
+                return _decode(self._write(change(head, item or {}), returning=True))
+            except ConditionFailed as failed:
+                item = failed.items.get(0)
+                self._connection.pause(attempt)
+        raise contended("the conversation")
+
+    def _already_there(self, there: AttributeValues | None, wanted: Conversation) -> Conversation:
+        """What `create` answers when the id is taken."""
+        if is_live_head(there, self._now()):
+            found = _decode(there or {})
+            if found.user_id == wanted.user_id:
+                self._memory.put(facts_of(found))
+                return found
+            raise AlreadyExists(f"conversation id {wanted.conversation_id!r} is taken")
+        raise AlreadyExists(
+            f"conversation {wanted.conversation_id!r} is being deleted; finish that first"
+        )
+
+    def _is_shown(self, item: AttributeValues) -> bool:
+        return is_live_head(item, self._now())
+
+
+def merge_patch(present: Any, patch: Any) -> Any:
+    """`present` changed by a JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(present) if isinstance(present, dict) else {}
+    for key, change in patch.items():
+        if change is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), change)
+    return merged
+
+
+def _deadlines(
+    created: datetime, now: datetime, retention: timedelta | None, sliding: bool
+) -> tuple[datetime | None, datetime | None]:
+    """When the items of a new conversation expire, and when it does if it slides."""
+    if retention is None:
+        if sliding:
+            raise InvalidArgument("sliding", "needs a retention to slide")
+        return None, None
+    if not isinstance(retention, timedelta) or not MIN_RETENTION <= retention <= MAX_RETENTION:
+        raise InvalidArgument("retention", "must be a timedelta from one minute to 36,500 days")
+    try:
+        expires = created + retention
+        kept_until = whole_second(expires + retention if sliding else expires)
+    except OverflowError as error:
+        raise InvalidArgument("retention", "ends after the year 9999") from error
+    if expires <= now:
+        raise InvalidArgument("retention", "ended before now; the conversation would be expired")
+    return kept_until, expires if sliding else None
+
+
+def _item(conversation: Conversation) -> AttributeValues:
+    item = plan(Conversation).encode(conversation)
+    with_index_keys(item, keyspace.CONVERSATION, conversation.__dict__, GSI1, GSI2)
+    # What appends and renames add must always fit: only preferences can be large.
+    check_size(item, reserved=_RESERVED_BYTES)
+    return item
+
+
+def _decode(item: AttributeValues) -> Conversation:
+    found: Conversation = plan(Conversation).decode(item)
+    return found
+
+
+def _preferences(argument: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(argument, f"must be a mapping, not {type(value).__name__}")
+    try:
+        copied: dict[str, Any] = json_copy(dict(value))
+    except ValueError as error:
+        raise InvalidArgument(argument, str(error)) from error
+    return copied
+
+
+def _check_status(status: str) -> None:
+    if status not in get_args(ConversationStatus):
+        raise InvalidArgument("status", "must be 'active' or 'archived'")
+
+
+def _check_title(title: str) -> None:
+    if not isinstance(title, str) or not 1 <= len(title) <= MAX_TITLE_CHARACTERS:
+        raise InvalidArgument("title", f"must be text of 1 to {MAX_TITLE_CHARACTERS} characters")
+    try:
+        title.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument("title", "must not contain lone surrogates") from error

@@ -1,0 +1,104 @@
+"""A prompt and the response to it, as one: how some products think of a conversation.
+
+Stored, an exchange is a turn of two messages; this is the view that joins them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamo_chat.chat.message import Feedback, Message, NewMessage
+from dynamo_chat.core.entity import JsonObject, Many, Model, Number, Text, Time
+from dynamo_chat.core.errors import InvalidArgument
+
+
+class Exchange(Model):
+    """A user's prompt and the bot's response."""
+
+    user_prompt: Text
+    bot_response: Text | None = None
+    documents: Many[JsonObject] = ()
+    """Documents that the response refers to, in order of relevance."""
+    sent_at: Time | None = None
+    """When the prompt was sent; now if not given."""
+    response_time: Annotated[Number, Field(ge=0)] | None = None
+    """Seconds that the response took."""
+    errors: Text | None = None
+    message_id: str | None = None
+    """The id of the exchange: it names the response, which feedback is given on."""
+    conversation_id: str | None = None
+    feedback: Feedback | None = None
+
+
+def exchange_turn(exchange: Exchange, now: datetime | None = None) -> list[NewMessage]:
+    """The two messages that an exchange is stored as.
+
+    With `now`, a response that is dated ahead of it (a slow one, told before its time was over)
+    keeps its date, and takes its place at once.
+    """
+    sent, answered = exchange.sent_at, exchange.sent_at
+    if sent is not None and exchange.response_time is not None:
+        answered = _after(sent, exchange.response_time)
+    identity = exchange.message_id
+    place = answered
+    if now is not None and sent is not None and answered is not None:
+        place = max(sent, min(answered, now))
+    return [
+        NewMessage(
+            role="user",
+            content=exchange.user_prompt,
+            message_id=None if identity is None else f"{identity}:prompt",
+            at=sent,
+            sent_at=sent,
+        ),
+        NewMessage(
+            role="assistant",
+            content=exchange.bot_response or "",
+            message_id=identity,
+            at=place,
+            sent_at=answered,
+            response_time=exchange.response_time,
+            errors=exchange.errors,
+            documents=exchange.documents,
+        ),
+    ]
+
+
+def _after(sent: datetime, seconds: float) -> datetime:
+    try:
+        return sent + timedelta(seconds=seconds)
+    except OverflowError as error:
+        raise InvalidArgument("response_time", "ends after the year 9999") from error
+
+
+def grouped(messages: Sequence[Message]) -> list[list[Message]]:
+    """Messages in time order, cut before every user message."""
+    groups: list[list[Message]] = []
+    for message in messages:
+        if message.role == "user" or not groups:
+            groups.append([])
+        groups[-1].append(message)
+    return groups
+
+
+def exchange_of(group: Sequence[Message]) -> Exchange:
+    """The exchange that a user message and what follows it make."""
+    prompt = next((message for message in group if message.role == "user"), None)
+    responses = [message for message in group if message.role == "assistant"]
+    response = responses[-1] if responses else None
+    named = response or group[0]
+    return Exchange(
+        conversation_id=named.conversation_id,
+        message_id=named.message_id,
+        user_prompt=prompt.content if prompt is not None else "",
+        bot_response=response.content if response is not None else None,
+        documents=response.documents if response is not None else (),
+        sent_at=group[0].sent_at,
+        response_time=response.response_time if response is not None else None,
+        errors=response.errors if response is not None else None,
+        feedback=response.feedback if response is not None else None,
+    )

@@ -1,0 +1,195 @@
+"""Feedback on messages: given, changed, withdrawn (C11), and listed across conversations (C12).
+
+Feedback is part of its message. While a message has some, it stands in GSI1 under its type and
+rank, and in GSI2 under its type and category when it has one. Both are spread over partitions,
+so that a product whose users all press "thumbs up" does not write to one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, get_args
+
+from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Action
+
+from dynamo_chat import keyspace
+from dynamo_chat.chat.head import Conversation, check_ids, head_key, live_head
+from dynamo_chat.chat.lookup import MessageLookup
+from dynamo_chat.chat.message import Feedback, FeedbackType, Message, decode_message
+from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
+from dynamo_chat.core.item import check_size, encoded, plan
+from dynamo_chat.core.layout import GSI1, GSI2, Collection
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.transaction import Check, Update, live, remove_index_keys
+
+RANKS = range(6)
+"""1 to 5, and 0 for feedback without a rank."""
+
+
+class Feedbacks(MessageLookup):
+    """Feedback on the messages of a store."""
+
+    @access_pattern(
+        "C11",
+        operation="GetItem, TransactWriteItems",
+        requests="1; ≤2 for the caller's own id",
+        budget=2,
+        index="table",
+        replaces="feedback_* attributes",
+    )
+    def give_feedback(
+        self,
+        conversation_id: str,
+        message_id: str,
+        feedback: Feedback,
+        *,
+        user_id: str | None = None,
+    ) -> Feedback:
+        """Give feedback on a message, or change it, and return it as stored.
+
+        NotFound when there is no such message, or it is not in a conversation of `user_id`.
+        """
+        if not isinstance(feedback, Feedback):
+            raise InvalidArgument("feedback", f"must be Feedback, not {type(feedback).__name__}")
+        if feedback.given_at is None:
+            feedback = feedback.model_copy(update={"given_at": self._now()})
+        position = self._position(conversation_id, message_id)
+        stored = encoded(plan(Message).attributes["feedback"], feedback)
+        keys = _index_keys(feedback, conversation_id, position)
+        values = {"feedback": stored, **{name: {"S": key} for name, key in keys.items()}}
+        check_size(values)
+        actions: list[Action] = [Path(name).set(Raw(value)) for name, value in values.items()]
+        if feedback.category is None:
+            actions += remove_index_keys(GSI2)
+        try:
+            self._change(conversation_id, message_id, position, actions, user_id)
+        except ItemTooLarge as error:
+            key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
+            raise self._too_large(key, values) from error
+        return feedback
+
+    @access_pattern(
+        "C11",
+        operation="GetItem, TransactWriteItems",
+        requests="1; ≤2 for the caller's own id",
+        budget=2,
+    )
+    def withdraw_feedback(
+        self, conversation_id: str, message_id: str, *, user_id: str | None = None
+    ) -> None:
+        """Take the feedback off a message; no error when it has none. NotFound as above."""
+        position = self._position(conversation_id, message_id)
+        attributes = plan(Message).model
+        actions = [attributes.feedback.remove(), *remove_index_keys(GSI1, GSI2)]
+        self._change(conversation_id, message_id, position, actions, user_id)
+
+    @access_pattern(
+        "C12",
+        operation="Query",
+        requests="≤ shards: 12 by type, 2 by rank, 4 by category",
+        budget=len(RANKS) * keyspace.FEEDBACK_RANK_SHARDS,
+        index="GSI1 or GSI2",
+        replaces="optional GSI on feedback attributes",
+    )
+    def list_by_feedback(
+        self,
+        feedback_type: FeedbackType,
+        *,
+        rank: int | None = None,
+        category: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Message]:
+        """Messages with positive, or negative, feedback, the latest given first.
+
+        Of one rank (1 to 5) or one category, if either is named; given in [since, until).
+        """
+        if feedback_type not in get_args(FeedbackType):
+            raise InvalidArgument("feedback_type", "must be 'positive' or 'negative'")
+        if rank is not None and category is not None:
+            raise InvalidArgument("category", "cannot be asked for together with a rank")
+        lower, upper = time_range(since, until)
+        asked = PageRequest(
+            "C12",
+            (feedback_type, rank, category, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+        )
+        collections = _collections(feedback_type, rank, category, lower, upper)
+        return self._page(asked, collections, decode_message)
+
+    def _change(
+        self,
+        conversation_id: str,
+        message_id: str,
+        position: str,
+        actions: list[Action],
+        user_id: str | None,
+    ) -> None:
+        """Change a message that exists, of a live conversation of this user."""
+        check_ids(conversation_id, user_id)
+        key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
+        owned = live_head(self._now())
+        if user_id is not None:
+            owned &= plan(Conversation).model.user_id == user_id
+        try:
+            self._write(
+                Check(head_key(conversation_id), owned), Update(key, actions, live(self._now()))
+            )
+        except ConditionFailed as failed:
+            if 0 in failed.items:
+                raise NotFound("conversation", conversation_id) from failed
+            raise NotFound("message", message_id) from failed
+
+
+def _index_keys(feedback: Feedback, conversation_id: str, position: str) -> dict[str, str]:
+    """The index keys of a message with this feedback; in GSI2 only with a category."""
+    spread_by = f"{conversation_id} {position}"
+    fields: dict[str, Any] = {
+        "conversation_id": conversation_id,
+        "position": position,
+        "feedback_type": feedback.type,
+        "rated_at": feedback.given_at,
+        "rank": feedback.rank or 0,
+        "shard": keyspace.shard_of(spread_by, keyspace.FEEDBACK_RANK_SHARDS),
+    }
+    keys = keyspace.MESSAGE.index_key(GSI1, fields)
+    if feedback.category is not None:
+        fields["category"] = feedback.category
+        fields["shard"] = keyspace.shard_of(spread_by, keyspace.FEEDBACK_CATEGORY_SHARDS)
+        keys |= keyspace.MESSAGE.index_key(GSI2, fields)
+    return keys
+
+
+def _collections(
+    feedback_type: str,
+    rank: int | None,
+    category: str | None,
+    lower: datetime | None,
+    upper: datetime | None,
+) -> list[Collection]:
+    if category is not None:
+        if not isinstance(category, str) or not category:
+            raise InvalidArgument("category", "must be text, not empty")
+        return [
+            keyspace.MESSAGE.collection(GSI2, feedback_type, category, shard)(
+                lower=lower, until=upper
+            )
+            for shard in range(keyspace.FEEDBACK_CATEGORY_SHARDS)
+        ]
+    if rank is not None and (type(rank) is not int or not 1 <= rank <= 5):
+        raise InvalidArgument("rank", "must be an integer from 1 to 5")
+    return [
+        keyspace.MESSAGE.collection(GSI1, feedback_type, each, shard)(lower=lower, until=upper)
+        for each in (RANKS if rank is None else [rank])
+        for shard in range(keyspace.FEEDBACK_RANK_SHARDS)
+    ]

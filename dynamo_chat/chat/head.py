@@ -1,0 +1,289 @@
+"""A conversation: the entity, kept as the head of its collection, and what writers know of it.
+
+Every write into a conversation's collection is conditioned on its head: it exists, has not
+expired, is not being deleted, and the facts that go into the new items' keys and deadlines still
+hold. Facts that never or seldom change are remembered per store, which is what makes an append
+one request; a wrong memory fails the condition and is replaced from the same response.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+from pydantic import Field, StringConstraints
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.attributes import epoch_seconds
+from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
+from dynamo_chat.core.errors import InvalidArgument, NotFound
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.keys import parse_time
+from dynamo_chat.core.layout import KIND, Layout
+from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.transaction import Check, Key, contended, is_live
+from dynamo_chat.core.ulids import Position
+
+REMEMBERED_CONVERSATIONS = 10_000
+
+
+MAX_TITLE_CHARACTERS = 200
+
+Title = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARACTERS)]
+"""1 to 200 characters (code points)."""
+
+ConversationStatus = Literal["active", "archived"]
+
+
+class Conversation(Entity):
+    """A user's conversation: what a sidebar shows of it, and how long it is kept."""
+
+    layout: ClassVar[Layout] = keyspace.CONVERSATION
+
+    conversation_id: Id
+    user_id: Id
+    """The owner."""
+    title: Title | None = None
+    status: ConversationStatus = "active"
+    created_at: Time
+    updated_at: Time
+    """When the latest message took its place; the creation time while there is none."""
+    message_count: Count = 0
+    """Messages stored."""
+    appended_count: Count = 0
+    """Messages ever appended, pruned and deleted ones included."""
+    last_position: Position | None = None
+    """The position of the latest append; new messages sort after it."""
+    preferences: JsonObject = Field(default_factory=dict)
+    """What the application inferred about the user's taste; see `merge_preferences`."""
+    retention: timedelta | None = None
+    """How long it is kept: after its creation or, when `is_sliding`, after its latest message."""
+    is_sliding: bool = False
+    keep_last: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Only this many latest messages are kept; None keeps all."""
+    idle_until: Time | None = None
+    """With sliding retention: when it expires unless a message is appended."""
+    kept_until: Annotated[Time | None, Deadline()] = None
+    """The deadline (TTL) of its items; with sliding retention it runs ahead of `idle_until`."""
+    renewing_from: Time | None = None
+    """While the deadlines of a sliding conversation are being moved: what they were before."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it and everything in it stop existing for readers; None for never."""
+        return self.idle_until or self.kept_until
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an append must know of a conversation and confirm by its condition."""
+
+    conversation_id: str
+    user_id: str
+    created_at: datetime
+    has_title: bool
+    retention: timedelta | None
+    is_sliding: bool
+    kept_until: datetime | None
+    """The deadline that new items of the collection get."""
+    keep_last: int | None
+    is_renewing: bool
+    last_position: str | None
+    """A hint, not a fact: where the last append seen by this store landed."""
+
+
+def facts_of(conversation: Conversation) -> Facts:
+    """The facts in a head that was read."""
+    return Facts(
+        conversation_id=conversation.conversation_id,
+        user_id=conversation.user_id,
+        created_at=conversation.created_at,
+        has_title=conversation.title is not None,
+        retention=conversation.retention,
+        is_sliding=conversation.is_sliding,
+        kept_until=conversation.kept_until,
+        keep_last=conversation.keep_last,
+        is_renewing=conversation.renewing_from is not None,
+        last_position=conversation.last_position,
+    )
+
+
+class Memory:
+    """The facts of the conversations that a store used last. Safe to share between threads."""
+
+    def __init__(self, size: int = REMEMBERED_CONVERSATIONS) -> None:
+        self._size = size
+        self._facts: OrderedDict[str, Facts] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, conversation_id: str) -> Facts | None:
+        """What is remembered of a conversation; None when nothing is."""
+        with self._lock:
+            found = self._facts.get(conversation_id)
+            if found is not None:
+                self._facts.move_to_end(conversation_id)
+            return found
+
+    def put(self, facts: Facts) -> Facts:
+        """Remember `facts`, with the latest position known; returns what is remembered now."""
+        with self._lock:
+            known = self._facts.get(facts.conversation_id)
+            if (
+                known is not None
+                and known.created_at == facts.created_at
+                and (known.last_position or "") > (facts.last_position or "")
+            ):
+                facts = replace(facts, last_position=known.last_position)
+            self._facts[facts.conversation_id] = facts
+            self._facts.move_to_end(facts.conversation_id)
+            while len(self._facts) > self._size:
+                self._facts.popitem(last=False)
+        return facts
+
+    def forget(self, conversation_id: str) -> None:
+        """Forget a conversation."""
+        with self._lock:
+            self._facts.pop(conversation_id, None)
+
+
+T = TypeVar("T")
+
+
+class HeadReader(Repository):
+    """Base of the chat repositories: reads heads, remembers their facts, words their conditions."""
+
+    def __init__(self, binding: Binding, memory: Memory) -> None:
+        super().__init__(binding)
+        self._memory = memory
+
+    def _facts(self, conversation_id: str, user_id: str | None = None) -> Facts:
+        """Remembered facts, or those of the head: NotFound when it is gone or another user's."""
+        check_ids(conversation_id, user_id)
+        facts = self._memory.get(conversation_id)
+        if facts is None:
+            facts = facts_of(self._head(conversation_id, user_id))
+            self._memory.put(facts)
+        elif user_id is not None and facts.user_id != user_id:
+            # The memory may be of an earlier conversation under the same id: the table decides.
+            facts = self._memory.put(facts_of(self._head(conversation_id, user_id)))
+        return facts
+
+    def _head(
+        self, conversation_id: str, user_id: str | None = None, *, consistent: bool = True
+    ) -> Conversation:
+        """The live head, of this user if one is given; NotFound otherwise."""
+        check_ids(conversation_id, user_id)
+        item = self._get_item(head_key(conversation_id), consistent=consistent)
+        return self._live_head(item, conversation_id, user_id)
+
+    def _live_head(
+        self, item: AttributeValues | None, conversation_id: str, user_id: str | None = None
+    ) -> Conversation:
+        """The head stored as `item`; NotFound when it is none, expired, or another user's."""
+        check_ids(conversation_id, user_id)
+        if not is_live_head(item, self._now()):
+            self._memory.forget(conversation_id)
+            raise NotFound("conversation", conversation_id)
+        found: Conversation = plan(Conversation).decode(item or {})
+        if user_id is not None and found.user_id != user_id:
+            raise NotFound("conversation", conversation_id)
+        return found
+
+    def _with_facts(
+        self, conversation_id: str, user_id: str | None, attempt: Callable[[Facts], T]
+    ) -> T:
+        """`attempt`, whose first write is conditioned on the head, with facts that hold.
+
+        Tried with remembered facts first; a failed condition on the head brings the true ones.
+        """
+        facts = self._facts(conversation_id, user_id)
+        for tries in range(self._connection.options.transaction_attempts):
+            try:
+                return attempt(facts)
+            except ConditionFailed as failed:
+                if 0 not in failed.items:
+                    raise
+                head = self._live_head(failed.items[0], conversation_id, user_id)
+                facts = self._memory.put(facts_of(head))
+                if tries:
+                    self._connection.pause(tries)
+        raise contended("the conversation")
+
+    def _check_head(self, facts: Facts) -> Check:
+        """The condition that the head is live and its facts hold."""
+        return Check(head_key(facts.conversation_id), holds(facts, self._now()))
+
+
+def check_ids(conversation_id: str, user_id: str | None = None) -> None:
+    """InvalidArgument unless both are text, not empty; `user_id` may be None."""
+    for argument, value in (("conversation_id", conversation_id), ("user_id", user_id)):
+        is_missing = argument == "user_id" and value is None
+        if not is_missing and (not isinstance(value, str) or not value):
+            raise InvalidArgument(argument, "must be text, not empty")
+
+
+def head_key(conversation_id: str) -> Key:
+    """The table key of a conversation's head."""
+    return keyspace.CONVERSATION.key(conversation_id=conversation_id)
+
+
+def is_live_head(item: AttributeValues | None, now: datetime) -> bool:
+    """Whether `item` is a head that readers may see."""
+    return _is_head(item) and is_live(item, now) and not _is_idle(item or {}, now)
+
+
+def is_idle_head(item: AttributeValues | None, now: datetime) -> bool:
+    """Whether `item` is the head of a sliding conversation that expired before its items did.
+
+    Or what is left of it, when clearing it was cut short.
+    """
+    is_left = (item or {}).get(KIND) == {"S": keyspace.CONVERSATION_TOMBSTONE.kind}
+    return (_is_head(item) or is_left) and is_live(item, now) and _is_idle(item or {}, now)
+
+
+def _is_head(item: AttributeValues | None) -> bool:
+    return bool(item) and (item or {}).get(KIND) == {"S": keyspace.CONVERSATION.kind}
+
+
+def _is_idle(item: AttributeValues, now: datetime) -> bool:
+    idle = item.get("idle_until")
+    if idle is None:
+        return False
+    try:
+        return parse_time(idle["S"]) <= now
+    except (LookupError, TypeError, ValueError):
+        return False  # whoever reads it complains
+
+
+def live_head(now: datetime) -> Condition:
+    """What `is_live_head` says, as a condition."""
+    head = plan(Conversation).model
+    seconds = int(now.timestamp())
+    condition: Condition = (
+        (head.kind == keyspace.CONVERSATION.kind)
+        & (head.ttl.does_not_exist() | (head.ttl > seconds))
+        & (head.idle_until.does_not_exist() | (head.idle_until > now))
+    )
+    return condition
+
+
+def holds(facts: Facts, now: datetime) -> Condition:
+    """The head is live, its owner and the deadline of its items are what `facts` say."""
+    head = plan(Conversation).model
+    if facts.kept_until is None:
+        deadline = head.ttl.does_not_exist()
+        alive: Condition = head.kind == keyspace.CONVERSATION.kind
+    else:
+        deadline = head.ttl == epoch_seconds(facts.kept_until)
+        alive = live_head(now)
+    same: Condition = (
+        alive & deadline & (head.user_id == facts.user_id) & (head.created_at == facts.created_at)
+    )
+    return same

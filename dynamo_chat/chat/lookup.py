@@ -1,0 +1,127 @@
+"""Finding a message by its id: where it is, and what is there (C9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dynamo_chat import keyspace
+from dynamo_chat.chat.head import HeadReader, head_key, is_live_head
+from dynamo_chat.chat.message import Message, decode_message, parse_minted
+from dynamo_chat.core.attributes import AttributeValue
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import MAX_ID_CHARACTERS
+from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
+from dynamo_chat.core.item import helper_text
+from dynamo_chat.core.layout import GSI2, PK
+from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size, item_size
+from dynamo_chat.core.transaction import Key, is_live
+
+_SAME_ID_ELSEWHERE = 10
+
+
+class MessageLookup(HeadReader):
+    """Base of the repositories that name messages by their id."""
+
+    def _position(self, conversation_id: str, message_id: str, *, consistent: bool = True) -> str:
+        """The position of a message: no request for the store's own id, one for a caller's."""
+        own = self._own_position(conversation_id, message_id)
+        if own is not None:
+            return own
+        item = self._get_item(
+            keyspace.MESSAGE_ID.key(conversation_id=conversation_id, message_id=message_id),
+            consistent=consistent,
+        )
+        if item is None or not is_live(item, self._now()):
+            raise NotFound("message", message_id)
+        return helper_text(item, "position")
+
+    def _own_position(self, conversation_id: str, message_id: str) -> str | None:
+        """The position that an id made by the store names; None for a caller's id."""
+        if not isinstance(message_id, str) or not message_id:
+            raise InvalidArgument("message_id", "must be text, not empty")
+        minted = parse_minted(message_id)
+        if minted is None:
+            if len(message_id) > MAX_ID_CHARACTERS:
+                raise NotFound("message", message_id)
+            return None
+        if minted.conversation_id != conversation_id:
+            raise NotFound("message", message_id)
+        return minted.position
+
+    def _place(
+        self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool = True
+    ) -> str:
+        """The position of a message of a live conversation of this user, in one request; NotFound.
+
+        For the store's own id this does not tell whether the message is there.
+        """
+        own = self._own_position(conversation_id, message_id)
+        if own is not None:
+            self._head(conversation_id, user_id, consistent=consistent)
+            return own
+        key = keyspace.MESSAGE_ID.key(conversation_id=conversation_id, message_id=message_id)
+        head, item = self._get_items([head_key(conversation_id), key], consistent=consistent)
+        self._live_head(head, conversation_id, user_id)
+        if item is None or not is_live(item, self._now()):
+            raise NotFound("message", message_id)
+        return helper_text(item, "position")
+
+    def _find(
+        self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool
+    ) -> Message:
+        """The message, of a live conversation of this user; NotFound."""
+        own = self._own_position(conversation_id, message_id)
+        if own is None:
+            place = self._place(conversation_id, message_id, user_id, consistent=consistent)
+            key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=place)
+            return self._message(self._get_item(key, consistent=consistent), message_id)
+        key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=own)
+        head, item = self._get_items([head_key(conversation_id), key], consistent=consistent)
+        self._live_head(head, conversation_id, user_id)
+        return self._message(item, message_id)
+
+    def _find_alone(self, message_id: str, user_id: str | None) -> Message:
+        """The message with this id, in whichever conversation it is; NotFound."""
+        if not isinstance(message_id, str) or not message_id:
+            raise InvalidArgument("message_id", "must be text, not empty")
+        minted = parse_minted(message_id)
+        if minted is not None:
+            return self._find(minted.conversation_id, message_id, user_id, consistent=False)
+        if len(message_id) > MAX_ID_CHARACTERS:
+            raise NotFound("message", message_id)
+        collection = keyspace.MESSAGE_ID.collection(GSI2, message_id)()
+        for ids in self._walk(collection, consistent=False, limit=_SAME_ID_ELSEWHERE):
+            for message in self._behind(ids, user_id):
+                return message
+        raise NotFound("message", message_id)
+
+    def _behind(self, ids: Sequence[AttributeValues], user_id: str | None) -> Iterator[Message]:
+        """The messages that id items point to, of live conversations of this user."""
+        now = self._now()
+        keys = [key for item in ids if is_live(item, now) for key in _head_and_message(item)]
+        found = self._get_items(keys)
+        for head, message in zip(found[::2], found[1::2], strict=True):
+            if is_live_head(head, now) and is_live(message, now):
+                owner = (head or {}).get("user_id")
+                if user_id is None or owner == {"S": user_id}:
+                    yield decode_message(message or {})
+
+    def _too_large(self, key: Key, changes: Mapping[str, AttributeValue]) -> ItemTooLarge:
+        """What is wrong with an update that DynamoDB refused for the size of the item."""
+        there = self._get_item(key, consistent=True) or {}
+        largest = max(changes, key=lambda name: attribute_size(changes[name]))
+        return ItemTooLarge(largest, item_size({**there, **changes}), MAX_ITEM_BYTES)
+
+    def _message(self, item: AttributeValues | None, message_id: str) -> Message:
+        if item is None or not is_live(item, self._now()):
+            raise NotFound("message", message_id)
+        return decode_message(item)
+
+
+def _head_and_message(item: AttributeValues) -> tuple[Key, Key]:
+    """The keys of the head and of the message that an id item belongs to."""
+    (conversation_id,) = keyspace.MESSAGE_ID.table.pk.decode(item[PK]["S"])
+    position = helper_text(item, "position")
+    return head_key(conversation_id), keyspace.MESSAGE.key(
+        conversation_id=conversation_id, position=position
+    )

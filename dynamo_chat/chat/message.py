@@ -1,0 +1,218 @@
+"""A message: the entity, the values inside it, and what names it.
+
+A message is kept under its position, a ULID that gives its place in the conversation and its time
+range. A message that came without an id is named by where it is, ``<conversation_id>~<position>``,
+which costs nothing to store and lets it be found by its id alone. An id that the caller brought is
+kept in an item of its own beside the message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field, StringConstraints, model_validator
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.attributes import json_text
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import (
+    Count,
+    Entity,
+    ExpiresAt,
+    Id,
+    Json,
+    JsonObject,
+    Many,
+    Model,
+    Number,
+    Text,
+    Time,
+    misplaced,
+)
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import Layout
+from dynamo_chat.core.ulids import Position, is_ulid, ulid_time
+
+Role = Literal["user", "assistant", "system", "tool"]
+FeedbackType = Literal["positive", "negative"]
+_MARK = "~"
+
+
+class ToolCall(Model):
+    """One call of a tool by the assistant, with its result."""
+
+    tool: Text
+    args: Json = None
+    result: Json = None
+    call_id: Text | None = None
+    """The id under which a model's API matches calls and results."""
+
+
+class YearRange(Model):
+    """Years from `min` to `max`; either may be open."""
+
+    min: int | None = None
+    max: int | None = None
+
+
+class ExtractedFilters(Model):
+    """What a recommender understood of the user's wish."""
+
+    genres: Many[Text] = ()
+    year_range: YearRange | None = None
+    rating: Number | None = None
+    keywords: Many[Text] = ()
+
+
+class Feedback(Model):
+    """A user's judgement of a message."""
+
+    type: FeedbackType
+    rank: Annotated[int, Field(ge=1, le=5)] | None = None
+    """Satisfaction from 1 to 5."""
+    category: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    text: Text | None = None
+    given_at: Time | None = None
+    """Set by the store when it is not given."""
+
+
+class MessageBody(Model):
+    """What a message says: everything about it but its name and place."""
+
+    content: Text = ""
+    response_time: Annotated[Number, Field(ge=0)] | None = None
+    """Seconds that the response took to generate."""
+    errors: Text | None = None
+    """What went wrong while the message was generated."""
+    documents: Many[JsonObject] = ()
+    """Retrieved documents, in order of relevance."""
+    filters: ExtractedFilters | None = None
+    recommendations: Many[Text] = ()
+    confidence: Number | None = None
+    tool_calls: Many[ToolCall] = ()
+    """Only for assistant messages."""
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class NewMessage(MessageBody):
+    """A message to append."""
+
+    role: Role
+    message_id: Annotated[Id, Field(max_length=200)] | None = None
+    """The caller's own id: a retry with the same one appends once."""
+    at: Time | None = None
+    """When it takes its place; now if not given, and never before the latest message."""
+    sent_at: Time | None = None
+    """When it was sent, as data; the time of its place if not given."""
+    is_streaming: bool = False
+    """Its content is still arriving; see `Messages.finish`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> NewMessage:
+        if self.tool_calls and self.role != "assistant":
+            raise misplaced("tool_calls", "belong to assistant messages only")
+        if self.message_id is not None and is_minted_form(self.message_id):
+            raise misplaced(
+                "message_id", "must not end in '~' and a ULID: that form names the store's own ids"
+            )
+        return self
+
+
+class Message(Entity, MessageBody):
+    """A message of a conversation, as it is stored."""
+
+    layout: ClassVar[Layout] = keyspace.MESSAGE
+
+    conversation_id: Id
+    position: Position
+    """Its place in the conversation: a ULID, also the time that ranges go by."""
+    message_id: str
+    role: Role
+    sent_at: Time
+    turn_index: Count = 0
+    """Its place in the turn that it was appended with."""
+    is_streaming: bool = False
+    edited_at: Time | None = None
+    feedback: Feedback | None = None
+    expires_at: ExpiresAt = None
+
+    def implied(self) -> frozenset[str]:
+        """What the position says already, and what is empty."""
+        names = {"turn_index"} if not self.turn_index else set()
+        if self.message_id == minted_id(self.conversation_id, self.position):
+            names.add("message_id")
+        if self.sent_at == ulid_time(self.position):
+            names.add("sent_at")
+        if not self.content:
+            names.add("content")
+        return frozenset(names)
+
+    @classmethod
+    def complete(cls, fields: dict[str, Any]) -> None:
+        """Name and date the message by its position where nothing else was stored."""
+        position = fields["position"]
+        if "message_id" not in fields:
+            fields["message_id"] = minted_id(fields["conversation_id"], position)
+        if "sent_at" not in fields:
+            fields["sent_at"] = ulid_time(position)
+
+
+class MintedId(NamedTuple):
+    """What a message id made by the store says."""
+
+    conversation_id: str
+    position: str
+
+
+def minted_id(conversation_id: str, position: str) -> str:
+    """The id of a message that came without one."""
+    return f"{conversation_id}{_MARK}{position}"
+
+
+def is_minted_form(message_id: str) -> bool:
+    """Whether `message_id` has the form of the store's own ids."""
+    return parse_minted(message_id) is not None
+
+
+def parse_minted(message_id: str) -> MintedId | None:
+    """Conversation and position of an id made by the store; None for a caller's id."""
+    conversation_id, _, position = message_id.rpartition(_MARK)
+    return MintedId(conversation_id, position) if conversation_id and is_ulid(position) else None
+
+
+def content_digest(message: NewMessage) -> str:
+    """What tells two messages under one id apart: everything but its times."""
+    # Without defaults, so that a field added later does not tell old messages from their retries.
+    said = message.model_dump(
+        mode="json", exclude={"message_id", "at", "sent_at"}, exclude_defaults=True
+    )
+    return hashlib.sha256(json_text(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def stored_message(
+    new: NewMessage,
+    conversation_id: str,
+    position: str,
+    turn_index: int,
+    expires_at: datetime | None,
+) -> Message:
+    """The message that `new` becomes at `position`."""
+    fields = dict(new.__dict__)
+    del fields["at"]
+    fields["conversation_id"] = conversation_id
+    fields["position"] = position
+    fields["turn_index"] = turn_index
+    fields["expires_at"] = expires_at
+    if new.message_id is None:
+        fields["message_id"] = minted_id(conversation_id, position)
+    if new.sent_at is None:
+        fields["sent_at"] = ulid_time(position)
+    return Message.model_validate(fields)
+
+
+def decode_message(item: AttributeValues) -> Message:
+    """The message stored as `item`."""
+    found: Message = plan(Message).decode(item)
+    return found

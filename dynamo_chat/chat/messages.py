@@ -1,0 +1,428 @@
+"""The repository of messages: C7–C12 and C18. The entity is in `message`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pynamodb.expressions.operand import Path
+
+from dynamo_chat import keyspace
+from dynamo_chat.chat.append import Appender
+from dynamo_chat.chat.exchange import Exchange, exchange_of, exchange_turn, grouped
+from dynamo_chat.chat.feedback import Feedbacks
+from dynamo_chat.chat.head import Conversation, check_ids, facts_of, head_key, live_head
+from dynamo_chat.chat.message import (
+    Message,
+    MessageBody,
+    NewMessage,
+    decode_message,
+)
+from dynamo_chat.core.attributes import AttributeValue, Raw
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
+from dynamo_chat.core.errors import Conflict, InvalidArgument, ItemTooLarge, NotFound
+from dynamo_chat.core.item import check_size, encoded, plan
+from dynamo_chat.core.keys import KeyRange
+from dynamo_chat.core.layout import SK, TABLE, Collection
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.transaction import Delete, Update, live
+from dynamo_chat.core.ulids import lowest_ulid
+
+__all__ = ["Message", "Messages", "NewMessage"]
+
+
+class Messages(Appender, Feedbacks):
+    """Append, list, edit, rate and delete the messages of conversations."""
+
+    @access_pattern(
+        "C7",
+        operation="TransactWriteItems",
+        requests="1; 2 when the store does not know the conversation",
+        budget=1,
+        replaces="add_message, messages.pk_message_id",
+    )
+    def append(
+        self, conversation_id: str, message: NewMessage, *, user_id: str | None = None
+    ) -> Message:
+        """Append a message and return it as stored.
+
+        A message with an id of the caller's is appended once, however often this is called;
+        Conflict when that id was appended with other content. NotFound when there is no such
+        conversation (of `user_id`, if given). A conversation without a title gets the words of
+        its first user message. With `keep_last`, older messages are deleted afterwards (C10).
+        """
+        return self._append(conversation_id, [message], user_id)[0]
+
+    @access_pattern(
+        "C7",
+        operation="TransactWriteItems",
+        requests="1; 2 when the store does not know the conversation",
+        budget=1,
+    )
+    def append_turn(
+        self, conversation_id: str, messages: Sequence[NewMessage], *, user_id: str | None = None
+    ) -> tuple[Message, ...]:
+        """Append 1 to 45 messages together, all or none, and return them in their order.
+
+        Either all of them bring ids or none does. Errors as for `append`.
+        """
+        if not isinstance(messages, Sequence):
+            raise InvalidArgument("messages", "must be a sequence of NewMessage")
+        return self._append(conversation_id, list(messages), user_id)
+
+    @access_pattern(
+        "C7",
+        operation="TransactWriteItems",
+        requests="1; 2 when the store does not know the conversation",
+        budget=1,
+        replaces="messages: user_prompt + bot_response in one row",
+    )
+    def append_exchange(
+        self, conversation_id: str, exchange: Exchange, *, user_id: str | None = None
+    ) -> Exchange:
+        """Append a prompt and its response as one turn, and return the exchange as stored.
+
+        The exchange's id names the response; feedback is given on it. Errors as for `append`.
+        """
+        turn = exchange_turn(_new_exchange(exchange, conversation_id), self._now())
+        stored = self._append(conversation_id, turn, user_id)
+        return exchange_of(stored)
+
+    @access_pattern(
+        "C8",
+        operation="Query, or GetItem + Query",
+        requests="≤2",
+        replaces="GSI on sk_session_id",
+    )
+    def list(
+        self,
+        conversation_id: str,
+        *,
+        user_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = False,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+        consistent: bool = False,
+    ) -> Page[Message]:
+        """A conversation's messages in time order, oldest first unless told otherwise.
+
+        With `since` and `until`, those whose place is in [since, until). NotFound when there is
+        no such conversation (of `user_id`, if given).
+        """
+        check_page_size(page_size)
+        lower, upper = time_range(since, until)
+        collection = keyspace.MESSAGE.collection(TABLE, conversation_id)(
+            lower=None if lower is None else lowest_ulid(lower),
+            until=None if upper is None else lowest_ulid(upper),
+        )
+        asked = PageRequest(
+            "C8",
+            (conversation_id, user_id, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+            consistent,
+        )
+        if newest_first and cursor is None and upper is None:
+            return self._with_head(asked, collection, user_id)[1]
+        self._head(conversation_id, user_id, consistent=consistent)
+        return self._page(asked, [collection], decode_message)
+
+    @access_pattern("C8", operation="Query", requests="1", replaces="get_conversation")
+    def latest(
+        self,
+        conversation_id: str,
+        count: int = DEFAULT_PAGE_SIZE,
+        *,
+        user_id: str | None = None,
+        consistent: bool = False,
+    ) -> tuple[Message, ...]:
+        """The latest `count` messages in chronological order: what goes into a model's context.
+
+        NotFound when there is no such conversation (of `user_id`, if given).
+        """
+        return self.open(conversation_id, count, user_id=user_id, consistent=consistent)[1]
+
+    @access_pattern("C8", operation="Query", requests="1")
+    def open(
+        self,
+        conversation_id: str,
+        count: int = DEFAULT_PAGE_SIZE,
+        *,
+        user_id: str | None = None,
+        consistent: bool = False,
+    ) -> tuple[Conversation, tuple[Message, ...]]:
+        """A conversation and its latest `count` messages in chronological order, in one request.
+
+        NotFound when there is no such conversation (of `user_id`, if given).
+        """
+        if type(count) is not int or not 1 <= count <= MAX_PAGE_SIZE:
+            raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
+        collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
+        asked = PageRequest(
+            "C8", (conversation_id, user_id, None, None, True), count, None, False, consistent
+        )
+        head, page = self._with_head(asked, collection, user_id)
+        if page.unreadable:
+            raise page.unreadable[0]
+        return head, page.items[::-1]
+
+    @access_pattern(
+        "C9",
+        operation="BatchGetItem, GetItem",
+        requests="1; ≤2 for the caller's own id",
+        budget=2,
+        replaces="messages.pk_message_id",
+    )
+    def get(
+        self,
+        conversation_id: str,
+        message_id: str,
+        *,
+        user_id: str | None = None,
+        consistent: bool = False,
+    ) -> Message:
+        """The message with this id in this conversation. NotFound."""
+        return self._find(conversation_id, message_id, user_id, consistent=consistent)
+
+    @access_pattern(
+        "C9",
+        operation="BatchGetItem, or Query + BatchGetItem",
+        requests="1; ≤2 for the caller's own id",
+        budget=2,
+        index="table or GSI2 + table",
+    )
+    def get_by_id(self, message_id: str, *, user_id: str | None = None) -> Message:
+        """The message with this id, wherever it is. NotFound.
+
+        A caller's id may name messages of several conversations: then one of `user_id`'s, if
+        given, else any of them. It is found through an index, which may lag a moment.
+        """
+        return self._find_alone(message_id, user_id)
+
+    @access_pattern(
+        "C10",
+        operation="GetItem, Query, TransactWriteItems",
+        requests="1 + pages + ⌈items/99⌉",
+        budget=3,
+        replaces="10-message limit per session",
+    )
+    def prune(self, conversation_id: str, keep_last: int, *, user_id: str | None = None) -> int:
+        """Delete all but the last `keep_last` messages; how many were deleted. NotFound."""
+        if type(keep_last) is not int or keep_last < 0:
+            raise InvalidArgument("keep_last", "must be an integer from 0")
+        return self._prune(conversation_id, keep_last, user_id)
+
+    @access_pattern("C18", operation="GetItem or BatchGetItem, UpdateItem", requests="≤2", budget=2)
+    def edit(
+        self,
+        conversation_id: str,
+        message_id: str,
+        *,
+        content: str | Unchanged = UNCHANGED,
+        errors: str | Unchanged | None = UNCHANGED,
+        documents: Sequence[JsonObject] | Unchanged = UNCHANGED,
+        tool_calls: Sequence[Any] | Unchanged = UNCHANGED,
+        metadata: Mapping[str, Json] | Unchanged = UNCHANGED,
+        user_id: str | None = None,
+    ) -> Message:
+        """Change parts of a message and return it; what is not named stays as it is.
+
+        Its place, id and feedback stay. NotFound; ItemTooLarge.
+        """
+        changes = _changes(
+            content=content,
+            errors=errors,
+            documents=documents,
+            tool_calls=tool_calls,
+            metadata=metadata,
+        )
+        if not changes:
+            raise InvalidArgument("content", "name at least one part of the message to change")
+        changes["edited_at"] = self._now()
+        return self._update(conversation_id, message_id, changes, user_id)
+
+    @access_pattern("C18", operation="GetItem or BatchGetItem, UpdateItem", requests="≤2", budget=2)
+    def finish(
+        self,
+        conversation_id: str,
+        message_id: str,
+        *,
+        content: str,
+        response_time: float | Unchanged | None = UNCHANGED,
+        errors: str | Unchanged | None = UNCHANGED,
+        documents: Sequence[JsonObject] | Unchanged = UNCHANGED,
+        tool_calls: Sequence[Any] | Unchanged = UNCHANGED,
+        metadata: Mapping[str, Json] | Unchanged = UNCHANGED,
+        user_id: str | None = None,
+    ) -> Message:
+        """Complete a message that was appended with ``is_streaming=True``, and return it.
+
+        Finishing again with the same content returns it; with other content it is a Conflict.
+        NotFound; ItemTooLarge.
+        """
+        changes = _changes(
+            content=content,
+            response_time=response_time,
+            errors=errors,
+            documents=documents,
+            tool_calls=tool_calls,
+            metadata=metadata,
+        )
+        return self._update(conversation_id, message_id, changes, user_id, finishing=True)
+
+    @access_pattern("C18", operation="GetItem, TransactWriteItems", requests="≤2")
+    def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> None:
+        """Delete a message, with its feedback, and count it out. Deleting it again is no error.
+
+        NotFound when there is no such conversation (of `user_id`, if given).
+        """
+        try:
+            position = self._position(conversation_id, message_id)
+        except NotFound:
+            self._head(conversation_id, user_id)
+            return
+        head = plan(Conversation).model
+        check_ids(conversation_id, user_id)
+        owner = live_head(self._now())
+        if user_id is not None:
+            owner &= head.user_id == user_id
+        message_key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
+        try:
+            self._write(
+                Update(head_key(conversation_id), [head.message_count.add(-1)], owner),
+                Delete(message_key, live(self._now())),
+            )
+        except ConditionFailed as failed:
+            if 0 in failed.items:
+                raise NotFound("conversation", conversation_id) from failed
+
+    @access_pattern(
+        "C8", operation="GetItem + Query", requests="2 + pages", budget=2, replaces="messages rows"
+    )
+    def list_exchanges(
+        self,
+        conversation_id: str,
+        *,
+        user_id: str | None = None,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Exchange]:
+        """A conversation's exchanges, oldest first: each prompt with the response to it.
+
+        A user message opens an exchange; what the assistant says until the next one answers it.
+        """
+        check_page_size(page_size, 200)
+        collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
+        arguments = (conversation_id, user_id)
+        self._head(conversation_id, user_id)
+        asked = PageRequest("C8x", arguments, 2 * page_size + 1, cursor)
+        page = self._page(asked, [collection], decode_message)
+        messages = list(page.items)
+        groups = grouped(messages)
+        while page.cursor is not None and len(groups) <= page_size:
+            page = self._page(replace(asked, cursor=page.cursor), [collection], decode_message)
+            messages += page.items
+            groups = grouped(messages)
+        taken = groups[:page_size]
+        is_more = len(groups) > page_size
+        next_cursor = None
+        if is_more:
+            last = keyspace.MESSAGE.table.sk.encode(taken[-1][-1].position)
+            next_cursor = self._binding.cursors.seal("C8x", arguments, last)
+        return Page(tuple(exchange_of(group) for group in taken), next_cursor, page.unreadable)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _with_head(
+        self, asked: PageRequest, collection: Collection, user_id: str | None
+    ) -> tuple[Conversation, Page[Message]]:
+        """The head and a page of the latest messages, in one descending query over both."""
+        conversation_id = asked.arguments[0]
+        size = check_page_size(asked.page_size)
+        both = collection._replace(
+            keys=KeyRange(collection.keys.lower, head_key(conversation_id)[SK]["S"])
+        )
+        items, start = self._query(both, forward=False, limit=size + 1, consistent=asked.consistent)
+        first = items[0] if items else None
+        if first is None or first[SK] != head_key(conversation_id)[SK]:
+            raise NotFound("conversation", conversation_id)
+        head = self._live_head(first, conversation_id, user_id)
+        self._memory.put(facts_of(head))
+        # A start at the head itself lies outside the messages: begin anew below it.
+        begun = (items[1:], start) if len(items) > 1 or start is None else None
+        return head, self._page(asked, [collection], decode_message, begun=begun)
+
+    def _update(
+        self,
+        conversation_id: str,
+        message_id: str,
+        changes: dict[str, Any],
+        user_id: str | None,
+        *,
+        finishing: bool = False,
+    ) -> Message:
+        position = self._place(conversation_id, message_id, user_id)
+        planned = plan(Message)
+        values = {
+            name: encoded(planned.attributes[name], value)
+            for name, value in changes.items()
+            if not planned.is_left_out(name, value)
+        }
+        check_size(values)
+        actions = [
+            Path(name).set(Raw(values[name])) if name in values else Path(name).remove()
+            for name in changes
+        ]
+        condition = live(self._now())
+        if changes.get("tool_calls"):
+            condition &= planned.model.role == "assistant"
+        if finishing:
+            actions.append(Path("is_streaming").remove())
+            condition &= planned.model.is_streaming == True  # noqa: E712 - an expression
+        key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
+        try:
+            return decode_message(self._write(Update(key, actions, condition), returning=True))
+        except ItemTooLarge as error:
+            raise self._too_large(key, values) from error
+        except ConditionFailed as failed:
+            item = failed.items.get(0)
+            there = self._message(item, message_id)
+            if changes.get("tool_calls") and there.role != "assistant":
+                raise InvalidArgument("tool_calls", "belong to assistant messages only") from failed
+            if finishing and _says(item or {}, changes, values):
+                return there
+            raise Conflict("the message is finished already, with other content", there) from failed
+
+
+def _says(
+    item: AttributeValues, changes: Mapping[str, Any], values: Mapping[str, AttributeValue]
+) -> bool:
+    """Whether `changes`, stored as `values`, are what the item has."""
+    there = plan(Message).encode(decode_message(item))
+    return all(there.get(name) == values.get(name) for name in changes)
+
+
+def _new_exchange(exchange: Exchange, conversation_id: str) -> Exchange:
+    """`exchange`, if it is one that can be appended to this conversation."""
+    if not isinstance(exchange, Exchange):
+        raise InvalidArgument("exchange", f"must be an Exchange, not {type(exchange).__name__}")
+    if exchange.feedback is not None:
+        raise InvalidArgument("exchange.feedback", "is given with give_feedback, once it is there")
+    if exchange.conversation_id not in {None, conversation_id}:
+        raise InvalidArgument("exchange.conversation_id", "names another conversation")
+    return exchange
+
+
+def _changes(**wanted: Any) -> dict[str, Any]:
+    """The arguments that are not UNCHANGED, validated as parts of a message."""
+    given = {name: value for name, value in wanted.items() if value is not UNCHANGED}
+    body = validated(MessageBody, **given)
+    return {name: getattr(body, name) for name in given}

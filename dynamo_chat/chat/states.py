@@ -1,0 +1,122 @@
+"""A conversation's working state for multi-turn agents (C19): free JSON under a revision."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from dynamo_chat import keyspace
+from dynamo_chat.chat.head import Facts, HeadReader
+from dynamo_chat.core.attributes import json_text
+from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.entity import Count, Entity, ExpiresAt, Id, JsonObject, Time, validated
+from dynamo_chat.core.errors import InvalidArgument, RevisionConflict
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import Layout
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.transaction import Put, absent, is_live, live
+
+
+class ConversationState(Entity):
+    """What an agent must remember between two turns."""
+
+    layout: ClassVar[Layout] = keyspace.CONVERSATION_STATE
+
+    conversation_id: Id
+    revision: Count
+    """1 for the first save, one more with each."""
+    data: JsonObject
+    saved_at: Time
+    expires_at: ExpiresAt = None
+
+
+class ConversationStates(HeadReader):
+    """Save and read the state of conversations."""
+
+    @access_pattern(
+        "C19",
+        operation="GetItem, TransactWriteItems",
+        requests="1; 2 when the store does not know the conversation",
+        budget=1,
+        replaces="conversation state for multi-turn interactions",
+    )
+    def save(
+        self,
+        conversation_id: str,
+        data: dict[str, Any],
+        *,
+        revision: int = 0,
+        user_id: str | None = None,
+    ) -> ConversationState:
+        """Save the state over the revision that was read (0: there was none), and return it.
+
+        RevisionConflict, with the stored state as ``current``, when somebody saved in between.
+        Saving the same data over the same revision again returns what is there. NotFound.
+        """
+        if type(revision) is not int or revision < 0:
+            raise InvalidArgument("revision", "must be an integer from 0")
+
+        def attempt(facts: Facts) -> ConversationState:
+            now = self._now()
+            state = _state(facts, data, revision + 1, now)
+            attributes = plan(ConversationState).model
+            unchanged = (
+                absent(now) if revision == 0 else live(now) & (attributes.revision == revision)
+            )
+            try:
+                self._write(
+                    self._check_head(facts), Put(plan(ConversationState).encode(state), unchanged)
+                )
+            except ConditionFailed as failed:
+                if 0 in failed.items:
+                    raise
+                return self._saved_before(failed, state)
+            return state
+
+        return self._with_facts(conversation_id, user_id, attempt)
+
+    @access_pattern("C19", operation="BatchGetItem", requests="1")
+    def get(
+        self, conversation_id: str, *, user_id: str | None = None, consistent: bool = True
+    ) -> ConversationState | None:
+        """The state saved last; None when none was. NotFound when there is no such conversation."""
+        head, item = self._get_items(
+            [
+                keyspace.CONVERSATION.key(conversation_id=conversation_id),
+                keyspace.CONVERSATION_STATE.key(conversation_id=conversation_id),
+            ],
+            consistent=consistent,
+        )
+        self._live_head(head, conversation_id, user_id)
+        if item is None or not is_live(item, self._now()):
+            return None
+        found: ConversationState = plan(ConversationState).decode(item)
+        return found
+
+    def _saved_before(
+        self, failed: ConditionFailed, wanted: ConversationState
+    ) -> ConversationState:
+        item = failed.items.get(1)
+        if item is None or not is_live(item, self._now()):
+            raise RevisionConflict("there is no saved state; save over revision 0")
+        there: ConversationState = plan(ConversationState).decode(item)
+        # As text, because to Python 1 and True are equal.
+        same = json_text(there.data, sort_keys=True) == json_text(wanted.data, sort_keys=True)
+        if there.revision == wanted.revision and same:
+            return there
+        raise RevisionConflict(
+            f"the state is at revision {there.revision}, not {wanted.revision - 1}; "
+            "read it and save again",
+            there,
+        )
+
+
+def _state(facts: Facts, data: dict[str, Any], revision: int, now: datetime) -> ConversationState:
+    return validated(
+        ConversationState,
+        conversation_id=facts.conversation_id,
+        revision=revision,
+        data=data,
+        saved_at=now,
+        expires_at=facts.kept_until,
+    )

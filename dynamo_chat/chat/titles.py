@@ -1,0 +1,44 @@
+"""The title item of a conversation: what makes it findable by its exact title (C5).
+
+A title lives in an item of its own, so that an append does not rewrite it in two indexes. Keys
+hold the title's hash; a title that many share ("New chat") is spread over shards.
+"""
+
+from __future__ import annotations
+
+from dynamo_chat.chat.head import Facts
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.item import helper_item
+from dynamo_chat.core.layout import GSI1, GSI2, PK, Collection
+from dynamo_chat.keyspace import CONVERSATION_TITLE, TITLE_SHARDS, digest_of, shard_of
+
+
+def title_item(facts: Facts, title: str) -> AttributeValues:
+    """The title item of a conversation."""
+    fields = {
+        "title_hash": digest_of(title),
+        "shard": shard_of(facts.conversation_id, TITLE_SHARDS),
+        "conversation_id": facts.conversation_id,
+        "user_id": facts.user_id,
+        "created_at": facts.created_at,
+    }
+    return helper_item(CONVERSATION_TITLE, fields, GSI1, GSI2, expires_at=facts.kept_until)
+
+
+def titles_of_all(title: str) -> list[Collection]:
+    """Where the title items of this title are, whoever's conversations they are."""
+    return [
+        CONVERSATION_TITLE.collection(GSI1, digest_of(title), shard)()
+        for shard in range(TITLE_SHARDS)
+    ]
+
+
+def titles_of_user(title: str, user_id: str) -> list[Collection]:
+    """Where the title items of this title and this user's conversations are."""
+    return [CONVERSATION_TITLE.collection(GSI2, user_id)(digest_of(title))]
+
+
+def title_owner(item: AttributeValues) -> str:
+    """The id of the conversation that a title item belongs to."""
+    (conversation_id,) = CONVERSATION_TITLE.table.pk.decode(item[PK]["S"])
+    return str(conversation_id)

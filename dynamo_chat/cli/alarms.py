@@ -1,0 +1,105 @@
+"""``dynamo-chat alarms``: what to watch the table by, as CloudFormation or Terraform."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from dynamo_chat.cli.template import (
+    NameOption,
+    OutputOption,
+    StageOption,
+    StagePlace,
+    StagePlaceOption,
+    tags_of,
+    write_json,
+)
+from dynamo_chat.provision.alarms import Thresholds, Watch
+from dynamo_chat.provision.alarms_cloudformation import alarms_cloudformation
+from dynamo_chat.provision.alarms_terraform import alarms_terraform
+from dynamo_chat.provision.naming import table_name
+
+_DEFAULT: Final = Thresholds()
+
+
+class Format(StrEnum):
+    """What the alarms are written as."""
+
+    CLOUDFORMATION = "cloudformation"
+    TERRAFORM = "terraform"
+
+
+def alarms(  # noqa: PLR0913 - each threshold is an option
+    format_: Annotated[Format, typer.Argument(metavar="FORMAT", help=", ".join(Format))],
+    *,
+    name: NameOption,
+    stage: StageOption = None,
+    stage_as: StagePlaceOption = StagePlace.SUFFIX,
+    email: Annotated[
+        str | None, typer.Option(help="Who is told, by e-mail.", show_default=False)
+    ] = None,
+    topic: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARN", help="Tell this SNS topic instead of a new one.", show_default=False
+        ),
+    ] = None,
+    throttled_requests: Annotated[
+        int, typer.Option(help="Throttled requests in 5 minutes.")
+    ] = _DEFAULT.throttled_requests,
+    system_errors: Annotated[
+        int, typer.Option(help="DynamoDB's own errors in 5 minutes.")
+    ] = _DEFAULT.system_errors,
+    user_errors: Annotated[
+        int, typer.Option(help="Rejected requests of the whole account in 5 minutes.")
+    ] = _DEFAULT.user_errors,
+    latency: Annotated[
+        int, typer.Option(metavar="MS", help="The slowest operation's 99th percentile.")
+    ] = _DEFAULT.latency_ms,
+    write_units: Annotated[
+        int, typer.Option(help="Write units in 5 minutes, indexes included.")
+    ] = _DEFAULT.write_units,
+    read_units: Annotated[
+        int, typer.Option(help="Read units in 5 minutes, indexes included.")
+    ] = _DEFAULT.read_units,
+    size: Annotated[
+        int, typer.Option(metavar="GB", help="The table with its indexes.")
+    ] = _DEFAULT.size_gb,
+    items: Annotated[int, typer.Option(help="Items in the table.")] = _DEFAULT.items,
+    budget: Annotated[
+        int, typer.Option(metavar="USD", help="What a month may cost.")
+    ] = _DEFAULT.budget_usd,
+    budget_tag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Count what has this cost allocation tag; all of DynamoDB without it.",
+            show_default=False,
+        ),
+    ] = None,
+    output_path: OutputOption = None,
+) -> None:
+    """Write alarms, events of failed backups, a budget and a dashboard for the table."""
+    if email is not None and topic is not None:
+        raise typer.BadParameter("--email subscribes to a new topic; --topic is there already")
+    watch = Watch(
+        table_name(name, stage, stage_as.value),
+        Thresholds(
+            throttled_requests=throttled_requests,
+            system_errors=system_errors,
+            user_errors=user_errors,
+            latency_ms=latency,
+            write_units=write_units,
+            read_units=read_units,
+            size_gb=size,
+            items=items,
+            budget_usd=budget,
+        ),
+        email=email,
+        topic_arn=topic,
+        budget_tag=next(iter(tags_of([budget_tag]).items())) if budget_tag else None,
+    )
+    write = alarms_cloudformation if format_ is Format.CLOUDFORMATION else alarms_terraform
+    write_json(write(watch), output_path)

@@ -1,0 +1,71 @@
+"""The commands, and what holds for all of them: errors are one line, the exit code tells."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dynamo_chat.cli import alarms, backup, cost, demo, patterns, policy, probe, table, template
+from dynamo_chat.cli.console import fail
+from dynamo_chat.core.errors import DynamoChatError
+
+
+class _Commands(TyperGroup):
+    """Shows the package's own errors as one line. Anything else is a bug, with its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever reads, such as `head`, has read enough
+            raise
+        except (DynamoChatError, OSError) as error:
+            raise fail(str(error)) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="dynamo-chat",
+    help="Chat products on one DynamoDB table: see it at work, look up what it does, manage its "
+    "table.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",  # which fills paragraphs
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("patterns")(patterns.patterns)
+table.app.command("probe")(probe.probe)
+app.add_typer(table.app, name="table")
+app.add_typer(backup.app, name="backup")
+app.command("template")(template.template)
+app.add_typer(policy.app, name="policy")
+app.command("alarms")(alarms.alarms)
+app.command("cost")(cost.cost)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dynamo-chat {_version()}")
+        raise typer.Exit
+
+
+def _version() -> str:
+    try:
+        return version("dynamo_chat")
+    except PackageNotFoundError:
+        return "(a checkout that is not installed)"
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass

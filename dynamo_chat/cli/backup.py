@@ -1,0 +1,288 @@
+"""``dynamo-chat backup``: back up, restore and export the table, and wait for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.table import TableEndpointOption, TableOption
+from dynamo_chat.cli.target import RegionOption, Target
+from dynamo_chat.core.errors import StillRunning
+from dynamo_chat.provision.backups import TIMEOUT_SECONDS, Backup, Backups, Export
+from dynamo_chat.provision.restoring import Restored
+from dynamo_chat.provision.waiting import Progress, ProgressHook
+
+app = typer.Typer(help="Back up, restore and export the table.", no_args_is_help=True)
+
+_TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        help="How long to wait. What was started goes on after that, whatever happens here.",
+    ),
+]
+_JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON.")]
+_ToOption = Annotated[
+    str, typer.Option("--to", metavar="NAME", help="The new table; it must not exist yet.")
+]
+_ToRegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to-region",
+        metavar="REGION",
+        help="The region of the new table, if it is another.",
+        show_default=False,
+    ),
+]
+_AtOption = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="The moment, such as 2025-12-30T14:00:00Z; the latest possible if not given.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def create(
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    backup_name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help="The backup's name; else the table's and the time.", show_default=False
+        ),
+    ] = None,
+    timeout: _TimeoutOption = TIMEOUT_SECONDS,
+    as_json: _JsonOption = False,
+) -> None:
+    """Back up the table, and wait until the backup is available."""
+    with _progress() as told:
+        made = _backups(name, endpoint_url, region).create(
+            backup_name, timeout_seconds=timeout, on_progress=told
+        )
+    _show(made, as_json=as_json)
+
+
+@app.command("list")
+def list_backups(
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    as_json: _JsonOption = False,
+) -> None:
+    """List the table's backups, newest first, and the moments that it can be restored to."""
+    backups = _backups(name, endpoint_url, region)
+    found, window = backups.list(), backups.recovery_window()
+    if as_json:
+        bounds = None if window is None else asdict(window)
+        _print_json({"backups": [asdict(each) for each in found], "recovery_window": bounds})
+        return
+    console = output()
+    if not found:
+        console.print("There are no backups.")
+    for backup in found:
+        line = Text(f"{_moment(backup.created_at)}  ").append(backup.name, style="cyan")
+        line.append(f"  {backup.status}, {backup.kind}, {backup.size_bytes:,} bytes")
+        console.print(line, soft_wrap=True)
+        console.print(Text(f"  {backup.arn}", style="dim"), soft_wrap=True)
+    if window is None:
+        console.print("Point-in-time recovery is off.")
+    else:
+        bounds_told = f"{_moment(window.earliest)} to {_moment(window.latest)}"
+        console.print(f"Any moment from {bounds_told} can be restored.", soft_wrap=True)
+
+
+@app.command()
+def describe(
+    arn: Annotated[str, typer.Argument(metavar="ARN", help="Of a backup or of an export.")],
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    as_json: _JsonOption = False,
+) -> None:
+    """Describe a backup, or an export and how far it is."""
+    backups = _backups(name, endpoint_url, region)
+    found = backups.describe(arn) if "/backup/" in arn else backups.describe_export(arn)
+    _show(found, as_json=as_json)
+
+
+@app.command()
+def restore(
+    arn: Annotated[str, typer.Argument(metavar="ARN", help="Of the backup.")],
+    *,
+    to: _ToOption,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    to_region: _ToRegionOption = None,
+    timeout: _TimeoutOption = TIMEOUT_SECONDS,
+) -> None:
+    """Restore a backup to a new table, and check that table.
+
+    TTL, point-in-time recovery and deletion protection, which a restore leaves off, are switched
+    on. Interrupted, the same command joins the restore that runs. The exit code is 1 when the
+    table is not as it should be.
+    """
+    with _progress() as told:
+        restored = _backups(name, endpoint_url, region).restore(
+            arn,
+            to,
+            region=to_region,
+            timeout_seconds=timeout,
+            on_progress=told,
+        )
+    _show_restored(restored)
+
+
+@app.command("restore-to-time")
+def restore_to_time(
+    *,
+    to: _ToOption,
+    at: _AtOption = None,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    to_region: _ToRegionOption = None,
+    timeout: _TimeoutOption = TIMEOUT_SECONDS,
+) -> None:
+    """Restore the table, as it was at a moment, to a new table, and check that table.
+
+    Otherwise as `restore`.
+    """
+    moment = None if at is None else _parsed(at)
+    with _progress() as told:
+        restored = _backups(name, endpoint_url, region).restore_to_time(
+            to,
+            moment,
+            region=to_region,
+            timeout_seconds=timeout,
+            on_progress=told,
+        )
+    _show_restored(restored)
+
+
+@app.command()
+def export(  # noqa: PLR0913 - an argument for each option
+    bucket: Annotated[str, typer.Argument(metavar="BUCKET", help="The S3 bucket.")],
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="Where in the bucket; else the table's name.", show_default=False),
+    ] = None,
+    at: _AtOption = None,
+    bucket_owner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ACCOUNT", help="Who owns the bucket, if another does.", show_default=False
+        ),
+    ] = None,
+    kms_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Encrypt the files by this key.", show_default=False),
+    ] = None,
+    timeout: _TimeoutOption = TIMEOUT_SECONDS,
+    as_json: _JsonOption = False,
+) -> None:
+    """Export the table, as it was at a moment, to S3, and wait until it is complete.
+
+    It needs point-in-time recovery, and takes none of the table's capacity.
+    """
+    moment = None if at is None else _parsed(at)
+    with _progress() as told:
+        made = _backups(name, endpoint_url, region).export(
+            bucket,
+            prefix=prefix,
+            at=moment,
+            bucket_owner=bucket_owner,
+            kms_key=kms_key,
+            timeout_seconds=timeout,
+            on_progress=told,
+        )
+    _show(made, as_json=as_json)
+
+
+def _backups(name: str, endpoint_url: str | None, region: str | None) -> Backups:
+    return Target(name, endpoint_url, region).store().table.backups
+
+
+def _parsed(at: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise typer.BadParameter(f"--at {at}: write 2025-12-30T14:00:00Z") from error
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"--at {at}: add a time zone, such as Z")
+    return moment
+
+
+@contextmanager
+def _progress() -> Iterator[ProgressHook]:
+    """Tell on a terminal how far it is; and what to do about a wait that was too short."""
+    console = output(stderr=True)
+    with console.status("asking DynamoDB …") as status:
+
+        def told(progress: Progress) -> None:
+            status.update(str(progress))
+
+        try:
+            yield told
+        except StillRunning as error:
+            console.print(f"It is {error.arn}", soft_wrap=True)
+            raise
+
+
+# -- showing ------------------------------------------------------------------------------------
+
+
+def _show(found: Backup | Export, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(asdict(found))
+        return
+    shown = table("", "", wrapping=("",))
+    shown.show_header = False
+    for what, value in asdict(found).items():
+        if value is not None:
+            told = _moment(value) if isinstance(value, datetime) else str(value)
+            shown.add_row(Text(what.replace("_", " "), style="dim"), told)
+    output().print(shown)
+
+
+def _show_restored(restored: Restored) -> None:
+    console = output()
+    console.print(f"Table {restored.table_name} was restored.")
+    for difference in restored.differences:
+        console.print(Text(f"- {difference}", style="yellow"), soft_wrap=True)
+    if restored.differences:
+        raise typer.Exit(1)
+    console.print("It is as it should be.")
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print_json(found: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(found, default=_as_text, ensure_ascii=False, indent=2))
+
+
+def _as_text(value: object) -> str:
+    return _moment(value) if isinstance(value, datetime) else str(value)

@@ -1,0 +1,286 @@
+r"""Reading ``conversations.jsonl``: a conversation per line, messages as OpenAI's API has them.
+
+    {"messages": [{"role": "user", "content": "Show me 4K renders"},
+                  {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function",
+                     "function": {"name": "search", "arguments": "{\"limit\": 5}"}}]},
+                  {"role": "tool", "tool_call_id": "c1", "content": "[{\"file_id\": 123}]"},
+                  {"role": "assistant", "content": "Here is one."}]}
+
+A line may name its conversation (``id`` or ``conversation_id``), its user (``user_id`` or
+``user``), a ``title`` and ``created_at``; its messages may have an ``id`` and a ``timestamp``.
+Without ids, they are made from what the line says, so that a file can be loaded again.
+
+Results of tools are folded into the calls that they answer; one that answers no call stays a
+message of its own. What a message says beyond that becomes its metadata, what a line says its
+conversation's state: nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from dynamo_chat.chat.documents import TOOL_CALL_ID
+from dynamo_chat.chat.loading import ConversationRecord, numbered_id
+from dynamo_chat.chat.message import NewMessage
+from dynamo_chat.core.entity import validated
+from dynamo_chat.core.errors import InvalidArgument
+
+DEFAULT_USER = "demo"
+
+_ROLES = {"developer": "system", "function": "tool"}
+_MILLISECONDS_FROM = 100_000_000_000
+_LINE_KEYS = frozenset(
+    {"messages", "id", "conversation_id", "user", "user_id", "title", "created_at"}
+)
+_MESSAGE_KEYS = frozenset(
+    {"role", "content", "tool_calls", "function_call", "id", "message_id", "timestamp"}
+)
+
+
+class InvalidLine(InvalidArgument):
+    """A line of a file is no conversation. ``line`` counts from 1."""
+
+    def __init__(self, source: str, line: int, problem: str) -> None:
+        super().__init__(f"{source}, line {line}", problem)
+        self.line = line
+
+
+class NumberedRecord(NamedTuple):
+    """A conversation of a file, and the line that it stands on."""
+
+    line: int
+    record: ConversationRecord
+
+
+def read_conversations(path: Path) -> Iterator[NumberedRecord]:
+    """The conversations of a file, in its order; empty lines are passed over.
+
+    InvalidLine names the first line that is none, and what is wrong with it. OSError.
+    """
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                if text.strip():
+                    yield NumberedRecord(number, parse_conversation(text))
+            except UnicodeDecodeError as error:
+                raise InvalidLine(path.name, number, "is not UTF-8 text") from error
+            except InvalidArgument as error:
+                raise InvalidLine(path.name, number, str(error)) from error
+
+
+def parse_conversation(text: str) -> ConversationRecord:
+    """The conversation in one line. InvalidArgument names what is wrong with it."""
+    line = _json_object(text)
+    given = line.get("messages")
+    if not isinstance(given, list) or not given:
+        raise InvalidArgument("messages", "must be a list of messages, not empty")
+    identity = _first_text(line, "conversation_id", "id")
+    if identity is None:
+        digest = hashlib.sha256(json.dumps(line, sort_keys=True).encode()).hexdigest()
+        identity = f"line-{digest[:20]}"
+    created_at = _moment(line.get("created_at"), "created_at")
+    drafts = _folded([_draft(each, place) for place, each in enumerate(given)])
+    beyond = {name: value for name, value in line.items() if name not in _LINE_KEYS}
+    return ConversationRecord(
+        conversation_id=identity,
+        user_id=_first_text(line, "user_id", "user") or DEFAULT_USER,
+        title=_first_text(line, "title"),
+        created_at=created_at,
+        messages=[draft.message(identity, created_at) for draft in drafts],
+        state=beyond or None,
+    )
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of a tool that may still wait for its result."""
+
+    tool: str
+    args: Any
+    call_id: str | None
+    result: Any = None
+    is_answered: bool = False
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A message of a line, before the results of tools are folded into their calls."""
+
+    place: int
+    role: str
+    content: str
+    message_id: str | None
+    timestamp: datetime | None
+    metadata: dict[str, Any]
+    calls: list[_Call] = field(default_factory=list)
+
+    def message(self, conversation_id: str, created_at: datetime | None) -> NewMessage:
+        at = self.timestamp or created_at
+        identity = self.message_id
+        return validated(
+            NewMessage,
+            f"messages.{self.place}",
+            role=self.role,
+            content=self.content,
+            message_id=numbered_id(conversation_id, self.place) if identity is None else identity,
+            at=at,
+            sent_at=at,
+            tool_calls=[
+                {"tool": each.tool, "args": each.args, "result": each.result}
+                | ({} if each.call_id is None else {"call_id": each.call_id})
+                for each in self.calls
+            ],
+            metadata=self.metadata,
+        )
+
+
+def _draft(given: Any, place: int) -> _Draft:
+    where = f"messages.{place}"
+    if not isinstance(given, dict):
+        _refuse(where, "must be an object")
+    role = given.get("role")
+    if not isinstance(role, str):
+        _refuse(f"{where}.role", "must be text such as 'user'")
+    content, parts = _content(given.get("content"), f"{where}.content")
+    metadata = {name: value for name, value in given.items() if name not in _MESSAGE_KEYS}
+    if parts:
+        metadata["content_parts"] = parts
+    return _Draft(
+        place=place,
+        role=_ROLES.get(role, role),
+        content=content,
+        message_id=_first_text(given, "message_id", "id", where=where),
+        timestamp=_moment(given.get("timestamp"), f"{where}.timestamp"),
+        metadata=metadata,
+        calls=list(_calls(given, where)),
+    )
+
+
+def _content(given: Any, where: str) -> tuple[str, list[Any]]:
+    """The text of a message, and its parts where they are not text alone."""
+    if given is None:
+        return "", []
+    if isinstance(given, str):
+        return given, []
+    if not isinstance(given, list):
+        _refuse(where, "must be text, a list of parts, or null")
+    texts = [part.get("text") for part in given if isinstance(part, dict)]
+    is_plain = len(texts) == len(given) and all(isinstance(text, str) for text in texts)
+    return "\n".join(text for text in texts if isinstance(text, str)), [] if is_plain else given
+
+
+def _calls(given: Mapping[str, Any], where: str) -> Iterator[_Call]:
+    listed = given.get("tool_calls") or []
+    if not isinstance(listed, list):
+        _refuse(f"{where}.tool_calls", "must be a list")
+    legacy = given.get("function_call")
+    if legacy is not None:
+        listed = [*listed, {"function": legacy}]
+    for place, call in enumerate(listed):
+        at = f"{where}.tool_calls.{place}"
+        if not isinstance(call, dict):
+            _refuse(at, "must be an object")
+        yield _call(call, at)
+
+
+def _call(given: Mapping[str, Any], where: str) -> _Call:
+    """A call as OpenAI writes it, or as `cgchat` does (``tool``, ``args``, ``result``)."""
+    call_id = _first_text(given, "id", "call_id", where=where)
+    if "tool" in given:
+        name, args = given["tool"], given.get("args")
+    else:
+        called = given.get("function", given.get("custom"))
+        if not isinstance(called, dict):
+            _refuse(where, "must have a function with its name and arguments")
+        name = called.get("name")
+        args = _maybe_json(called.get("arguments", called.get("input")))
+    if not isinstance(name, str):
+        _refuse(f"{where}.function.name", "must be text")
+    return _Call(name, args, call_id, given.get("result"), "result" in given)
+
+
+def _folded(drafts: Sequence[_Draft]) -> list[_Draft]:
+    """The messages, without those that are results of a call before them: these are in the call."""
+    kept: list[_Draft] = []
+    for draft in drafts:
+        call = _call_answered_by(draft, kept) if draft.role == "tool" else None
+        if call is None:
+            kept.append(draft)
+        else:
+            call.result, call.is_answered = _maybe_json(draft.content), True
+    return kept
+
+
+def _call_answered_by(result: _Draft, before: Sequence[_Draft]) -> _Call | None:
+    """The latest call that waits for this result: by its id or, without one, by its tool."""
+    call_id, name = result.metadata.get(TOOL_CALL_ID), result.metadata.get("name")
+    for draft in reversed(before):
+        for call in draft.calls:
+            matches = call.call_id == call_id if call_id is not None else call.tool == name
+            if matches and not call.is_answered:
+                return call
+    return None
+
+
+# -- values -------------------------------------------------------------------------------------
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise InvalidArgument("line", "is nested too deep") from error
+    except ValueError as error:
+        raise InvalidArgument("line", f"is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InvalidArgument("line", "must be a JSON object with a list of messages")
+    return found
+
+
+def _maybe_json(text: Any) -> Any:
+    """What JSON text stands for, where it is an object or a list; otherwise `text` itself."""
+    if isinstance(text, str) and text.lstrip()[:1] in {"{", "["}:
+        try:
+            return json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            return text
+    return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _first_text(given: Mapping[str, Any], *names: str, where: str = "") -> str | None:
+    for name in names:
+        value = given.get(name)
+        if value is not None:
+            if not isinstance(value, str) or not value:
+                _refuse(f"{where}.{name}".removeprefix("."), "must be text, not empty")
+            return str(value)
+    return None
+
+
+def _moment(given: Any, where: str) -> datetime | None:
+    """A time given as ISO 8601 text (UTC without a zone) or as seconds or milliseconds."""
+    try:
+        if given is None:
+            return None
+        if isinstance(given, (int, float)) and not isinstance(given, bool):
+            seconds = given / 1_000 if abs(given) >= _MILLISECONDS_FROM else given
+            return datetime.fromtimestamp(seconds, UTC)
+        moment = datetime.fromisoformat(given)
+        return moment if moment.utcoffset() is not None else moment.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        _refuse(where, "must be a time: ISO 8601 text or seconds since 1970")
+
+
+def _refuse(where: str, what: str) -> NoReturn:
+    raise InvalidArgument(where, what)

@@ -1,0 +1,171 @@
+"""``dynamo-chat cost``: a month's bill of a workload, beside what other designs would cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from dynamo_chat.cli.console import output, table
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.operations import cost as costs
+from dynamo_chat.operations.cost import Bill, Prices, Workload, plain
+
+OWN: Final = "dynamo_chat"
+_BAR: Final = 40
+_SVG_WIDTH: Final = 110
+_DEFAULT: Final = Workload()
+
+
+def cost(  # noqa: PLR0913 - what happens in a month
+    *,
+    conversations: Annotated[
+        int, typer.Option(help="Conversations a month, of all users.")
+    ] = _DEFAULT.conversations,
+    turns: Annotated[
+        int, typer.Option(help="Turns of a conversation: a question and its answer each.")
+    ] = _DEFAULT.turns,
+    question: Annotated[
+        int, typer.Option(metavar="BYTES", help="The size of a question.")
+    ] = _DEFAULT.question_bytes,
+    answer: Annotated[
+        int, typer.Option(metavar="BYTES", help="The size of an answer.")
+    ] = _DEFAULT.answer_bytes,
+    opens: Annotated[
+        int, typer.Option(help="How often a conversation is opened.")
+    ] = _DEFAULT.opens,
+    lists: Annotated[
+        int, typer.Option(help="How often the list of conversations is read, for each of them.")
+    ] = _DEFAULT.lists,
+    emails: Annotated[int, typer.Option(help="E-mails a month.")] = _DEFAULT.emails,
+    email_size: Annotated[
+        int, typer.Option(metavar="BYTES", help="The size of an e-mail.")
+    ] = _DEFAULT.email_bytes,
+    calls: Annotated[int, typer.Option(help="Voice calls a month.")] = _DEFAULT.calls,
+    retention: Annotated[
+        int, typer.Option(metavar="MONTHS", help="How many months are kept.")
+    ] = _DEFAULT.retention_months,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A JSON file of price tables instead of the package's own.",
+            show_default=False,
+        ),
+    ] = None,
+    price_table: Annotated[
+        str, typer.Option("--price-table", metavar="NAME", help="Which of the file's tables.")
+    ] = costs.CURRENT,
+    as_json: Annotated[bool, typer.Option("--json", help="The bills as JSON.")] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also draw it into this file.", show_default=False),
+    ] = None,
+) -> None:
+    """What a month costs, measured on an engine inside this process with these very sizes.
+
+    Beside it what the same conversations cost in the other designs of the documents: all messages
+    in one item, and a table per entity; and what the document itself says.
+    """
+    workload = Workload(
+        conversations=conversations,
+        turns=turns,
+        question_bytes=question,
+        answer_bytes=answer,
+        opens=opens,
+        lists=lists,
+        emails=emails,
+        email_bytes=email_size,
+        calls=calls,
+        retention_months=retention,
+    )
+    tables = costs.load_prices(prices)
+    if price_table not in tables:
+        raise typer.BadParameter(f"--price-table {price_table}: there are {', '.join(tables)}")
+    chosen = tables[price_table]
+    made = bills(workload, chosen)
+    said = costs.documents_figure(workload, costs.load_prices()["cgchat"])
+    if as_json:
+        typer.echo(json.dumps(_as_json(made, said, chosen), indent=2))
+    else:
+        _show(output(), made, said, chosen, workload)
+    if svg is not None:
+        drawing = Console(record=True, width=_SVG_WIDTH, highlight=False, file=StringIO())
+        _show(drawing, made, said, chosen, workload)
+        svg.write_text(drawing.export_svg(title="dynamo-chat cost"), encoding="utf-8")
+
+
+def bills(workload: Workload, prices: Prices) -> list[Bill]:
+    """The bill of this package, then those of the other designs, at the same prices."""
+    try:
+        from dynamo_chat.cli.rehearsal import rehearse
+    except ModuleNotFoundError as error:
+        raise InvalidArgument(
+            "cost", "measures on an engine: pip install 'dynamo_chat[cli,testing]'"
+        ) from error
+    played = rehearse(workload)
+    return [
+        costs.bill(OWN, played.usages, played.stored_bytes, prices),
+        costs.embedded_list(workload, prices),
+        costs.table_per_entity(workload, prices),
+    ]
+
+
+def _as_json(made: Sequence[Bill], said: Bill, prices: Prices) -> dict[str, Any]:
+    return {
+        "currency": "USD",
+        "region": prices.region,
+        "prices_since": prices.date,
+        "bills": [each.as_dict() for each in made],
+        "document": said.as_dict(),
+    }
+
+
+def _show(
+    console: Console, made: Sequence[Bill], said: Bill, prices: Prices, workload: Workload
+) -> None:
+    console.print(f"A month in {prices.region}, at the prices since {prices.date}. {prices.note}")
+    for each in (*made, said):
+        console.print()
+        console.print(Text(f"{each.design}: ${_cents(each.total)}", style="bold"))
+        shown = table(
+            "id", "what", "amount", "WRU", "RRU", "$", numbers=("amount", "WRU", "RRU", "$")
+        )
+        for line in each.lines:
+            is_storage = not (line.write_units or line.read_units)
+            shown.add_row(
+                Text(line.pattern, style="bold"),
+                line.what,
+                f"{line.amount:,.4f} GB" if is_storage else f"{line.amount:,}",
+                plain(line.write_units) if line.write_units else "–",
+                plain(line.read_units) if line.read_units else "–",
+                _cents(line.dollars),
+            )
+        console.print(shown)
+    console.print()
+    _bars(console, [*made, said])
+    if workload.emails or workload.calls:
+        console.print("The other designs count conversations alone, without e-mails and calls.")
+
+
+def _bars(console: Console, made: Sequence[Bill]) -> None:
+    largest = costs.most(made) or Decimal(1)
+    width = max(len(each.design) for each in made)
+    for each in made:
+        length = int(each.total / largest * _BAR) or 1
+        line = Text(f"{each.design:<{width}}  ")
+        line.append("█" * length, style="bright_cyan" if each.design == OWN else "dim")
+        line.append(f" ${_cents(each.total)}")
+        console.print(line)
+
+
+def _cents(dollars: Decimal) -> str:
+    """Small amounts to a hundredth of a cent, large ones to the cent."""
+    return f"{dollars:,.6f}" if dollars < 1 else f"{dollars:,.2f}"

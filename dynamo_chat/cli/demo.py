@@ -1,0 +1,279 @@
+"""``dynamo-chat demo``: the main job on real records, from a new table to what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.json import JSON
+from rich.text import Text
+
+from dynamo_chat.catalogue import catalogue
+from dynamo_chat.cli import demo_acs, demo_oneonone
+from dynamo_chat.cli.console import WIDE, cut, domain_of, domain_style, output, table, units
+from dynamo_chat.cli.demo_loading import Loaded, chat_samples, load_file, load_sample
+from dynamo_chat.cli.demo_walks import OF_ACS, Domain, World, walk_of
+from dynamo_chat.cli.item_collections import (
+    read_conversation_items,
+    read_record_items,
+    show_collections,
+)
+from dynamo_chat.cli.item_words import words
+from dynamo_chat.cli.sample_records import Sample, sample
+from dynamo_chat.cli.target import EndpointOption, StoreFactory, Target
+from dynamo_chat.cli.walks.step import Taken, take
+from dynamo_chat.core.layout import KIND
+from dynamo_chat.provision.table import TableDefinition
+from dynamo_chat.store import ChatStore
+
+DEFAULT_TABLE = "dynamo-chat-demo"
+SHOWN_CONVERSATIONS = 8
+_DEFINITION = TableDefinition(
+    deletion_protection=False, point_in_time_recovery=False, encryption_managed=False
+)
+
+
+def demo(
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            "-f",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Conversations to load: one JSON object per line with OpenAI-style messages.",
+            show_default=False,
+        ),
+    ] = None,
+    samples: Annotated[bool, typer.Option(help="Load the documents' sample records too.")] = True,
+    domain: Annotated[
+        list[Domain] | None,
+        typer.Option(
+            "--domain",
+            "-d",
+            help="Only this domain; may be given several times. All of them if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    endpoint_url: EndpointOption = None,
+    table_name: Annotated[
+        str | None,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help=f"The table; {DEFAULT_TABLE} if none is named. It is made if it is not there, "
+            "and what is loaded stays in it.",
+            show_default=False,
+        ),
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option("--region", help="The AWS region.", show_default=False)
+    ] = None,
+) -> None:
+    """Show the package at work on real conversations.
+
+    Creates the table, loads conversations and the documents' records, shows what is in the table
+    and its indexes, reads the conversations out in the shapes that they came in, and walks through
+    every access pattern of each domain, telling what each cost. It runs on an engine inside this
+    process, unless an endpoint, a table or a region is named.
+    """
+    domains = list(dict.fromkeys(domain or Domain))
+    if file is None and not samples:
+        raise typer.BadParameter("--no-samples without --file leaves nothing to load")
+    if file is not None and Domain.CHAT not in domains:
+        raise typer.BadParameter("--file holds conversations: they are of the domain chat")
+    target = Target(
+        table=table_name or DEFAULT_TABLE,
+        endpoint_url=endpoint_url,
+        region=region,
+        is_embedded=endpoint_url is None and table_name is None and region is None,
+    )
+    console = output()
+    with target.opened() as factory:
+        store = factory()
+        _make_table(console, target, store)
+        _headline(console, "Loading")
+        world = World()
+        if Domain.CHAT in domains:
+            world.conversations = _load_chat(console, store, file, with_samples=samples)
+        if samples:
+            _load_others(console, factory, domains, world)
+        _show_table(console, store, world, domains)
+        _read_out(console, world.conversations)
+        _walk(console, store, world, domains)
+
+
+def _make_table(console: Console, target: Target, store: ChatStore) -> None:
+    _headline(console, "The table")
+    created = store.table.create(_DEFINITION)
+    console.print(
+        f"{target.table} on {target}: "
+        + ("created, with GSI1, GSI2 and TTL" if created else "there already")
+    )
+
+
+def _load_chat(
+    console: Console, store: ChatStore, file: Path | None, *, with_samples: bool
+) -> list[Loaded]:
+    now = datetime.now(UTC)
+    loaded: list[Loaded] = []
+    notes: list[str] = []
+    for each in chat_samples() if with_samples else ():
+        found = list(load_sample(store, each, now))
+        loaded += found
+        notes += _notes(each)
+        for one in found:
+            notes += _moved(each, one.moved_by)
+    if file is not None:
+        with output(stderr=True).status(f"loading {file.name} …"):
+            loaded += load_file(store, file)
+    _show_loaded(console, loaded)
+    _show_notes(console, notes)
+    return loaded
+
+
+def _load_others(
+    console: Console, factory: StoreFactory, domains: Sequence[Domain], world: World
+) -> None:
+    """Load the records of the documents that are not about conversations."""
+    now = datetime.now(UTC)
+    shown = table("from", "table there", "here", "what", wrapping=("what",))
+    notes: list[str] = []
+    if not OF_ACS.isdisjoint(domains):
+        records = sample("acs")
+        world.acs = demo_acs.load_acs(factory, records, now)
+        for name, entity in world.acs.rows():
+            kind = "–" if entity is None else type(entity).__name__
+            shown.add_row("acs", name, kind, words(entity))
+        notes += [*_notes(records, demo_acs.SETTLED), *_moved(records, world.acs.moved_by)]
+    if Domain.CALLS in domains:
+        records = sample("oneonone")
+        world.oneonone = demo_oneonone.load_oneonone(factory, records, now)
+        for name, entity in world.oneonone.rows():
+            shown.add_row("oneonone", name, type(entity).__name__, words(entity))
+        settled = demo_oneonone.SETTLED
+        notes += [*_notes(records, settled), *_moved(records, world.oneonone.moved_by)]
+    if shown.row_count:
+        console.print()
+        console.print(shown)
+        _show_notes(console, notes)
+
+
+def _notes(records: Sample, settled: Sequence[str] = ()) -> Iterator[str]:
+    """Where a sample is from, and what was chosen and settled to load it."""
+    for said in (records.origin, *records.choices, *settled):
+        yield f"{records.document}: {said}"
+
+
+def _moved(records: Sample, by: timedelta) -> Iterator[str]:
+    if by:
+        why = "because it had expired or lies ahead"
+        yield f"{records.document}: moved by {by.days:,} days, {why}"
+
+
+def _show_notes(console: Console, notes: Sequence[str]) -> None:
+    for note in notes:
+        console.print(Text(f"· {note}", style="dim"))
+
+
+def _show_loaded(console: Console, loaded: Sequence[Loaded]) -> None:
+    numbers = ("messages", "feedback", "reviews")
+    wrapping = ("conversation", "user", "title")
+    shown = table("from", *wrapping, *numbers, numbers=numbers, wrapping=wrapping)
+    for each in loaded:
+        conversation, record = each.conversation, each.record
+        shown.add_row(
+            each.source,
+            conversation.conversation_id,
+            conversation.user_id,
+            cut(conversation.title or "–", 40),
+            str(conversation.message_count),
+            str(len(record.feedback)),
+            str(len(record.reviews)),
+        )
+    console.print(shown)
+
+
+def _show_table(
+    console: Console, store: ChatStore, world: World, domains: Sequence[Domain]
+) -> None:
+    _headline(console, "What is in the table")
+    loaded = world.conversations
+    chosen = loaded[:SHOWN_CONVERSATIONS]
+    identities = dict.fromkeys(each.conversation.conversation_id for each in chosen)
+    items = read_conversation_items(store, identities)
+    items += read_record_items(store, world.partitions())
+    wanted = {each.value for each in domains}
+    show_collections(console, [each for each in items if domain_of(each[KIND]["S"]) in wanted])
+    if len(loaded) > len(chosen):
+        console.print(f"… and {len(loaded) - len(chosen):,} more conversations")
+
+
+def _read_out(console: Console, loaded: Sequence[Loaded]) -> None:
+    """Show that each sample comes out as it went in, and what that looks like."""
+    documents = [each for each in loaded if each.read_out is not None]
+    if not documents:
+        return
+    _headline(console, "Read out as the documents have it")
+    for each in documents:
+        found = each.read_out() if each.read_out is not None else None
+        line = Text(f"{each.source} {each.conversation.conversation_id}: ")
+        if found == each.wanted:
+            line.append("the same as what was loaded", style="green")
+        else:
+            line.append("not what was loaded; it was changed since", style="yellow")
+        console.print(line)
+    last = documents[-1]
+    console.print(JSON(json.dumps(last.read_out() if last.read_out is not None else None)))
+
+
+def _walk(console: Console, store: ChatStore, world: World, domains: Sequence[Domain]) -> None:
+    from dynamo_chat.testing.meter import RequestMeter
+
+    for domain in domains:
+        walk = walk_of(store, domain, world)
+        if walk is None:
+            continue
+        title = f"Every pattern of the {domain.value} domain, and what it costs"
+        _headline(console, title, domain_style(domain.value))
+        with RequestMeter(store.connection.client) as meter:
+            taken = list(take(walk, meter))
+        _show_taken(console, taken)
+
+
+def _show_taken(console: Console, taken: Sequence[Taken]) -> None:
+    entries = {entry.method: entry for entry in catalogue()}
+    numbers = ("requests", "WCU", "RCU")
+    more = ("index",) if console.width >= WIDE else ()
+    shown = table(
+        *("id", "method", "result", *numbers, *more), numbers=numbers, wrapping=("result",)
+    )
+    for each in taken:
+        entry = entries[each.method]
+        shown.add_row(
+            Text(entry.id, style="bold"),
+            Text(each.method, style="cyan"),
+            each.told,
+            str(each.requests),
+            units(each.wcu),
+            units(each.rcu),
+            *(Text(entry.index, style="dim") for _ in more),
+        )
+    console.print(shown)
+    console.print(
+        f"{len(taken)} calls: {sum(each.requests for each in taken)} requests, "
+        f"{units(sum(each.wcu for each in taken))} WCU, "
+        f"{units(sum(each.rcu for each in taken))} RCU, computed from the sizes of the items"
+    )
+
+
+def _headline(console: Console, text: str, style: str = "") -> None:
+    console.print()
+    console.rule(Text(text, style=f"bold {style}"), align="left", style="dim")

@@ -1,0 +1,417 @@
+"""Loading the thirteen records of `acs`, an e-mail service, into five domains.
+
+They are one world: the user is a member of the organization, the e-mail has a thread, a score and
+an LLM interaction. So they move in time together, and each is written at its own moment. Loading
+again finds what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from dynamo_chat import keyspace
+from dynamo_chat.cli.replay import Replay
+from dynamo_chat.cli.sample_records import Sample, shift_to_live
+from dynamo_chat.cli.target import StoreFactory
+from dynamo_chat.core.addresses import address_key
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.errors import NotFound
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import PK
+from dynamo_chat.identity.logins import LoginSession
+from dynamo_chat.identity.user import User
+from dynamo_chat.limits.rate_limits import RateLimit, Resource
+from dynamo_chat.mail.email import EmailMessage, NewEmail
+from dynamo_chat.mail.scores import EVScore
+from dynamo_chat.mail.thread import EmailThread
+from dynamo_chat.orgs.invite import Invite
+from dynamo_chat.orgs.organization import (
+    Billing,
+    Organization,
+    OrganizationSettings,
+    Usage,
+)
+from dynamo_chat.orgs.seats import Member
+from dynamo_chat.store import ChatStore
+from dynamo_chat.telemetry.invocations import Invocation, NewInvocation
+from dynamo_chat.telemetry.llm import LLMInteraction, NewInteraction
+from dynamo_chat.telemetry.reports import LLMReport, ModelUsage, Period, report_item
+
+Row = Mapping[str, Any]
+
+SETTLED: Final = (
+    "Sessions.session_id, OrganizationInvites.invite_token: fresh secrets, stored as hashes",
+    "Sessions.ttl: follows from expires_at, which it lies before",
+    "OrganizationMembers.invited_by: whoever invited is the organization's first owner",
+    "OrganizationInvites.accepted_at: a user is made for the invited address, to accept it",
+    "Threads.message_count, participants, subject: those of the e-mails that are there, one",
+    "LLMDataCollection: account of the thread, function generate_email, id of the conversation",
+    "RL_AI, RL_AWS: as they are (150 counted over a limit of 100), in a window that still runs",
+    "LLMReportData: as it is (totals above their parts), for its own month",
+)
+"""What the mapping of the document's records to the store's had to settle."""
+
+_FUNCTION: Final = "generate_email"
+_MINUTE: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Acs:
+    """The records of `acs`, as they are in the store."""
+
+    user: User
+    login: LoginSession | None
+    """None when it has expired since it was loaded."""
+    organization: Organization
+    member: Member
+    invite: Invite
+    thread: EmailThread
+    email: EmailMessage
+    score: EVScore | None
+    ai_limit: RateLimit
+    aws_limit: RateLimit
+    interaction: LLMInteraction
+    report: LLMReport
+    invocation: Invocation
+    moved_by: timedelta
+
+    def rows(self) -> Iterator[tuple[str, Entity | None]]:
+        """Each table of the document, and what its record has become."""
+        yield "Users", self.user
+        yield "Sessions", self.login
+        yield "Organizations", self.organization
+        yield "OrganizationMembers", self.member
+        yield "OrganizationInvites", self.invite
+        yield "Conversations", self.email
+        yield "Threads", self.thread
+        yield "EVDataCollection", self.score
+        yield "RL_AI", self.ai_limit
+        yield "RL_AWS", self.aws_limit
+        yield "LLMDataCollection", self.interaction
+        yield "LLMReportData", self.report
+        yield "Invocations", self.invocation
+
+    def partitions(self) -> list[str]:
+        """The partition keys of the table that hold them, and what leads to them."""
+        email, invite = self.email, self.invite
+        users = [self.user.user_id, *filter(None, (self.member.invited_by, invite.accepted_by))]
+        found = [
+            *map(keyspace.USER_PARTITION.encode, users),
+            *(
+                keyspace.USER_EMAIL.table.pk.encode(address_key(each))
+                for each in (self.user.email, invite.email)
+            ),
+            keyspace.ORGANIZATION_PARTITION.encode(self.organization.organization_id),
+            keyspace.INVITE_ID.table.pk.encode(invite.invite_id),
+            keyspace.MAIL_PARTITION.encode(email.conversation_id),
+            keyspace.RATE_LIMIT.table.pk.encode(self.ai_limit.account_id),
+            keyspace.LLM_REPORT.table.pk.encode(self.report.report_id),
+            keyspace.INVOCATION.table.pk.encode(self.invocation.invocation_id),
+        ]
+        if self.login is not None:
+            found.append(keyspace.LOGIN.table.pk.encode(self.login.login_id))
+        if email.message_id is not None:
+            hashed = keyspace.digest_of(email.message_id)
+            found.append(keyspace.EMAIL_MESSAGE_ID.table.pk.encode(email.account_id, hashed))
+        return found
+
+
+def load_acs(factory: StoreFactory, sample: Sample, now: datetime) -> Acs:
+    """Load the records of `acs`, moved in time so that nothing has expired or lies ahead."""
+    rows = {table: found[0] for table, found in sample.records.items()}
+    store = factory()
+    by = _moved_by(store, rows, now)
+    replay = Replay(factory, by)
+    user = _user(replay, rows["Users"])
+    login = _login(store, replay, rows["Sessions"], now)
+    member = _member(replay, rows["Organizations"], rows["OrganizationMembers"])
+    invite = _invite(store, replay, rows["OrganizationInvites"])
+    email, thread = _email(replay, rows["Conversations"], rows["Threads"])
+    calls = _Limits(store, now)
+    return Acs(
+        user=user,
+        login=login,
+        organization=store.organizations.get(member.organization_id, consistent=True),
+        member=member,
+        invite=invite,
+        email=email,
+        thread=thread,
+        score=_score(replay, rows["EVDataCollection"]),
+        ai_limit=calls.load("ai", rows["RL_AI"], "request_count", "function_calls"),
+        aws_limit=calls.load("aws", rows["RL_AWS"], "aws_requests", "service_calls"),
+        interaction=_interaction(replay, rows["LLMDataCollection"], email.account_id),
+        report=_report(store, rows["LLMReportData"]),
+        invocation=_invocation(replay, rows["Invocations"]),
+        moved_by=by,
+    )
+
+
+def _moved_by(store: ChatStore, rows: Mapping[str, Row], now: datetime) -> timedelta:
+    """As far as on the day when they were loaded first, or so that they are of the last days."""
+    row = rows["Users"]
+    try:
+        there = store.users.get(row["id"], consistent=True)
+    except NotFound:
+        return shift_to_live(rows, now)
+    return there.created_at - datetime.fromisoformat(row["created_at"])
+
+
+# -- identity, orgs -----------------------------------------------------------------------------
+
+
+def _user(replay: Replay, row: Row) -> User:
+    return replay.at(row["created_at"]).users.create(
+        row["email"],
+        user_id=row["id"],
+        name=row["name"],
+        status=row["status"],
+        role=row["role"],
+        preferences=row["preferences"],
+        organization_id=row["organization_id"],
+    )
+
+
+def _login(store: ChatStore, replay: Replay, row: Row, now: datetime) -> LoginSession | None:
+    for there in store.logins.list_active(row["user_id"]):
+        return there
+    ends = replay.moment(row["expires_at"])
+    if ends <= now:
+        return None
+    opened = replay.at(row["created_at"]).logins.open(
+        row["user_id"],
+        lifetime=ends - replay.moment(row["created_at"]),
+        account_id=row["account_id"],
+        ip_address=row["ip_address"],
+        user_agent=row["user_agent"],
+        metadata=row["metadata"],
+    )
+    return opened.login
+
+
+def _member(replay: Replay, organization: Row, row: Row) -> Member:
+    """The organization, with its first owner, and the member that the document has."""
+    settings, billing = organization["settings"], organization["billing"]
+    replay.at(organization["created_at"]).organizations.create(
+        organization["name"],
+        row["invited_by"],
+        organization_id=organization["organization_id"],
+        domain=organization["domain"],
+        status=organization["status"],
+        settings=OrganizationSettings(
+            **{**settings, "storage_limit_gb": _exact(settings["storage_limit_gb"])}
+        ),
+        billing=Billing(
+            plan=billing["plan"],
+            next_billing_date=replay.moment(billing["next_billing_date"]),
+            usage=Usage(
+                emails_processed=billing["usage"]["emails_processed"],
+                storage_used_gb=_exact(billing["usage"]["storage_used_gb"]),
+            ),
+        ),
+    )
+    place = (row["organization_id"], row["user_id"])
+    replay.at(row["joined_at"]).members.add(
+        *place,
+        role=row["role"],
+        status=row["status"],
+        permissions=row["permissions"],
+        invited_by=row["invited_by"],
+        joined_at=replay.moment(row["joined_at"]),
+    )
+    return replay.at(row["last_active"]).members.touch(*place)
+
+
+def _invite(store: ChatStore, replay: Replay, row: Row) -> Invite:
+    try:
+        there = store.invites.get(row["invite_id"])
+    except NotFound:
+        pass
+    else:
+        if there.status == "accepted":
+            return there
+        store.invites.delete(there.invite_id)  # nobody knows its token any more
+    issued = replay.at(row["timestamp"]).invites.create(
+        row["organization_id"],
+        row["email"],
+        invited_by=row["invited_by"],
+        role=row["role"],
+        lifetime=replay.moment(row["expires_at"]) - replay.moment(row["timestamp"]),
+        invite_id=row["invite_id"],
+    )
+    then = replay.at(row["accepted_at"])
+    invitee = then.users.create(row["email"], user_id=row["email"].partition("@")[0])
+    then.invites.accept(issued.token, invitee.user_id)
+    return then.invites.get(row["invite_id"])
+
+
+# -- mail ---------------------------------------------------------------------------------------
+
+
+def _email(replay: Replay, row: Row, thread: Row) -> tuple[EmailMessage, EmailThread]:
+    said = row["metadata"]
+    store = replay.at(row["timestamp"])
+    email = store.emails.add(
+        row["conversation_id"],
+        NewEmail(
+            account_id=row["associated_account"],
+            sender_email=row["sender_email"],
+            recipient_email=row["recipient_email"],
+            subject=row["subject"],
+            body=row["body"],
+            timestamp=replay.moment(row["timestamp"]),
+            message_id=row["message_id"],
+            response_id=row["response_id"],
+            is_first_email=row["is_first_email"],
+            thread_id=row["thread_id"],
+            status=row["status"],
+            ai_response=row["ai_response"],
+            ev_score=row["ev_score"],
+            spam_score=said["spam_score"],
+            headers=said["headers"],
+            attachments=tuple(said["attachments"]),
+        ),
+    )
+    there = store.threads.get(email.conversation_id, consistent=True)
+    if there.category is not None:
+        return email, there
+    changed = replay.at(thread["updated_at"]).threads.update(
+        email.conversation_id,
+        status=thread["status"],
+        **thread["attributes"],
+        **thread["ai_settings"],
+    )
+    return email, changed
+
+
+def _score(replay: Replay, row: Row) -> EVScore:
+    date = row["calculation_date"]
+    return replay.at(date).scores.record(
+        row["conversation_id"],
+        row["ev_score"],
+        factors=row["factors"],
+        algorithm_version=row["algorithm_version"],
+        confidence_score=row["confidence_score"],
+        recommendations=row["recommendations"],
+        metadata=row["metadata"],
+        calculation_date=replay.moment(date),
+    )
+
+
+# -- limits, telemetry --------------------------------------------------------------------------
+
+
+class _Limits(NamedTuple):
+    """Loads counted windows as they are, which no number of calls could bring about."""
+
+    store: ChatStore
+    now: datetime
+
+    def load(self, resource: Resource, row: Row, count: str, parts: str) -> RateLimit:
+        """The window, moved so that its last request was a minute ago."""
+        last = datetime.fromisoformat(row["last_request"])
+        by = (self.now - _MINUTE - last) // _MINUTE * _MINUTE
+        window = RateLimit(
+            account_id=row["associated_account"],
+            resource=resource,
+            limit=row["limit"],
+            window_start=datetime.fromisoformat(row["window_start"]) + by,
+            window_end=datetime.fromisoformat(row["window_end"]) + by,
+            request_count=row[count],
+            throttled_requests=row.get("throttled_requests", 0),
+            breakdown=row["metadata"][parts],
+            last_request=last + by,
+        )
+        _put(self.store, plan(RateLimit).encode(window))
+        return self.store.rate_limits.get(window.account_id, resource, consistent=True)
+
+
+def _interaction(replay: Replay, row: Row, account_id: str) -> LLMInteraction:
+    settings = row["metadata"]
+    return replay.at(row["generated_at"]).llm.record(
+        row["conversation_id"],
+        NewInteraction(
+            account_id=account_id,
+            function_name=_FUNCTION,
+            model_used=row["model_used"],
+            prompt_tokens=row["prompt_tokens"],
+            response_tokens=row["response_tokens"],
+            total_tokens=row["total_tokens"],
+            response_time_ms=row["response_time_ms"],
+            cost_usd=_exact(settings["cost_usd"]),
+            quality_score=_exact(row["quality_score"]),
+            generated_at=replay.moment(row["generated_at"]),
+            interaction_id=row["conversation_id"],
+            temperature=settings["temperature"],
+            top_p=settings["top_p"],
+            max_tokens=settings["max_tokens"],
+            prompt=row["prompt"],
+            response=row["response"],
+        ),
+    )
+
+
+def _report(store: ChatStore, row: Row) -> LLMReport:
+    period = Period.month(row["report_period"])
+    report = LLMReport(
+        report_id=row["report_id"],
+        account_id=row["account_id"],
+        report_period=period.name,
+        period_start=period.start,
+        period_end=period.end,
+        generated_at=datetime.fromisoformat(row["generated_at"]),
+        total_requests=row["total_requests"],
+        total_tokens=row["total_tokens"],
+        total_cost_usd=_exact(row["total_cost_usd"]),
+        average_response_time_ms=_exact(row["average_response_time_ms"]),
+        average_quality_score=_exact(row["average_quality_score"]),
+        model_usage={
+            name: ModelUsage(
+                requests=used["requests"], tokens=used["tokens"], cost=_exact(used["cost"])
+            )
+            for name, used in row["model_usage"].items()
+        },
+        function_breakdown=row["function_breakdown"],
+    )
+    _put(store, report_item(report))
+    return store.reports.get(report.report_id, consistent=True)
+
+
+def _invocation(replay: Replay, row: Row) -> Invocation:
+    return replay.at(row["invoked_at"]).invocations.record(
+        NewInvocation(
+            account_id=row["associated_account"],
+            function_name=row["function_name"],
+            status=row["status"],
+            duration_ms=row["duration_ms"],
+            memory_used_mb=row["memory_used_mb"],
+            invoked_at=replay.moment(row["invoked_at"]),
+            invocation_id=row["id"],
+            error_message=row["error_message"],
+            request_id=row["request_id"],
+            cold_start=row["cold_start"],
+            metadata=row["metadata"],
+        )
+    )
+
+
+def _put(store: ChatStore, item: AttributeValues) -> None:
+    """Write an item as it is, unless it is there."""
+    request = {
+        "TableName": store.connection.table_name,
+        "Item": item,
+        "ConditionExpression": f"attribute_not_exists({PK})",
+    }
+    try:
+        store.connection.call("PutItem", request)
+    except ConditionFailed:
+        return
+
+
+def _exact(number: float) -> Decimal:
+    """The decimal number that was written in the record."""
+    return Decimal(str(number))

@@ -1,0 +1,104 @@
+"""Loading the records of `oneonone`: two callers, their call, and who waits for the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from dynamo_chat import keyspace
+from dynamo_chat.calls.call import Call
+from dynamo_chat.calls.caller import Caller
+from dynamo_chat.calls.points import DAILY_POINTS
+from dynamo_chat.calls.queue import CallQueue
+from dynamo_chat.calls.ticket import DEFAULT_QUEUE, MAX_WAIT
+from dynamo_chat.cli.replay import Replay
+from dynamo_chat.cli.sample_records import Sample, shift_to_live
+from dynamo_chat.cli.target import StoreFactory
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.errors import NotFound
+from dynamo_chat.store import ChatStore
+
+Row = Mapping[str, Any]
+
+SETTLED: Final = (
+    "Users.pointsLeft: those of the call's own day; a new day has brought 15 again",
+    "Users.lastSessionTimestamp: when the call began",
+    f"Users.isWaitingInQueue: in the queue {DEFAULT_QUEUE!r}, for a week",
+)
+"""What the mapping of the document's records to the store's had to settle."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOnOne:
+    """The records of `oneonone`, as they are in the store."""
+
+    callers: tuple[Caller, ...]
+    call: Call
+    moved_by: timedelta
+
+    def rows(self) -> Iterator[tuple[str, Entity | None]]:
+        """Each table of the document, and what its records have become."""
+        for caller in self.callers:
+            yield "Users", caller
+        yield "Sessions", self.call
+
+    def partitions(self) -> list[str]:
+        """The partition keys of the table that hold them."""
+        waiting = [each for each in self.callers if each.is_waiting]
+        queues = dict.fromkeys((each.queue, each.queue_shard) for each in waiting)
+        return [
+            *(keyspace.USER_PARTITION.encode(each.user_id) for each in self.callers),
+            *(keyspace.QUEUE_TICKET.table.pk.encode(*each) for each in queues),
+            keyspace.CALL.table.pk.encode(self.call.call_id),
+        ]
+
+
+def load_oneonone(factory: StoreFactory, sample: Sample, now: datetime) -> OneOnOne:
+    """Load the records of `oneonone`, moved in time to the last day. Again, what is there."""
+    users, (session,) = sample.records["Users"], sample.records["Sessions"]
+    store = factory()
+    there = _loaded_before(store, session)
+    if there is None:
+        by = shift_to_live(sample.records, now)
+        call = _replayed(Replay(factory, by), users, session)
+    else:
+        call, by = there, there.started_at - datetime.fromisoformat(session["startTime"])
+    callers = [store.callers.get(row["userId"], consistent=True) for row in users]
+    return OneOnOne(tuple(callers), call, by)
+
+
+def _loaded_before(store: ChatStore, session: Row) -> Call | None:
+    try:
+        found = store.calls.get(session["sessionId"], consistent=True)
+    except NotFound:
+        return None
+    return None if found.is_live else found
+
+
+def _replayed(replay: Replay, users: list[dict[str, Any]], session: Row) -> Call:
+    """What led to the records, in the order in which it happened."""
+    before = min(row["lastQueueEntry"] for row in users)
+    queue = CallQueue()
+    for row in users:
+        replay.at(before).callers.create(row["userId"], email=row.get("email"))
+        if not row["isWaitingInQueue"]:
+            replay.at(row["lastQueueEntry"]).queue.join(row["userId"], queue)
+    call = replay.at(session["startTime"]).calls.start(
+        session["userA"],
+        session["userB"],
+        call_id=session["sessionId"],
+        room_name=session["roomName"],
+    )
+    for row in users:
+        spent = DAILY_POINTS - row["pointsLeft"]
+        if spent:
+            callers = replay.at(session["startTime"]).callers
+            callers.spend(row["userId"], spent, spend_id=session["sessionId"])
+    call = replay.at(session["endTime"]).calls.end(call.call_id)
+    for row in users:
+        if row["isWaitingInQueue"]:
+            waiting = replay.at(row["lastQueueEntry"]).queue
+            waiting.join(row["userId"], queue, keep_for=MAX_WAIT)
+    return call

@@ -1,0 +1,16 @@
+"""Where the command starts, also when what it needs is not installed."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run `dynamo-chat`. Exits with 0, with 1 for an error, with 2 for wrong usage."""
+    try:
+        from dynamo_chat.cli.app import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"typer", "rich"}:
+            raise
+        sys.exit("dynamo-chat needs the extra `cli`: pip install 'dynamo_chat[cli]'")
+    app()

@@ -1,0 +1,192 @@
+"""The table as a person wants to see it: item by item, gathered by partition, in each place.
+
+Partitions are read one by one, as the store itself would; there is no Scan. What stands in an
+index follows from the index keys of the items that were read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from dynamo_chat import keyspace
+from dynamo_chat.cli.console import cut, domain_of, domain_style, kind_style
+from dynamo_chat.cli.item_words import describe
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.layout import KIND, PLACES, SK, Place
+from dynamo_chat.core.size import item_size
+from dynamo_chat.orgs.invite import HASH_ATTRIBUTE
+from dynamo_chat.store import ChatStore
+
+ALIKE_SHOWN = 2
+"""Of neighbouring collections that all hold one item of one kind, so many are shown."""
+
+_WHAT_WIDTH = 64
+_BYTES_WIDTH = 7
+_GAP = 2
+_INDENT = 2
+_LAYOUTS = {layout.kind: layout for layouts in keyspace.KEY_SPACE.values() for layout in layouts}
+
+
+class ItemCollection(NamedTuple):
+    """The items under one partition key, in the order of their sort keys."""
+
+    partition: str
+    items: list[AttributeValues]
+
+    @property
+    def only_kind(self) -> str | None:
+        """The kind of its item, when it holds only one."""
+        return self.items[0][KIND]["S"] if len(self.items) == 1 else None
+
+
+class _Widths(NamedTuple):
+    key: int
+    kind: int
+    what: int
+
+
+def read_conversation_items(
+    store: ChatStore, conversation_ids: Iterable[str]
+) -> list[AttributeValues]:
+    """All items of these conversations, those beside their partition included."""
+    items: list[AttributeValues] = []
+    for conversation_id in conversation_ids:
+        found = read_partitions(store, [keyspace.CONVERSATION_PARTITION.encode(conversation_id)])
+        items += found
+        for item in found:
+            if item[KIND]["S"] == keyspace.REVIEW.kind:
+                _, review_id = keyspace.REVIEW.table.sk.decode(item[SK]["S"])
+                items += read_partitions(store, [keyspace.REVIEW_ID.table.pk.encode(review_id)])
+    return items
+
+
+def read_record_items(store: ChatStore, partitions: Iterable[str]) -> list[AttributeValues]:
+    """All items under these partition keys, and those that invites are found by their token by."""
+    items = read_partitions(store, partitions)
+    hashes = [item[HASH_ATTRIBUTE]["S"] for item in items if HASH_ATTRIBUTE in item]
+    return items + read_partitions(store, map(keyspace.INVITE_TOKEN.table.pk.encode, hashes))
+
+
+def read_partitions(store: ChatStore, partitions: Iterable[str]) -> list[AttributeValues]:
+    """All items of the table under these partition keys, each partition in its order."""
+    return [item for each in partitions for item in _partition(store, each)]
+
+
+def _partition(store: ChatStore, partition: str) -> list[AttributeValues]:
+    items: list[AttributeValues] = []
+    request: dict[str, Any] = {
+        "TableName": store.connection.table_name,
+        "KeyConditionExpression": "PK = :p",
+        "ExpressionAttributeValues": {":p": {"S": partition}},
+        "ConsistentRead": True,
+    }
+    while True:
+        answer = store.connection.call("Query", dict(request))
+        items += answer.get("Items", [])
+        if not answer.get("LastEvaluatedKey"):
+            return items
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def collections_in(place: Place, items: Sequence[AttributeValues]) -> list[ItemCollection]:
+    """What of `items` stands in one place, by partition key."""
+    found: defaultdict[str, list[AttributeValues]] = defaultdict(list)
+    for item in items:
+        if place.pk in item and place.sk in item:
+            found[item[place.pk]["S"]].append(item)
+    for members in found.values():
+        members.sort(key=lambda item: item[place.sk]["S"].encode())
+    ordered = sorted(found.items(), key=lambda pair: pair[0].encode())
+    return [ItemCollection(partition, members) for partition, members in ordered]
+
+
+# -- showing ------------------------------------------------------------------------------------
+
+
+def show_collections(console: Console, items: Sequence[AttributeValues]) -> None:
+    """Print the item collections of the table and of each index, coloured by kind of item."""
+    for place in PLACES:
+        collections = collections_in(place, items)
+        count = sum(len(collection.items) for collection in collections)
+        console.print(
+            Text.assemble(
+                (place.index or "Table", "bold underline"),
+                (f"  {count} items in {len(collections)} collections, by {place.pk}", "dim"),
+            )
+        )
+        _show_place(console, place, collections)
+        console.print()
+    for domain, kinds in _by_domain(items).items():
+        legend = Text(f"{domain}: ", style=f"bold {domain_style(domain)}")
+        for kind in kinds:
+            legend.append(f"{kind}  ", style=kind_style(kind))
+        console.print(legend)
+
+
+def _by_domain(items: Iterable[AttributeValues]) -> dict[str, list[str]]:
+    """The kinds of these items, by domain."""
+    there = {item[KIND]["S"] for item in items}
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for kind in _LAYOUTS:
+        if kind in there:
+            found[domain_of(kind)].append(kind)
+    return found
+
+
+def _show_place(console: Console, place: Place, collections: Sequence[ItemCollection]) -> None:
+    widths = _widths(console, place, collections)
+    for each in _with_gaps(collections):
+        if isinstance(each, str):
+            console.print(Text(each, style="dim italic"))
+            continue
+        console.print(Text(each.partition, style="bold"), overflow="fold")
+        console.print(Padding(_members_table(place, each, widths), (0, 0, 0, _INDENT)))
+
+
+def _members_table(place: Place, collection: ItemCollection, widths: _Widths) -> Table:
+    """The items of one collection. The widths are given, so that collections stand in line."""
+    shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+    shown.add_column(width=widths.key, overflow="fold")
+    shown.add_column(width=widths.kind, no_wrap=True)
+    shown.add_column(width=widths.what, no_wrap=True, overflow="ellipsis")
+    shown.add_column(width=_BYTES_WIDTH, justify="right", no_wrap=True)
+    for item in collection.items:
+        kind = item[KIND]["S"]
+        style = kind_style(kind)
+        shown.add_row(
+            Text(item[place.sk]["S"], style=style),
+            Text(kind, style=style),
+            cut(describe(item), widths.what),
+            f"{item_size(item):,}",
+        )
+    return shown
+
+
+def _widths(console: Console, place: Place, collections: Sequence[ItemCollection]) -> _Widths:
+    """Keys get what they need, descriptions what is left, within reason for both."""
+    items = [item for collection in collections for item in collection.items]
+    key = max((len(item[place.sk]["S"]) for item in items), default=0)
+    kind = max((len(item[KIND]["S"]) for item in items), default=0)
+    free = console.width - _INDENT - kind - _BYTES_WIDTH - 4 * _GAP
+    what = min(_WHAT_WIDTH, max(free - key, free // 2))
+    return _Widths(min(key, free - what), kind, what)
+
+
+def _with_gaps(collections: Sequence[ItemCollection]) -> Iterator[ItemCollection | str]:
+    """The collections, but of many alike only the first, and how many more there are."""
+    for kind, alike in groupby(collections, key=lambda collection: collection.only_kind):
+        found = list(alike)
+        layout = None if kind is None else _LAYOUTS.get(kind)
+        if layout is None or not layout.helper or len(found) <= ALIKE_SHOWN + 1:
+            yield from found
+            continue
+        yield from found[:ALIKE_SHOWN]
+        yield f"… and {len(found) - ALIKE_SHOWN} more of one {kind} each"

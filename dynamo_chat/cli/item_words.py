@@ -1,0 +1,224 @@
+"""What is stored, in a few words: one line for each kind of thing. No secret is stored, or told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from dynamo_chat.calls.call import Call
+from dynamo_chat.calls.caller import Caller
+from dynamo_chat.calls.ticket import QueueTicket
+from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.message import Message, decode_message
+from dynamo_chat.chat.reviews import Review
+from dynamo_chat.chat.states import ConversationState
+from dynamo_chat.cli.console import cut
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import KEY_ATTRIBUTES, KIND
+from dynamo_chat.identity.activity import Activity
+from dynamo_chat.identity.logins import LoginSession
+from dynamo_chat.identity.user import User
+from dynamo_chat.keyspace import KEY_SPACE, MESSAGE
+from dynamo_chat.limits.rate_limits import RateLimit
+from dynamo_chat.mail.email import EmailContent, EmailSummary
+from dynamo_chat.mail.scores import EVScore
+from dynamo_chat.mail.thread import EmailThread
+from dynamo_chat.orgs.invite import Invite
+from dynamo_chat.orgs.organization import Organization
+from dynamo_chat.orgs.seats import Member
+from dynamo_chat.streams.entities import ENTITY_OF
+from dynamo_chat.telemetry.invocations import Invocation
+from dynamo_chat.telemetry.llm import LLMContent, LLMUsage
+from dynamo_chat.telemetry.reports import LLMReport
+
+_LAYOUTS = {layout.kind: layout for layouts in KEY_SPACE.values() for layout in layouts}
+_UNSPOKEN = KEY_ATTRIBUTES | {KIND, "digest"}
+
+
+def describe(item: AttributeValues) -> str:
+    """An item in a few words; a helper by what it says, or by what it is for."""
+    kind = item[KIND]["S"]
+    if kind == MESSAGE.kind:
+        return words(decode_message(item))  # large ones are compressed
+    entity = ENTITY_OF.get(kind)
+    if entity is not None:
+        return words(plan(entity).decode(item))
+    said = ", ".join(
+        f"{name} {value['S']}"
+        for name, value in item.items()
+        if name not in _UNSPOKEN and "S" in value
+    )
+    layout = _LAYOUTS.get(kind)
+    return said or (f"for {layout.serves}" if layout is not None else "")
+
+
+def words(entity: Entity | None) -> str:
+    """An entity in a few words."""
+    for each in type(entity).__mro__:
+        if each in _WORDS:
+            return _WORDS[each](entity)
+    return "none" if entity is None else type(entity).__name__
+
+
+# -- chat ---------------------------------------------------------------------------------------
+
+
+def _message(message: Message) -> str:
+    parts = [f"{message.role}: {message.content}" if message.content else f"{message.role}:"]
+    parts += [f"→ {call.tool}()" for call in message.tool_calls]
+    if message.errors is not None:
+        parts.append(f"! {message.errors}")
+    if message.feedback is not None:
+        rank = f" {message.feedback.rank}/5" if message.feedback.rank else ""
+        parts.insert(0, f"({message.feedback.type}{rank})")
+    return " ".join(parts)
+
+
+def _conversation(conversation: Conversation) -> str:
+    until = conversation.expires_at
+    kept = f", until {until:%Y-%m-%d}" if until is not None else ""
+    title = cut(conversation.title or "no title", 30)
+    return f"{title}: {conversation.message_count} messages, {conversation.status}{kept}"
+
+
+def _review(review: Review) -> str:
+    state = "archived" if review.is_archived else "open"
+    return f"{state}, by {review.reviewed_by}: {review.comments or 'no comment'}"
+
+
+def _state(state: ConversationState) -> str:
+    return f"revision {state.revision}: {', '.join(state.data)}"
+
+
+# -- identity, orgs -----------------------------------------------------------------------------
+
+
+def _user(user: User) -> str:
+    return f"{user.name or user.email}, {user.role}, {user.status}"
+
+
+def _activity(activity: Activity) -> str:
+    details = "".join(f", {name} {value}" for name, value in activity.details.items())
+    return f"{activity.action}{details}"
+
+
+def _login(login: LoginSession) -> str:
+    method = login.metadata.get("login_method")
+    by = f" by {method}" if method else ""
+    return f"login{by}, until {login.expires_at:%Y-%m-%d %H:%M}"
+
+
+def _organization(organization: Organization) -> str:
+    count = organization.member_count
+    members = f"{count} member{'s' if count != 1 else ''}"
+    return f"{organization.name}: {members}, {organization.plan}, {organization.status}"
+
+
+def _member(member: Member) -> str:
+    return f"{member.user_id}, {member.role}, {member.status}"
+
+
+def _invite(invite: Invite) -> str:
+    return f"{invite.email} as {invite.role}, {invite.status}"
+
+
+# -- mail, limits, telemetry --------------------------------------------------------------------
+
+
+def _thread(thread: EmailThread) -> str:
+    count = thread.message_count
+    emails = f"{count} e-mail{'s' if count != 1 else ''}"
+    return f"{cut(thread.subject or 'no subject', 30)}: {emails}, {thread.status}"
+
+
+def _email(email: EmailSummary) -> str:
+    return f"{email.sender_email}: {email.subject or 'no subject'}, {email.status}"
+
+
+def _email_content(content: EmailContent) -> str:
+    return f"body: {content.body}"
+
+
+def _score(score: EVScore) -> str:
+    sure = score.confidence_score
+    return f"expected value {score.ev_score}" + ("" if sure is None else f", confidence {sure}")
+
+
+def _rate_limit(window: RateLimit) -> str:
+    resource = {"ai": "AI", "aws": "AWS"}[window.resource]
+    return (
+        f"{window.request_count} of {window.limit:,} {resource} calls, "
+        f"{window.throttled_requests} throttled, until {window.window_end:%H:%M}"
+    )
+
+
+def _usage(usage: LLMUsage) -> str:
+    cost = "" if usage.cost_usd is None else f", ${usage.cost_usd}"
+    model = usage.model_used.rpartition("/")[2]
+    return f"{usage.total_tokens} tokens{cost}, {usage.response_time_ms:,} ms, {model}"
+
+
+def _llm_content(content: LLMContent) -> str:
+    return f"{content.prompt} → {content.response}"
+
+
+def _report(report: LLMReport) -> str:
+    return (
+        f"{report.report_period}: {report.total_requests:,} requests, "
+        f"{report.total_tokens:,} tokens, ${report.total_cost_usd}"
+    )
+
+
+def _invocation(invocation: Invocation) -> str:
+    took = f"{invocation.duration_ms:,} ms"
+    return f"{invocation.function_name}: {invocation.status} after {took}"
+
+
+# -- calls --------------------------------------------------------------------------------------
+
+
+def _caller(caller: Caller) -> str:
+    state = "idle"
+    if caller.is_in_call:
+        state = "in a call"
+    elif caller.is_waiting:
+        state = f"waits in {caller.queue}"
+    return f"{caller.points_left} points, {state}"
+
+
+def _ticket(ticket: QueueTicket) -> str:
+    return f"{ticket.user_id}, since {ticket.joined_at:%H:%M}"
+
+
+def _call(call: Call) -> str:
+    minutes = call.duration_minutes
+    state = "live" if minutes is None else f"{minutes:g} minutes"
+    return f"{call.user_a} – {call.user_b}: {state}"
+
+
+_WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
+    Conversation: _conversation,
+    Message: _message,
+    Review: _review,
+    ConversationState: _state,
+    User: _user,
+    Activity: _activity,
+    LoginSession: _login,
+    Organization: _organization,
+    Member: _member,
+    Invite: _invite,
+    EmailThread: _thread,
+    EmailSummary: _email,
+    EmailContent: _email_content,
+    EVScore: _score,
+    RateLimit: _rate_limit,
+    LLMUsage: _usage,
+    LLMContent: _llm_content,
+    LLMReport: _report,
+    Invocation: _invocation,
+    Caller: _caller,
+    QueueTicket: _ticket,
+    Call: _call,
+}

@@ -1,0 +1,189 @@
+"""``dynamo-chat patterns``: the catalogue, and what each of its methods costs."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from dynamo_chat.catalogue import Entry, catalogue
+from dynamo_chat.cli.console import WIDE, output, table, units
+from dynamo_chat.cli.measure import CaseResult, Measurement, measure_all
+from dynamo_chat.cli.scenarios.table import UNPROTECTED
+from dynamo_chat.cli.target import EndpointOption, RegionOption, StoreFactory, Target
+
+
+def patterns(
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON list of objects, one per method.")
+    ] = False,
+    measured: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Run every method, count its requests and capacity, and hold it to its budget.",
+        ),
+    ] = False,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option("--domain", help="Only this domain, such as chat; may be repeated."),
+    ] = None,
+    endpoint_url: EndpointOption = None,
+    table_name: Annotated[
+        str | None,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help="Measure on this table, which must exist and keeps what the measurement writes; "
+            "without it on one that is made for it and deleted.",
+            show_default=False,
+        ),
+    ] = None,
+    region: RegionOption = None,
+) -> None:
+    """The access patterns of the store: which method answers each, and by what requests.
+
+    With --measure every method is run, on an engine inside this process unless an endpoint or a
+    table is named. The exit code is 1 when a method takes more requests than its budget, uses an
+    index that it does not declare, scans or filters.
+    """
+    entries = _chosen(catalogue(), domain)
+    if not measured:
+        if endpoint_url or table_name:
+            raise typer.BadParameter("--endpoint-url and --table are for --measure")
+        _show_entries(entries, as_json=as_json)
+        return
+    target = Target(
+        table=table_name or f"dynamo-chat-measure-{uuid.uuid4().hex}",
+        endpoint_url=endpoint_url,
+        region=region,
+        is_embedded=endpoint_url is None and table_name is None,
+    )
+    with target.opened() as factory, _ready(factory, is_kept=table_name is not None):
+        measurements = _run(factory, entries)
+    _show_measurements(measurements, as_json=as_json)
+    if any(measurement.problems for measurement in measurements):
+        raise typer.Exit(1)
+
+
+def _chosen(entries: Sequence[Entry], domains: Sequence[str] | None) -> list[Entry]:
+    known = {entry.domain for entry in entries}
+    unknown = set(domains or ()) - known
+    if unknown:
+        raise typer.BadParameter(
+            f"--domain {', '.join(sorted(unknown))}: there are {', '.join(sorted(known))}"
+        )
+    return [entry for entry in entries if not domains or entry.domain in domains]
+
+
+@contextmanager
+def _ready(factory: StoreFactory, *, is_kept: bool) -> Iterator[None]:
+    """The table that is measured on: one that is there already, or one for the time being."""
+    store = factory()
+    if is_kept:
+        store.table.wait()
+        yield
+        return
+    store.table.create(UNPROTECTED)
+    try:
+        yield
+    finally:
+        store.connection.client.delete_table(TableName=store.connection.table_name)
+
+
+def _run(factory: StoreFactory, entries: Sequence[Entry]) -> list[Measurement]:
+    """Measure, and tell on a terminal how far it is."""
+    console = output(stderr=True)
+    measurements = []
+    with console.status("measuring …") as status:
+        for measurement in measure_all(factory, entries):
+            measurements.append(measurement)
+            status.update(f"measuring … {measurement.entry.id} {measurement.entry.method}")
+    return measurements
+
+
+# -- showing ------------------------------------------------------------------------------------
+
+
+def _show_entries(entries: Sequence[Entry], *, as_json: bool) -> None:
+    if as_json:
+        _print_json([entry.as_dict() for entry in entries])
+        return
+    console = output()
+    for entry in entries:
+        console.print(
+            Text.assemble(
+                (f"{entry.id:<5}", "bold"), (entry.method, "cyan"), f"  {entry.description}"
+            )
+        )
+        how = f"{entry.index} · {entry.operation} · requests: {entry.requests}"
+        console.print(Padding(Text(how, style="dim"), (0, 0, 0, 5)))
+
+
+def _show_measurements(measurements: Sequence[Measurement], *, as_json: bool) -> None:
+    if as_json:
+        _print_json([measurement.as_dict() for measurement in measurements])
+        return
+    console = output()
+    numbers = ("requests", "of", "WCU", "RCU")
+    more = ("operations",) if console.width >= WIDE else ()
+    shown = table(
+        *("id", "method", "case", *numbers, *more), numbers=numbers, wrapping=("case", *more)
+    )
+    for measurement in measurements:
+        entry = measurement.entry
+        names = [Text(entry.id, style="bold"), Text(entry.method, style="cyan")]
+        for case in measurement.cases:
+            shown.add_row(*names, *list(_case_row(case))[: len(numbers) + 1 + len(more)])
+            names = [Text(), Text()]
+        if not measurement.cases:
+            shown.add_row(*names, Text("not measured", style="red"))
+    console.print(shown)
+    _summary(console, measurements)
+
+
+def _case_row(case: CaseResult) -> Iterator[Text]:
+    yield Text(case.label, style="dim")
+    yield Text(str(case.requests), style="red" if case.requests > case.budget else "green")
+    yield Text(str(case.budget), style="dim")
+    yield Text(units(case.wcu))
+    yield Text(units(case.rcu))
+    yield Text(_counted(case.operations), style="dim")
+
+
+def _counted(operations: Sequence[str]) -> str:
+    """``Query (4), BatchGetItem``, in the order in which they were first sent."""
+    return ", ".join(
+        operation if operations.count(operation) == 1 else f"{operation} ({count})"
+        for operation in dict.fromkeys(operations)
+        if (count := operations.count(operation))
+    )
+
+
+def _summary(console: Console, measurements: Sequence[Measurement]) -> None:
+    wrong = [measurement for measurement in measurements if measurement.problems]
+    console.print()
+    for measurement in wrong:
+        for problem in measurement.problems:
+            line = Text(f"{measurement.entry.id} {measurement.entry.method}: {problem}")
+            line.stylize("red")
+            console.print(line, soft_wrap=True)
+    if wrong:
+        console.print(f"{len(wrong)} of {len(measurements)} methods break their word.")
+    else:
+        console.print(
+            f"{len(measurements)} methods in {sum(len(each.cases) for each in measurements)} "
+            "cases: all within their budgets, no Scan, no filter, no index that is not declared."
+        )
+
+
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))

@@ -1,0 +1,48 @@
+"""``dynamo-chat table probe``: whether these credentials can do what the store does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from dynamo_chat.cli.console import output
+from dynamo_chat.cli.table import TableEndpointOption, TableOption
+from dynamo_chat.cli.target import RegionOption, Target
+
+
+def probe(
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    index_seconds: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="How long an index may take to show the item."),
+    ] = 10.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON list of objects, one per action.")
+    ] = False,
+) -> None:
+    """Test access: write, read through the table and each index, and delete an item of its own.
+
+    Says which permission or index is missing; the exit code is 1 when one is.
+    """
+    table = Target(name, endpoint_url, region).store().table
+    with output(stderr=True).status(f"testing access to table {name} …"):
+        steps = table.probe(index_seconds=index_seconds)
+    broken = [step for step in steps if step.problem]
+    if as_json:
+        typer.echo(json.dumps([asdict(step) for step in steps], ensure_ascii=False, indent=2))
+    else:
+        console = output()
+        for step in steps:
+            mark = Text("! ", style="bold red") if step.problem else Text("✓ ", style="green")
+            console.print(mark.append(str(step), style="default"), soft_wrap=True)
+        works = f"{len(steps) - len(broken)} of {len(steps)} actions work."
+        console.print(works if broken else f"The store can work with table {name}.")
+    if broken:
+        raise typer.Exit(1)

@@ -1,0 +1,166 @@
+"""The pages of the documentation that are made from the code: the key space and the catalogue.
+
+    python -m dynamo_chat.cli.reference            writes docs/reference/*.md
+    python -m dynamo_chat.cli.reference --check    exits with 1 when a page is not up to date
+
+Change the code, not the pages; a test tells when they are not up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from dynamo_chat.catalogue import Entry, catalogue
+from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout, Place
+from dynamo_chat.keyspace import KEY_SPACE
+
+FOLDER = Path("docs", "reference")
+MADE_BY = "<!-- Made by `python -m dynamo_chat.cli.reference`: change the code, not this page. -->"
+
+_TITLES = {
+    "calls": "Calls: points, queue, voice calls",
+    "chat": "Chat: conversations, messages, feedback, reviews",
+    "identity": "Identity: users, activity, login sessions",
+    "limits": "Limits: rate limits",
+    "mail": "Mail: threads and e-mails",
+    "orgs": "Orgs: organizations, members, invites",
+    "provision": "The table itself",
+    "telemetry": "Telemetry: LLM interactions, reports, invocations",
+    "workflows": "Workflows: what spans domains",
+}
+
+
+def pages() -> dict[str, str]:
+    """The text of each page, by the name of its file."""
+    return {"access-patterns.md": access_patterns(), "key-space.md": key_space()}
+
+
+def key_space() -> str:
+    """The page of every kind of item: its keys in the table and in both indexes."""
+    return "\n".join(
+        [
+            MADE_BY,
+            "",
+            "# Key space",
+            "",
+            "Every kind of item in the table. A key is a tag and components, each closed by `#`",
+            "(the closing `#` is left out here). A kind without keys in an index is not in it;",
+            "where it says so, only some of its items are. *Helper* items make an entity findable",
+            "or unique; they are no entity of their own.",
+            *(line for domain, layouts in KEY_SPACE.items() for line in _kinds(domain, layouts)),
+            "",
+        ]
+    )
+
+
+def access_patterns() -> str:
+    """The page of the catalogue: every method that touches the table, by domain and id."""
+    entries = sorted(catalogue(), key=lambda entry: entry.domain)  # stable: by id within it
+    return "\n".join(
+        [
+            MADE_BY,
+            "",
+            "# Access patterns",
+            "",
+            "Every method of a `ChatStore` that touches the table, and the requests that one call",
+            "makes: for one page or one change, uncontended, by a store that knows what it worked",
+            "with before, on a range of at most 1 MB without expired items. Each further 1 MB,",
+            "lost race or retry adds a request. Nothing scans, nothing filters.",
+            "",
+            "`dynamo-chat patterns --measure` runs all of them and counts.",
+            *(
+                line
+                for domain, found in groupby(entries, key=lambda entry: entry.domain)
+                for line in _methods(domain, found)
+            ),
+            "",
+        ]
+    )
+
+
+def _kinds(domain: str, layouts: Iterable[Layout]) -> Iterator[str]:
+    yield from ("", f"## {_title(domain)}", "")
+    yield from _table(
+        ("kind", "table", "GSI1", "GSI2", "serves", "status", "note"),
+        (
+            (
+                f"`{layout.kind}`" + (" *helper*" if layout.helper else ""),
+                *(_slot(layout, place) for place in (TABLE, GSI1, GSI2)),
+                layout.serves,
+                layout.status,
+                layout.note,
+            )
+            for layout in layouts
+        ),
+    )
+
+
+def _slot(layout: Layout, place: Place) -> str:
+    slot = layout.slot(place)
+    return "–" if slot is None else f"`{slot.pk.pattern()}` / `{slot.sk.pattern()}`"
+
+
+def _methods(domain: str, entries: Iterable[Entry]) -> Iterator[str]:
+    yield from ("", f"## {_title(domain)}", "")
+    yield from _table(
+        ("id", "method", "what", "index", "operation", "requests", "replaces"),
+        (
+            (
+                entry.id,
+                f"`{entry.method}`",
+                entry.description,
+                entry.index,
+                entry.operation,
+                entry.requests,
+                entry.replaces,
+            )
+            for entry in entries
+        ),
+    )
+
+
+def _title(domain: str) -> str:
+    return _TITLES.get(domain, domain.capitalize())
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield _row(header)
+    yield _row(["---"] * len(header))
+    for row in rows:
+        yield _row([cell.replace("|", "\\|") for cell in row])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages, or with ``--check`` only tell which are not up to date; the exit code."""
+    parser = argparse.ArgumentParser(description="Make the generated pages of the documentation.")
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"default: {FOLDER}")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 when a page is old")
+    options = parser.parse_args(arguments)
+    stale = [name for name, text in pages().items() if _read(options.folder / name) != text]
+    if options.check:
+        for name in stale:
+            sys.stderr.write(f"{options.folder / name} is not up to date\n")
+        return 1 if stale else 0
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name in stale:
+        (options.folder / name).write_text(pages()[name], "utf-8")
+    return 0
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

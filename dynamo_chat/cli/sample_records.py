@@ -1,0 +1,90 @@
+"""The documents' own sample records, ready to be loaded.
+
+Some of the documents' records are not valid JSON (``a|b``, ``[...]``, comments): one value is
+chosen, and said so under `choices`. `support` and `oneonone` give no records: theirs are made for
+this package, and `origin` says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Any
+
+from dynamo_chat.core.keys import format_time
+
+DOCUMENTS = ("support", "trinity", "acs", "oneonone", "cgchat")
+
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
+_DEADLINES_IN_SECONDS = frozenset({"ttl", "expiresAt"})
+_AHEAD = frozenset({"expires_at", "next_billing_date", "window_end", "reset_time"})
+"""What may lie ahead."""
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The sample records of one document, by the table that they are of there."""
+
+    document: str
+    origin: str
+    choices: tuple[str, ...]
+    records: dict[str, list[dict[str, Any]]]
+
+
+def sample(document: str) -> Sample:
+    """The sample of one of `DOCUMENTS`."""
+    text = (files("dynamo_chat.cli") / "samples" / f"{document}.json").read_text("utf-8")
+    read = json.loads(text)
+    return Sample(read["document"], read["origin"], tuple(read["choices"]), read["records"])
+
+
+def shift_to_live(record: Any, now: datetime) -> timedelta:
+    """By how much `record` must move so that it has not expired and does not lie ahead of `now`.
+
+    Nothing when it is fine where it is; otherwise whole days, to the latest that is past.
+    """
+    deadlines = [found for name, found in _moments(record) if name in _DEADLINES_IN_SECONDS]
+    times = [
+        found
+        for name, found in _moments(record)
+        if name not in _DEADLINES_IN_SECONDS and name not in _AHEAD
+    ]
+    if all(deadline > now for deadline in deadlines) and all(time <= now for time in times):
+        return timedelta()
+    return (now - max(times)) // _DAY * _DAY
+
+
+def shifted(record: Any, by: timedelta) -> Any:
+    """A copy of `record` with every time in it moved."""
+    if isinstance(record, list):
+        return [shifted(each, by) for each in record]
+    if isinstance(record, dict):
+        return {name: _moved(name, value, by) for name, value in record.items()}
+    if isinstance(record, str) and _TIME.fullmatch(record):
+        return f"{format_time(datetime.fromisoformat(record) + by)[:19]}Z"
+    return record
+
+
+def _moved(name: str, value: Any, by: timedelta) -> Any:
+    if name in _DEADLINES_IN_SECONDS:
+        return value + int(by.total_seconds())
+    return shifted(value, by)
+
+
+def _moments(record: Any, name: str = "") -> Iterator[tuple[str, datetime]]:
+    """Every time in `record`, with the name it stands under."""
+    if isinstance(record, list):
+        for each in record:
+            yield from _moments(each, name)
+    elif isinstance(record, dict):
+        for key, value in record.items():
+            yield from _moments(value, key)
+    elif name in _DEADLINES_IN_SECONDS:
+        yield name, datetime.fromtimestamp(record, UTC)
+    elif isinstance(record, str) and _TIME.fullmatch(record):
+        yield name, datetime.fromisoformat(record)

@@ -1,0 +1,223 @@
+"""Scenarios of the chat domain, but those of messages: those are in `messages`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.message import NewMessage
+from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+
+
+def conversation(stage: Stage, *, messages: int = 0, title: str | None = None) -> Conversation:
+    """A conversation of a fresh user, with this many messages in it."""
+    made = stage.store.conversations.create(stage.fresh("user"), title=title)
+    for start in range(0, messages, 40):
+        stage.later()
+        turn = [
+            NewMessage(role="assistant" if n % 2 else "user", content=f"message {n}")
+            for n in range(start, min(messages, start + 40))
+        ]
+        stage.store.messages.append_turn(made.conversation_id, turn)
+    stage.later()
+    return made
+
+
+# -- C1–C6 --------------------------------------------------------------------------------------
+
+
+def create(stage: Stage) -> Iterator[Case]:
+    """With and without a title: the title takes an item of its own."""
+    conversations = stage.store.conversations
+    user, identity = stage.fresh("user"), stage.fresh("conversation")
+    yield Case("", lambda: conversations.create(user))
+    yield Case("with a title", lambda: conversations.create(user, title="Renders"))
+    kept = timedelta(days=30)
+    yield Case(
+        "with an id and retention",
+        lambda: conversations.create(user, conversation_id=identity, retention=kept),
+    )
+    yield Case(
+        "again, with the same id",
+        lambda: conversations.create(user, conversation_id=identity, retention=kept),
+    )
+
+
+def get(stage: Stage) -> Iterator[Case]:
+    """By id, and with the owner checked."""
+    talk, store = conversation(stage), stage.store
+    yield Case("", lambda: store.conversations.get(talk.conversation_id))
+    yield Case(
+        "with the owner given",
+        lambda: store.conversations.get(talk.conversation_id, user_id=talk.user_id),
+    )
+
+
+def list_by_user(stage: Stage) -> Iterator[Case]:
+    """A page, and the page after it."""
+    conversations, user = stage.store.conversations, stage.fresh("user")
+    began = stage.clock()
+    for _ in range(25):
+        stage.later()
+        conversations.create(user)
+    first = conversations.list_by_user(user)
+    yield Case("a page of 20", lambda: conversations.list_by_user(user))
+    yield Case("the next page", lambda: conversations.list_by_user(user, cursor=first.cursor))
+    until = began + timedelta(seconds=10)
+    yield Case(
+        "a time range, oldest first",
+        lambda: conversations.list_by_user(user, since=began, until=until, newest_first=False),
+    )
+
+
+def list_by_activity(stage: Stage) -> Iterator[Case]:
+    """Active and archived ones."""
+    conversations, user = stage.store.conversations, stage.fresh("user")
+    for place in range(25):
+        stage.later()
+        conversations.create(user, status="archived" if place % 5 == 0 else "active")
+    yield Case("a page of 20", lambda: conversations.list_by_activity(user))
+    yield Case("archived", lambda: conversations.list_by_activity(user, status="archived"))
+
+
+def find_by_title(stage: Stage) -> Iterator[Case]:
+    """Within one user, and of all."""
+    conversations, title = stage.store.conversations, stage.fresh("title")
+    talk = conversation(stage, title=title)
+    conversation(stage, title=title)
+    yield Case("of all users", lambda: conversations.find_by_title(title))
+    yield Case(
+        "within a user",
+        lambda: conversations.find_by_title(title, user_id=talk.user_id),
+        budget=2,
+    )
+
+
+def rename(stage: Stage) -> Iterator[Case]:
+    """By a store that knows the conversation, and by one that does not."""
+    talk, cold = conversation(stage, title="Renders"), stage.cold_store()
+    store, identity = stage.store, talk.conversation_id
+    yield Case("", lambda: store.conversations.rename(identity, "4K renders"))
+    yield Case("by a cold store", lambda: cold.conversations.rename(identity, "8K renders"))
+
+
+def set_status(stage: Stage) -> Iterator[Case]:
+    """Archive."""
+    talk, conversations = conversation(stage), stage.store.conversations
+    yield Case("", lambda: conversations.set_status(talk.conversation_id, "archived"))
+
+
+def set_preferences(stage: Stage) -> Iterator[Case]:
+    """Replace all."""
+    talk, conversations = conversation(stage), stage.store.conversations
+    wanted = {"genres": ["action"], "rating": 7.0}
+    yield Case("", lambda: conversations.set_preferences(talk.conversation_id, wanted))
+
+
+def merge_preferences(stage: Stage) -> Iterator[Case]:
+    """Change one of several."""
+    talk, conversations = conversation(stage), stage.store.conversations
+    conversations.set_preferences(talk.conversation_id, {"genres": ["action"], "rating": 7.0})
+    changes = {"rating": None, "decade": 1990}
+    yield Case("", lambda: conversations.merge_preferences(talk.conversation_id, changes))
+
+
+# -- C13–C15 ------------------------------------------------------------------------------------
+
+
+def review_create(stage: Stage) -> Iterator[Case]:
+    """By a store that knows the conversation, and by one that does not."""
+    identity, admin = conversation(stage).conversation_id, stage.fresh("admin")
+    store, cold = stage.store, stage.cold_store()
+    yield Case("", lambda: store.reviews.create(identity, admin, comments="well answered"))
+    yield Case("by a cold store", lambda: cold.reviews.create(identity, admin))
+
+
+def review_get(stage: Stage) -> Iterator[Case]:
+    """By its id alone."""
+    reviews = stage.store.reviews
+    made = reviews.create(conversation(stage).conversation_id, stage.fresh("admin"))
+    yield Case("", lambda: reviews.get(made.review_id))
+
+
+def review_archive(stage: Stage) -> Iterator[Case]:
+    """Once, and again."""
+    reviews = stage.store.reviews
+    made = reviews.create(conversation(stage).conversation_id, stage.fresh("admin"))
+    yield Case("", lambda: reviews.archive(made.review_id))
+    yield Case("again", lambda: reviews.archive(made.review_id))
+
+
+def reviews_of_conversation(stage: Stage) -> Iterator[Case]:
+    """A page."""
+    reviews, identity = stage.store.reviews, conversation(stage).conversation_id
+    for _ in range(3):
+        stage.later()
+        reviews.create(identity, stage.fresh("admin"))
+    yield Case("", lambda: reviews.list_by_conversation(identity))
+
+
+def reviews_by_status(stage: Stage) -> Iterator[Case]:
+    """Of all reviewers, and of one."""
+    reviews, admin = stage.store.reviews, stage.fresh("admin")
+    for archived in (False, True):
+        made = reviews.create(conversation(stage).conversation_id, admin)
+        if archived:
+            reviews.archive(made.review_id)
+    yield Case("of all reviewers", reviews.list_by_status)
+    yield Case("of one reviewer", lambda: reviews.list_by_status(reviewed_by=admin), budget=1)
+    yield Case(
+        "of one reviewer, archived",
+        lambda: reviews.list_by_status(archived=True, reviewed_by=admin),
+        budget=1,
+    )
+
+
+# -- C16, C19 -----------------------------------------------------------------------------------
+
+
+def delete(stage: Stage) -> Iterator[Case]:
+    """A small conversation, and one of 60 messages: 25 items are deleted in one request."""
+    conversations = stage.store.conversations
+    small, large = conversation(stage, messages=4), conversation(stage, messages=60)
+    yield Case("4 messages", lambda: conversations.delete(small.conversation_id))
+    yield Case("60 messages", lambda: conversations.delete(large.conversation_id), budget=6)
+
+
+def state_save(stage: Stage) -> Iterator[Case]:
+    """The first save, and one over it; by a store that does not know the conversation."""
+    identity, store, cold = conversation(stage).conversation_id, stage.store, stage.cold_store()
+    data = {"step": "ask_resolution", "pending": [1, 2]}
+    yield Case("", lambda: store.states.save(identity, data))
+    yield Case("over revision 1", lambda: store.states.save(identity, data, revision=1))
+    yield Case("by a cold store", lambda: cold.states.save(identity, data, revision=2), budget=2)
+
+
+def state_get(stage: Stage) -> Iterator[Case]:
+    """What was saved."""
+    identity, states = conversation(stage).conversation_id, stage.store.states
+    states.save(identity, {"step": "ask_resolution"})
+    yield Case("", lambda: states.get(identity))
+
+
+CHAT: Final[Scenarios] = {
+    "conversations.create": create,
+    "conversations.get": get,
+    "conversations.list_by_user": list_by_user,
+    "conversations.list_by_activity": list_by_activity,
+    "conversations.find_by_title": find_by_title,
+    "conversations.rename": rename,
+    "conversations.set_status": set_status,
+    "conversations.set_preferences": set_preferences,
+    "conversations.merge_preferences": merge_preferences,
+    "conversations.delete": delete,
+    "reviews.create": review_create,
+    "reviews.get": review_get,
+    "reviews.archive": review_archive,
+    "reviews.list_by_conversation": reviews_of_conversation,
+    "reviews.list_by_status": reviews_by_status,
+    "states.save": state_save,
+    "states.get": state_get,
+}

@@ -1,0 +1,169 @@
+"""Scenarios of users, their activity and their logins (U1–U8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.identity.user import User
+
+
+def a_user(stage: Stage) -> User:
+    """A user with both addresses."""
+    name = stage.fresh("user")
+    return stage.store.users.create(f"{name}@example.com", response_email=f"{name}@reply.example")
+
+
+# -- users --------------------------------------------------------------------------------------
+
+
+def create(stage: Stage) -> Iterator[Case]:
+    """With one address, and with both."""
+    users, name, other = stage.store.users, stage.fresh("user"), stage.fresh("user")
+    yield Case("", lambda: users.create(f"{name}@example.com"))
+    both = (f"{other}@example.com", f"{other}@reply.example")
+    yield Case(
+        "with a response address",
+        lambda: users.create(both[0], user_id=other, response_email=both[1]),
+    )
+
+
+def get(stage: Stage) -> Iterator[Case]:
+    """By id."""
+    users, user_id = stage.store.users, a_user(stage).user_id
+    yield Case("", lambda: users.get(user_id))
+
+
+def get_by_email(stage: Stage) -> Iterator[Case]:
+    """The address leads to the user."""
+    users, user = stage.store.users, a_user(stage)
+    yield Case("", lambda: users.get_by_email(user.email))
+
+
+def get_by_response_email(stage: Stage) -> Iterator[Case]:
+    """The address leads to the user."""
+    users, address = stage.store.users, a_user(stage).response_email or ""
+    yield Case("", lambda: users.get_by_response_email(address))
+
+
+def update(stage: Stage) -> Iterator[Case]:
+    """Some of the profile."""
+    users, user_id = stage.store.users, a_user(stage).user_id
+    yield Case("", lambda: users.update(user_id, name="Ann", preferences={"ai": True}))
+
+
+def change_addresses(stage: Stage) -> Iterator[Case]:
+    """One address, and both."""
+    users, user_id, name = stage.store.users, a_user(stage).user_id, stage.fresh("user")
+    yield Case("one", lambda: users.change_addresses(user_id, email=f"{name}@example.com"))
+    both = {"email": f"{name}@example.org", "response_email": f"{name}@reply.example"}
+    yield Case("both", lambda: users.change_addresses(user_id, **both))
+
+
+def delete_user(stage: Stage) -> Iterator[Case]:
+    """One who did nothing yet, and a member with a login and some activity."""
+    users, alone, member = stage.store.users, a_user(stage).user_id, a_user(stage).user_id
+    stage.store.logins.open(member)
+    stage.store.activity.record(member, "signed up")
+    organization = stage.store.organizations.create("Org", a_user(stage).user_id)
+    stage.store.members.add(organization.organization_id, member)
+    yield Case("who did nothing yet", lambda: users.delete(alone))
+    yield Case("a member with a login", lambda: users.delete(member))
+
+
+# -- activity -----------------------------------------------------------------------------------
+
+
+def record_activity(stage: Stage) -> Iterator[Case]:
+    """With the user's existence confirmed."""
+    activity, user_id = stage.store.activity, a_user(stage).user_id
+    yield Case("", lambda: activity.record(user_id, "opened a file", details={"file_id": 123}))
+
+
+def list_activity(stage: Stage) -> Iterator[Case]:
+    """A page, and the next."""
+    activity, user_id = stage.store.activity, a_user(stage).user_id
+    for place in range(25):
+        stage.later()
+        activity.record(user_id, "opened a file", details={"file_id": place})
+    page = activity.list_by_user(user_id)
+    yield Case("a page of 20", lambda: activity.list_by_user(user_id))
+    yield Case("the next page", lambda: activity.list_by_user(user_id, cursor=page.cursor))
+
+
+# -- logins -------------------------------------------------------------------------------------
+
+
+def open_login(stage: Stage) -> Iterator[Case]:
+    """The login and its listing, with the user's existence confirmed."""
+    logins, user_id = stage.store.logins, a_user(stage).user_id
+    yield Case("", lambda: logins.open(user_id, user_agent="Mozilla/5.0"))
+
+
+def get_login(stage: Stage) -> Iterator[Case]:
+    """By its secret."""
+    logins = stage.store.logins
+    secret = logins.open(a_user(stage).user_id).secret
+    yield Case("", lambda: logins.get(secret))
+
+
+def get_login_by_id(stage: Stage) -> Iterator[Case]:
+    """By the id that lists show."""
+    logins = stage.store.logins
+    login = logins.open(a_user(stage).user_id).login
+    yield Case("", lambda: logins.get_by_id(login.login_id, user_id=login.user_id))
+
+
+def touch_login(stage: Stage) -> Iterator[Case]:
+    """Note that it was used."""
+    logins = stage.store.logins
+    secret = logins.open(a_user(stage).user_id).secret
+    yield Case("", lambda: logins.touch(secret))
+
+
+def revoke_login(stage: Stage) -> Iterator[Case]:
+    """One of them."""
+    logins = stage.store.logins
+    login = logins.open(a_user(stage).user_id).login
+    yield Case("", lambda: logins.revoke(login))
+
+
+def revoke_all_logins(stage: Stage) -> Iterator[Case]:
+    """A few, and more than one batch takes."""
+    logins, few, many = stage.store.logins, a_user(stage).user_id, a_user(stage).user_id
+    for user_id, count in ((few, 3), (many, 30)):
+        for _ in range(count):
+            logins.open(user_id)
+    yield Case("3 logins", lambda: logins.revoke_all(few))
+    yield Case("30 logins", lambda: logins.revoke_all(many), budget=5)
+
+
+def list_active_logins(stage: Stage) -> Iterator[Case]:
+    """Those that were revoked or have expired are not there to be passed over."""
+    logins, user_id = stage.store.logins, a_user(stage).user_id
+    for place in range(5):
+        opened = logins.open(user_id)
+        if place % 2:
+            logins.revoke(opened.login)
+    yield Case("", lambda: logins.list_active(user_id))
+
+
+IDENTITY: Final[Scenarios] = {
+    "users.create": create,
+    "users.get": get,
+    "users.get_by_email": get_by_email,
+    "users.get_by_response_email": get_by_response_email,
+    "users.update": update,
+    "users.change_addresses": change_addresses,
+    "users.delete": delete_user,
+    "activity.record": record_activity,
+    "activity.list_by_user": list_activity,
+    "logins.open": open_login,
+    "logins.get": get_login,
+    "logins.get_by_id": get_login_by_id,
+    "logins.touch": touch_login,
+    "logins.revoke": revoke_login,
+    "logins.revoke_all": revoke_all_logins,
+    "logins.list_active": list_active_logins,
+}

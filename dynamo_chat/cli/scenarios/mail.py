@@ -1,0 +1,190 @@
+"""Scenarios of e-mails, their threads and scores (M1–M12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.mail.email import EmailMessage, NewEmail
+
+
+class _Thread(NamedTuple):
+    conversation_id: str
+    account_id: str
+
+
+def _thread(stage: Stage, *, emails: int = 1) -> _Thread:
+    """A conversation by e-mail of a fresh account, with this many e-mails."""
+    thread = _Thread(stage.fresh("conversation"), stage.fresh("account"))
+    for _ in range(emails):
+        stage.later()
+        stage.store.emails.add(thread.conversation_id, _email(thread))
+    stage.later()
+    return thread
+
+
+def _email(thread: _Thread, **fields: object) -> NewEmail:
+    """An e-mail with a body of 1,000 characters."""
+    given = {
+        "account_id": thread.account_id,
+        "sender_email": "ann@example.com",
+        "recipient_email": "team@example.org",
+        "subject": "Renders",
+        "body": "x" * 1_000,
+    }
+    return NewEmail.model_validate({**given, **fields})
+
+
+def _added(stage: Stage, thread: _Thread, **fields: object) -> EmailMessage:
+    return stage.store.emails.add(thread.conversation_id, _email(thread, **fields))
+
+
+# -- e-mails ------------------------------------------------------------------------------------
+
+
+def add(stage: Stage) -> Iterator[Case]:
+    """The first one, the next, one with ids from outside, one that arrives late."""
+    emails, new = stage.store.emails, _Thread(stage.fresh("conversation"), stage.fresh("account"))
+    opens = _email(new, is_first_email=True)
+    yield Case("the first", lambda: emails.add(new.conversation_id, opens), budget=1)
+    follows = _email(new, is_first_email=False)
+    yield Case("the next", lambda: emails.add(new.conversation_id, follows), budget=1)
+    ids = {"message_id": stage.fresh("mail"), "response_id": stage.fresh("response")}
+    named = _email(new, is_first_email=False, **ids)
+    yield Case("with outside ids", lambda: emails.add(new.conversation_id, named))
+    late = _email(new, timestamp=stage.clock() - timedelta(days=1))
+    yield Case("out of order", lambda: emails.add(new.conversation_id, late))
+
+
+def list_by_conversation(stage: Stage) -> Iterator[Case]:
+    """With their content: two items each."""
+    emails, thread = stage.store.emails, _thread(stage, emails=25)
+    page = emails.list_by_conversation(thread.conversation_id)
+    yield Case("a page of 20", lambda: emails.list_by_conversation(thread.conversation_id))
+    yield Case(
+        "the next page",
+        lambda: emails.list_by_conversation(thread.conversation_id, cursor=page.cursor),
+    )
+
+
+def get(stage: Stage) -> Iterator[Case]:
+    """Under the store's own id, and under the caller's."""
+    emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
+    minted = _added(stage, thread).response_id
+    _added(stage, thread, response_id=own)
+    talk = thread.conversation_id
+    yield Case("the store's id", lambda: emails.get(talk, minted), budget=1)
+    yield Case("the caller's id", lambda: emails.get(talk, own))
+
+
+def get_by_response_id(stage: Stage) -> Iterator[Case]:
+    """Without the conversation."""
+    emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
+    minted = _added(stage, thread).response_id
+    _added(stage, thread, response_id=own)
+    yield Case("the store's id", lambda: emails.get_by_response_id(minted), budget=1)
+    yield Case("the caller's id", lambda: emails.get_by_response_id(own))
+
+
+def get_by_message_id(stage: Stage) -> Iterator[Case]:
+    """By its Message-ID."""
+    emails, thread, message_id = stage.store.emails, _thread(stage), stage.fresh("mail")
+    _added(stage, thread, message_id=message_id)
+    yield Case("", lambda: emails.get_by_message_id(thread.account_id, message_id))
+
+
+def list_by_account(stage: Stage) -> Iterator[Case]:
+    """First and following ones, merged by time."""
+    emails, thread = stage.store.emails, _thread(stage, emails=25)
+    yield Case("a page of 20", lambda: emails.list_by_account(thread.account_id))
+
+
+def list_by_first_email(stage: Stage) -> Iterator[Case]:
+    """Those that open a conversation, and the others."""
+    emails, thread = stage.store.emails, _thread(stage, emails=5)
+    yield Case("first", lambda: emails.list_by_first_email(thread.account_id, True))
+    yield Case("following", lambda: emails.list_by_first_email(thread.account_id, False))
+
+
+def move(stage: Stage) -> Iterator[Case]:
+    """Under the store's own id, and under the caller's."""
+    emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
+    minted = _added(stage, thread).response_id
+    _added(stage, thread, response_id=own)
+    talk = thread.conversation_id
+    yield Case("the store's id", lambda: emails.move(talk, minted, "processed"), budget=1)
+    yield Case("the caller's id", lambda: emails.move(talk, own, "processed"))
+
+
+# -- threads ------------------------------------------------------------------------------------
+
+
+def get_thread(stage: Stage) -> Iterator[Case]:
+    """By its conversation."""
+    thread = _thread(stage)
+    yield Case("", lambda: stage.store.threads.get(thread.conversation_id))
+
+
+def update_thread(stage: Stage) -> Iterator[Case]:
+    """Status and attributes."""
+    thread, threads = _thread(stage), stage.store.threads
+    yield Case("", lambda: threads.update(thread.conversation_id, status="closed", priority=5))
+
+
+def threads_of_account(stage: Stage) -> Iterator[Case]:
+    """By latest message."""
+    thread = _thread(stage)
+    yield Case("", lambda: stage.store.threads.list_by_account(thread.account_id))
+
+
+def delete_thread(stage: Stage) -> Iterator[Case]:
+    """A few e-mails, and more than one batch takes."""
+    threads, small, large = stage.store.threads, _thread(stage, emails=3), _thread(stage, emails=20)
+    yield Case("3 e-mails", lambda: threads.delete(small.conversation_id))
+    yield Case("20 e-mails, 40 items", lambda: threads.delete(large.conversation_id), budget=5)
+
+
+# -- scores -------------------------------------------------------------------------------------
+
+
+def record_score(stage: Stage) -> Iterator[Case]:
+    """With the factors it was made of."""
+    talk, scores = _thread(stage).conversation_id, stage.store.scores
+    yield Case("", lambda: scores.record(talk, 0.85, factors={"urgency": 0.8}))
+
+
+def latest_score(stage: Stage) -> Iterator[Case]:
+    """Of a conversation."""
+    talk, scores = _thread(stage).conversation_id, stage.store.scores
+    scores.record(talk, 0.85)
+    yield Case("", lambda: scores.latest(talk))
+
+
+def scores_of_conversation(stage: Stage) -> Iterator[Case]:
+    """Their history."""
+    talk, scores = _thread(stage).conversation_id, stage.store.scores
+    for place in range(3):
+        stage.later()
+        scores.record(talk, place / 10)
+    yield Case("", lambda: scores.list_by_conversation(talk))
+
+
+MAIL: Final[Scenarios] = {
+    "emails.add": add,
+    "emails.list_by_conversation": list_by_conversation,
+    "emails.get": get,
+    "emails.get_by_response_id": get_by_response_id,
+    "emails.get_by_message_id": get_by_message_id,
+    "emails.list_by_account": list_by_account,
+    "emails.list_by_first_email": list_by_first_email,
+    "emails.move": move,
+    "threads.get": get_thread,
+    "threads.update": update_thread,
+    "threads.list_by_account": threads_of_account,
+    "threads.delete": delete_thread,
+    "scores.record": record_score,
+    "scores.latest": latest_score,
+    "scores.list_by_conversation": scores_of_conversation,
+}

@@ -1,0 +1,87 @@
+"""What scenarios are made of: a stage to set things up on, and cases to measure.
+
+A scenario is a function of one method. It prepares what the method needs, yields a `Case` for
+each way of calling it that costs differently, and may prepare more in between: only the calls of
+cases are measured. A module per domain holds them, and lists them by the method's name in the
+catalogue:
+
+    def conversations_get(stage: Stage) -> Iterator[Case]:
+        talk = stage.store.conversations.create(stage.fresh("user"))
+        yield Case("", lambda: stage.store.conversations.get(talk.conversation_id))
+
+    CHAT: Final[Scenarios] = {"conversations.get": conversations_get, …}
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TypeAlias
+
+from dynamo_chat.store import ChatStore
+from dynamo_chat.testing.clock import FakeClock
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call to measure."""
+
+    label: str
+    """What is special about it; empty for the plain call."""
+    call: Callable[[], object]
+    budget: int | None = None
+    """What the pattern's formula gives for this call; None where its plain number holds."""
+    is_empty: bool = False
+    """The call reads nothing, and should not."""
+
+
+class Stage:
+    """A store on a table, others beside it, a clock, and names that nobody used yet."""
+
+    def __init__(self, new_store: Callable[[str | None], ChatStore], clock: FakeClock) -> None:
+        self._new_store = new_store
+        self.clock = clock
+        self._extra_tables: list[ChatStore] = []
+
+    @cached_property
+    def store(self) -> ChatStore:
+        """The store: it stays the same, and knows what went through it."""
+        return self._new_store(None)
+
+    def cold_store(self) -> ChatStore:
+        """Another store on the same table, which knows no conversation yet."""
+        return self._new_store(None)
+
+    def without_table(self) -> ChatStore:
+        """A store whose table does not exist; if it is made, it goes when the stage is left."""
+        store = self._new_store(f"dynamo-chat-{uuid.uuid4().hex}")
+        self._extra_tables.append(store)
+        return store
+
+    def fresh(self, what: str) -> str:
+        """A name for a user, an account, a room, …: nobody used it yet."""
+        return f"{what}-{uuid.uuid4().hex[:12]}"
+
+    def later(self, by: timedelta = timedelta(seconds=1)) -> None:
+        """Let time pass."""
+        self.clock.advance(by)
+
+    def close(self) -> None:
+        """Delete the tables that were made beside the stage's own."""
+        for store in self._extra_tables:
+            client = store.connection.client
+            if store.connection.table_name in _tables(store):
+                client.delete_table(TableName=store.connection.table_name)
+        self._extra_tables.clear()
+
+
+Scenario: TypeAlias = Callable[[Stage], Iterator[Case]]
+Scenarios: TypeAlias = Mapping[str, Scenario]
+
+
+def _tables(store: ChatStore) -> list[str]:
+    pages = store.connection.client.get_paginator("list_tables").paginate()
+    return [name for page in pages for name in page["TableNames"]]

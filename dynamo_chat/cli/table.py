@@ -1,0 +1,192 @@
+"""``dynamo-chat table``: create the table, say how it differs, describe it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.target import RegionOption, Target
+from dynamo_chat.provision.table import Difference, TableDefinition
+
+app = typer.Typer(help="Create, check and describe the table.", no_args_is_help=True)
+
+TableOption = Annotated[
+    str,
+    typer.Option(
+        "--table",
+        metavar="NAME",
+        envvar="DYNAMODB_TABLE_NAME",
+        help="The table's name.",
+        show_envvar=True,
+    ),
+]
+TableEndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint-url",
+        metavar="URL",
+        envvar="AWS_ENDPOINT_URL_DYNAMODB",
+        help="An engine like DynamoDB at this address, instead of AWS.",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+_ProtectionOption = Annotated[
+    bool, typer.Option(help="Refuse to delete the table until this is switched off.")
+]
+_RecoveryOption = Annotated[
+    bool, typer.Option(help="Point-in-time recovery, to any moment of the last 35 days.")
+]
+_EncryptionOption = Annotated[
+    bool, typer.Option(help="Encrypt with a KMS key instead of a key that AWS owns.")
+]
+_KmsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kms-key",
+        metavar="KEY",
+        help="Which KMS key; AWS's managed one if none is named.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def create(
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    deletion_protection: _ProtectionOption = True,
+    point_in_time_recovery: _RecoveryOption = True,
+    managed_encryption: _EncryptionOption = True,
+    kms_key: _KmsOption = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait until it is active.")
+    ] = 300.0,
+) -> None:
+    """Create the table with its two indexes, and wait until it can be used.
+
+    A table that exists already is left as it is, except that TTL and point-in-time recovery are
+    switched on; how else it differs is listed.
+    """
+    definition = TableDefinition(
+        deletion_protection=deletion_protection,
+        point_in_time_recovery=point_in_time_recovery,
+        encryption_managed=managed_encryption,
+        kms_key=kms_key,
+        tags=_tags(tag or ()),
+    )
+    store = Target(name, endpoint_url, region).store()
+    console = output()
+    with output(stderr=True).status(f"creating table {name} …"):
+        created = store.table.create(definition, timeout_seconds=timeout)
+        differences = store.table.check(definition)
+    console.print(f"Table {name} " + ("was created." if created else "exists already."))
+    _show_differences(differences)
+
+
+@app.command()
+def check(
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    deletion_protection: _ProtectionOption = True,
+    point_in_time_recovery: _RecoveryOption = True,
+    managed_encryption: _EncryptionOption = True,
+    kms_key: _KmsOption = None,
+) -> None:
+    """Say how the table differs from what it should be. The exit code is 1 when it does."""
+    definition = TableDefinition(
+        deletion_protection=deletion_protection,
+        point_in_time_recovery=point_in_time_recovery,
+        encryption_managed=managed_encryption,
+        kms_key=kms_key,
+    )
+    differences = Target(name, endpoint_url, region).store().table.check(definition)
+    if differences:
+        _show_differences(differences)
+        raise typer.Exit(1)
+    output().print(f"Table {name} is as it should be.")
+
+
+@app.command()
+def describe(
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="DynamoDB's own description, as JSON.")
+    ] = False,
+) -> None:
+    """Describe the table: its status, size, indexes and settings.
+
+    Item count and size are DynamoDB's own; it brings them up to date every six hours or so.
+    """
+    description = Target(name, endpoint_url, region).store().table.describe()
+    if as_json:
+        typer.echo(json.dumps(description, default=str, ensure_ascii=False, indent=2))
+        return
+    shown = table("", "", wrapping=("",))
+    shown.show_header = False
+    for what, value in _facts(description):
+        shown.add_row(Text(what, style="dim"), value)
+    output().print(shown)
+
+
+def _facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+    billing = description.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
+    facts = [
+        ("table", str(description["TableName"])),
+        ("ARN", str(description.get("TableArn", "–"))),
+        ("status", str(description.get("TableStatus", "–"))),
+        ("created", str(description.get("CreationDateTime", "–"))),
+        ("items", f"{description.get('ItemCount', 0):,}"),
+        ("size", f"{description.get('TableSizeBytes', 0):,} bytes"),
+        ("billing", billing),
+        ("keys", _keys(description)),
+        ("deletion protection", "on" if description.get("DeletionProtectionEnabled") else "off"),
+        ("encryption", str(description.get("SSEDescription", {}).get("SSEType", "AWS owned key"))),
+    ]
+    for index in description.get("GlobalSecondaryIndexes", []):
+        projection = index.get("Projection", {}).get("ProjectionType", "–")
+        status, count = index.get("IndexStatus", "ACTIVE"), index.get("ItemCount", 0)
+        said = f"{_keys(index)}, projects {projection}, {status}, {count:,} items"
+        facts.append((f"index {index['IndexName']}", said))
+    return facts
+
+
+def _keys(described: Mapping[str, Any]) -> str:
+    return " / ".join(key["AttributeName"] for key in described.get("KeySchema", []))
+
+
+def _tags(given: Sequence[str]) -> dict[str, str]:
+    tags = {}
+    for each in given:
+        key, separator, value = each.partition("=")
+        if not key or not separator:
+            raise typer.BadParameter(f"--tag {each}: write KEY=VALUE")
+        tags[key] = value
+    return tags
+
+
+def _show_differences(differences: Sequence[Difference]) -> None:
+    console = output()
+    for difference in differences:
+        line = Text("! " if difference.is_essential else "- ")
+        line.stylize("bold red" if difference.is_essential else "yellow")
+        line.append(str(difference))
+        if difference.is_essential:
+            line.append(" (the store does not work without it)")
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,106 @@
+"""Which engine a command works on: one inside this process, an endpoint, or AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+from urllib.parse import urlsplit
+
+import botocore.session
+import typer
+
+from dynamo_chat.core.connection import ConnectionOptions
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.store import ChatStore
+
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint-url",
+        metavar="URL",
+        help="DynamoDB, or an engine like it, at this address; AWS's own if only a table or a "
+        "region is named.",
+        show_default=False,
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
+        help="The AWS region.",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+class StoreFactory(Protocol):
+    """Makes stores on an engine: on the table that the command works on, or on another."""
+
+    def __call__(self, table_name: str | None = None, **options: Any) -> ChatStore:
+        """A store on `table_name`, or on the command's own table; options as ChatStore takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the options of a command name."""
+
+    table: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    is_embedded: bool = False
+
+    def __str__(self) -> str:
+        if self.is_embedded:
+            return "an engine inside this process"
+        return self.endpoint_url or f"AWS in {self.region or 'the configured region'}"
+
+    @contextmanager
+    def opened(self) -> Iterator[StoreFactory]:
+        """Stores on this target, while the context lasts. InvalidArgument without the engine."""
+        if not self.is_embedded:
+            yield self.store
+            return
+        from dynamo_chat.testing.engine import EmbeddedEngine
+
+        with ExitStack() as stack:
+            try:
+                engine = stack.enter_context(EmbeddedEngine())
+            except ModuleNotFoundError as error:
+                raise InvalidArgument(
+                    "--endpoint-url",
+                    "name one, or install the engine: pip install 'dynamo_chat[cli,testing]'",
+                ) from error
+            yield lambda table_name=None, **options: ChatStore(
+                table_name or self.table, region=engine.region, **options
+            )
+
+    def store(self, table_name: str | None = None, **options: Any) -> ChatStore:
+        """A store at the endpoint."""
+        if _is_local(self.endpoint_url) and not _has_credentials():
+            # Engines want a signature, whoever's it is.
+            dummy = ConnectionOptions(aws_access_key_id="local", aws_secret_access_key="local")  # noqa: S106
+            options.setdefault("options", dummy)
+        return ChatStore(
+            table_name or self.table,
+            region=self.region,
+            endpoint_url=self.endpoint_url,
+            **options,
+        )
+
+
+def _is_local(endpoint_url: str | None) -> bool:
+    if endpoint_url is None:
+        return False
+    return not (urlsplit(endpoint_url).hostname or "").endswith(_AWS)
+
+
+def _has_credentials() -> bool:
+    """Whether botocore finds credentials without asking a cloud for them."""
+    resolver = botocore.session.Session().get_component("credential_provider")
+    resolver.remove("iam-role")
+    return resolver.load_credentials() is not None

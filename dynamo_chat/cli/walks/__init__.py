@@ -1,0 +1,1 @@
+"""Walks through the access patterns, a module per domain, on records that were loaded."""

@@ -1,0 +1,1 @@
+"""The machinery under every domain: keys, items, reads, writes, pages, errors."""

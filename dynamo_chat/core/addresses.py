@@ -1,0 +1,162 @@
+"""E-mail addresses: which are taken, and when two of them are the same mailbox.
+
+An address is kept as it was given. Keys and comparisons use its normal form, `address_key`:
+
+* The domain is compared as the DNS compares it: case-folded, in Unicode's compatibility form, and
+  written in its ASCII form, so ``Bücher.example``, ``bücher.example`` and
+  ``xn--bcher-kva.example`` are one. ``ß`` and ``ss`` stay two, as they are two registrations.
+* The local part is compared in lower case, in Unicode's canonical form. By the letter of the
+  standard its case may matter; no mail service in use tells ``Ann`` from ``ann``.
+* Nothing else is folded. Dots and ``+tags`` mean something to some services and nothing to
+  others, so ``a.b@``, ``ab@`` and ``ab+news@`` are three addresses.
+
+What is taken: one ``@`` between a local part of atoms joined by dots (at most 64 bytes) and a
+domain of two labels or more; 254 bytes in all. White space, quoted local parts, comments and IP
+addresses in brackets are refused: they are legal in places, and used by mistake or by attackers.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+from dynamo_chat.core.errors import InvalidArgument
+
+MAX_ADDRESS_BYTES: Final = 254
+MAX_LOCAL_BYTES: Final = 64
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ASCII_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_ASCII_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
+_ASCII_LABEL = re.compile(_LABEL)
+_ENCODED = "xn--"
+_KEPT_APART = "ßẞς"
+"""Letters that case folding would merge with others, and that domain names tell apart."""
+
+
+def address_key(address: str, argument: str = "email") -> str:
+    """The normal form of `address`: equal for two addresses of one mailbox. InvalidArgument."""
+    _check_text(argument, address)
+    try:
+        return _normal_form(address)
+    except ValueError as error:
+        raise InvalidArgument(argument, str(error)) from None
+
+
+def domain_key(domain: str, argument: str = "domain") -> str:
+    """The normal form of a mail domain: lower case, ASCII. InvalidArgument."""
+    _check_text(argument, domain)
+    try:
+        return _normal_domain(domain)
+    except ValueError as error:
+        raise InvalidArgument(argument, str(error)) from None
+
+
+def domain_of(address: str, argument: str = "email") -> str:
+    """The normal form of the domain of `address`. InvalidArgument."""
+    return address_key(address, argument).rpartition("@")[2]
+
+
+def _check_text(argument: str, value: str) -> None:
+    if not isinstance(value, str):
+        raise InvalidArgument(argument, f"must be text, not {type(value).__name__}")
+
+
+def _checked(address: str) -> str:
+    _normal_form(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_checked)]
+"""An e-mail address, kept as it was given."""
+
+
+def _normalised(domain: str) -> str:
+    return _normal_domain(domain)
+
+
+Domain = Annotated[str, AfterValidator(_normalised)]
+"""A mail domain, kept in its normal form."""
+
+
+def _normal_form(address: str) -> str:
+    local, at, domain = address.rpartition("@")
+    if not at or not local or not domain:
+        raise ValueError("must be an e-mail address such as name@example.com")
+    return f"{_normal_local(local)}@{_normal_domain(domain, len(_bytes(local)) + 1)}"
+
+
+def _normal_local(local: str) -> str:
+    if len(_bytes(local)) > MAX_LOCAL_BYTES:
+        raise ValueError(f"has more than {MAX_LOCAL_BYTES} bytes before the @")
+    # What is not ASCII may stand wherever a letter may, if it is visible.
+    letters = "".join("x" if c > "\x7f" and _is_visible(c) else c for c in local)
+    if _ASCII_LOCAL.fullmatch(letters) is None:
+        raise ValueError("has a character, a space or a dot before the @ that may not stand there")
+    if local.isascii():
+        return local.lower()
+    composed = unicodedata.normalize("NFC", local)
+    # Letter by letter: as a whole, Python lowers a sigma by its place in the word.
+    return unicodedata.normalize("NFC", "".join(c.lower() for c in composed))
+
+
+def _normal_domain(domain: str, before: int = 0) -> str:
+    if domain.isascii():
+        folded = domain.lower()
+    else:
+        compatible = unicodedata.normalize("NFKC", domain)
+        folded = unicodedata.normalize("NFKC", "".join(map(_fold, compatible)))
+    normal = ".".join(map(_normal_label, folded.split(".")))
+    if _ASCII_DOMAIN.fullmatch(normal) is None or normal.rpartition(".")[2].isdigit():
+        raise ValueError("needs a domain such as example.com")
+    if before + max(len(_bytes(domain)), len(normal)) > MAX_ADDRESS_BYTES:
+        raise ValueError(f"has more than {MAX_ADDRESS_BYTES} bytes")
+    return normal
+
+
+def _normal_label(label: str) -> str:
+    """One label of a case-folded domain, in ASCII; ValueError when it has no valid ASCII form."""
+    if label.isascii():
+        if label.startswith(_ENCODED):
+            _check_encoded(label)
+        return label
+    if not all(unicodedata.category(c)[0] in "LMN" or c == "-" for c in label):
+        raise ValueError("needs a domain of letters, digits and hyphens")
+    if unicodedata.category(label[0])[0] == "M":
+        raise ValueError("has a domain that begins with a combining mark")
+    encoded = _ENCODED + label.encode("punycode").decode("ascii")
+    if _ASCII_LABEL.fullmatch(encoded) is None:
+        raise ValueError("has a domain with a part that is too long or ends with a hyphen")
+    return encoded
+
+
+def _check_encoded(label: str) -> None:
+    """Refuse an ``xn--`` label that is not the ASCII form of anything."""
+    try:
+        decoded = label[len(_ENCODED) :].encode("ascii").decode("punycode")
+        folded = unicodedata.normalize("NFKC", "".join(map(_fold, decoded)))
+        is_canonical = folded == decoded and not decoded.isascii()
+        is_canonical = is_canonical and _normal_label(decoded) == label
+    except (ValueError, OverflowError):
+        is_canonical = False
+    if not is_canonical:
+        raise ValueError("has an internationalised domain that cannot be decoded")
+
+
+def _fold(letter: str) -> str:
+    return letter.lower() if letter in _KEPT_APART else letter.casefold()
+
+
+def _is_visible(letter: str) -> bool:
+    return unicodedata.category(letter)[0] not in "ZC"
+
+
+def _bytes(part: str) -> bytes:
+    try:
+        return part.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not contain lone surrogates") from None

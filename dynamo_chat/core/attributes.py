@@ -1,0 +1,278 @@
+"""How one field is stored: PynamoDB attributes, one class per type of value.
+
+They serve writing, conditions and updates. Reading does not go through them: the decoders here
+take the AttributeValue of a response straight to the Python value.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pydantic_core
+from pydantic import TypeAdapter
+from pynamodb.attributes import Attribute
+from pynamodb.constants import BOOLEAN, MAP, NUMBER, STRING, STRING_SET
+from pynamodb.expressions.operand import Path, Value
+from pynamodb.expressions.update import SetAction
+
+from dynamo_chat.core.entity import STORED
+from dynamo_chat.core.keys import format_time, parse_time
+
+COMPRESS_ABOVE_BYTES = 1_024
+"""Bodies longer than this are stored compressed where that makes them smaller.
+
+Below it nothing is won: DynamoDB bills writes by the started kilobyte."""
+
+AttributeValue = dict[str, Any]
+Decoder = Callable[[AttributeValue], Any]
+
+
+class Raw(Value):
+    """An operand that is an AttributeValue already: one made here, or one that was read."""
+
+    def __init__(self, value: AttributeValue) -> None:
+        if "B" in value:  # as text it would be encoded a second time
+            value = {"B": _binary(value["B"])}
+        super(Value, self).__init__(value)
+
+
+class TextAttribute(Attribute[str]):
+    """Text as S."""
+
+    attr_type = STRING
+
+    def serialize(self, value: Any) -> Any:
+        return value
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return stored["S"]
+
+
+class TimeAttribute(Attribute[datetime]):
+    """A time as S, in the fixed-width form of the key codec."""
+
+    attr_type = STRING
+
+    def serialize(self, value: Any) -> Any:
+        return format_time(value)
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return parse_time(stored["S"])
+
+
+class IntegerAttribute(Attribute[int]):
+    """An integer as N."""
+
+    attr_type = NUMBER
+
+    def serialize(self, value: Any) -> Any:
+        return str(value)
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        text = stored["N"]
+        # DynamoDB may give a large integer back in scientific notation.
+        return int(text) if "E" not in text and "." not in text else _whole(text)
+
+
+class FloatAttribute(Attribute[float]):
+    """A float as N; 17 significant digits at most, so it comes back exactly."""
+
+    attr_type = NUMBER
+
+    def serialize(self, value: Any) -> Any:
+        return repr(value)
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return float(stored["N"])
+
+
+class DecimalAttribute(Attribute[Decimal]):
+    """An exact decimal as N; 38 digits at most."""
+
+    attr_type = NUMBER
+
+    def serialize(self, value: Any) -> Any:
+        return format(value, "f")  # not every engine adds to numbers in scientific notation
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return Decimal(stored["N"])
+
+
+class FlagAttribute(Attribute[bool]):
+    """A boolean as BOOL."""
+
+    attr_type = BOOLEAN
+
+    def serialize(self, value: Any) -> Any:
+        return bool(value)
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return stored["BOOL"]
+
+
+class TextSetAttribute(Attribute[frozenset[str]]):
+    """A set of texts as SS, which writers can add to without knowing what is in it."""
+
+    attr_type = STRING_SET
+
+    def serialize(self, value: Any) -> Any:
+        return sorted(value)
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return frozenset(stored["SS"])
+
+
+class CountersAttribute(Attribute[dict[str, int]]):
+    """Named counters as M, each of which can be moved alone; see `counter`."""
+
+    attr_type = MAP
+
+    def serialize(self, value: Any) -> Any:
+        return {name: {"N": str(number)} for name, number in value.items()}
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return {name: IntegerAttribute.decode(number) for name, number in stored["M"].items()}
+
+    def set(self, value: Any) -> SetAction:
+        """An update action that stores `value`, whatever its counters are called."""
+        if not isinstance(value, dict):  # an operand, such as if_not_exists
+            return SetAction(Path(self), value)
+        return SetAction(Path(self), Raw({self.attr_type: self.serialize(value)}))
+
+    def counter(self, name: str) -> Path:
+        """One of the counters, under any name."""
+        return ExactPath([*self.attr_path, name])
+
+
+class ExactPath(Path):
+    """A document path whose names may hold any character; PynamoDB reads brackets as positions."""
+
+    def _serialize_value(self, value: Any, placeholder_names: Any, _: Any) -> Any:
+        return ".".join(
+            placeholder_names.setdefault(name, f"#{len(placeholder_names)}") for name in value
+        )
+
+
+class DeadlineAttribute(Attribute[datetime]):
+    """The TTL attribute: whole seconds since 1970, never before the moment itself."""
+
+    attr_type = NUMBER
+
+    def serialize(self, value: Any) -> Any:
+        return str(epoch_seconds(value))
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(stored["N"]))
+
+
+class BodyAttribute(Attribute[Any]):
+    """Text or JSON of any length: S, or compressed as B where that is smaller."""
+
+    attr_type = STRING
+
+    def serialize(self, value: Any) -> Any:
+        return value
+
+    def encode(self, value: Any) -> AttributeValue:
+        return packed(value)
+
+    def set(self, value: Any) -> SetAction:
+        """An update action that stores `value`."""
+        return SetAction(Path(self), Raw(self.encode(value)))
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return unpacked(stored)
+
+
+class JsonAttribute(BodyAttribute):
+    """A value of a structured type as compact JSON text."""
+
+    def __init__(self, adapter: TypeAdapter[Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.adapter = adapter
+
+    def encode(self, value: Any) -> AttributeValue:
+        plain = self.adapter.dump_python(value, mode="json", exclude_none=False)
+        return packed(json_text(plain))
+
+    def decode_json(self, stored: AttributeValue) -> Any:
+        """The value, checked against its type."""
+        return self.adapter.validator.validate_json(unpacked(stored), strict=True, context=STORED)
+
+
+class FreeJsonAttribute(BodyAttribute):
+    """Free JSON as compact JSON text; it comes back exactly as it went in."""
+
+    def encode(self, value: Any) -> AttributeValue:
+        return packed(json_text(value))
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return pydantic_core.from_json(unpacked(stored), allow_inf_nan=False)
+
+
+def json_text(value: Any, *, sort_keys: bool = False) -> str:
+    """`value` as compact JSON. Floats in their shortest exact form, keys in their order."""
+    return json.dumps(
+        value,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        allow_nan=False,
+        sort_keys=sort_keys,
+    )
+
+
+def packed(text: str) -> AttributeValue:
+    """`text` as S, or compressed as B where that is smaller."""
+    if len(text) <= COMPRESS_ABOVE_BYTES // 4:
+        return {"S": text}
+    plain = text.encode()
+    if len(plain) > COMPRESS_ABOVE_BYTES:
+        small = zlib.compress(plain, 6)
+        if len(small) < len(plain):
+            return {"B": small}
+    return {"S": text}
+
+
+def unpacked(stored: AttributeValue) -> str:
+    """The text that `packed` was given."""
+    if "S" in stored:
+        text = stored["S"]
+        if not isinstance(text, str):
+            raise TypeError("expected text")
+        return text
+    return zlib.decompress(_binary(stored["B"])).decode()
+
+
+def _binary(stored: Any) -> bytes:
+    # A success is parsed by us (base64 text), an error by botocore (bytes).
+    return base64.b64decode(stored, validate=True) if isinstance(stored, str) else bytes(stored)
+
+
+def epoch_seconds(moment: datetime) -> int:
+    """Whole seconds since 1970, rounded up, so that nothing expires early."""
+    past = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return -(-past // timedelta(seconds=1))
+
+
+def _whole(text: str) -> int:
+    number = Decimal(text)
+    if number != number.to_integral_value():
+        raise ValueError("expected an integer")
+    return int(number)

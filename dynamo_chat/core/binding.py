@@ -1,0 +1,19 @@
+"""What ties the repositories of a store to one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dynamo_chat.core.clock import Clock, IdSource
+from dynamo_chat.core.connection import Connection
+from dynamo_chat.core.page import CursorCodec
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The connection, the clock, the source of ids, and the codec of cursors."""
+
+    connection: Connection
+    clock: Clock
+    ids: IdSource
+    cursors: CursorCodec

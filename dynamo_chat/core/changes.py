@@ -1,0 +1,50 @@
+"""Partial updates: which fields a call changes, checked, and the actions that change them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+from pynamodb.expressions.update import Action
+
+from dynamo_chat.core.entity import UNCHANGED, Entity, Model, as_invalid_argument
+from dynamo_chat.core.item import plan
+
+
+def checked(entity: type[Model], **given: Any) -> dict[str, Any]:
+    """What is `given` and not UNCHANGED, each checked as that field of `entity`.
+
+    InvalidArgument names a field that may not have the value; None is the field's to allow.
+    """
+    return {
+        name: _checked(entity, name, value)
+        for name, value in given.items()
+        if value is not UNCHANGED
+    }
+
+
+def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:
+    """Actions that set the stored attributes of `entity`; None and emptiness remove them."""
+    item_plan = plan(entity)
+    made: list[Action] = []
+    for name, value in changes.items():
+        attribute = item_plan.attributes[name]
+        is_left_out = item_plan.is_left_out(name, value)
+        made.append(attribute.remove() if is_left_out else attribute.set(value))
+    return made
+
+
+def _checked(entity: type[Model], name: str, value: Any) -> Any:
+    try:
+        return _adapter(entity, name).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise as_invalid_argument(error, name) from error
+
+
+@cache
+def _adapter(entity: type[Model], name: str) -> TypeAdapter[Any]:
+    field = entity.model_fields[name]
+    annotated: Any = Annotated  # a type made at run time is none that a type checker follows
+    return TypeAdapter(annotated[field.annotation, field])

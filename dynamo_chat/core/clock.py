@@ -1,0 +1,43 @@
+"""Where time and fresh ids come from. Both are injected, so that tests can move them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from dynamo_chat.core.errors import InvalidArgument
+
+_SECOND = timedelta(seconds=1)
+
+Clock = Callable[[], datetime]
+"""A function that returns the present as an aware datetime."""
+
+IdSource = Callable[[datetime], str]
+"""A function that returns a fresh, unique id; ids made later sort later."""
+
+
+def system_clock() -> datetime:
+    """The machine's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def ulid_ids(moment: datetime) -> str:
+    """A fresh ULID whose time part is `moment`."""
+    from dynamo_chat.core.ulids import new_ulid  # the library behind it imports much
+
+    return new_ulid(moment)
+
+
+def utc(argument: str, moment: datetime) -> datetime:
+    """`moment` in UTC; InvalidArgument names `argument` when it is naive or no datetime."""
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidArgument(argument, "must be an aware datetime (with a time zone)")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidArgument(argument, "must lie in the years 1 to 9999 in UTC") from error
+
+
+def whole_second(moment: datetime) -> datetime:
+    """`moment`, rounded up to the second: the precision of a deadline in the table."""
+    return moment if not moment.microsecond else moment.replace(microsecond=0) + _SECOND

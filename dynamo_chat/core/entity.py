@@ -1,0 +1,246 @@
+"""Entities: frozen pydantic models, and the types their fields are made of.
+
+A field is declared once, here; `dynamo_chat.core.item` derives from it how the field is stored.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError, core_schema
+
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.layout import Layout
+
+MAX_JSON_DEPTH: Final = 100
+MAX_ID_CHARACTERS: Final = 256
+_MISPLACED: Final = "misplaced"
+
+
+class Unchanged:
+    """The type of `UNCHANGED`."""
+
+    def __repr__(self) -> str:
+        return "UNCHANGED"
+
+    def __bool__(self) -> bool:
+        raise TypeError("compare with `is UNCHANGED`; UNCHANGED is neither true nor false")
+
+
+UNCHANGED: Final = Unchanged()
+"""The default of an update's arguments: leave the field as it is. None sets it to nothing."""
+
+
+class Model(BaseModel):
+    """Base of entities and of the values inside them: frozen, strict, no unknown fields.
+
+    Construction raises `InvalidArgument`, which names the field and says what is allowed.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", defer_build=True, ser_json_inf_nan="constants"
+    )
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, /, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                raise as_invalid_argument(error) from error
+
+        # Without this mark pydantic would call __init__ for every item that is read, too.
+        __init__.__pydantic_base_init__ = True
+
+
+class Entity(Model):
+    """Something a caller stores and gets back. Its `layout` says where it lives in the table."""
+
+    layout: ClassVar[Layout]
+    schema_version: ClassVar[int] = 1
+    upgrades: ClassVar[dict[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+    """From a schema version to the next: changes the stored attributes when an item is read."""
+
+    def implied(self) -> frozenset[str]:
+        """Names of fields that need not be stored, because `complete` finds them again."""
+        return frozenset()
+
+    @classmethod
+    def complete(cls, fields: dict[str, Any]) -> None:
+        """Add to the fields that were read what `implied` left out."""
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], argument: str = "", /, **data: Any) -> M:
+    """`model(**data)`; InvalidArgument names the field, under `argument` if given."""
+    try:
+        made: M = model.__pydantic_validator__.validate_python(data)
+        return made
+    except ValidationError as error:
+        raise as_invalid_argument(error, argument) from error
+
+
+def as_invalid_argument(error: ValidationError, argument: str = "") -> InvalidArgument:
+    """The first complaint of a ValidationError, as the package's own error."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    named = first.get("ctx", {}).get(_MISPLACED, "")
+    where = ".".join(str(part) for part in (argument, *first["loc"], named) if part != "")
+    complaint = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "string_unicode":
+        complaint = "must not contain lone surrogates"
+    return InvalidArgument(where or error.title, complaint[:1].lower() + complaint[1:])
+
+
+def misplaced(field: str, complaint: str) -> PydanticCustomError:
+    """What a validator of a whole model raises about one of its fields."""
+    return PydanticCustomError(
+        _MISPLACED, "{complaint}", {_MISPLACED: field, "complaint": complaint}
+    )
+
+
+def _to_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
+    if moment.utcoffset() is None:
+        raise ValueError("must be an aware datetime (with a time zone)")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999 in UTC") from None
+
+
+def _no_surrogates(value: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must not contain lone surrogates") from None
+    return value
+
+
+def _to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class _ListIsTaken:
+    """Lets a list in where a tuple is asked for. JSON, which knows no tuples, needs no help."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        schema = handler(source)
+        return core_schema.json_or_python_schema(
+            json_schema=schema,
+            python_schema=core_schema.no_info_before_validator_function(_to_tuple, schema),
+        )
+
+
+def _finite(value: float) -> float:
+    # DynamoDB numbers go from 1E-130 to 9.99E+125.
+    if not math.isfinite(value) or (value != 0 and not 1e-128 < abs(value) < 1e125):
+        raise ValueError("must be a finite number between 1E-128 and 1E+125 in size, or 0")
+    return value + 0.0  # DynamoDB has no negative zero
+
+
+def json_copy(value: Any, depth: int = 0) -> Any:
+    """A deep copy of a JSON value; ValueError for anything that JSON cannot give back unchanged."""
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if kind is str:
+        return _no_surrogates(value)
+    if kind is int:
+        limit = sys.get_int_max_str_digits()
+        if limit and value.bit_length() > limit * 3:
+            raise ValueError(f"integers may have about {limit * 9 // 10:,} digits at most")
+        return value
+    if kind is float:
+        if not math.isfinite(value):
+            raise ValueError("NaN and infinities are not JSON")
+        return value
+    if depth >= MAX_JSON_DEPTH:
+        raise ValueError(f"may be nested {MAX_JSON_DEPTH} levels deep at most")
+    if kind is list:
+        return [json_copy(each, depth + 1) for each in value]
+    if kind is dict:
+        copied = {}
+        for key, each in value.items():
+            if type(key) is not str:
+                raise ValueError(f"keys must be text, not {type(key).__name__}")
+            copied[_no_surrogates(key)] = json_copy(each, depth + 1)
+        return copied
+    raise ValueError(f"{kind.__name__} is not JSON; use dict, list, str, int, float, bool or None")
+
+
+STORED: Final = object()
+"""The validation context of what was read: free JSON was parsed just now and needs no copy."""
+
+
+def _json_value(value: Any, info: ValidationInfo) -> Any:
+    return value if info.context is STORED else json_copy(value)
+
+
+T = TypeVar("T")
+
+Json = Annotated[Any, AfterValidator(_json_value)]
+"""Any JSON value; it comes back exactly as it went in."""
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_json_value)]
+"""A JSON object; it comes back exactly as it went in."""
+
+Text = Annotated[str, StringConstraints(min_length=0)]
+"""Text of any length that an item can hold; the empty string is kept.
+
+A string with a constraint is checked for lone surrogates, by pydantic and quickly."""
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS)]
+"""An identifier of the caller's or of the package's: 1 to 256 characters, any Unicode."""
+
+Time = Annotated[datetime, AfterValidator(_to_utc)]
+"""An aware point in time, kept in UTC to the microsecond."""
+
+Number = Annotated[float, AfterValidator(_finite)]
+"""A float that DynamoDB's number type can hold."""
+
+Count = Annotated[int, Field(ge=0, le=10**30)]
+"""A number of things, from 0."""
+
+TextSet = Annotated[frozenset[Text], Field(max_length=10_000)]
+"""A set of texts that grows by atomic additions, kept as DynamoDB's own set."""
+
+Counters = Annotated[dict[Text, Count], Field(max_length=10_000)]
+"""Named counters that are moved one by one, kept as DynamoDB's own map."""
+
+if TYPE_CHECKING:
+    Many = Sequence  # so that a type checker lets a list in; what comes out is a tuple
+else:
+    Many = Annotated[tuple[T, ...], _ListIsTaken()]
+"""An ordered, immutable sequence; a list is taken too."""
+
+
+class Deadline:
+    """Marks the field that is kept in the table's TTL attribute."""
+
+
+ExpiresAt = Annotated[Time | None, Deadline()]
+"""When the item stops existing for every reader, in whole seconds; None for never."""
+
+
+class Derived:
+    """Marks a field that the reader computes from others; it is not stored."""

@@ -1,0 +1,422 @@
+"""Items: how an entity becomes one item of the table and is read back.
+
+For each entity the plan derives, from its pydantic fields, the PynamoDB model that conditions and
+updates are written with, and the decoders that reading uses. The rules:
+
+* what the item's key says is not stored again: fields named by the table's key shapes come from
+  the key;
+* None, False and empty collections are not stored where they are the field's default, which a
+  missing attribute is read as;
+* text is S, numbers are N, flags are BOOL, times are S; a `TextSet` is SS and `Counters` are M,
+  so that writers can add to them; everything else that is structured is one JSON text; bodies
+  (`Text` and JSON) are compressed where that makes them smaller;
+* every item carries ``kind``, its schema version ``v`` and, where it expires, ``ttl``.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pynamodb.attributes import Attribute, NumberAttribute, UnicodeAttribute
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
+
+from dynamo_chat.core import attributes as stored
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import (
+    STORED,
+    Counters,
+    Deadline,
+    Derived,
+    Entity,
+    Json,
+    JsonObject,
+    Text,
+    TextSet,
+)
+from dynamo_chat.core.errors import CorruptItem, ItemTooLarge
+from dynamo_chat.core.keys import Shape
+from dynamo_chat.core.layout import (
+    KEY_ATTRIBUTES,
+    KIND,
+    PK,
+    SK,
+    TTL,
+    VERSION,
+    Layout,
+    Place,
+)
+from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size, item_size
+
+
+class GSI1Index(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """The first overloaded index."""
+
+    class Meta:
+        index_name = "GSI1"
+        projection = AllProjection()
+
+    GSI1PK = UnicodeAttribute(hash_key=True)
+    GSI1SK = UnicodeAttribute(range_key=True)
+
+
+class GSI2Index(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """The second overloaded index."""
+
+    class Meta:
+        index_name = "GSI2"
+        projection = AllProjection()
+
+    GSI2PK = UnicodeAttribute(hash_key=True)
+    GSI2SK = UnicodeAttribute(range_key=True)
+
+
+class Item(Model):
+    """What every item of the table has. The PynamoDB model of each entity extends it."""
+
+    PK = UnicodeAttribute(hash_key=True)
+    SK = UnicodeAttribute(range_key=True)
+    GSI1PK = UnicodeAttribute(null=True)
+    GSI1SK = UnicodeAttribute(null=True)
+    GSI2PK = UnicodeAttribute(null=True)
+    GSI2SK = UnicodeAttribute(null=True)
+    gsi1 = GSI1Index()
+    gsi2 = GSI2Index()
+    ttl = NumberAttribute(null=True)
+    kind = UnicodeAttribute()
+    v = NumberAttribute()
+
+
+E = TypeVar("E", bound=Entity)
+Decode = Callable[[dict[str, Any]], Any]
+
+_BODIES = (Text, Json, JsonObject)
+_RESERVED = frozenset(name for name in dir(Model) if not name.startswith("__")) | {
+    KIND,
+    VERSION,
+    *KEY_ATTRIBUTES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPlan:
+    """How the items of one entity are written and read."""
+
+    entity: type[Entity]
+    model: Any
+    """The PynamoDB model: one attribute per stored field, under the field's name."""
+    attributes: Mapping[str, Attribute[Any]]
+    decoders: Mapping[str, tuple[str, Decode, bool]]
+    """By stored attribute: the field, how its value is read, and whether that checks it whole.
+
+    Structured values are checked while their JSON is parsed; checking them again with the entity
+    would take as long once more."""
+    empty: Mapping[str, Any]
+    """Fields whose default is empty, with that default: it is not stored."""
+    nullable: tuple[str, ...]
+    """Fields without a default that may be None: missing, they are None."""
+    deadline: str | None
+    pk_names: tuple[str, ...]
+    sk_names: tuple[str, ...]
+    unwanted: tuple[str, ...]
+    """Components of the key that are no fields."""
+
+    def encode(self, entity: Entity) -> AttributeValues:
+        """The item of `entity`, with its table key and without index keys. ItemTooLarge."""
+        layout = entity.layout
+        fields = entity.__dict__
+        item: AttributeValues = {
+            PK: {"S": layout.table.pk.encode(*(getattr(entity, n) for n in self.pk_names))},
+            SK: {"S": layout.table.sk.encode(*(getattr(entity, n) for n in self.sk_names))},
+            KIND: {"S": layout.kind},
+            VERSION: {"N": str(entity.schema_version)},
+        }
+        implied = entity.implied()
+        for name, attribute in self.attributes.items():
+            value = fields[name]
+            if name in implied or self.is_left_out(name, value):
+                continue
+            item[attribute.attr_name] = encoded(attribute, value)
+        check_size(item)
+        return item
+
+    def is_left_out(self, name: str, value: Any) -> bool:
+        """Whether an item without the attribute says the same as one with this value."""
+        if name in self.empty:
+            default = self.empty[name]
+            return value is default or (type(value) is type(default) and value == default)
+        return value is None and name in self.nullable
+
+    def decode(self, item: Mapping[str, Any]) -> Any:
+        """The entity stored as `item`. CorruptItem when it cannot be one."""
+        layout = self.entity.layout
+        try:
+            if item[KIND]["S"] != layout.kind:
+                raise CorruptItem(layout.kind, f"its kind is {item[KIND]['S']!r}")
+            version = int(item[VERSION]["N"])
+            if version != self.entity.schema_version:
+                item = self._upgraded(dict(item), version)
+            fields: dict[str, Any] = dict.fromkeys(self.nullable)
+            fields.update(zip(self.pk_names, _key(layout.table.pk, item[PK]["S"]), strict=True))
+            fields.update(zip(self.sk_names, layout.table.sk.decode(item[SK]["S"]), strict=True))
+            for name in self.unwanted:
+                del fields[name]
+            checked: dict[str, Any] = {}
+            decoders = self.decoders
+            for name, value in item.items():
+                if name in decoders:
+                    field, decoder, is_checked = decoders[name]
+                    (checked if is_checked else fields)[field] = decoder(value)
+            self.entity.complete(fields)
+            entity = self.entity.__pydantic_validator__.validate_python(fields, context=STORED)
+            if checked:
+                entity.__dict__.update(checked)
+                entity.__pydantic_fields_set__.update(checked)
+            return entity
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            field = ".".join(map(str, first["loc"])) or "item"
+            raise CorruptItem(layout.kind, f"{field}: {first['msg']}") from error
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            raise CorruptItem(layout.kind, _reason(error)) from error
+        except zlib.error as error:
+            raise CorruptItem(layout.kind, "a compressed body is damaged") from error
+
+    def _upgraded(self, item: dict[str, Any], version: int) -> dict[str, Any]:
+        kind = self.entity.layout.kind
+        if version > self.entity.schema_version:
+            raise CorruptItem(kind, f"schema version {version} is newer than this package reads")
+        while version < self.entity.schema_version:
+            upgrade = self.entity.upgrades.get(version)
+            if upgrade is None:
+                raise CorruptItem(kind, f"there is no upgrade from schema version {version}")
+            item, version = upgrade(item), version + 1
+        return item
+
+
+@cache
+def plan(entity: type[Entity]) -> ItemPlan:
+    """How the items of `entity` are written and read; derived once, on first use."""
+    layout = entity.layout
+    pk_names, sk_names = layout.table.pk.names, layout.table.sk.names
+    from_key = {*pk_names, *sk_names}
+    hints = typing.get_type_hints(entity, include_extras=True)
+    derived: dict[str, Attribute[Any]] = {}
+    deadline = None
+    for name, info in entity.model_fields.items():
+        if name in from_key or any(isinstance(mark, Derived) for mark in info.metadata):
+            continue
+        if _is_deadline(hints[name]):
+            deadline = name
+            derived[name] = stored.DeadlineAttribute(attr_name=TTL, null=True)
+            continue
+        if name in _RESERVED:
+            raise TypeError(f"{entity.__name__}.{name}: PynamoDB models have a member of that name")
+        if info.default is not None and not info.is_required() and _takes_none(hints[name]):
+            raise TypeError(f"{entity.__name__}.{name}: what may be None has no other default")
+        derived[name] = _attribute(hints[name], info)
+    # The base class declares `ttl` itself; an entity's deadline is the same stored attribute.
+    model = type(
+        f"{entity.__name__}Item",
+        (Item,),
+        {"__module__": entity.__module__, "__doc__": f"The item of {entity.__name__}.", **derived},
+    )
+    decoders = {
+        attribute.attr_name: (
+            name,
+            _decoder(attribute),
+            isinstance(attribute, stored.JsonAttribute)
+            and not entity.model_fields[name].is_required(),
+        )
+        for name, attribute in derived.items()
+    }
+    return ItemPlan(
+        entity=entity,
+        model=model,
+        attributes=derived,
+        decoders=decoders,
+        empty={
+            name: default
+            for name in derived
+            if not (info := entity.model_fields[name]).is_required()
+            and _is_empty(default := info.get_default(call_default_factory=True))
+        },
+        nullable=tuple(
+            name
+            for name in derived
+            if entity.model_fields[name].is_required() and _takes_none(hints[name])
+        ),
+        deadline=deadline,
+        pk_names=pk_names,
+        sk_names=sk_names,
+        unwanted=tuple(sorted(from_key - set(entity.model_fields))),
+    )
+
+
+def encoded(attribute: Attribute[Any], value: Any) -> dict[str, Any]:
+    """The AttributeValue of `value`."""
+    if isinstance(attribute, stored.BodyAttribute):
+        return attribute.encode(value)
+    return {attribute.attr_type: attribute.serialize(value)}
+
+
+def check_size(item: AttributeValues, *, reserved: int = 0) -> None:
+    """ItemTooLarge, naming the largest attribute, when `item` passes DynamoDB's limit.
+
+    `reserved` bytes of it are kept free for what later changes add.
+    """
+    if _is_surely_within(item, MAX_ITEM_BYTES - reserved):
+        return
+    size = item_size(item)
+    if size > MAX_ITEM_BYTES - reserved:
+        largest = max(item, key=lambda name: attribute_size(item[name]))
+        raise ItemTooLarge(largest, size, MAX_ITEM_BYTES - reserved)
+
+
+def helper_item(
+    layout: Layout,
+    fields: Mapping[str, Any],
+    *places: Place,
+    expires_at: datetime | None = None,
+    **attributes: Any,
+) -> AttributeValues:
+    """An item that makes an entity findable or unique: keys from `fields`, text `attributes`."""
+    item: AttributeValues = {
+        **layout.key(**fields),
+        KIND: {"S": layout.kind},
+        VERSION: {"N": "1"},
+        **{name: {"S": value} for name, value in attributes.items()},
+    }
+    if expires_at is not None:
+        item[TTL] = {"N": str(stored.epoch_seconds(expires_at))}
+    return with_index_keys(item, layout, fields, *places)
+
+
+def helper_text(item: AttributeValues, name: str) -> str:
+    """One of the text attributes that `helper_item` stored. CorruptItem."""
+    found = item.get(name, {}).get("S")
+    if not isinstance(found, str):
+        raise CorruptItem(str(item.get(KIND, {}).get("S", "")), f"{name!r} is missing or no text")
+    return found
+
+
+def with_index_keys(
+    item: AttributeValues, layout: Layout, fields: Mapping[str, Any], *places: Place
+) -> AttributeValues:
+    """`item` with both key attributes of each index in `places`, all components from `fields`."""
+    for place in places:
+        for name, key in layout.index_key(place, dict(fields)).items():
+            item[name] = {"S": key}
+    return item
+
+
+def _is_surely_within(item: AttributeValues, limit: int) -> bool:
+    """A quick look that spares nearly every item the exact sum: a character has 4 bytes at most."""
+    characters = 0
+    for name, value in item.items():
+        for content in value.values():
+            if isinstance(content, (str, bytes)):
+                characters += len(name) + len(content)
+            elif not isinstance(content, bool):
+                return False
+    return 4 * characters + len(item) <= limit
+
+
+def _is_empty(value: Any) -> bool:
+    return (
+        value is None
+        or value is False
+        or (isinstance(value, (tuple, dict, frozenset)) and not value)
+    )
+
+
+def _attribute(hint: Any, info: FieldInfo) -> Attribute[Any]:
+    optional = not info.is_required()
+    bare = _without_none(hint)
+    if bare in _BODIES:
+        kind = stored.BodyAttribute if bare is Text or bare == Text else stored.FreeJsonAttribute
+        return kind(null=optional)
+    if bare == TextSet:
+        return stored.TextSetAttribute(null=optional)
+    if bare == Counters:
+        return stored.CountersAttribute(null=optional)
+    plain = _unannotated(bare)
+    simple: dict[Any, type[Attribute[Any]]] = {
+        str: stored.TextAttribute,
+        bool: stored.FlagAttribute,
+        int: stored.IntegerAttribute,
+        float: stored.FloatAttribute,
+        Decimal: stored.DecimalAttribute,
+        datetime: stored.TimeAttribute,
+    }
+    if typing.get_origin(plain) is typing.Literal:
+        plain = type(typing.get_args(plain)[0])
+    if plain in simple:
+        return simple[plain](null=optional)
+    return stored.JsonAttribute(TypeAdapter(bare), null=optional)
+
+
+def _decoder(attribute: Attribute[Any]) -> Decode:
+    if isinstance(attribute, stored.JsonAttribute):
+        return attribute.decode_json
+    decode: Decode = attribute.decode  # type: ignore[attr-defined]
+    return decode
+
+
+def _without_none(hint: Any) -> Any:
+    """`hint` without ``| None`` around it."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        kept = [each for each in typing.get_args(hint) if each is not type(None)]
+        if len(kept) == 1:
+            return kept[0]
+    return hint
+
+
+def _takes_none(hint: Any) -> bool:
+    while typing.get_origin(hint) is typing.Annotated:
+        hint = typing.get_args(hint)[0]
+    return _without_none(hint) is not hint
+
+
+def _unannotated(hint: Any) -> Any:
+    while typing.get_origin(hint) is typing.Annotated:
+        hint = _without_none(typing.get_args(hint)[0])
+    return hint
+
+
+def _is_deadline(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Annotated and any(
+        isinstance(mark, Deadline) for mark in hint.__metadata__
+    )
+
+
+@cache
+def _partition_cache(_: Shape) -> dict[str, tuple[Any, ...]]:
+    return {}
+
+
+def _key(shape: Shape, key: str) -> tuple[Any, ...]:
+    """`shape.decode(key)`, remembering the last partition: a page's items share theirs."""
+    known = _partition_cache(shape)
+    values = known.get(key)
+    if values is None:
+        values = shape.decode(key)
+        known.clear()
+        known[key] = values
+    return values
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing or has another type"
+    return str(error) or type(error).__name__

@@ -1,0 +1,112 @@
+"""Pages and the cursors between them.
+
+A cursor carries one thing: the sort key of the last entity of a page. The partition is always
+rebuilt from the arguments of the call that the cursor is given to, and the position must be a
+sort key of that query's own shape and range; so a cursor, forged even, can only ever move a
+caller about in what the call itself may read. A digest (an HMAC, when the store has a secret)
+binds it to the access pattern, the arguments and the table, so that a mix-up is told.
+
+The next page is a narrower range of the same query, not an ExclusiveStartKey: it does not matter
+whether the item at the cursor still exists, and several partitions can be merged under one cursor.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor
+from dynamo_chat.core.keys import KeyRange, Shape, format_time
+
+MAX_PAGE_SIZE = 1_000
+DEFAULT_PAGE_SIZE = 20
+
+T = TypeVar("T")
+
+_MARK_BYTES = 16
+_VERSION = b"\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Part of a list, in its order. `cursor` leads to the next part; None when there is none.
+
+    A page holds `page_size` items unless there are no more; a cursor may lead to an empty last
+    page. Items that cannot be read are left out of `items` and told in `unreadable`.
+    """
+
+    items: tuple[T, ...]
+    cursor: str | None = None
+    unreadable: tuple[CorruptItem, ...] = ()
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def check_page_size(page_size: int, maximum: int = MAX_PAGE_SIZE) -> int:
+    """`page_size`, or InvalidArgument when it is not an integer from 1 to `maximum`."""
+    if not isinstance(page_size, int) or isinstance(page_size, bool):
+        raise InvalidArgument("page_size", f"must be an integer, not {type(page_size).__name__}")
+    if not 1 <= page_size <= maximum:
+        raise InvalidArgument("page_size", f"must be from 1 to {maximum:,}")
+    return page_size
+
+
+class CursorCodec:
+    """Seals positions into cursors, and opens them for the same question only."""
+
+    def __init__(self, table_name: str, secret: bytes | None = None) -> None:
+        self._table = table_name
+        self._secret = secret or b""
+
+    def seal(self, pattern: str, arguments: Sequence[Any], position: str) -> str:
+        """The cursor for the page after `position`."""
+        body = position.encode()
+        packed = _VERSION + self._mark(pattern, arguments, body) + body
+        return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+    def open(
+        self, pattern: str, arguments: Sequence[Any], cursor: str, shape: Shape, keys: KeyRange
+    ) -> str:
+        """The position in `cursor`, or InvalidCursor."""
+        if not isinstance(cursor, str):
+            raise InvalidCursor(f"it is {type(cursor).__name__}, not text")
+        if len(cursor) > 2_048:
+            raise InvalidCursor("it is too long")
+        try:
+            packed = base64.b64decode(
+                cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
+            )
+            version, mark, body = packed[:1], packed[1 : 1 + _MARK_BYTES], packed[1 + _MARK_BYTES :]
+            position = body.decode()
+            shape.decode(position)
+        except (ValueError, binascii.Error) as error:
+            raise InvalidCursor from error
+        canonical = base64.urlsafe_b64encode(packed).decode().rstrip("=")
+        if version != _VERSION or canonical != cursor:
+            raise InvalidCursor
+        if not hmac.compare_digest(mark, self._mark(pattern, arguments, body)):
+            raise InvalidCursor
+        if not keys.lower <= position <= keys.upper:
+            raise InvalidCursor
+        return position
+
+    def _mark(self, pattern: str, arguments: Sequence[Any], body: bytes) -> bytes:
+        bound = json.dumps([self._table, pattern, *map(_plain, arguments)]).encode()
+        message = len(bound).to_bytes(4, "big") + bound + body
+        # Without a secret this is no protection against forgery, and need not be: see above.
+        return hmac.new(self._secret, message, hashlib.sha256).digest()[:_MARK_BYTES]
+
+
+def _plain(argument: Any) -> Any:
+    return format_time(argument) if isinstance(argument, datetime) else argument

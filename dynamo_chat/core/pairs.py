@@ -1,0 +1,102 @@
+"""Things kept as two items: a record and its content.
+
+What is large and never changes (an e-mail's body, a prompt) is an item of its own beside the
+record: it is not copied into the indexes, and not written again when the record changes. The two
+share a sort key but for its last component, and the content sorts directly before the record; so
+one query gives both, thing by thing, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout
+from dynamo_chat.core.page import Page, check_page_size
+from dynamo_chat.core.repository import PageRequest, Repository
+from dynamo_chat.core.transaction import is_live
+
+CONTENT: Final = "content"
+"""The last component of a content's sort key. That of a record must sort after it."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(Generic[T]):
+    """Two kinds of item that are one thing, and how they become it."""
+
+    record: Layout
+    content: Layout
+    join: Callable[[AttributeValues, AttributeValues | None], T]
+    """The thing made of a record and its content, which is None where there is none."""
+    has_content: Callable[[AttributeValues], bool] = lambda _: True
+    """Whether content was written with this record."""
+
+    def made_of(self, record: AttributeValues, content: AttributeValues | None) -> T | None:
+        """The thing; None when its content is gone, which means that it is being deleted."""
+        is_half = content is None and self.has_content(record)
+        return None if is_half else self.join(record, content)
+
+
+class PairReader(Repository):
+    """Base of the repositories of things that are kept as two items."""
+
+    def _pair(
+        self, pair: Pair[T], partition: str, *group: Any, consistent: bool = False
+    ) -> T | None:
+        """The thing at `group`, the components that its items share; None when there is none."""
+        collection = pair.record.collection(TABLE, partition)(*group)
+        items, _ = self._query(collection, limit=2, consistent=consistent)
+        now = self._now()
+        found = {item[KIND]["S"]: item for item in items if is_live(item, now)}
+        record = found.get(pair.record.kind)
+        return None if record is None else pair.made_of(record, found.get(pair.content.kind))
+
+    def _pair_page(
+        self,
+        asked: PageRequest,
+        collection: Collection,
+        pair: Pair[T],
+        *,
+        beside: dict[str, AttributeValues] | None = None,
+    ) -> Page[T]:
+        """One page of things, records and contents read together.
+
+        Items of other kinds in the range are put into `beside`, by kind. What is being deleted
+        is left out, so the page may be short.
+        """
+        size = check_page_size(asked.page_size)
+        shape = pair.record.table.sk
+        contents: dict[tuple[Any, ...], AttributeValues] = {}
+
+        def is_record(item: AttributeValues) -> bool:
+            kind: str = item[KIND]["S"]
+            if kind == pair.content.kind:
+                contents[shape.decode(item[SK]["S"])[:-1]] = item
+            elif kind != pair.record.kind and beside is not None:
+                beside[kind] = item
+            return kind == pair.record.kind
+
+        def joined(record: AttributeValues) -> T | None:
+            group = shape.decode(record[SK]["S"])[:-1]
+            content = contents.get(group)
+            if content is None and pair.has_content(record):
+                # The query ended between the two, at DynamoDB's megabyte.
+                key = {PK: record[PK], SK: {"S": shape.encode(*group, CONTENT)}}
+                content = self._get_item(key, consistent=asked.consistent)
+            return pair.made_of(record, content)
+
+        (narrowed,) = self._narrowed(asked, [collection])
+        begun = self._query(
+            narrowed,
+            forward=asked.forward,
+            # A page of whole things, and one item to tell that it is not the last.
+            limit=2 * size + 1 + (beside is not None),
+            consistent=asked.consistent,
+        )
+        page = self._page(asked, [collection], joined, is_kept=is_record, begun=begun)
+        whole = tuple(each for each in page.items if each is not None)
+        return Page(whole, page.cursor, page.unreadable)

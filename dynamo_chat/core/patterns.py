@@ -1,0 +1,110 @@
+"""How a repository method declares the access pattern that it serves.
+
+The declaration is data on the method: the catalogue collects it, the documentation is generated
+from it, and the tests hold every method to it. While a method runs, its pattern is known to the
+connection, so that every request can be told by the question it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_running: ContextVar[str] = ContextVar("dynamo_chat_pattern", default="")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPattern:
+    """One documented question or change, as one repository method answers it."""
+
+    id: str
+    """The id in the catalogue, such as ``C3``."""
+    operation: str
+    """The DynamoDB operations it makes, such as ``Query`` or ``GetItem, TransactWriteItems``."""
+    requests: str
+    """The request budget: a number, or a formula in the words of the catalogue."""
+    budget: int
+    """The most requests of one uncontended call on a warm store and a small range."""
+    index: str
+    """``table``, ``GSI1``, ``GSI2``, or several joined by `` + ``."""
+    description: str
+    """The first sentence of the method's docstring."""
+    replaces: str
+    """What it replaces in the source documents, where they name an index or a table."""
+
+
+def access_pattern(
+    pattern_id: str,
+    *,
+    operation: str,
+    requests: str,
+    budget: int | None = None,
+    index: str = "table",
+    replaces: str = "",
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare the access pattern of a repository method.
+
+    `budget` is the number that a test holds the method to; it is read from `requests` where that
+    is a plain number or ``≤`` a number.
+    """
+    number = budget if budget is not None else int(requests.removeprefix("≤").strip())
+
+    def declare(method: Callable[P, R]) -> Callable[P, R]:
+        declared = AccessPattern(
+            id=pattern_id,
+            operation=operation,
+            requests=requests,
+            budget=number,
+            index=index,
+            description=_first_sentence(method.__doc__ or ""),
+            replaces=replaces,
+        )
+
+        @wraps(method)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            if _running.get():  # one method built on another: the outer question is the pattern
+                return method(*args, **kwargs)
+            token = _running.set(pattern_id)
+            try:
+                return method(*args, **kwargs)
+            finally:
+                _running.reset(token)
+
+        run.__access_pattern__ = declared  # type: ignore[attr-defined]
+        return run
+
+    return declare
+
+
+def declared_pattern(method: Any) -> AccessPattern | None:
+    """What `access_pattern` declared on this method, or None."""
+    found = getattr(method, "__access_pattern__", None)
+    return found if isinstance(found, AccessPattern) else None
+
+
+def running_pattern() -> str:
+    """The id of the access pattern that the current call serves; empty outside of any."""
+    return _running.get()
+
+
+@contextmanager
+def running(pattern_id: str) -> Iterator[None]:
+    """Count the requests made inside as `pattern_id` (table management, scripts)."""
+    token = _running.set(pattern_id)
+    try:
+        yield
+    finally:
+        _running.reset(token)
+
+
+def _first_sentence(docstring: str) -> str:
+    paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
+    end = paragraph.find(". ")
+    return (paragraph if end < 0 else paragraph[: end + 1]).rstrip(".")

@@ -1,0 +1,304 @@
+"""What every repository can do: get, query in pages, write, delete in bulk.
+
+Small on purpose. A repository of a domain names the question, builds the keys and decides what a
+failed condition means; everything here is free of any domain.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar
+
+from dynamo_chat.core import errors
+from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.clock import utc
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import PK, SK, Collection
+from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.transaction import Key, Write, is_live, write
+
+MAX_BATCH_GET = 100
+MAX_BATCH_WRITE = 25
+_BATCH_ATTEMPTS = 10
+_MIN_FOLLOW_UP = 25
+
+QueryResult: TypeAlias = tuple[list[AttributeValues], Mapping[str, Any] | None]
+"""The items of one Query, and where the next one starts; None at the end."""
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Entity)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which part of a list the caller wants."""
+
+    pattern: str
+    arguments: tuple[Any, ...]
+    """What the cursor is bound to: everything that chooses or orders the list."""
+    page_size: int
+    cursor: str | None = None
+    forward: bool = True
+    consistent: bool = False
+
+
+class Repository:
+    """Base of all repositories."""
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+        self._connection = binding.connection
+
+    def _now(self) -> datetime:
+        return self._binding.clock()
+
+    def _new_id(self) -> str:
+        return self._binding.ids(self._now())
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _get_item(self, key: Key, *, consistent: bool = False) -> AttributeValues | None:
+        """The item at `key`, expired or not; None when there is none."""
+        request: dict[str, Any] = {"TableName": self._connection.table_name, "Key": key}
+        if consistent:
+            request["ConsistentRead"] = True
+        found: AttributeValues | None = self._connection.call("GetItem", request).get("Item")
+        return found or None
+
+    def _get(self, entity: type[E], *, consistent: bool = False, **key: Any) -> E | None:
+        """The entity with this key; None when there is none or it has expired."""
+        item = self._get_item(entity.layout.key(**key), consistent=consistent)
+        if item is None or not is_live(item, self._now()):
+            return None
+        found: E = plan(entity).decode(item)
+        return found
+
+    def _get_items(
+        self, keys: Sequence[Key], *, consistent: bool = False
+    ) -> list[AttributeValues | None]:
+        """The items at `keys`, in their order, None where there is none. One request per 100."""
+        found: dict[tuple[str, str], AttributeValues] = {}
+        table = self._connection.table_name
+        unique = list({(key[PK]["S"], key[SK]["S"]): key for key in keys}.values())
+        for start in range(0, len(unique), MAX_BATCH_GET):
+            wanted: list[Key] = unique[start : start + MAX_BATCH_GET]
+            attempt = 0
+            while wanted:
+                request = {
+                    "RequestItems": {table: {"Keys": wanted, "ConsistentRead": bool(consistent)}}
+                }
+                answer = self._connection.call("BatchGetItem", request)
+                items = answer.get("Responses", {}).get(table, [])
+                for item in items:
+                    found[item[PK]["S"], item[SK]["S"]] = item
+                wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+                attempt = 0 if items else attempt + 1
+                self._hold_back(attempt, len(wanted))
+        return [found.get((key[PK]["S"], key[SK]["S"])) for key in keys]
+
+    def _query(
+        self,
+        collection: Collection,
+        *,
+        forward: bool = True,
+        limit: int | None = None,
+        consistent: bool = False,
+        start: Mapping[str, Any] | None = None,
+        only: Sequence[str] = (),
+    ) -> QueryResult:
+        """One Query: its items (of their attributes `only` some), and where the next one starts."""
+        place, keys = collection.place, collection.keys
+        if keys.is_empty:
+            return [], None
+        request: dict[str, Any] = {
+            "TableName": self._connection.table_name,
+            "KeyConditionExpression": "#p = :p AND #s BETWEEN :l AND :u",
+            "ExpressionAttributeNames": {"#p": place.pk, "#s": place.sk},
+            "ExpressionAttributeValues": {
+                ":p": {"S": collection.partition},
+                ":l": {"S": keys.lower},
+                ":u": {"S": keys.upper},
+            },
+            "ScanIndexForward": forward,
+        }
+        if place.index is not None:
+            request["IndexName"] = place.index
+        elif consistent:
+            request["ConsistentRead"] = True
+        if limit is not None:
+            request["Limit"] = limit
+        if start is not None:
+            request["ExclusiveStartKey"] = start
+        if only:
+            names = {f"#a{place}": name for place, name in enumerate(only)}
+            request["ProjectionExpression"] = ", ".join(names)
+            request["ExpressionAttributeNames"].update(names)
+        answer = self._connection.call("Query", request)
+        return answer.get("Items", []), answer.get("LastEvaluatedKey") or None
+
+    def _walk(
+        self,
+        collection: Collection,
+        *,
+        forward: bool = True,
+        consistent: bool = True,
+        limit: int | None = None,
+        only: Sequence[str] = (),
+    ) -> Iterator[list[AttributeValues]]:
+        """Every item of a collection, page by page as DynamoDB cuts them, expired ones too."""
+        start: Mapping[str, Any] | None = None
+        while True:
+            items, start = self._query(
+                collection,
+                forward=forward,
+                limit=limit,
+                consistent=consistent,
+                start=start,
+                only=only,
+            )
+            yield items
+            if start is None:
+                return
+
+    def _page(
+        self,
+        asked: PageRequest,
+        collections: Sequence[Collection],
+        decode: Callable[[AttributeValues], T],
+        *,
+        is_kept: Callable[[AttributeValues], bool] | None = None,
+        max_page_size: int = MAX_PAGE_SIZE,
+        begun: QueryResult | None = None,
+    ) -> Page[T]:
+        """One page of `collections`, merged in the order of their sort keys.
+
+        Expired items, and those that `is_kept` turns down, are passed over until the page is full
+        or nothing is left. `begun` is the first query's result, where the caller made it.
+        """
+        size = check_page_size(asked.page_size, max_page_size)
+        narrowed = self._narrowed(asked, collections)
+        now = self._now()
+
+        def keeps(item: AttributeValues) -> bool:
+            return is_live(item, now) and (is_kept is None or is_kept(item))
+
+        runs = [self._run(each, asked, size, keeps, begun) for each in narrowed]
+        # Each collection's items under their sort key there: the lists may be of several indexes.
+        keyed = [
+            [(item[each.place.sk]["S"], item) for item in kept]
+            for each, (kept, _) in zip(narrowed, runs, strict=True)
+        ]
+        merged = heapq.merge(*keyed, key=lambda pair: pair[0], reverse=not asked.forward)
+        taken = list(islice(merged, size))
+        more = sum(map(len, keyed)) > len(taken) or any(unfinished for _, unfinished in runs)
+        cursor = None
+        if more and taken:
+            cursor = self._binding.cursors.seal(asked.pattern, asked.arguments, taken[-1][0])
+        decoded: list[T] = []
+        unreadable: list[errors.CorruptItem] = []
+        for _, item in taken:
+            try:
+                decoded.append(decode(item))
+            except errors.CorruptItem as error:
+                unreadable.append(error)
+        return Page(tuple(decoded), cursor, tuple(unreadable))
+
+    def _narrowed(
+        self, asked: PageRequest, collections: Sequence[Collection]
+    ) -> Sequence[Collection]:
+        if asked.cursor is None:
+            return collections
+        first = collections[0]
+        position = self._binding.cursors.open(
+            asked.pattern, asked.arguments, asked.cursor, first.shape, first.keys
+        )
+        rest = first.keys.after(position) if asked.forward else first.keys.before(position)
+        return [each._replace(keys=rest) for each in collections]
+
+    def _run(
+        self,
+        collection: Collection,
+        asked: PageRequest,
+        size: int,
+        keeps: Callable[[AttributeValues], bool],
+        begun: QueryResult | None,
+    ) -> tuple[list[AttributeValues], bool]:
+        """Up to `size` kept items of one collection, and whether it may hold more of them."""
+        kept: list[AttributeValues] = []
+        start: Mapping[str, Any] | None = None
+        limit, follow_up = size, _MIN_FOLLOW_UP
+        while True:
+            items, start = begun or self._query(
+                collection,
+                forward=asked.forward,
+                limit=limit,
+                consistent=asked.consistent,
+                start=start,
+            )
+            begun = None
+            kept.extend(item for item in items if keeps(item))
+            if len(kept) >= size:
+                return kept[:size], start is not None or len(kept) > size
+            if start is None:
+                return kept, False
+            # Behind a run of expired items, small steps would cost a request each.
+            limit = max(size - len(kept), follow_up)
+            follow_up = min(2 * follow_up, MAX_PAGE_SIZE)
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def _write(
+        self, *writes: Write, returning: bool = False, once: bool = False
+    ) -> AttributeValues:
+        return write(self._connection, *writes, returning=returning, once=once)
+
+    def _delete_items(self, keys: Iterable[Key]) -> int:
+        """Delete the items at `keys`, 25 a request; the number of keys. BatchIncomplete."""
+        deletes = [{"DeleteRequest": {"Key": key}} for key in keys]
+        self._batch_write(deletes)
+        return len(deletes)
+
+    def _put_items(self, items: Iterable[AttributeValues]) -> int:
+        """Put `items`, without conditions, 25 a request; their number. BatchIncomplete."""
+        puts = [{"PutRequest": {"Item": item}} for item in items]
+        self._batch_write(puts)
+        return len(puts)
+
+    def _batch_write(self, requests: Sequence[dict[str, Any]]) -> None:
+        table = self._connection.table_name
+        for start in range(0, len(requests), MAX_BATCH_WRITE):
+            waiting = list(requests[start : start + MAX_BATCH_WRITE])
+            attempt = 0
+            while waiting:
+                answer = self._connection.call("BatchWriteItem", {"RequestItems": {table: waiting}})
+                left = answer.get("UnprocessedItems", {}).get(table, [])
+                attempt = 0 if len(left) < len(waiting) else attempt + 1
+                waiting = left
+                self._hold_back(attempt, len(waiting))
+
+    def _hold_back(self, attempt: int, remaining: int) -> None:
+        """Pause before the leftovers of a batch are sent again; give up when nothing moves."""
+        if not remaining:
+            return
+        if attempt >= _BATCH_ATTEMPTS:
+            raise errors.BatchIncomplete(
+                f"DynamoDB left {remaining} items of a batch over after {_BATCH_ATTEMPTS} tries; "
+                "call again to finish",
+                remaining,
+            )
+        self._connection.pause(attempt + 1)
+
+
+def time_range(since: datetime | None, until: datetime | None) -> tuple[Any, Any]:
+    """`since` and `until` of a range [since, until), in UTC. InvalidArgument names a bad one."""
+    lower = None if since is None else utc("since", since)
+    upper = None if until is None else utc("until", until)
+    if lower is not None and upper is not None and lower > upper:
+        raise errors.InvalidArgument("since", "must not be later than until")
+    return lower, upper

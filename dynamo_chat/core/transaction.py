@@ -1,0 +1,205 @@
+"""Writes as values: what changes, under which condition. Several are one transaction.
+
+    write(connection, Put(item, condition=absent(now)))                       one PutItem
+    write(connection, Update(key, actions, condition), Put(item), Check(…))   one TransactWriteItems
+
+A condition that fails raises `ConditionFailed` with the stored item of each failed write, by its
+place in the call, taken from the same response. Clashes with other transactions are retried here
+with jittered pauses, the same payload under the same ClientRequestToken.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Action
+from pynamodb.expressions.update import Update as UpdateExpression
+
+from dynamo_chat.core import errors
+from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.connection import AttributeValues, Connection, TransactionClash, throttled
+from dynamo_chat.core.item import Item
+from dynamo_chat.core.layout import PK, SK, Layout, Place
+
+MAX_TRANSACTION_WRITES = 100
+
+Key: TypeAlias = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write `item` whole, in place of whatever has its key."""
+
+    item: AttributeValues
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change some attributes of the item at `key`."""
+
+    key: Key
+    actions: Sequence[Action]
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove the item at `key`."""
+
+    key: Key
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Change nothing, but let the transaction happen only while `condition` holds at `key`."""
+
+    key: Key
+    condition: Condition
+
+
+Write: TypeAlias = Put | Update | Delete | Check
+
+
+def write(
+    connection: Connection, *writes: Write, returning: bool = False, once: bool = False
+) -> AttributeValues:
+    """Apply all of `writes` or none. One is its own request, several are one transaction.
+
+    With `returning`, a single Put or Delete gives the item that was there before (empty when
+    there was none), a single Update the item as it is now. With `once`, a single write too is a
+    transaction: its token keeps a resend after a lost answer from being applied a second time,
+    which a counter's ADD needs. ConditionFailed, Contended.
+    """
+    if not writes:
+        return {}
+    if len(writes) == 1 and not once and not isinstance(writes[0], Check):
+        return _with_retries(connection, *_single(connection.table_name, writes[0], returning))
+    if returning:
+        raise TypeError("DynamoDB returns nothing from a transaction")
+    if len(writes) > MAX_TRANSACTION_WRITES:
+        raise TypeError(f"a transaction takes at most {MAX_TRANSACTION_WRITES} writes")
+    request = {
+        "TransactItems": [_member(connection.table_name, each) for each in writes],
+        "ClientRequestToken": str(uuid.uuid4()),
+    }
+    return _with_retries(connection, "TransactWriteItems", request)
+
+
+def _with_retries(
+    connection: Connection, operation: str, request: dict[str, Any]
+) -> AttributeValues:
+    is_throttled = False
+    for attempt in range(connection.options.transaction_attempts):
+        if attempt:
+            connection.pause(attempt)
+        try:
+            found: AttributeValues = connection.call(operation, dict(request)).get("Attributes", {})
+        except TransactionClash as clash:
+            is_throttled = clash.is_throttled
+            continue
+        return found
+    if is_throttled:
+        raise throttled(connection.table_name, "ThrottlingError")
+    raise contended("the same items")
+
+
+def _single(table: str, single: Write, returning: bool) -> tuple[str, dict[str, Any]]:
+    operation, request = _parts(table, single)
+    request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    if returning:
+        request["ReturnValues"] = "ALL_NEW" if isinstance(single, Update) else "ALL_OLD"
+    return f"{operation}Item", request
+
+
+def _member(table: str, each: Write) -> dict[str, Any]:
+    operation, request = _parts(table, each)
+    request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return {operation: request}
+
+
+def _parts(table: str, each: Write) -> tuple[str, dict[str, Any]]:
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    request: dict[str, Any] = {"TableName": table}
+    if isinstance(each, Put):
+        operation = "Put"
+        request["Item"] = each.item
+    else:
+        operation = {Update: "Update", Delete: "Delete", Check: "ConditionCheck"}[type(each)]
+        request["Key"] = each.key
+    if each.condition is not None:
+        request["ConditionExpression"] = each.condition.serialize(names, values)
+    if isinstance(each, Update):
+        expression = UpdateExpression(*each.actions).serialize(names, values)
+        if expression is not None:
+            request["UpdateExpression"] = expression
+    if names:
+        request["ExpressionAttributeNames"] = {token: name for name, token in names.items()}
+    if values:
+        request["ExpressionAttributeValues"] = values
+    return operation, request
+
+
+def contended(what: str) -> errors.Contended:
+    """The error of a change that lost every race it ran."""
+    return errors.Contended(
+        f"concurrent writers of {what} kept winning; nothing was written: try again",
+        "TransactionConflict",
+    )
+
+
+def absent(now: datetime) -> Condition:
+    """The item does not exist, or has expired: to every reader the same."""
+    condition: Condition = Item.PK.does_not_exist() | (Item.ttl <= epoch_seconds_now(now))
+    return condition
+
+
+def live(now: datetime) -> Condition:
+    """The item exists and has not expired."""
+    condition: Condition = Item.PK.exists() & (
+        Item.ttl.does_not_exist() | (Item.ttl > epoch_seconds_now(now))
+    )
+    return condition
+
+
+def is_live(item: Mapping[str, Any] | None, now: datetime) -> bool:
+    """What `live` says, of an item that was read."""
+    if not item:
+        return False
+    deadline = item.get("ttl")
+    if deadline is None:
+        return True
+    try:
+        return int(deadline["N"]) > epoch_seconds_now(now)
+    except (LookupError, TypeError, ValueError):
+        return True  # DynamoDB, too, expires nothing by such a value; whoever reads it complains
+
+
+def epoch_seconds_now(now: datetime) -> int:
+    """The present in whole seconds, rounded down: an item lives through its last second."""
+    return int(now.timestamp())
+
+
+def set_index_keys(layout: Layout, place: Place, **fields: Any) -> list[Action]:
+    """Actions that set both key attributes of an index from all their components."""
+    return [
+        Path(name).set(Raw({"S": key})) for name, key in layout.index_key(place, fields).items()
+    ]
+
+
+def remove_index_keys(*places: Place) -> list[Action]:
+    """Actions that take an item out of indexes: both key attributes of each."""
+    return [Path(name).remove() for place in places for name in (place.pk, place.sk)]
+
+
+def key_of(item: Mapping[str, Any]) -> Key:
+    """The table key of an item that was read."""
+    return {PK: item[PK], SK: item[SK]}

@@ -1,0 +1,69 @@
+"""ULIDs as positions: fresh ones at a time, a later one than another, the lowest at a time."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import StringConstraints
+from ulid import ULID
+
+from dynamo_chat.core.errors import InvalidArgument
+
+_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+_CANONICAL = re.compile(_PATTERN, re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_RANDOM_BITS = 80
+_TIME_CHARACTERS = 10
+_TO_PYTHON_BASE_32 = str.maketrans(
+    "0123456789ABCDEFGHJKMNPQRSTVWXYZ", "0123456789abcdefghijklmnopqrstuv"
+)
+_STEP_BITS = 64
+
+Position = Annotated[str, StringConstraints(pattern=f"^{_PATTERN}$")]
+"""A place in a time order: a ULID."""
+
+
+def is_ulid(text: str) -> bool:
+    """Whether `text` is a ULID in its canonical, upper-case form."""
+    return _CANONICAL.fullmatch(text) is not None
+
+
+def ulid_time(ulid: str) -> datetime:
+    """The time part of a ULID, in UTC, to the millisecond."""
+    # Once per message read: Python's own base 32 is ten times as fast as taking the ULID apart.
+    milliseconds = int(ulid[:_TIME_CHARACTERS].translate(_TO_PYTHON_BASE_32), 32)
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def new_ulid(moment: datetime) -> str:
+    """A fresh ULID whose time part is `moment`, in whole milliseconds."""
+    # Counted in integers: through a float, one time in eighty comes out a millisecond early.
+    return str(ULID.from_timestamp((moment - _EPOCH) // _MILLISECOND))
+
+
+def later_ulid(ulid: str) -> str:
+    """A unique ULID shortly after `ulid`.
+
+    The step is random: two writers that must both go past the same ULID get different ones, so
+    what is found under such a position can only be the writer's own. It is not taken from a fresh
+    ULID, because those of one process and one millisecond may be neighbours.
+    """
+    step = secrets.randbits(_STEP_BITS) + 1
+    return str(ULID.from_int(int(ULID.from_str(ulid)) + step))
+
+
+def lowest_ulid(moment: datetime) -> str:
+    """A bound: ULIDs from `moment` on sort at or after it, earlier ones before it."""
+    milliseconds = max(0, -(-(moment - _EPOCH) // _MILLISECOND))
+    return str(ULID.from_int(milliseconds << _RANDOM_BITS))
+
+
+def check_after_1970(argument: str, moment: datetime) -> datetime:
+    """`moment`, or InvalidArgument: a ULID holds no time before 1970."""
+    if moment < _EPOCH:
+        raise InvalidArgument(argument, "must not be before 1970")
+    return moment

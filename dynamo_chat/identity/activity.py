@@ -1,0 +1,113 @@
+"""What a user did, in time order (U4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.clock import utc
+from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.entity import Entity, ExpiresAt, Id, JsonObject, Text, Time, validated
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import TABLE, Layout
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.transaction import Check, Put, absent
+from dynamo_chat.identity.user import user_exists, user_key
+
+
+class Activity(Entity):
+    """One thing that a user did."""
+
+    layout: ClassVar[Layout] = keyspace.ACTIVITY
+
+    user_id: Id
+    created_at: Time
+    """When it was done."""
+    activity_id: Id
+    action: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    """What was done, in the application's words: ``logged_in``, ``changed_email``."""
+    details: JsonObject = Field(default_factory=dict)
+    expires_at: ExpiresAt = None
+
+
+class Activities(Repository):
+    """Record and list what users do."""
+
+    @access_pattern(
+        "U4", operation="TransactWriteItems", requests="1", replaces="Users activity items"
+    )
+    def record(
+        self,
+        user_id: str,
+        action: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        created_at: datetime | None = None,
+        activity_id: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> Activity:
+        """Record something that a user did, now if no time is given, and return it.
+
+        With time and id both given, recording it again returns what is there; AlreadyExists when
+        that says something else. NotFound when there is no such user: what is recorded while a
+        user is being deleted would outlive them.
+        """
+        if activity_id is not None and created_at is None:
+            raise InvalidArgument("created_at", "must come with activity_id: together they name it")
+        if details is not None and not isinstance(details, Mapping):
+            raise InvalidArgument("details", f"must be a mapping, not {type(details).__name__}")
+        now = self._now()
+        activity = validated(
+            Activity,
+            user_id=user_id,
+            created_at=now if created_at is None else utc("created_at", created_at),
+            activity_id=self._new_id() if activity_id is None else activity_id,
+            action=action,
+            details=dict(details or {}),
+            expires_at=expires_at,
+        )
+        try:
+            self._write(
+                Put(plan(Activity).encode(activity), absent(now)),
+                Check(user_key(user_id), user_exists()),
+            )
+        except ConditionFailed as failed:
+            if 1 in failed.items:
+                raise NotFound("user", user_id) from failed
+            there: Activity = plan(Activity).decode(failed.items[0] or {})
+            if (there.action, there.details) != (activity.action, activity.details):
+                raise AlreadyExists("an activity of this time and id is there", there) from failed
+            return there
+        return activity
+
+    @access_pattern("U4", operation="Query", requests="1", replaces="userId-createdAt-index")
+    def list_by_user(
+        self,
+        user_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+        consistent: bool = False,
+    ) -> Page[Activity]:
+        """What a user did, by time, newest first; with `since` and `until`, in [since, until)."""
+        lower, upper = time_range(since, until)
+        collection = keyspace.ACTIVITY.collection(TABLE, user_id)(lower=lower, until=upper)
+        asked = PageRequest(
+            "U4",
+            (user_id, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+            consistent,
+        )
+        return self._page(asked, [collection], plan(Activity).decode)

@@ -1,0 +1,270 @@
+"""Login sessions (U6, U7): a bearer secret, and what it stands for until it expires.
+
+    LOGIN#hash                    the login, found by the hash of its secret; in an index by expiry
+    USER#id / LOGIN#expires#hash  its listing, in the user's own partition
+
+Both are written in one transaction and deleted together: a login that can be read is an active
+one. The index answers "which logins are active" with everything about them, by key range; the
+listing is what revoking them all walks, strongly consistent, so that a fresh one is not missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.bearer import brought_or_new, hash_of
+from dynamo_chat.core.clock import whole_second
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.item import helper_item, plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, Repository
+from dynamo_chat.core.transaction import (
+    Check,
+    Delete,
+    Put,
+    Update,
+    absent,
+    is_live,
+    key_of,
+    live,
+)
+from dynamo_chat.identity.removal import login_of
+from dynamo_chat.identity.user import user_exists, user_key
+
+DEFAULT_LIFETIME = timedelta(days=7)
+MAX_LIFETIME = timedelta(days=3_650)
+
+
+class LoginSession(Entity):
+    """A user's login on one device. It is active for as long as it can be read."""
+
+    layout: ClassVar[Layout] = keyspace.LOGIN
+
+    login_id: Id
+    """Names the login without letting anybody in: the SHA-256 of its secret."""
+    user_id: Id
+    account_id: Id | None = None
+    created_at: Time
+    last_activity: Time
+    expires_at: Annotated[Time, Deadline()]
+    """When it ends by itself, in whole seconds."""
+    ip_address: Text | None = None
+    user_agent: Text | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+    """Free data, such as the login method and the type of device."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLogin:
+    """A login and its secret, which is shown here and never again."""
+
+    login: LoginSession
+    secret: str = field(repr=False)
+    """What the client sends to be let in, for a cookie or a bearer header."""
+
+
+class Logins(Repository):
+    """Open, check, list and revoke logins."""
+
+    @access_pattern(
+        "U6", operation="TransactWriteItems", requests="1", replaces="Sessions PutItem with ttl"
+    )
+    def open(
+        self,
+        user_id: str,
+        *,
+        lifetime: timedelta = DEFAULT_LIFETIME,
+        account_id: str | None = None,
+        ip_address: str | None = None,
+        user_agent: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        secret: str | None = None,
+    ) -> OpenedLogin:
+        """Open a login for a user, and return it with its secret.
+
+        Bring a `secret` of your own, at least 128 random bits, to make the call repeatable: again
+        with the same one, it returns what is there. AlreadyExists when that is another login.
+        NotFound when there is no such user.
+        """
+        known = brought_or_new("secret", secret)
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise InvalidArgument("metadata", f"must be a mapping, not {type(metadata).__name__}")
+        now = self._now()
+        login = validated(
+            LoginSession,
+            login_id=hash_of("secret", known),
+            user_id=user_id,
+            account_id=account_id,
+            created_at=now,
+            last_activity=now,
+            expires_at=_expiry(now, lifetime),
+            ip_address=ip_address,
+            user_agent=user_agent,
+            metadata=dict(metadata or {}),
+        )
+        try:
+            self._write(
+                Put(_item(login), absent(now)),
+                Put(_listing(login)),
+                Check(user_key(user_id), user_exists()),
+            )
+        except ConditionFailed as failed:
+            if 2 in failed.items:
+                raise NotFound("user", user_id) from failed
+            there = _decode(failed.items[0] or {})
+            if not _says_the_same(there, login):
+                raise AlreadyExists("the login secret is in use") from failed
+            return OpenedLogin(there, known)
+        return OpenedLogin(login, known)
+
+    @access_pattern("U6", operation="GetItem", requests="1", replaces="Sessions partition key")
+    def get(self, secret: str, *, consistent: bool = True) -> LoginSession:
+        """The login that this secret opens. NotFound when there is none, or it was revoked.
+
+        Without `consistent` it costs half, and a login revoked a moment ago may still be found.
+        """
+        login_id = hash_of("secret", secret)
+        found = self._get(LoginSession, consistent=consistent, login_id=login_id)
+        if found is None:
+            raise NotFound("login")
+        return found
+
+    @access_pattern("U6", operation="GetItem", requests="1")
+    def get_by_id(self, login_id: str, *, user_id: str) -> LoginSession:
+        """A user's login by its id, to revoke one of a list. NotFound, also for another user's."""
+        found = self._get(LoginSession, consistent=True, login_id=login_id)
+        if found is None or found.user_id != user_id:
+            raise NotFound("login")
+        return found
+
+    @access_pattern("U6", operation="UpdateItem", requests="1", replaces="Sessions last_activity")
+    def touch(self, secret: str) -> LoginSession:
+        """Note that a login is in use now, and return it. NotFound when it expired or was revoked.
+
+        This checks the secret, too: one request lets a client in and records it.
+        """
+        now = self._now()
+        attributes = plan(LoginSession).model
+        try:
+            item = self._write(
+                Update(
+                    keyspace.LOGIN.key(login_id=hash_of("secret", secret)),
+                    [attributes.last_activity.set(now)],
+                    # Without `live`, the update would create an item for whoever was revoked.
+                    live(now) & (attributes.last_activity <= now),
+                ),
+                returning=True,
+            )
+        except ConditionFailed as failed:
+            there = failed.items.get(0)
+            if there is None or not is_live(there, now):
+                raise NotFound("login") from failed
+            return _decode(there)  # a server whose clock is ahead was faster
+        return _decode(item)
+
+    @access_pattern("U6", operation="TransactWriteItems", requests="1")
+    def revoke(self, login: LoginSession) -> None:
+        """End a login that was read before. Revoking again changes nothing."""
+        fields = login.__dict__
+        self._write(
+            Delete(keyspace.LOGIN.key(**fields)), Delete(keyspace.LOGIN_LISTING.key(**fields))
+        )
+
+    @access_pattern(
+        "U6",
+        operation="Query, BatchWriteItem",
+        requests="⌈MB⌉ + 2 ⌈logins/25⌉",
+        budget=3,
+    )
+    def revoke_all(self, user_id: str, *, except_for: LoginSession | None = None) -> int:
+        """End all logins of a user, one opened a moment ago too; the number of them.
+
+        With `except_for` that one stays: "log out everywhere else". After a crash, call it again.
+        """
+        kept = None if except_for is None else except_for.login_id
+        count = 0
+        for items in self._walk(_listings(user_id), only=(PK, SK)):
+            listings = [key_of(item) for item in items if _login_id(item) != kept]
+            # A listing is what the next call finds its login by, so it goes last.
+            count += self._delete_items(map(login_of, listings))
+            self._delete_items(listings)
+        return count
+
+    @access_pattern(
+        "U7",
+        operation="Query",
+        requests="1",
+        index="GSI1",
+        replaces="“find active sessions” by FilterExpression on is_active",
+    )
+    def list_active(
+        self,
+        user_id: str,
+        *,
+        latest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[LoginSession]:
+        """A user's active logins, by when they end, the last to end first.
+
+        Those that have ended are outside the range that is read, however many there are.
+        """
+        now = self._now()
+        narrowed = keyspace.LOGIN.collection(GSI1, user_id)
+        active, arguments = narrowed(lower=now), (user_id, latest_first)
+        if cursor is not None:
+            everything = narrowed()
+            position = self._binding.cursors.open(
+                "U7", arguments, cursor, everything.shape, everything.keys
+            )
+            if position < active.keys.lower:
+                # The login that the cursor stands at has ended since the page before.
+                if latest_first:
+                    return Page(())
+                cursor = None
+        asked = PageRequest("U7", arguments, page_size, cursor, not latest_first)
+        return self._page(asked, [active], _decode)
+
+
+def _listings(user_id: str) -> Any:
+    return keyspace.LOGIN_LISTING.collection(TABLE, user_id)()
+
+
+def _login_id(listing: AttributeValues) -> str:
+    login_id: str
+    _, login_id = keyspace.LOGIN_LISTING.table.sk.decode(listing[SK]["S"])
+    return login_id
+
+
+def _expiry(now: datetime, lifetime: timedelta) -> datetime:
+    if not isinstance(lifetime, timedelta) or not timedelta() < lifetime <= MAX_LIFETIME:
+        raise InvalidArgument("lifetime", "must be a timedelta above zero, of 3,650 days at most")
+    return whole_second(now + lifetime)
+
+
+def _item(login: LoginSession) -> AttributeValues:
+    return with_index_keys(plan(LoginSession).encode(login), keyspace.LOGIN, login.__dict__, GSI1)
+
+
+def _listing(login: LoginSession) -> AttributeValues:
+    return helper_item(keyspace.LOGIN_LISTING, login.__dict__, expires_at=login.expires_at)
+
+
+def _says_the_same(there: LoginSession, wanted: LoginSession) -> bool:
+    compared = ("user_id", "account_id", "ip_address", "user_agent", "metadata")
+    return all(getattr(there, name) == getattr(wanted, name) for name in compared)
+
+
+def _decode(item: AttributeValues) -> LoginSession:
+    found: LoginSession = plan(LoginSession).decode(item)
+    return found

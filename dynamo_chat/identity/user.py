@@ -1,0 +1,86 @@
+"""A user: the entity, its items, and the condition that it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.addresses import Address, address_key
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Entity, Id, JsonObject, Text, Time
+from dynamo_chat.core.item import helper_item, plan
+from dynamo_chat.core.layout import KIND, Layout
+from dynamo_chat.core.transaction import Key
+
+UserStatus = Literal["active", "inactive", "suspended"]
+UserRole = Literal["admin", "user", "member"]
+
+
+class User(Entity):
+    """An account of a person."""
+
+    layout: ClassVar[Layout] = keyspace.USER
+
+    user_id: Id
+    email: Address
+    """As it was given; no two users have the same, see `dynamo_chat.core.addresses`."""
+    response_email: Address | None = None
+    """The address that answers are sent from; unique among response addresses."""
+    name: Text | None = None
+    status: UserStatus = "active"
+    role: UserRole = "user"
+    preferences: JsonObject = Field(default_factory=dict)
+    organization_id: Id | None = None
+    """The user's default organization. Plain data: memberships are kept by themselves."""
+    created_at: Time
+    updated_at: Time
+    """When the user was last changed by `update` or `change_addresses`."""
+
+    def has_address(self, key: str) -> bool:
+        """Whether e-mail or response e-mail has this normal form."""
+        return any(address_key(each) == key for each in (self.email, self.response_email) if each)
+
+
+def user_key(user_id: str) -> Key:
+    """The table key of a user."""
+    return keyspace.USER.key(user_id=user_id)
+
+
+def is_user(item: AttributeValues | None) -> bool:
+    """Whether `item` is a user that readers may see."""
+    return bool(item) and item is not None and item[KIND]["S"] == keyspace.USER.kind
+
+
+def user_exists() -> Condition:
+    """What `is_user` says, as a condition."""
+    condition: Condition = Path(KIND) == keyspace.USER.kind
+    return condition
+
+
+def decode_user(item: AttributeValues) -> User:
+    """The user stored as `item`."""
+    found: User = plan(User).decode(item)
+    return found
+
+
+def address_keys(email: str, response_email: str | None) -> Iterator[tuple[Layout, str]]:
+    """The address items that belong to these addresses: their layout and normal form."""
+    yield keyspace.USER_EMAIL, address_key(email)
+    if response_email is not None:
+        yield keyspace.USER_RESPONSE_EMAIL, address_key(response_email)
+
+
+def address_item(layout: Layout, address: str, user_id: str) -> AttributeValues:
+    """The item that makes an address, in its normal form, lead to a user."""
+    return helper_item(layout, {"address": address}, user_id=user_id)
+
+
+def owned_by(user_id: str) -> Condition:
+    """The address item is this user's."""
+    condition: Condition = Path("user_id") == user_id
+    return condition

@@ -1,0 +1,266 @@
+"""The repository of users: U1–U3, U5. The entity and its items are in `user`.
+
+An address is an item of its own, keyed by the address's normal form: its existence makes the
+address unique, its content leads to the user. It is written, replaced and deleted in the one
+transaction that changes the user, so neither exists without the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.addresses import address_key
+from dynamo_chat.core.changes import actions, checked
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.layout import Layout
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent, contended
+from dynamo_chat.identity.removal import UserRemover
+from dynamo_chat.identity.user import (
+    User,
+    UserRole,
+    UserStatus,
+    address_item,
+    address_keys,
+    decode_user,
+    is_user,
+    owned_by,
+    user_exists,
+    user_key,
+)
+
+__all__ = ["User", "Users"]
+
+_NOT_COMPARED = {"created_at", "updated_at"}
+
+
+class Users(UserRemover):
+    """Create, find and change users."""
+
+    @access_pattern("U1", operation="TransactWriteItems", requests="1", replaces="Users PutItem")
+    def create(
+        self,
+        email: str,
+        *,
+        user_id: str | None = None,
+        response_email: str | None = None,
+        name: str | None = None,
+        status: UserStatus = "active",
+        role: UserRole = "user",
+        preferences: Mapping[str, Any] | None = None,
+        organization_id: str | None = None,
+    ) -> User:
+        """Create a user and return it; with an id that the same user has, return what is there.
+
+        AlreadyExists when the id is another user's, or an address is taken: that is decided in
+        the same transaction, so of many sign-ups with one address at one moment one succeeds.
+        """
+        now = self._now()
+        user = validated(
+            User,
+            user_id=self._new_id() if user_id is None else user_id,
+            email=email,
+            response_email=response_email,
+            name=name,
+            status=status,
+            role=role,
+            preferences=_json_object("preferences", preferences),
+            organization_id=organization_id,
+            created_at=now,
+            updated_at=now,
+        )
+        addresses = [*address_keys(user.email, user.response_email)]
+        try:
+            self._write(
+                Put(plan(User).encode(user), absent(now)),
+                *(
+                    Put(address_item(layout, key, user.user_id), absent(now))
+                    for layout, key in addresses
+                ),
+            )
+        except ConditionFailed as failed:
+            if 0 in failed.items:
+                return _already_there(failed.items[0], user)
+            layout, _ = addresses[min(failed.items) - 1]
+            raise _taken(layout) from failed
+        return user
+
+    @access_pattern(
+        "U2", operation="GetItem", requests="1", replaces="Users partition key, id-index"
+    )
+    def get(self, user_id: str, *, consistent: bool = False) -> User:
+        """The user with this id. NotFound."""
+        return _shown(self._get_item(user_key(user_id), consistent=consistent), user_id)
+
+    @access_pattern(
+        "U3", operation="GetItem", requests="≤2", replaces="“find user by email” of the queries"
+    )
+    def get_by_email(self, email: str) -> User:
+        """The user with this e-mail, a fresh one included. NotFound.
+
+        The address is compared in its normal form: case does not matter.
+        """
+        return self._by_address(keyspace.USER_EMAIL, address_key(email))
+
+    @access_pattern("U3", operation="GetItem", requests="≤2", replaces="responseEmail-index")
+    def get_by_response_email(self, response_email: str) -> User:
+        """The user with this response e-mail, a fresh one included. NotFound.
+
+        The address is compared in its normal form: case does not matter.
+        """
+        key = address_key(response_email, "response_email")
+        return self._by_address(keyspace.USER_RESPONSE_EMAIL, key)
+
+    @access_pattern("U5", operation="UpdateItem", requests="1", replaces="Users UpdateItem")
+    def update(
+        self,
+        user_id: str,
+        *,
+        name: str | Unchanged | None = UNCHANGED,
+        status: UserStatus | Unchanged = UNCHANGED,
+        role: UserRole | Unchanged = UNCHANGED,
+        preferences: Mapping[str, Any] | Unchanged | None = UNCHANGED,
+        organization_id: str | Unchanged | None = UNCHANGED,
+    ) -> User:
+        """Change what is given, nothing else, and return the user. NotFound.
+
+        None takes name, preferences or default organization away. Preferences are replaced whole.
+        """
+        if not isinstance(preferences, Unchanged):
+            preferences = _json_object("preferences", preferences)
+        changes = checked(
+            User,
+            name=name,
+            status=status,
+            role=role,
+            preferences=preferences,
+            organization_id=organization_id,
+        )
+        if not changes:
+            raise InvalidArgument("update", "give at least one field to change")
+        changes["updated_at"] = self._now()
+        try:
+            item = self._write(
+                Update(user_key(user_id), actions(User, changes), user_exists()), returning=True
+            )
+        except ConditionFailed as failed:
+            raise NotFound("user", user_id) from failed
+        return decode_user(item)
+
+    @access_pattern("U5", operation="GetItem, TransactWriteItems", requests="≤2")
+    def change_addresses(
+        self,
+        user_id: str,
+        *,
+        email: str | Unchanged = UNCHANGED,
+        response_email: str | Unchanged | None = UNCHANGED,
+    ) -> User:
+        """Change e-mail, response e-mail or both, and return the user; the old ones become free.
+
+        None takes the response e-mail away. An address that the user has already costs nothing.
+        AlreadyExists when one is taken: then none is changed. NotFound.
+        """
+        changes = checked(User, email=email, response_email=response_email)
+        item = self._get_item(user_key(user_id), consistent=True)
+        for attempt in range(self._connection.options.transaction_attempts):
+            user = _shown(item, user_id)
+            wanted = user.model_copy(update=changes)
+            if wanted == user:
+                return user
+            wanted = wanted.model_copy(update={"updated_at": self._now()})
+            writes, layouts = _address_changes(user, wanted)
+            try:
+                self._write(*writes)
+            except ConditionFailed as failed:
+                taken = [layouts[place] for place in failed.items if place in layouts]
+                if taken and 0 not in failed.items:
+                    raise _taken(taken[0]) from failed
+                # Somebody changed the user in between; or this change has happened already.
+                item = failed.items.get(0)
+                if 0 not in failed.items:
+                    item = self._get_item(user_key(user_id), consistent=True)
+                self._connection.pause(attempt)
+                continue
+            return wanted
+        raise contended("the user")
+
+    def _by_address(self, layout: Layout, key: str) -> User:
+        """The user that an address item leads to; NotFound tells nothing of the address."""
+        pointer = self._get_item(layout.key(address=key), consistent=True)
+        if pointer is None:
+            raise NotFound("user")
+        item = self._get_item(user_key(pointer["user_id"]["S"]), consistent=True)
+        user = decode_user(item) if item is not None and is_user(item) else None
+        # Between the two requests the user may have gone, or left the address to somebody else.
+        if user is None or (layout, key) not in address_keys(user.email, user.response_email):
+            raise NotFound("user")
+        return user
+
+
+def _address_changes(user: User, wanted: User) -> tuple[list[Write], dict[int, Layout]]:
+    """The writes that give `user` the addresses of `wanted`, and which of them claim an address.
+
+    An address whose normal form stays is left alone: it is this user's already.
+    """
+    attributes = plan(User).model
+    fields = ("email", "response_email", "updated_at")
+    changes = {name: getattr(wanted, name) for name in fields}
+    had_no_response = attributes.response_email.does_not_exist()
+    is_unchanged = (
+        user_exists()
+        & (attributes.email == user.email)
+        & (
+            had_no_response
+            if user.response_email is None
+            else attributes.response_email == user.response_email
+        )
+        & (attributes.updated_at == user.updated_at)
+    )
+    writes: list[Write] = [Update(user_key(user.user_id), actions(User, changes), is_unchanged)]
+    claims: dict[int, Layout] = {}
+    before = [*address_keys(user.email, user.response_email)]
+    after = [*address_keys(wanted.email, wanted.response_email)]
+    is_own = Item.PK.does_not_exist() | owned_by(user.user_id)
+    for layout, key in before:
+        if (layout, key) not in after:
+            writes.append(Delete(layout.key(address=key), is_own))
+    for layout, key in after:
+        if (layout, key) not in before:
+            claims[len(writes)] = layout
+            writes.append(Put(address_item(layout, key, user.user_id), is_own))
+    return writes, claims
+
+
+def _already_there(item: AttributeValues | None, wanted: User) -> User:
+    """What `create` answers when the id is taken."""
+    if item is None or not is_user(item):
+        raise AlreadyExists(f"user {wanted.user_id!r} is being deleted; finish that first")
+    there = decode_user(item)
+    if there.model_dump(exclude=_NOT_COMPARED) == wanted.model_dump(exclude=_NOT_COMPARED):
+        return there
+    raise AlreadyExists(f"user id {wanted.user_id!r} is taken", there)
+
+
+def _taken(layout: Layout) -> AlreadyExists:
+    # Whose it is, is nobody's business.
+    what = "e-mail" if layout is keyspace.USER_EMAIL else "response e-mail"
+    return AlreadyExists(f"the {what} address is taken; sign in with it, or choose another")
+
+
+def _shown(item: AttributeValues | None, user_id: str) -> User:
+    if item is None or not is_user(item):
+        raise NotFound("user", user_id)
+    return decode_user(item)
+
+
+def _json_object(argument: str, value: Mapping[str, Any] | None) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(argument, f"must be a mapping, not {type(value).__name__}")
+    return dict(value)

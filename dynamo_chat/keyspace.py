@@ -1,0 +1,450 @@
+"""The map of the table: every kind of item, where it lives, and what for.
+
+One row per kind, grouped by domain. Domains take their shapes from here and nowhere else, so this
+page answers "what is in the table?". Tests prove that no two shapes of one slot overlap, and the
+key-space page of the documentation is generated from it.
+
+The sort keys of an index end with what rebuilds the item's own key, which makes them unique.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from dynamo_chat.core.keys import flag, integer, partition, sort, text, time
+from dynamo_chat.core.layout import Layout, Slot
+
+# -- how many partitions a list is spread over where one would be hot ---------------------------
+#
+# DynamoDB gives one partition 1,000 write units a second. A list that all users write to is
+# spread over as many partitions as its id hashes to; reading it takes a query per partition.
+
+TITLE_SHARDS: Final = 4
+FEEDBACK_RANK_SHARDS: Final = 2
+FEEDBACK_CATEGORY_SHARDS: Final = 4
+REVIEW_SHARDS: Final = 4
+LLM_SHARDS: Final = 4
+INVOCATION_SHARDS: Final = 4
+LIVE_CALL_SHARDS: Final = 4
+
+
+def shard_of(identifier: str, shards: int) -> int:
+    """The shard of `identifier`: always the same, evenly spread."""
+    digest = hashlib.blake2b(identifier.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") % shards
+
+
+def digest_of(free_text: str) -> str:
+    """What stands for free text in a key: 32 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(free_text.encode()).hexdigest()[:32]
+
+
+# -- partitions that several kinds share --------------------------------------------------------
+
+CONVERSATION_PARTITION: Final = partition("CONV", text("conversation_id"))
+USER_PARTITION: Final = partition("USER", text("user_id"))
+
+# -- chat ---------------------------------------------------------------------------------------
+#
+# The collection of one conversation sorts CHAT < CONV < ID < REVIEW < STATE < TITLE: the head
+# comes directly after the messages, so that one descending query gives it and the latest ones.
+
+CONVERSATION: Final = Layout(
+    "conversation",
+    table=Slot(CONVERSATION_PARTITION, sort("CONV")),
+    gsi1=Slot(USER_PARTITION, sort("CONV", time("created_at"), text("conversation_id"))),
+    gsi2=Slot(
+        USER_PARTITION,
+        sort("ACTIVE", text("status"), time("updated_at"), text("conversation_id")),
+    ),
+    serves="C1–C4, C6",
+    note="While it is being deleted, a `conversation_tombstone` is in its place.",
+)
+CONVERSATION_TOMBSTONE: Final = Layout(
+    "conversation_tombstone", table=CONVERSATION.table, serves="C16", helper=True
+)
+CONVERSATION_TITLE: Final = Layout(
+    "conversation_title",
+    table=Slot(CONVERSATION_PARTITION, sort("TITLE")),
+    gsi1=Slot(
+        partition("TITLE", text("title_hash"), integer("shard", 2)),
+        sort("TITLE", time("created_at"), text("conversation_id")),
+    ),
+    gsi2=Slot(
+        USER_PARTITION,
+        sort("TITLE", text("title_hash"), time("created_at"), text("conversation_id")),
+    ),
+    serves="C5",
+    helper=True,
+)
+CONVERSATION_STATE: Final = Layout(
+    "conversation_state", table=Slot(CONVERSATION_PARTITION, sort("STATE")), serves="C19"
+)
+MESSAGE: Final = Layout(
+    "message",
+    table=Slot(CONVERSATION_PARTITION, sort("CHAT", text("position"))),
+    gsi1=Slot(
+        partition("FEEDBACK", text("feedback_type"), integer("rank", 1), integer("shard", 2)),
+        sort("RATED", time("rated_at"), text("conversation_id"), text("position")),
+    ),
+    gsi2=Slot(
+        partition("CATEGORY", text("feedback_type"), text("category"), integer("shard", 2)),
+        sort("RATED", time("rated_at"), text("conversation_id"), text("position")),
+    ),
+    serves="C7–C12, C18",
+    note="In the indexes only while it has feedback; rank 0 stands for none.",
+)
+MESSAGE_ID: Final = Layout(
+    "message_id",
+    table=Slot(CONVERSATION_PARTITION, sort("ID", text("message_id"))),
+    gsi2=Slot(partition("MESSAGE", text("message_id")), sort("MESSAGE", text("conversation_id"))),
+    serves="C7, C9",
+    helper=True,
+    note="Only for ids that the caller brought. Outlives its message: late retries are told.",
+)
+REVIEW: Final = Layout(
+    "review",
+    table=Slot(CONVERSATION_PARTITION, sort("REVIEW", time("reviewed_at"), text("review_id"))),
+    gsi1=Slot(
+        partition("REVIEWER", text("reviewed_by")),
+        sort(
+            "REVIEW",
+            flag("archived"),
+            time("reviewed_at"),
+            text("conversation_id"),
+            text("review_id"),
+        ),
+    ),
+    gsi2=Slot(
+        partition("REVIEWS", flag("archived"), integer("shard", 2)),
+        sort("REVIEW", time("reviewed_at"), text("conversation_id"), text("review_id")),
+    ),
+    serves="C13–C15",
+)
+REVIEW_ID: Final = Layout(
+    "review_id",
+    table=Slot(partition("REVIEW", text("review_id")), sort("REVIEW")),
+    serves="C13",
+    helper=True,
+)
+
+CHAT: Final = (
+    CONVERSATION,
+    CONVERSATION_TOMBSTONE,
+    CONVERSATION_TITLE,
+    CONVERSATION_STATE,
+    MESSAGE,
+    MESSAGE_ID,
+    REVIEW,
+    REVIEW_ID,
+)
+
+# -- identity -----------------------------------------------------------------------------------
+#
+# An address item is uniqueness and look-up in one. E-mail and response e-mail are two namespaces.
+
+USER: Final = Layout(
+    "user",
+    table=Slot(USER_PARTITION, sort("USER")),
+    serves="U1–U3, U5",
+    note="While it is being deleted, a `user_tombstone` is in its place.",
+)
+USER_TOMBSTONE: Final = Layout("user_tombstone", table=USER.table, serves="U8", helper=True)
+USER_EMAIL: Final = Layout(
+    "user_email",
+    table=Slot(partition("ADDRESS", text("address")), sort("EMAIL")),
+    serves="U1, U3, U5",
+    helper=True,
+    note="`address` is the normal form; the user keeps the address as it was given.",
+)
+USER_RESPONSE_EMAIL: Final = Layout(
+    "user_response_email",
+    table=Slot(partition("ADDRESS", text("address")), sort("RESPONSE")),
+    serves="U1, U3, U5",
+    helper=True,
+)
+ACTIVITY: Final = Layout(
+    "activity",
+    table=Slot(USER_PARTITION, sort("ACTIVITY", time("created_at"), text("activity_id"))),
+    serves="U4",
+)
+LOGIN: Final = Layout(
+    "login",
+    table=Slot(partition("LOGIN", text("login_id")), sort("LOGIN")),
+    gsi1=Slot(USER_PARTITION, sort("LOGIN", time("expires_at"), text("login_id"))),
+    serves="U6, U7",
+    note="`login_id` is the SHA-256 of the secret, which is stored nowhere.",
+)
+LOGIN_LISTING: Final = Layout(
+    "login_listing",
+    table=Slot(USER_PARTITION, sort("LOGIN", time("expires_at"), text("login_id"))),
+    serves="U6, U8",
+    helper=True,
+    note="Written and deleted with its login: revoking all of them must not rest on an index.",
+)
+
+IDENTITY: Final = (
+    USER,
+    USER_TOMBSTONE,
+    USER_EMAIL,
+    USER_RESPONSE_EMAIL,
+    ACTIVITY,
+    LOGIN,
+    LOGIN_LISTING,
+)
+
+# -- orgs ---------------------------------------------------------------------------------------
+
+ORGANIZATION_PARTITION: Final = partition("ORG", text("organization_id"))
+
+ORGANIZATION: Final = Layout(
+    "organization",
+    table=Slot(ORGANIZATION_PARTITION, sort("ORG")),
+    serves="O1",
+    note="While it is being deleted, an `organization_tombstone` is in its place.",
+)
+ORGANIZATION_TOMBSTONE: Final = Layout(
+    "organization_tombstone", table=ORGANIZATION.table, serves="O9", helper=True
+)
+MEMBER: Final = Layout(
+    "member",
+    table=Slot(ORGANIZATION_PARTITION, sort("MEMBER", text("user_id"))),
+    gsi1=Slot(USER_PARTITION, sort("MEMBER", text("organization_id"))),
+    serves="O2–O4",
+)
+MEMBERSHIP: Final = Layout(
+    "membership",
+    table=Slot(USER_PARTITION, sort("MEMBER", text("organization_id"))),
+    serves="O2, U8",
+    helper=True,
+    note="Says in the user's own partition what the index says: deleting must not rest on that.",
+)
+INVITE: Final = Layout(
+    "invite",
+    table=Slot(ORGANIZATION_PARTITION, sort("INVITE", time("created_at"), text("invite_id"))),
+    gsi1=Slot(
+        partition("ADDRESS", text("address")),
+        sort("INVITE", time("created_at"), text("organization_id"), text("invite_id")),
+    ),
+    serves="O5–O8",
+)
+INVITE_ID: Final = Layout(
+    "invite_id",
+    table=Slot(partition("INVITE", text("invite_id")), sort("INVITE")),
+    serves="O5, O6",
+    helper=True,
+)
+INVITE_TOKEN: Final = Layout(
+    "invite_token",
+    table=Slot(partition("TOKEN", text("token_hash")), sort("INVITE")),
+    serves="O6, O8",
+    helper=True,
+    note="`token_hash` is the SHA-256 of the token, which is stored nowhere.",
+)
+
+ORGS: Final = (
+    ORGANIZATION,
+    ORGANIZATION_TOMBSTONE,
+    MEMBER,
+    MEMBERSHIP,
+    INVITE,
+    INVITE_ID,
+    INVITE_TOKEN,
+)
+
+# -- mail ---------------------------------------------------------------------------------------
+#
+# The collection of one e-mail conversation sorts CONV < EMAIL < LLM < RESPONSE < SCORE: the thread
+# comes directly before its e-mails, so that one query gives both. An e-mail and its content share
+# a sort key but for its last component, `part`, and the content comes first.
+
+MAIL_PARTITION: Final = partition("MAIL", text("conversation_id"))
+
+EMAIL_THREAD: Final = Layout(
+    "email_thread",
+    table=Slot(MAIL_PARTITION, sort("CONV")),
+    gsi1=Slot(
+        partition("ACCOUNT", text("account_id")),
+        sort("THREAD", time("last_message_at"), text("conversation_id")),
+    ),
+    serves="M1, M2, M8, M9",
+    note="While it is being deleted, an `email_thread_tombstone` is in its place.",
+)
+EMAIL_THREAD_TOMBSTONE: Final = Layout(
+    "email_thread_tombstone", table=EMAIL_THREAD.table, serves="M12", helper=True
+)
+EMAIL: Final = Layout(
+    "email",
+    table=Slot(MAIL_PARTITION, sort("EMAIL", time("timestamp"), text("entry_id"), text("part"))),
+    gsi1=Slot(
+        partition("MAILBOX", text("account_id"), flag("is_first_email")),
+        sort("EMAIL", time("timestamp"), text("conversation_id"), text("entry_id")),
+    ),
+    gsi2=Slot(
+        partition("MESSAGEID", text("account_id"), text("message_hash")),
+        sort("EMAIL", time("timestamp"), text("conversation_id"), text("entry_id")),
+    ),
+    serves="M1–M7, M10",
+    note="`part` is `email`.",
+)
+EMAIL_CONTENT: Final = Layout(
+    "email_content",
+    table=EMAIL.table,
+    serves="M1–M3, M7",
+    note="`part` is `content`: body, headers, attachments, in no index and never rewritten.",
+)
+EMAIL_RESPONSE_ID: Final = Layout(
+    "email_response_id",
+    table=Slot(MAIL_PARTITION, sort("RESPONSE", text("response_id"))),
+    gsi2=Slot(
+        partition("RESPONSE", text("response_id")), sort("RESPONSE", text("conversation_id"))
+    ),
+    serves="M1, M3, M7, M10",
+    helper=True,
+    note="Only for ids that the caller brought.",
+)
+EMAIL_MESSAGE_ID: Final = Layout(
+    "email_message_id",
+    table=Slot(partition("MESSAGEID", text("account_id"), text("message_hash")), sort("MESSAGEID")),
+    serves="M1",
+    helper=True,
+    note="Makes a Message-ID unique in its account; GSI2 of the e-mail finds it.",
+)
+EV_SCORE: Final = Layout(
+    "ev_score",
+    table=Slot(MAIL_PARTITION, sort("SCORE", time("calculation_date"))),
+    serves="M11",
+)
+
+MAIL: Final = (
+    EMAIL_THREAD,
+    EMAIL_THREAD_TOMBSTONE,
+    EMAIL,
+    EMAIL_CONTENT,
+    EMAIL_RESPONSE_ID,
+    EMAIL_MESSAGE_ID,
+    EV_SCORE,
+)
+
+# -- limits -------------------------------------------------------------------------------------
+
+RATE_LIMIT: Final = Layout(
+    "rate_limit",
+    table=Slot(partition("LIMIT", text("account_id")), sort("LIMIT", text("resource"))),
+    serves="R1–R3",
+    note="The running window is inside: one update decides and counts.",
+)
+
+LIMITS: Final = (RATE_LIMIT,)
+
+# -- telemetry ----------------------------------------------------------------------------------
+#
+# LLM interactions lie with the e-mails of their conversation, so that they go when it goes.
+
+LLM_USAGE: Final = Layout(
+    "llm_usage",
+    table=Slot(
+        MAIL_PARTITION, sort("LLM", time("generated_at"), text("interaction_id"), text("part"))
+    ),
+    gsi1=Slot(
+        partition("LLM", text("account_id"), integer("shard", 2)),
+        sort("LLM", time("generated_at"), text("conversation_id"), text("interaction_id")),
+    ),
+    serves="L1, L2",
+    note="`part` is `usage`.",
+)
+LLM_CONTENT: Final = Layout(
+    "llm_content",
+    table=LLM_USAGE.table,
+    serves="L1",
+    note="`part` is `content`: prompt, response and metadata, in no index.",
+)
+LLM_REPORT: Final = Layout(
+    "llm_report",
+    table=Slot(partition("REPORT", text("report_id")), sort("REPORT")),
+    gsi1=Slot(
+        partition("ACCOUNT", text("account_id")),
+        sort("REPORT", time("period_start"), time("period_end"), text("report_id")),
+    ),
+    serves="L2",
+)
+INVOCATION: Final = Layout(
+    "invocation",
+    table=Slot(partition("INVOCATION", text("invocation_id")), sort("INVOCATION")),
+    gsi1=Slot(
+        partition("INVOCATION", text("account_id"), integer("shard", 2)),
+        sort("INVOCATION", time("invoked_at"), text("invocation_id")),
+    ),
+    serves="L3",
+)
+
+TELEMETRY: Final = (LLM_USAGE, LLM_CONTENT, LLM_REPORT, INVOCATION)
+
+# -- calls --------------------------------------------------------------------------------------
+#
+# Points, waiting state and live call of a user are one item, so that one condition decides on all
+# of them. A queue is a partition of the table and not of an index: matching reads what is there.
+
+CALLER: Final = Layout(
+    "caller",
+    table=Slot(USER_PARTITION, sort("CALLER")),
+    serves="P1–P6",
+    note="The day's points, the place in a queue, the live call.",
+)
+QUEUE_TICKET: Final = Layout(
+    "queue_ticket",
+    table=Slot(
+        partition("QUEUE", text("queue"), integer("shard", 2)),
+        sort("TICKET", text("ticket_id")),
+    ),
+    serves="P4, P5",
+    note="One for each waiting caller, in the order in which they joined.",
+)
+CALL: Final = Layout(
+    "call",
+    table=Slot(partition("CALL", text("call_id")), sort("CALL")),
+    gsi1=Slot(USER_PARTITION, sort("CALL", time("started_at"), text("call_id"))),
+    gsi2=Slot(USER_PARTITION, sort("CALL", time("started_at"), text("call_id"))),
+    serves="P5–P8",
+    note="`user_id` is `user_a` in GSI1, `user_b` in GSI2.",
+)
+CALL_ROOM: Final = Layout(
+    "call_room",
+    table=Slot(partition("ROOM", text("room_name")), sort("ROOM")),
+    gsi1=Slot(
+        partition("LIVE", integer("shard", 2)),
+        sort("ROOM", time("started_at"), text("room_name")),
+    ),
+    serves="P5, P6",
+    helper=True,
+    note="While the call is live: makes the room's name unique, and lists the live calls.",
+)
+
+CALLS: Final = (CALLER, QUEUE_TICKET, CALL, CALL_ROOM)
+
+# -- the table itself ---------------------------------------------------------------------------
+
+PROBE: Final = Layout(
+    "probe",
+    table=Slot(partition("PROBE", text("probe_id")), sort("PROBE")),
+    gsi1=Slot(partition("PROBE", text("probe_id")), sort("PROBE")),
+    gsi2=Slot(partition("PROBE", text("probe_id")), sort("PROBE")),
+    serves="T1",
+    helper=True,
+    note="Written, read and deleted by a test of access; expires after an hour if that stays.",
+)
+
+PROVISION: Final = (PROBE,)
+
+KEY_SPACE: Final = {
+    "chat": CHAT,
+    "identity": IDENTITY,
+    "orgs": ORGS,
+    "mail": MAIL,
+    "limits": LIMITS,
+    "telemetry": TELEMETRY,
+    "calls": CALLS,
+    "provision": PROVISION,
+}
+"""Every layout of the table, by domain."""

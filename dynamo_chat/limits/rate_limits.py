@@ -1,0 +1,443 @@
+"""Rate limits of accounts: AI and AWS calls in fixed windows (R1–R3).
+
+An account has one item per resource, with the running window in it, so one update decides and
+counts. Three writes exclude one another by their conditions, whatever the number of callers:
+
+    count     the window runs, has room, and nobody blocked the account     1 request
+    turn      there is no window, or it has ended, and nobody blocked it    2 requests
+    throttle  refused: the window that refused gets one throttled call      2 requests
+
+A window ends by the clock of the caller that comes after its end; a clock that lags behind counts
+in the window that it finds, so a window never comes back.
+
+A call may be counted twice when the answer to its update was lost and it was sent again: a limit
+that errs on the safe side. Making that impossible takes a transaction for every call, at twice
+the price, and callers of one account would cancel each other's. Never is a call that was allowed
+left uncounted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar, Final, Literal, NamedTuple
+
+from pynamodb.expressions.condition import Condition, size
+from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Action
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.clock import utc
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Counters, Entity, Id, Time, validated
+from dynamo_chat.core.errors import InvalidArgument, LimitExceeded
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import KIND, VERSION, Layout
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.transaction import Key, Update, contended
+
+Resource = Literal["ai", "aws"]
+
+DEFAULT_LIMITS: Final[Mapping[Resource, int]] = {"ai": 100, "aws": 1_000}
+"""Calls a window, where a call gives no limit."""
+DEFAULT_WINDOW: Final = timedelta(hours=1)
+MAX_LIMIT: Final = 10**12
+MAX_WINDOW: Final = timedelta(days=366)
+
+MAX_NAMES: Final = 50
+"""A window tells this many functions or services apart, so that its item stays small."""
+MAX_NAME_CHARACTERS: Final = 100
+OTHERS: Final = "(others)"
+"""Where calls of further functions are counted."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+
+
+class RateLimit(Entity):
+    """What an account did with one resource in the current window."""
+
+    layout: ClassVar[Layout] = keyspace.RATE_LIMIT
+
+    account_id: Id
+    resource: Resource
+    limit: Count
+    """Calls that a window allows, as the latest call gave it."""
+    window_start: Time
+    window_end: Time
+    """When the window is over: the first moment that no longer belongs to it."""
+    request_count: Count
+    """Calls allowed in this window."""
+    throttled_requests: Count
+    """Calls refused in this window, by the limit or a block, and throttles of the provider."""
+    breakdown: Counters
+    """Calls allowed, by function (AI) or service (AWS)."""
+    last_request: Time | None = None
+    """When a call was allowed last, in whichever window."""
+    blocked_until: Time | None = None
+
+    @property
+    def reset_time(self) -> datetime:
+        """When the count starts again: the window's end."""
+        return self.window_end
+
+    @property
+    def remaining(self) -> int:
+        """Calls that the window still allows, a block aside."""
+        return max(0, self.limit - self.request_count)
+
+
+class RateLimits(Repository):
+    """Count calls against limits; read, block and unblock."""
+
+    @access_pattern(
+        "R1",
+        operation="UpdateItem",
+        requests="1; 2 when refused, when the window turns, or for a function beyond the 50th",
+        budget=2,
+        replaces="RL_AI, RL_AWS",
+    )
+    def count(
+        self,
+        account_id: str,
+        resource: Resource,
+        function: str,
+        *,
+        limit: int | None = None,
+        window: timedelta | None = None,
+    ) -> RateLimit:
+        """Count one call of a function (AI) or service (AWS), and return the window with it.
+
+        LimitExceeded, with the window as ``current``, when the window already has `limit` calls
+        or the account is blocked; the refusal is counted as throttled. Without `limit` and
+        `window`, 100 AI calls or 1,000 AWS calls an hour. Windows are aligned to the clock (UTC);
+        another length takes effect when the running window is over.
+        """
+        _check_text("function", function, MAX_NAME_CHARACTERS)
+        terms = _terms(account_id, resource, limit, window)
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt > 1:  # losing once is usual where a window turns
+                self._connection.pause(attempt)
+            now = self._now()
+            try:
+                return self._updated(
+                    terms.key, _count(function, terms, now), _may_count(function, terms, now)
+                )
+            except ConditionFailed as failed:
+                there = _decoded(failed.items.get(0))
+            try:
+                return self._not_in_this_window(function, terms, now, there)
+            except ConditionFailed:
+                continue  # the window is not what it was: look again
+        raise contended("the rate limit")
+
+    @access_pattern(
+        "R2", operation="GetItem", requests="1", replaces="RL_AI, RL_AWS associated_account-index"
+    )
+    def get(
+        self,
+        account_id: str,
+        resource: Resource,
+        *,
+        limit: int | None = None,
+        window: timedelta | None = None,
+        consistent: bool = False,
+    ) -> RateLimit:
+        """The current window of an account; an empty one when nothing was counted in it yet.
+
+        `limit` and `window` say what holds in a window that no call has opened yet; without them,
+        what held in the last one.
+        """
+        terms = _terms(account_id, resource, limit, window)
+        item = self._get_item(terms.key, consistent=consistent)
+        now = self._now()
+        there = _decoded(item)
+        if there is None:
+            return _empty(terms, now)
+        last = _terms_of(there)
+        if limit is None:
+            terms = terms._replace(limit=last.limit)
+        if window is None:
+            terms = terms._replace(window=last.window)
+        return _current(there, terms, now)
+
+    @access_pattern("R3", operation="UpdateItem", requests="1", replaces="RL_AI blocked_until")
+    def block(self, account_id: str, resource: Resource, until: datetime) -> RateLimit:
+        """Refuse every call of an account until a time; the current window.
+
+        A later call of this sets another time. InvalidArgument when the time is not ahead.
+        """
+        now = self._now()
+        moment = utc("until", until)
+        if moment <= now:
+            raise InvalidArgument("until", "must lie ahead")
+        terms = _terms(account_id, resource, None, None)
+        limits = plan(RateLimit).model
+        empty = _empty(terms, now)
+        blocked = self._updated(
+            terms.key,
+            [
+                *_marks(),
+                *(
+                    getattr(limits, name).set(getattr(limits, name) | getattr(empty, name))
+                    for name in (
+                        "limit",
+                        "window_start",
+                        "window_end",
+                        "request_count",
+                        "throttled_requests",
+                        "breakdown",
+                    )
+                ),
+                limits.blocked_until.set(moment),
+            ],
+        )
+        return _current(blocked, _terms_of(blocked), now)
+
+    @access_pattern("R3", operation="UpdateItem", requests="1", replaces="RL_AI blocked_until")
+    def unblock(self, account_id: str, resource: Resource) -> RateLimit:
+        """Take a block back; the current window. Nothing happens when there is none."""
+        now = self._now()
+        limits = plan(RateLimit).model
+        terms = _terms(account_id, resource, None, None)
+        try:
+            free = self._updated(
+                terms.key,
+                [limits.blocked_until.remove()],
+                limits.window_end.exists(),
+            )
+        except ConditionFailed:
+            return _empty(terms, now)
+        return _current(free, _terms_of(free), now)
+
+    @access_pattern(
+        "R3",
+        operation="UpdateItem",
+        requests="1; 2 when the window turns",
+        budget=1,
+        replaces="RL_AWS throttled_requests",
+    )
+    def record_throttle(
+        self,
+        account_id: str,
+        resource: Resource,
+        *,
+        blocked_until: datetime | None = None,
+        limit: int | None = None,
+        window: timedelta | None = None,
+    ) -> RateLimit:
+        """Count a throttle that the provider reported, and return the window with it.
+
+        With `blocked_until`, as a provider's Retry-After says it, the account is blocked, too.
+        `limit` and `window` are those of the window that this may open.
+        """
+        terms = _terms(account_id, resource, limit, window)
+        until = None if blocked_until is None else utc("blocked_until", blocked_until)
+        limits = plan(RateLimit).model
+        block = [] if until is None else [limits.blocked_until.set(until)]
+        for _ in range(self._connection.options.transaction_attempts):
+            now = self._now()
+            try:
+                return self._updated(
+                    terms.key, [limits.throttled_requests.add(1), *block], limits.window_end > now
+                )
+            except ConditionFailed:
+                pass  # there is no running window
+            try:
+                opened = _empty(terms, now)
+                return self._updated(
+                    terms.key, [*_opening(opened, throttled=1), *block], _is_over(now)
+                )
+            except ConditionFailed:
+                continue
+        raise contended("the rate limit")
+
+    def _not_in_this_window(
+        self, name: str, terms: _Terms, now: datetime, there: RateLimit | None
+    ) -> RateLimit:
+        """What becomes of a call that the window, which is `there`, did not count.
+
+        ConditionFailed when the window is another one by now.
+        """
+        limits = plan(RateLimit).model
+        blocked = there is not None and (there.blocked_until or now) > now
+        is_blocked: Condition = limits.blocked_until > now
+        if there is None or there.window_end <= now:
+            opened = _empty(terms, now)
+            if blocked or not terms.limit:
+                condition = _is_over(now) & (is_blocked if blocked else _is_free(now))
+                refusing = self._updated(terms.key, _opening(opened, throttled=1), condition)
+                raise _refused(refusing, now)
+            actions = [*_opening(opened, calls={name: 1}), limits.last_request.set(now)]
+            return self._updated(terms.key, actions, _is_over(now) & _is_free(now))
+        if blocked or there.request_count >= terms.limit:
+            actions = [limits.throttled_requests.add(1), limits.limit.set(terms.limit)]
+            is_same: Condition = limits.window_end == there.window_end
+            raise _refused(self._updated(terms.key, actions, is_same), now)
+        # It has room for the call, but not for another name.
+        return self._updated(terms.key, _count(OTHERS, terms, now), _may_count(OTHERS, terms, now))
+
+    def _updated(
+        self, key: Key, actions: list[Action], condition: Condition | None = None
+    ) -> RateLimit:
+        return decode_rate_limit(self._write(Update(key, actions, condition), returning=True))
+
+
+class _Terms(NamedTuple):
+    """Whose calls are counted, and how many may be in how long."""
+
+    account_id: str
+    resource: Resource
+    limit: int
+    window: timedelta
+
+    @property
+    def key(self) -> Key:
+        """The table key of the rate limit."""
+        return keyspace.RATE_LIMIT.key(account_id=self.account_id, resource=self.resource)
+
+
+def window_at(moment: datetime, length: timedelta) -> tuple[datetime, datetime]:
+    """The window of this length that `moment` lies in: its start, and the start of the next.
+
+    Windows are laid out from 1970 on, in UTC, so that hours begin at the full hour.
+    """
+    start = _EPOCH + (moment - _EPOCH) // length * length
+    return start, start + length
+
+
+def decode_rate_limit(item: AttributeValues) -> RateLimit:
+    """The rate limit stored as `item`."""
+    found: RateLimit = plan(RateLimit).decode(item)
+    return found
+
+
+def _count(name: str, terms: _Terms, now: datetime) -> list[Action]:
+    limits = plan(RateLimit).model
+    calls = limits.breakdown.counter(name)
+    return [
+        limits.request_count.add(1),
+        calls.set((calls | 0) + 1),
+        limits.last_request.set(now),
+        limits.limit.set(terms.limit),
+    ]
+
+
+def _may_count(name: str, terms: _Terms, now: datetime) -> Condition:
+    limits = plan(RateLimit).model
+    condition: Condition = (
+        (limits.window_end > now) & (limits.request_count < terms.limit) & _is_free(now)
+    )
+    if name != OTHERS:
+        names = size(limits.breakdown)  # type: ignore[no-untyped-call]
+        condition &= limits.breakdown.counter(name).exists() | (names < MAX_NAMES)
+    return condition
+
+
+def _opening(
+    opened: RateLimit, *, throttled: int = 0, calls: dict[str, int] | None = None
+) -> list[Action]:
+    """Actions that put a new window in place of whatever there is. A block stays."""
+    limits = plan(RateLimit).model
+    breakdown = calls or {}
+    return [
+        *_marks(),
+        limits.limit.set(opened.limit),
+        limits.window_start.set(opened.window_start),
+        limits.window_end.set(opened.window_end),
+        limits.request_count.set(sum(breakdown.values())),
+        limits.throttled_requests.set(throttled),
+        limits.breakdown.set(breakdown),
+    ]
+
+
+def _marks() -> list[Action]:
+    return [
+        Path(KIND).set(keyspace.RATE_LIMIT.kind),
+        Path(VERSION).set(RateLimit.schema_version),
+    ]
+
+
+def _is_over(now: datetime) -> Condition:
+    """There is no window, or it has ended."""
+    limits = plan(RateLimit).model
+    condition: Condition = limits.window_end.does_not_exist() | (limits.window_end <= now)
+    return condition
+
+
+def _is_free(now: datetime) -> Condition:
+    """Nobody has blocked the account."""
+    limits = plan(RateLimit).model
+    condition: Condition = limits.blocked_until.does_not_exist() | (limits.blocked_until <= now)
+    return condition
+
+
+def _refused(window: RateLimit, now: datetime) -> LimitExceeded:
+    if window.blocked_until is not None and window.blocked_until > now:
+        why = f"calls are blocked until {window.blocked_until.isoformat()}"
+    else:
+        why = (
+            f"the window's {window.limit:,} calls are used up until {window.reset_time.isoformat()}"
+        )
+    return LimitExceeded(f"{window.resource}: {why}", window)
+
+
+def _current(there: RateLimit, terms: _Terms, now: datetime) -> RateLimit:
+    """What was read, seen at `now`: a window that is over reads as an empty one."""
+    blocked_until = there.blocked_until
+    if blocked_until is not None and blocked_until <= now:
+        blocked_until = None
+    if there.window_end > now:
+        return there.model_copy(update={"blocked_until": blocked_until})
+    return _empty(terms, now).model_copy(
+        update={"blocked_until": blocked_until, "last_request": there.last_request}
+    )
+
+
+def _empty(terms: _Terms, now: datetime) -> RateLimit:
+    start, end = window_at(now, terms.window)
+    return validated(
+        RateLimit,
+        account_id=terms.account_id,
+        resource=terms.resource,
+        limit=terms.limit,
+        window_start=start,
+        window_end=end,
+        request_count=0,
+        throttled_requests=0,
+        breakdown={},
+    )
+
+
+def _terms_of(there: RateLimit) -> _Terms:
+    length = there.window_end - there.window_start
+    return _Terms(there.account_id, there.resource, there.limit, length)
+
+
+def _terms(
+    account_id: str, resource: Resource, limit: int | None, window: timedelta | None
+) -> _Terms:
+    if resource not in DEFAULT_LIMITS:
+        raise InvalidArgument("resource", "must be 'ai' or 'aws'")
+    limit = DEFAULT_LIMITS[resource] if limit is None else limit
+    window = DEFAULT_WINDOW if window is None else window
+    if type(limit) is not int or not 0 <= limit <= MAX_LIMIT:
+        raise InvalidArgument("limit", f"must be an integer from 0 to {MAX_LIMIT:,}")
+    if not isinstance(window, timedelta) or not _SECOND <= window <= MAX_WINDOW:
+        raise InvalidArgument("window", "must be a timedelta from 1 second to 366 days")
+    _check_text("account_id", account_id, MAX_ID_CHARACTERS)
+    return _Terms(account_id, resource, limit, window)
+
+
+def _check_text(argument: str, value: str, longest: int) -> None:
+    if not isinstance(value, str) or not 1 <= len(value) <= longest:
+        raise InvalidArgument(argument, f"must be text of 1 to {longest} characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(argument, "must not contain lone surrogates") from error
+
+
+def _decoded(item: AttributeValues | None) -> RateLimit | None:
+    return None if item is None else decode_rate_limit(item)

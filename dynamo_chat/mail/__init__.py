@@ -1,0 +1,1 @@
+"""E-mail conversations: threads, e-mails, expected-value scores."""

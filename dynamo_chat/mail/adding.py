@@ -1,0 +1,282 @@
+"""Adding an e-mail (M1): one transaction keeps the thread in step, in one request or two.
+
+    Put or Update thread   opened by its first e-mail; afterwards counters, participants, subject,
+                           and its latest time with the index key made of it
+    Put e-mail, content    under their time and a fresh ULID
+    Put response id        that the caller brought, if it is new in the conversation
+    Put Message-ID         if it is new in the account
+
+Whether there is a thread, whether the e-mail is its latest, and whether the list of participants
+has room, is a guess that the transaction's condition proves. A wrong guess writes nothing and
+brings the thread as it is in its answer; the second request is then right, unless another e-mail
+came in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pynamodb.expressions.condition import Condition, size
+from pynamodb.expressions.update import Action
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.addresses import MAX_ADDRESS_BYTES, address_key
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import validated
+from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
+from dynamo_chat.core.item import helper_item, plan
+from dynamo_chat.core.keys import format_time, parse_time
+from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK
+from dynamo_chat.core.pairs import PairReader
+from dynamo_chat.core.transaction import (
+    Put,
+    Update,
+    Write,
+    absent,
+    contended,
+    is_live,
+    set_index_keys,
+)
+from dynamo_chat.mail.email import (
+    EMAIL_PAIR,
+    EmailMessage,
+    EmailPlace,
+    NewEmail,
+    content_item,
+    digest_of,
+    minted_id,
+    preview_of,
+    record_item,
+)
+from dynamo_chat.mail.thread import (
+    MAX_PARTICIPANTS,
+    EmailThread,
+    decode_thread,
+    exists_thread,
+    is_thread,
+    thread_item,
+    thread_key,
+)
+
+_FIRST_ID = 3
+"""Where the id items stand in the transaction: behind the thread, the e-mail and its content."""
+
+
+class Adder(PairReader):
+    """Adds e-mails."""
+
+    def _add(self, conversation_id: str, new: NewEmail) -> EmailMessage:
+        if not isinstance(new, NewEmail):
+            raise InvalidArgument("new", f"must be a NewEmail, not {type(new).__name__}")
+        now = self._now()
+        place = EmailPlace(conversation_id, new.timestamp or now, self._binding.ids(now))
+        digest = digest_of(new, conversation_id)
+        guess = _first_guess(new, conversation_id)
+        for attempt in range(self._connection.options.transaction_attempts):
+            now = self._now()
+            email = _email(new, place, guess)
+            items = [record_item(email), content_item(email)]
+            ids = _id_items(new, email, digest)
+            try:
+                self._write(
+                    _thread_write(email, guess, now),
+                    *(Put(item, absent(now)) for item in (*items, *ids)),
+                )
+            except ConditionFailed as failed:
+                there = self._added_before(failed, new, ids, digest)
+                if there is not None:
+                    return there
+                if 0 in failed.items:
+                    guess = _better_guess(failed.items[0], new, place)
+                if attempt:
+                    self._connection.pause(attempt)
+            else:
+                return email
+        raise contended("the e-mail thread")
+
+    def _added_before(
+        self,
+        failed: ConditionFailed,
+        new: NewEmail,
+        ids: Sequence[AttributeValues],
+        digest: str,
+    ) -> EmailMessage | None:
+        """The e-mail that was added under the same ids; None when none of them is taken.
+
+        AlreadyExists when they name another e-mail.
+        """
+        for place, item in enumerate(ids, start=_FIRST_ID):
+            taken = failed.items.get(place)
+            if taken is None:
+                continue
+            there = self._pointed_to(taken, consistent=True)
+            if (
+                there is not None
+                and taken["digest"]["S"] == digest
+                and new.response_id in {None, there.response_id}
+            ):
+                return there
+            is_message_id = item[KIND]["S"] == keyspace.EMAIL_MESSAGE_ID.kind
+            what = "Message-ID" if is_message_id else "response id"
+            raise AlreadyExists(f"the {what} is that of another e-mail", there)
+        return None
+
+    def _pointed_to(
+        self, pointer: AttributeValues | None, *, consistent: bool = False
+    ) -> EmailMessage | None:
+        """The e-mail that an id item points to; None when there is none."""
+        if pointer is None or not is_live(pointer, self._now()):
+            return None
+        return self._pair(EMAIL_PAIR, *pointed_place(pointer), consistent=consistent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """What an e-mail may find: no thread, or one of which this is known."""
+
+    opens: bool
+    """There is no thread."""
+    thread_id: str
+    is_late: bool
+    """The thread has a later e-mail."""
+    missing: frozenset[str]
+    """Participants that the thread lacks and has room for."""
+
+
+def _first_guess(new: NewEmail, conversation_id: str) -> _Guess:
+    return _Guess(
+        opens=new.is_first_email is True,
+        thread_id=new.thread_id or conversation_id,
+        is_late=False,
+        missing=_participants(new),
+    )
+
+
+def _better_guess(item: AttributeValues | None, new: NewEmail, place: EmailPlace) -> _Guess:
+    """What is stored. Conflict when the e-mail cannot belong to it."""
+    if item is None:
+        return _Guess(
+            opens=True,
+            thread_id=new.thread_id or place.conversation_id,
+            is_late=False,
+            missing=_participants(new),
+        )
+    if not is_thread(item):
+        raise Conflict("the e-mail thread is being deleted; delete it again to finish")
+    thread = decode_thread(item)
+    if thread.account_id != new.account_id:
+        raise Conflict("the e-mail thread belongs to another account")
+    if new.thread_id not in {None, thread.thread_id}:
+        raise Conflict(f"the conversation's thread is {thread.thread_id!r}", thread)
+    missing = sorted(_participants(new) - thread.participants)
+    return _Guess(
+        opens=False,
+        thread_id=thread.thread_id,
+        is_late=place.timestamp < thread.last_message_at,
+        # Participants never leave a thread: one that is full stays full.
+        missing=frozenset(missing[: max(0, MAX_PARTICIPANTS - len(thread.participants))]),
+    )
+
+
+def _thread_write(email: EmailMessage, guess: _Guess, now: datetime) -> Write:
+    """The change of the thread, under the condition that the guess is right."""
+    if guess.opens:
+        opened = EmailThread(
+            conversation_id=email.conversation_id,
+            account_id=email.account_id,
+            thread_id=email.thread_id,
+            created_at=now,
+            updated_at=now,
+            subject=email.subject,
+            participants=guess.missing,
+            message_count=1,
+            last_message_at=email.timestamp,
+        )
+        return Put(thread_item(opened), absent(now))
+    thread = plan(EmailThread).model
+    condition: Condition = (
+        exists_thread()
+        & (thread.account_id == email.account_id)
+        & (thread.thread_id == email.thread_id)
+    )
+    actions: list[Action] = [thread.message_count.add(1), thread.updated_at.set(now)]
+    if guess.is_late:
+        condition &= thread.last_message_at > email.timestamp
+    else:
+        condition &= thread.last_message_at <= email.timestamp
+        actions.append(thread.last_message_at.set(email.timestamp))
+        actions += set_index_keys(
+            keyspace.EMAIL_THREAD,
+            GSI1,
+            account_id=email.account_id,
+            last_message_at=email.timestamp,
+            conversation_id=email.conversation_id,
+        )
+    if guess.missing:
+        room = MAX_PARTICIPANTS - len(guess.missing)
+        listed = size(thread.participants)  # type: ignore[no-untyped-call]
+        condition &= thread.participants.does_not_exist() | (listed <= room)
+        actions.append(thread.participants.add(guess.missing))
+    if email.is_first_email and email.subject:
+        actions.append(thread.subject.set(email.subject))
+    return Update(thread_key(email.conversation_id), actions, condition)
+
+
+def _email(new: NewEmail, place: EmailPlace, guess: _Guess) -> EmailMessage:
+    is_first = guess.opens if new.is_first_email is None else new.is_first_email
+    fields = {
+        **new.__dict__,
+        **place._asdict(),
+        "response_id": new.response_id or minted_id(*place),
+        "thread_id": guess.thread_id,
+        "is_first_email": is_first,
+        "preview": preview_of(new.body),
+        "body_length": len(new.body),
+    }
+    return validated(EmailMessage, **fields)
+
+
+def _id_items(new: NewEmail, email: EmailMessage, digest: str) -> list[AttributeValues]:
+    """The items that keep the e-mail's ids unique and lead to it."""
+    fields: dict[str, Any] = dict(email.__dict__)
+    said: dict[str, Any] = {
+        "timestamp": format_time(email.timestamp),
+        "entry_id": email.entry_id,
+        "digest": digest,
+    }
+    items = []
+    if new.response_id is not None:
+        items.append(helper_item(keyspace.EMAIL_RESPONSE_ID, fields, GSI2, **said))
+    if new.message_id is not None:
+        fields["message_hash"] = keyspace.digest_of(new.message_id)
+        said["conversation_id"] = email.conversation_id
+        items.append(helper_item(keyspace.EMAIL_MESSAGE_ID, fields, **said))
+    return items
+
+
+def pointed_place(pointer: AttributeValues) -> EmailPlace:
+    """Where the e-mail is that an id item points to."""
+    if pointer[KIND]["S"] == keyspace.EMAIL_RESPONSE_ID.kind:
+        (conversation_id,) = keyspace.MAIL_PARTITION.decode(pointer[PK]["S"])
+    else:
+        conversation_id = pointer["conversation_id"]["S"]
+    return EmailPlace(
+        conversation_id, parse_time(pointer["timestamp"]["S"]), pointer["entry_id"]["S"]
+    )
+
+
+def _participants(new: NewEmail) -> frozenset[str]:
+    """Sender and recipient as a thread lists them; what is too long for an address is left out."""
+    found = map(_participant, (new.sender_email, new.recipient_email))
+    return frozenset(each for each in found if len(each) <= MAX_ADDRESS_BYTES)
+
+
+def _participant(address: str) -> str:
+    """An address in its normal form; what is no valid address, as it is."""
+    try:
+        return address_key(address)
+    except InvalidArgument:
+        return address

@@ -1,0 +1,314 @@
+"""The repository of e-mails: M1–M7 and M10. The entity is in `email`, adding in `adding`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat import keyspace
+from dynamo_chat.core import changes
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import UNCHANGED, Unchanged
+from dynamo_chat.core.errors import IllegalTransition, InvalidArgument, NotFound
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.keys import KeyRange
+from dynamo_chat.core.layout import GSI1, GSI2, SK, TABLE
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.transaction import Update, is_live
+from dynamo_chat.mail.adding import Adder, pointed_place
+from dynamo_chat.mail.email import (
+    EMAIL_PAIR,
+    EmailMessage,
+    EmailPlace,
+    EmailStatus,
+    EmailSummary,
+    NewEmail,
+    decode_summary,
+    parse_minted,
+)
+from dynamo_chat.mail.thread import thread_key
+
+COMES_FROM: Final[dict[EmailStatus, tuple[EmailStatus, ...]]] = {
+    "received": (),
+    "processed": ("received",),
+    "scheduled": ("processed",),
+    "responded": ("processed", "scheduled"),
+}
+"""The states that each state can be reached from."""
+
+
+class EmailMessages(Adder):
+    """Add e-mails, find them, move them through their states."""
+
+    @access_pattern(
+        "M1",
+        operation="TransactWriteItems",
+        requests="1; 2 for an e-mail that opens its thread unannounced or is not its latest",
+        budget=2,
+        replaces="Conversations and Threads",
+    )
+    def add(self, conversation_id: str, email: NewEmail) -> EmailMessage:
+        """Add an e-mail to a conversation, together with the change of its thread; return it.
+
+        The first one opens the thread. E-mails may arrive in any order. The same e-mail under the
+        same response id, or the same Message-ID, is added once and returned as it is now; another
+        one raises AlreadyExists with that e-mail. Conflict for another account's conversation,
+        another thread id, or a thread that is being deleted.
+        """
+        return self._add(conversation_id, email)
+
+    @access_pattern(
+        "M2",
+        operation="Query",
+        requests="1",
+        replaces="Conversations PK, conversation_id-index",
+    )
+    def list_by_conversation(
+        self,
+        conversation_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = False,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+        consistent: bool = False,
+    ) -> Page[EmailMessage]:
+        """A conversation's e-mails with their content by time, oldest first unless told otherwise.
+
+        With `since` and `until`, those of [since, until). A part that begins with the oldest
+        e-mail, or ends with it, is read together with the thread: NotFound when there is none,
+        or it is being deleted. Other parts may still show e-mails of a thread that is.
+        """
+        lower, upper = time_range(since, until)
+        collection = keyspace.EMAIL.collection(TABLE, conversation_id)(lower=lower, until=upper)
+        if lower is None:
+            # The thread sorts directly before its e-mails.
+            first = thread_key(conversation_id)[SK]["S"]
+            collection = collection._replace(keys=KeyRange(first, collection.keys.upper))
+        asked = PageRequest(
+            "M2",
+            (conversation_id, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+            consistent,
+        )
+        beside: dict[str, AttributeValues] = {}
+        page = self._pair_page(asked, collection, EMAIL_PAIR, beside=beside)
+        saw_beginning = cursor is None if asked.forward else page.cursor is None
+        if keyspace.EMAIL_THREAD.kind not in beside and (beside or (not lower and saw_beginning)):
+            raise NotFound("e-mail thread", conversation_id)
+        return page
+
+    @access_pattern(
+        "M3",
+        operation="Query, GetItem",
+        requests="1; 2 for the caller's own id",
+        budget=2,
+        replaces="Conversations PK + SK",
+    )
+    def get(
+        self, conversation_id: str, response_id: str, *, consistent: bool = False
+    ) -> EmailMessage:
+        """The e-mail with this response id, with its content. NotFound."""
+        place = self._place(conversation_id, response_id, consistent=consistent)
+        return self._found(place, response_id, consistent=consistent)
+
+    @access_pattern(
+        "M4",
+        operation="Query",
+        requests="2",
+        index="GSI1",
+        replaces="associated_account-index",
+    )
+    def list_by_account(
+        self,
+        account_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[EmailSummary]:
+        """An account's e-mails by time, newest first, without their content.
+
+        With `since` and `until`, those of [since, until).
+        """
+        lower, upper = time_range(since, until)
+        asked = PageRequest(
+            "M4", (account_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        )
+        return self._summaries(asked, account_id, (True, False), lower, upper)
+
+    @access_pattern(
+        "M5",
+        operation="Query",
+        requests="1",
+        index="GSI1",
+        replaces="associated_account-is_first_email-index",
+    )
+    def list_by_first_email(
+        self,
+        account_id: str,
+        is_first_email: bool,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[EmailSummary]:
+        """An account's e-mails that open a conversation, or follow up, by time, newest first.
+
+        Without their content. With `since` and `until`, those of [since, until).
+        """
+        if not isinstance(is_first_email, bool):
+            raise InvalidArgument("is_first_email", "must be True or False")
+        lower, upper = time_range(since, until)
+        asked = PageRequest(
+            "M5",
+            (account_id, is_first_email, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+        )
+        return self._summaries(asked, account_id, (is_first_email,), lower, upper)
+
+    @access_pattern(
+        "M6", operation="Query", requests="1", index="GSI2", replaces="message_id-index"
+    )
+    def get_by_message_id(self, account_id: str, message_id: str) -> EmailSummary:
+        """The account's e-mail with this Message-ID, without its content. NotFound."""
+        _check_text("message_id", message_id)
+        collection = keyspace.EMAIL.collection(GSI2, account_id, keyspace.digest_of(message_id))
+        items, _ = self._query(collection(), limit=1)
+        if not items or not is_live(items[0], self._now()):
+            raise NotFound("e-mail", message_id)
+        return decode_summary(items[0])
+
+    @access_pattern(
+        "M7",
+        operation="Query",
+        requests="1; 2 for the caller's own id",
+        budget=2,
+        index="table + GSI2",
+        replaces="response_id-index",
+    )
+    def get_by_response_id(self, response_id: str) -> EmailMessage:
+        """The e-mail with this response id, whichever its conversation, with its content.
+
+        Callers that give the same id in two conversations get the one that sorts first. NotFound.
+        """
+        place = parse_minted(_check_text("response_id", response_id))
+        if place is None:
+            items, _ = self._query(
+                keyspace.EMAIL_RESPONSE_ID.collection(GSI2, response_id)(), limit=1
+            )
+            if not items or not is_live(items[0], self._now()):
+                raise NotFound("e-mail", response_id)
+            place = pointed_place(items[0])
+        return self._found(place, response_id)
+
+    @access_pattern(
+        "M10",
+        operation="UpdateItem, GetItem",
+        requests="1; 2 for the caller's own id",
+        budget=2,
+        replaces="Conversations status",
+    )
+    def move(
+        self,
+        conversation_id: str,
+        response_id: str,
+        status: EmailStatus,
+        *,
+        ai_response: str | Unchanged | None = UNCHANGED,
+        ev_score: float | Unchanged | None = UNCHANGED,
+    ) -> EmailSummary:
+        """Move an e-mail to `status`, set what is given with it, and return it without content.
+
+        received → processed → responded or scheduled; scheduled → responded. An e-mail that is
+        there already is returned as it is. IllegalTransition, with the e-mail as ``current``, for
+        any other move. NotFound.
+        """
+        changed = changes.checked(
+            EmailSummary, status=status, ai_response=ai_response, ev_score=ev_score
+        )
+        place = self._place(conversation_id, response_id, consistent=True)
+        key = keyspace.EMAIL.key(**place._asdict(), part="email")
+        if not COMES_FROM[status]:
+            return self._already(self._get_item(key, consistent=True), response_id, status)
+        email = plan(EmailSummary).model
+        can_move: Condition = (email.kind == keyspace.EMAIL.kind) & email.status.is_in(
+            *COMES_FROM[status]
+        )
+        try:
+            item = self._write(
+                Update(key, changes.actions(EmailSummary, changed), can_move), returning=True
+            )
+        except ConditionFailed as failed:
+            return self._already(failed.items.get(0), response_id, status)
+        return decode_summary(item)
+
+    def _already(
+        self, item: AttributeValues | None, response_id: str, status: EmailStatus
+    ) -> EmailSummary:
+        """The e-mail that is in `status`; IllegalTransition or NotFound when it is not."""
+        if item is None or not is_live(item, self._now()):
+            raise NotFound("e-mail", response_id)
+        there = decode_summary(item)
+        if there.status != status:
+            raise IllegalTransition(f"an e-mail does not go from {there.status} to {status}", there)
+        return there
+
+    def _place(self, conversation_id: str, response_id: str, *, consistent: bool) -> EmailPlace:
+        """Where an e-mail is: no request for the store's own id, one for a caller's. NotFound."""
+        own = parse_minted(_check_text("response_id", response_id))
+        if own is not None:
+            if own.conversation_id != conversation_id:
+                raise NotFound("e-mail", response_id)
+            return own
+        pointer = self._get_item(
+            keyspace.EMAIL_RESPONSE_ID.key(
+                conversation_id=conversation_id, response_id=response_id
+            ),
+            consistent=consistent,
+        )
+        if pointer is None or not is_live(pointer, self._now()):
+            raise NotFound("e-mail", response_id)
+        return pointed_place(pointer)
+
+    def _found(
+        self, place: EmailPlace, response_id: str, *, consistent: bool = False
+    ) -> EmailMessage:
+        found = self._pair(EMAIL_PAIR, *place, consistent=consistent)
+        if found is None:
+            raise NotFound("e-mail", response_id)
+        return found
+
+    def _summaries(
+        self,
+        asked: PageRequest,
+        account_id: str,
+        kinds: Sequence[bool],
+        lower: datetime | None,
+        upper: datetime | None,
+    ) -> Page[EmailSummary]:
+        collections = [
+            keyspace.EMAIL.collection(GSI1, account_id, is_first)(lower=lower, until=upper)
+            for is_first in kinds
+        ]
+        return self._page(asked, collections, decode_summary)
+
+
+def _check_text(argument: str, value: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidArgument(argument, "must be text, not empty")
+    return value

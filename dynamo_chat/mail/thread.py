@@ -1,0 +1,81 @@
+"""A thread: what is known of a conversation by e-mail as a whole, kept in step with its e-mails."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Count, Entity, Id, Number, Text, TextSet, Time
+from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, KIND, Layout
+from dynamo_chat.core.transaction import Key
+
+MAX_PARTICIPANTS = 100
+"""A thread lists this many addresses; its e-mails name the others."""
+
+ThreadStatus = Literal["active", "closed", "archived"]
+Urgency = Literal["high", "medium", "low"]
+Category = Literal["support", "sales", "general"]
+Sentiment = Literal["positive", "neutral", "negative"]
+
+
+class EmailThread(Entity):
+    """A conversation by e-mail."""
+
+    layout: ClassVar[Layout] = keyspace.EMAIL_THREAD
+
+    conversation_id: Id
+    account_id: Id
+    thread_id: Id
+    created_at: Time
+    """When its first e-mail was added."""
+    updated_at: Time
+    """When an e-mail was added, or the thread changed, last."""
+    status: ThreadStatus = "active"
+    subject: Text = ""
+    """That of its first e-mail; until that has come, of the one that was added first."""
+    participants: TextSet = frozenset()
+    """Senders and recipients in the normal form of addresses, at most 100."""
+    message_count: Count = 0
+    last_message_at: Time
+    """The latest time of its e-mails."""
+    urgency: Urgency | None = None
+    category: Category | None = None
+    priority: Annotated[int, Field(ge=1, le=10)] | None = None
+    sentiment: Sentiment | None = None
+    auto_response_enabled: bool = False
+    response_delay_hours: Annotated[Number, Field(ge=0)] | None = None
+    max_response_length: Count | None = None
+
+
+def thread_key(conversation_id: str) -> Key:
+    """The table key of a thread."""
+    return keyspace.EMAIL_THREAD.key(conversation_id=conversation_id)
+
+
+def is_thread(item: AttributeValues | None) -> bool:
+    """Whether `item` is a thread that readers may see: none that is being deleted."""
+    return bool(item) and (item or {})[KIND]["S"] == keyspace.EMAIL_THREAD.kind
+
+
+def exists_thread() -> Condition:
+    """What `is_thread` says, as a condition."""
+    condition: Condition = plan(EmailThread).model.kind == keyspace.EMAIL_THREAD.kind
+    return condition
+
+
+def thread_item(thread: EmailThread) -> AttributeValues:
+    """The item of `thread`, with its index keys."""
+    return with_index_keys(
+        plan(EmailThread).encode(thread), keyspace.EMAIL_THREAD, thread.__dict__, GSI1
+    )
+
+
+def decode_thread(item: AttributeValues) -> EmailThread:
+    """The thread stored as `item`."""
+    found: EmailThread = plan(EmailThread).decode(item)
+    return found

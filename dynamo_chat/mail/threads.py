@@ -1,0 +1,134 @@
+"""The repository of e-mail threads: M8, M9 and M12. The entity is in `thread`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from dynamo_chat import keyspace
+from dynamo_chat.core import changes
+from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.entity import UNCHANGED, Unchanged
+from dynamo_chat.core.errors import NotFound
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import GSI1
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.transaction import Update
+from dynamo_chat.mail.removal import Remover
+from dynamo_chat.mail.thread import (
+    Category,
+    EmailThread,
+    Sentiment,
+    ThreadStatus,
+    Urgency,
+    decode_thread,
+    exists_thread,
+    is_thread,
+    thread_key,
+)
+
+
+class EmailThreads(Remover):
+    """Find, list, change and delete threads. Adding an e-mail creates its thread."""
+
+    @access_pattern(
+        "M8", operation="GetItem", requests="1", replaces="Threads PK, conversation_id-index"
+    )
+    def get(self, conversation_id: str, *, consistent: bool = False) -> EmailThread:
+        """The thread of a conversation. NotFound, also while it is being deleted."""
+        item = self._get_item(thread_key(conversation_id), consistent=consistent)
+        if not is_thread(item):
+            raise NotFound("e-mail thread", conversation_id)
+        return decode_thread(item or {})
+
+    @access_pattern("M8", operation="UpdateItem", requests="1", replaces="Threads PK")
+    def update(
+        self,
+        conversation_id: str,
+        *,
+        status: ThreadStatus | Unchanged = UNCHANGED,
+        urgency: Urgency | Unchanged | None = UNCHANGED,
+        category: Category | Unchanged | None = UNCHANGED,
+        priority: int | Unchanged | None = UNCHANGED,
+        sentiment: Sentiment | Unchanged | None = UNCHANGED,
+        auto_response_enabled: bool | Unchanged = UNCHANGED,
+        response_delay_hours: float | Unchanged | None = UNCHANGED,
+        max_response_length: int | Unchanged | None = UNCHANGED,
+    ) -> EmailThread:
+        """Change status, attributes and AI settings of a thread, and return it as it is now.
+
+        What is not given stays, also when another call changes it at the same time; None sets to
+        nothing. NotFound. InvalidArgument for a value that the documents do not know.
+        """
+        changed = changes.checked(
+            EmailThread,
+            status=status,
+            urgency=urgency,
+            category=category,
+            priority=priority,
+            sentiment=sentiment,
+            auto_response_enabled=auto_response_enabled,
+            response_delay_hours=response_delay_hours,
+            max_response_length=max_response_length,
+        )
+        thread = plan(EmailThread).model
+        actions = changes.actions(EmailThread, changed)
+        try:
+            item = self._write(
+                Update(
+                    thread_key(conversation_id),
+                    [*actions, thread.updated_at.set(self._now())],
+                    exists_thread(),
+                ),
+                returning=True,
+            )
+        except ConditionFailed as failed:
+            raise NotFound("e-mail thread", conversation_id) from failed
+        return decode_thread(item)
+
+    @access_pattern(
+        "M9",
+        operation="Query",
+        requests="1",
+        index="GSI1",
+        replaces="Threads associated_account",
+    )
+    def list_by_account(
+        self,
+        account_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[EmailThread]:
+        """An account's threads by the time of their latest e-mail, newest first.
+
+        With `since` and `until`, those whose latest e-mail is of [since, until).
+        """
+        lower, upper = time_range(since, until)
+        collection = keyspace.EMAIL_THREAD.collection(GSI1, account_id)(lower=lower, until=upper)
+        asked = PageRequest(
+            "M9",
+            (account_id, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+        )
+        return self._page(asked, [collection], decode_thread)
+
+    @access_pattern(
+        "M12",
+        operation="PutItem, Query, BatchWriteItem, TransactWriteItems, DeleteItem",
+        requests="2 + ⌈items/25⌉ + ⌈MB⌉",
+        budget=4,
+    )
+    def delete(self, conversation_id: str) -> int:
+        """Delete a thread with its e-mails, scores and LLM interactions; the number of items.
+
+        Readers of the thread see it gone at once, and its id takes no e-mails until it is. When a
+        call does not come to its end, calling again finishes it. NotFound when there is nothing.
+        """
+        return self._remove(conversation_id)

@@ -1,0 +1,192 @@
+"""Least-privilege IAM policies, derived from the catalogue (T3).
+
+A policy allows the actions that the chosen methods make, each where they make it: on the table or
+on an index. Nothing scans, so no policy allows it. What manages the table (T1, T5) is for the role
+that deploys; a service needs none of it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dynamo_chat.catalogue import Entry, catalogue
+from dynamo_chat.core.errors import InvalidArgument
+
+VERSION: Final = "2012-10-17"
+MANAGEMENT: Final = "provision"
+"""The domain of what manages the table."""
+
+_TABLE: Final = "table"
+_WRITES_OF_A_TRANSACTION: Final = ("ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem")
+# IAM knows no TransactWriteItems and no TransactGetItems: their members are authorized one by one.
+_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "GetItem": ("GetItem",),
+    "BatchGetItem": ("BatchGetItem",),
+    "TransactGetItems": ("GetItem",),
+    "Query": ("Query",),
+    "PutItem": ("PutItem",),
+    "UpdateItem": ("UpdateItem",),
+    "DeleteItem": ("DeleteItem",),
+    "BatchWriteItem": ("BatchWriteItem",),
+    "TransactWriteItems": _WRITES_OF_A_TRANSACTION,
+}
+READS: Final = frozenset({"GetItem", "BatchGetItem", "TransactGetItems", "Query"})
+_ON_INDEXES: Final = frozenset({"Query"})
+
+Policy = dict[str, Any]
+Grants = Mapping[str, Sequence[str]]
+"""Actions by place: ``table``, ``GSI1``, ``GSI2``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principals:
+    """Who a resource policy is for: ARNs of roles."""
+
+    service: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+
+
+def data_entries(
+    domains: Iterable[str] = (), repositories: Iterable[str] = (), entries: Sequence[Entry] = ()
+) -> list[Entry]:
+    """The catalogue's methods on items: all, or those of these domains and repositories.
+
+    InvalidArgument for a domain or repository that is not there, or that manages the table.
+    """
+    known = [entry for entry in entries or catalogue() if entry.domain != MANAGEMENT]
+    asked = {"domain": set(domains), "repository": set(repositories)}
+    there = {
+        "domain": {entry.domain for entry in known},
+        "repository": {repository_of(entry) for entry in known},
+    }
+    for what, names in asked.items():
+        if names - there[what]:
+            raise InvalidArgument(
+                f"{what} {', '.join(sorted(names - there[what]))}",
+                f"must be one of {', '.join(sorted(there[what]))}",
+            )
+    if not any(asked.values()):
+        return known
+    return [
+        entry
+        for entry in known
+        if entry.domain in asked["domain"] or repository_of(entry) in asked["repository"]
+    ]
+
+
+def repository_of(entry: Entry) -> str:
+    """The name of the repository on the store: ``conversations``."""
+    return entry.method.partition(".")[0]
+
+
+def is_read(entry: Entry) -> bool:
+    """Whether the method only reads."""
+    return entry.operations <= READS
+
+
+def grants(entries: Iterable[Entry]) -> dict[str, list[str]]:
+    """The actions that these methods make, sorted, by place."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        for operation in entry.operations:
+            for place in entry.places:
+                if operation in _ON_INDEXES or place == _TABLE:
+                    found[place].update(_ACTIONS[operation])
+            if operation not in _ON_INDEXES and _TABLE not in entry.places:
+                found[_TABLE].update(_ACTIONS[operation])
+    return {place: sorted(found[place]) for place in (_TABLE, "GSI1", "GSI2") if found[place]}
+
+
+def table_arn(table_name: str, region: str, account: str, partition: str = "aws") -> str:
+    """The ARN of a table."""
+    return f"arn:{partition}:dynamodb:{region}:{account}:table/{table_name}"
+
+
+def service_policy(entries: Iterable[Entry], arn: str, *, kms_key: str | None = None) -> Policy:
+    """What a service needs that calls these methods on the table with this ARN.
+
+    `kms_key` is the ARN of the customer managed key that the table is encrypted with.
+    """
+    statements = list(_statements(grants(entries), arn))
+    if kms_key is not None:
+        statements.append(_key_statement(kms_key, arn))
+    return _policy(statements)
+
+
+def read_only_policy(entries: Iterable[Entry], arn: str, *, kms_key: str | None = None) -> Policy:
+    """What is needed to call those of these methods that only read."""
+    return service_policy(filter(is_read, entries), arn, kms_key=kms_key)
+
+
+def resource_policy(entries: Sequence[Entry], arn: str, principals: Principals) -> Policy:
+    """A policy to attach to the table itself.
+
+    The principals may call these methods, or those of them that only read; nobody may without TLS.
+    """
+    statements: list[dict[str, Any]] = []
+    for name, arns, allowed in (
+        ("Service", principals.service, entries),
+        ("ReadOnly", principals.read_only, [entry for entry in entries if is_read(entry)]),
+    ):
+        if arns:
+            for statement in _statements(grants(allowed), arn):
+                sid = f"{name}{statement.pop('Sid')}"
+                statements.append({"Sid": sid, "Principal": {"AWS": list(arns)}, **statement})
+    statements.append(
+        {
+            "Sid": "OnlyWithTls",
+            "Principal": "*",
+            "Effect": "Deny",
+            "Action": "dynamodb:*",
+            "Resource": [arn, f"{arn}/index/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+    return _policy(statements)
+
+
+def place_arn(arn: str, place: str) -> str:
+    """The ARN of a place: of the table, or of an index of it."""
+    return arn if place == _TABLE else f"{arn}/index/{place}"
+
+
+def _statements(granted: Grants, arn: str) -> Iterator[dict[str, Any]]:
+    """One statement for each set of actions; places that allow the same are in one."""
+    by_actions: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for place, actions in granted.items():
+        by_actions[tuple(actions)].append(place)
+    for actions, places in by_actions.items():
+        yield {
+            "Sid": "Table" if _TABLE in places else "".join(places).capitalize(),
+            "Effect": "Allow",
+            "Action": [f"dynamodb:{action}" for action in actions],
+            "Resource": [place_arn(arn, place) for place in places],
+        }
+
+
+def _key_statement(kms_key: str, arn: str) -> dict[str, Any]:
+    """DynamoDB uses the key in the caller's name; the caller can't use it for anything else.
+
+    These are the actions that DynamoDB documents, but for CreateGrant: who creates the table does.
+    """
+    region = arn.split(":")[3]
+    return {
+        "Sid": "Key",
+        "Effect": "Allow",
+        "Action": [
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey*",
+            "kms:ReEncrypt*",
+        ],
+        "Resource": [kms_key],
+        "Condition": {"StringLike": {"kms:ViaService": f"dynamodb.{region}.amazonaws.com"}},
+    }
+
+
+def _policy(statements: Sequence[Mapping[str, Any]]) -> Policy:
+    return {"Version": VERSION, "Statement": [dict(each) for each in statements]}

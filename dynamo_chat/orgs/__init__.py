@@ -1,0 +1,1 @@
+"""Organizations, their members, and the invites to join them."""

@@ -1,0 +1,125 @@
+"""An invite: the entity, its states, and its three items.
+
+    pending ──accept──▶ accepted
+       │ ╰────cancel──▶ cancelled
+       ╰──── expire, or expires_at has passed ──▶ expired
+
+An invite that has expired is kept, and reads as expired: it has no TTL. It goes with its
+organization, or by `delete`. The invite is in the organization's partition; an item by its id and
+one by the hash of its token lead to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.addresses import Address, address_key
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Entity, Id, Time
+from dynamo_chat.core.item import helper_item, plan, with_index_keys
+from dynamo_chat.core.keys import format_time, parse_time
+from dynamo_chat.core.layout import GSI1, Layout
+from dynamo_chat.core.transaction import Key
+
+InviteRole = Literal["member", "admin"]
+InviteStatus = Literal["pending", "accepted", "expired", "cancelled"]
+
+HASH_ATTRIBUTE = "token_hash"
+"""Attribute of an invite's item, and of no entity: the hash of its token."""
+
+
+class Invite(Entity):
+    """An offer to join an organization, made to an e-mail address."""
+
+    layout: ClassVar[Layout] = keyspace.INVITE
+
+    organization_id: Id
+    created_at: Time
+    invite_id: Id
+    email: Address
+    """The address it was made to, as it was given."""
+    invited_by: Id
+    role: InviteRole
+    status: InviteStatus
+    expires_at: Time
+    accepted_at: Time | None = None
+    accepted_by: Id | None = None
+    """The user id of whoever accepted it."""
+
+    def as_of(self, now: datetime) -> Invite:
+        """The invite as it reads at `now`: a pending one whose time is up has expired."""
+        if self.status == "pending" and self.expires_at <= now:
+            return self.model_copy(update={"status": "expired"})
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedInvite:
+    """An invite and its token, which is shown here and never again."""
+
+    invite: Invite
+    token: str = field(repr=False)
+    """What the invited person presents, for a link in an e-mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvitePlace:
+    """Where an invite is: what the items that lead to it say."""
+
+    organization_id: str
+    created_at: datetime
+    invite_id: str
+
+    @property
+    def key(self) -> Key:
+        """The table key of the invite."""
+        return keyspace.INVITE.key(
+            organization_id=self.organization_id,
+            created_at=self.created_at,
+            invite_id=self.invite_id,
+        )
+
+
+def invite_items(invite: Invite, token_hash: str) -> tuple[AttributeValues, ...]:
+    """The items of an invite: itself, by its id, by its token's hash."""
+    fields: dict[str, Any] = {
+        **invite.__dict__,
+        "address": address_key(invite.email),
+        "token_hash": token_hash,
+    }
+    item = with_index_keys(plan(Invite).encode(invite), keyspace.INVITE, fields, GSI1)
+    item[HASH_ATTRIBUTE] = {"S": token_hash}
+    place = {
+        "organization_id": {"S": invite.organization_id},
+        "created_at": {"S": format_time(invite.created_at)},
+    }
+    by_id = helper_item(keyspace.INVITE_ID, fields) | place
+    by_token = helper_item(keyspace.INVITE_TOKEN, fields, invite_id=invite.invite_id) | place
+    return item, by_id, by_token
+
+
+def place_of(pointer: AttributeValues, invite_id: str | None = None) -> InvitePlace:
+    """Where the invite is that an id item, or a token item, leads to."""
+    return InvitePlace(
+        organization_id=pointer["organization_id"]["S"],
+        created_at=parse_time(pointer["created_at"]["S"]),
+        invite_id=pointer["invite_id"]["S"] if invite_id is None else invite_id,
+    )
+
+
+def decode_invite(item: AttributeValues) -> Invite:
+    """The invite stored as `item`, as it was last written."""
+    found: Invite = plan(Invite).decode(item)
+    return found
+
+
+def is_pending(now: datetime) -> Condition:
+    """The invite can still be accepted, or cancelled."""
+    attributes = plan(Invite).model
+    condition: Condition = (attributes.status == "pending") & (attributes.expires_at > now)
+    return condition

@@ -1,0 +1,298 @@
+"""The repository of invites: O5–O7, and of O8 what needs no user. The entity is in `invite`.
+
+Accepting an invite needs the user who accepts: that is `workflows.accept_invite`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.addresses import address_key, domain_of
+from dynamo_chat.core.bearer import brought_or_new, hash_of, is_same
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import validated
+from dynamo_chat.core.errors import AlreadyExists, IllegalTransition, InvalidArgument, NotFound
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import GSI1, TABLE
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.transaction import Check, Delete, Put, Update, absent, contended
+from dynamo_chat.orgs.invite import (
+    HASH_ATTRIBUTE,
+    Invite,
+    InvitePlace,
+    InviteRole,
+    InviteStatus,
+    IssuedInvite,
+    decode_invite,
+    invite_items,
+    is_pending,
+    place_of,
+)
+from dynamo_chat.orgs.organization import (
+    admits,
+    is_organization,
+    organization_exists,
+    organization_key,
+)
+from dynamo_chat.orgs.seats import SeatKeeper, refusal
+
+__all__ = ["Invite", "Invites"]
+
+DEFAULT_LIFETIME = timedelta(days=7)
+MAX_LIFETIME = timedelta(days=366)
+
+
+class Invites(SeatKeeper):
+    """Issue, find, list, cancel and delete invites."""
+
+    @access_pattern(
+        "O5",
+        operation="TransactWriteItems",
+        requests="1",
+        replaces="OrganizationInvites PutItem",
+    )
+    def create(
+        self,
+        organization_id: str,
+        email: str,
+        *,
+        invited_by: str,
+        role: InviteRole = "member",
+        lifetime: timedelta = DEFAULT_LIFETIME,
+        invite_id: str | None = None,
+        token: str | None = None,
+    ) -> IssuedInvite:
+        """Invite an address to an organization; returns the invite with its token.
+
+        Bring an id and a token of your own, at least 128 random bits, to make the call
+        repeatable: again with both, it returns what is there. AlreadyExists when one of them is
+        another invite's. Conflict when the organization verifies domains and the address is of
+        another one. NotFound when there is no such organization.
+        """
+        known = brought_or_new("token", token)
+        now = self._now()
+        invite = validated(
+            Invite,
+            organization_id=organization_id,
+            created_at=now,
+            invite_id=self._new_id() if invite_id is None else invite_id,
+            email=email,
+            invited_by=invited_by,
+            role=role,
+            status="pending",
+            expires_at=now + _lifetime(lifetime),
+        )
+        domain, token_hash = domain_of(email), hash_of("token", known)
+        allowed = organization_exists() & admits(domain)
+        try:
+            self._write(
+                Check(organization_key(organization_id), allowed),
+                *(Put(item, absent(now)) for item in invite_items(invite, token_hash)),
+            )
+        except ConditionFailed as failed:
+            if failed.items.keys() - {0}:
+                return IssuedInvite(self._already_there(failed, invite, token_hash), known)
+            item = failed.items.get(0)
+            refused = refusal(organization_id, item, (), domain=domain)
+            raise refused or contended("the organization") from failed
+        return IssuedInvite(invite, known)
+
+    @access_pattern(
+        "O6",
+        operation="GetItem, BatchGetItem",
+        requests="≤2",
+        replaces="OrganizationInvites partition key",
+    )
+    def get(self, invite_id: str) -> Invite:
+        """The invite with this id; one whose time is up reads as expired. NotFound."""
+        _, item = self._by_id(invite_id)
+        return decode_invite(item).as_of(self._now())
+
+    @access_pattern(
+        "O6", operation="GetItem, BatchGetItem", requests="≤2", replaces="invite_token-index"
+    )
+    def get_by_token(self, token: str) -> Invite:
+        """The invite that this token is of; one whose time is up reads as expired. NotFound."""
+        place = self._place_by_token(token)
+        organization, item = self._get_items(
+            [organization_key(place.organization_id), place.key], consistent=True
+        )
+        if not is_organization(organization):
+            raise NotFound("invite")
+        return invite_of(item, token).as_of(self._now())
+
+    @access_pattern(
+        "O7",
+        operation="Query",
+        requests="1",
+        replaces="OrganizationInvites organization_id-index",
+    )
+    def list_by_organization(
+        self,
+        organization_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+        consistent: bool = False,
+    ) -> Page[Invite]:
+        """An organization's invites by creation, newest first, whatever became of them.
+
+        With `since` and `until`, those created in [since, until).
+        """
+        lower, upper = time_range(since, until)
+        collection = keyspace.INVITE.collection(TABLE, organization_id)(lower=lower, until=upper)
+        asked = PageRequest(
+            "O7",
+            ("organization", organization_id, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+            consistent,
+        )
+        return self._page(asked, [collection], self._as_read)
+
+    @access_pattern("O7", operation="Query", requests="1", index="GSI1", replaces="email-index")
+    def list_by_address(
+        self,
+        email: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Invite]:
+        """The invites made to an address, by creation, newest first; case does not matter.
+
+        With `since` and `until`, those created in [since, until).
+        """
+        lower, upper = time_range(since, until)
+        address = address_key(email)
+        collection = keyspace.INVITE.collection(GSI1, address)(lower=lower, until=upper)
+        asked = PageRequest(
+            "O7",
+            ("address", address, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+        )
+        return self._page(asked, [collection], self._as_read)
+
+    @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
+    def cancel(self, invite_id: str) -> Invite:
+        """Take a pending invite back, and return it; one that is cancelled already stays so.
+
+        IllegalTransition when it was accepted or has expired. NotFound.
+        """
+        return self._moved(invite_id, "cancelled", is_pending(self._now()))
+
+    @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
+    def expire(self, invite_id: str) -> Invite:
+        """Let a pending invite expire before its time, and return it; an expired one stays so.
+
+        IllegalTransition when it was accepted or cancelled. NotFound.
+        """
+        return self._moved(invite_id, "expired", plan(Invite).model.status == "pending")
+
+    @access_pattern("O8", operation="GetItem, BatchGetItem, TransactWriteItems", requests="≤3")
+    def delete(self, invite_id: str) -> None:
+        """Delete an invite with what leads to it, as if it had never been made. NotFound."""
+        place, item = self._by_id(invite_id)
+        token_hash = item[HASH_ATTRIBUTE]["S"]
+        self._write(
+            Delete(place.key),
+            Delete(keyspace.INVITE_ID.key(invite_id=invite_id)),
+            Delete(keyspace.INVITE_TOKEN.key(token_hash=token_hash)),
+        )
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _by_id(self, invite_id: str) -> tuple[InvitePlace, AttributeValues]:
+        """Where the invite is, and its item; NotFound, also when its organization is going."""
+        pointer = self._get_item(keyspace.INVITE_ID.key(invite_id=invite_id), consistent=True)
+        if pointer is None:
+            raise NotFound("invite", invite_id)
+        place = place_of(pointer, invite_id)
+        organization, item = self._get_items(
+            [organization_key(place.organization_id), place.key], consistent=True
+        )
+        if item is None or not is_organization(organization):
+            raise NotFound("invite", invite_id)
+        return place, item
+
+    def _place_by_token(self, token: str) -> InvitePlace:
+        key = keyspace.INVITE_TOKEN.key(token_hash=hash_of("token", token))
+        pointer = self._get_item(key, consistent=True)
+        if pointer is None:
+            raise NotFound("invite")
+        return place_of(pointer)
+
+    def _moved(self, invite_id: str, status: InviteStatus, allowed: Condition) -> Invite:
+        place, item = self._by_id(invite_id)
+        now = self._now()
+        invite = decode_invite(item).as_of(now)
+        if invite.status == status:
+            return invite
+        update = Update(place.key, [plan(Invite).model.status.set(status)], allowed)
+        try:
+            return decode_invite(self._write(update, returning=True))
+        except ConditionFailed as failed:
+            there = failed.items.get(0)
+            if there is None:
+                raise NotFound("invite", invite_id) from failed
+            invite = decode_invite(there).as_of(now)
+            if invite.status == status:
+                return invite
+            raise illegal(invite, status) from failed
+
+    def _already_there(self, failed: ConditionFailed, wanted: Invite, token_hash: str) -> Invite:
+        """What `create` answers when the id or the token is taken."""
+        by_id = failed.items.get(2)
+        if by_id is None:
+            raise AlreadyExists("the invite token is in use") from failed
+        item = self._get_item(place_of(by_id, wanted.invite_id).key, consistent=True)
+        there = None if item is None else decode_invite(item)
+        if (
+            item is None
+            or there is None
+            or not is_same(item[HASH_ATTRIBUTE]["S"], token_hash)
+            or not _says_the_same(there, wanted)
+        ):
+            raise AlreadyExists(f"invite id {wanted.invite_id!r} is taken", there) from failed
+        return there.as_of(self._now())
+
+    def _as_read(self, item: AttributeValues) -> Invite:
+        return decode_invite(item).as_of(self._now())
+
+
+def illegal(invite: Invite, status: InviteStatus) -> IllegalTransition:
+    """The error of a move that the state of an invite does not allow."""
+    return IllegalTransition(
+        f"an invite that is {invite.status} cannot become {status}; make a new one", invite
+    )
+
+
+def invite_of(item: AttributeValues | None, token: str) -> Invite:
+    """The invite stored as `item`, whose token this is. NotFound."""
+    if item is None or not is_same(item[HASH_ATTRIBUTE]["S"], hash_of("token", token)):
+        raise NotFound("invite")
+    return decode_invite(item)
+
+
+def _says_the_same(there: Invite, wanted: Invite) -> bool:
+    compared = ("organization_id", "email", "invited_by", "role")
+    return all(getattr(there, name) == getattr(wanted, name) for name in compared)
+
+
+def _lifetime(lifetime: timedelta) -> timedelta:
+    if not isinstance(lifetime, timedelta) or not timedelta() < lifetime <= MAX_LIFETIME:
+        raise InvalidArgument("lifetime", "must be a timedelta above zero, of 366 days at most")
+    return lifetime

@@ -1,0 +1,243 @@
+"""The repository of members: O2–O4. The entity and the counting of seats are in `seats`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.changes import actions, checked
+from dynamo_chat.core.clock import utc
+from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import GSI1, TABLE
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest
+from dynamo_chat.core.transaction import Update, contended
+from dynamo_chat.orgs.organization import is_organization, organization_key
+from dynamo_chat.orgs.seats import (
+    Decision,
+    Member,
+    MemberRole,
+    MemberStatus,
+    Move,
+    SeatKeeper,
+    decode_member,
+    no_member,
+    refusal,
+    seat_writes,
+    successor,
+)
+
+__all__ = ["Member", "Members"]
+
+
+class Members(SeatKeeper):
+    """Add, find, change and remove members."""
+
+    @access_pattern(
+        "O2",
+        operation="TransactWriteItems",
+        requests="1",
+        replaces="OrganizationMembers PutItem",
+    )
+    def add(
+        self,
+        organization_id: str,
+        user_id: str,
+        *,
+        role: MemberRole = "member",
+        status: MemberStatus = "active",
+        permissions: Mapping[str, Any] | None = None,
+        invited_by: str | None = None,
+        joined_at: datetime | None = None,
+    ) -> Member:
+        """Add a member to an organization and return it; again the same returns what is there.
+
+        AlreadyExists when the user is a member in another way. LimitExceeded when no seat is
+        left. NotFound when there is no such organization.
+        """
+        now = self._now()
+        member = validated(
+            Member,
+            organization_id=organization_id,
+            user_id=user_id,
+            role=role,
+            status=status,
+            permissions=_permissions(permissions),
+            invited_by=invited_by,
+            joined_at=now if joined_at is None else utc("joined_at", joined_at),
+        )
+        moves = [Move(None, member)]
+        try:
+            self._write(*seat_writes(organization_id, moves, now))
+        except ConditionFailed as failed:
+            refused = None
+            if 0 in failed.items:
+                refused = refusal(organization_id, failed.items[0], moves)
+            if isinstance(refused, NotFound):
+                raise refused from failed
+            # A full organization may be full because this call was carried out before.
+            there = self._member(organization_id, user_id)
+            if there is None:
+                raise refused or contended("the organization's members") from failed
+            if not _says_the_same(there, member):
+                raise AlreadyExists(f"user {user_id!r} is a member already", there) from failed
+            return there
+        return member
+
+    @access_pattern("O2", operation="GetItem, TransactWriteItems", requests="≤2")
+    def update(
+        self,
+        organization_id: str,
+        user_id: str,
+        *,
+        role: MemberRole | Unchanged = UNCHANGED,
+        status: MemberStatus | Unchanged = UNCHANGED,
+        permissions: Mapping[str, Any] | Unchanged | None = UNCHANGED,
+    ) -> Member:
+        """Change role, status or permissions of a member, and return it. NotFound.
+
+        Permissions are replaced whole; None empties them. IllegalTransition when the organization
+        would be left without an active owner; LimitExceeded when no seat is left to take.
+        """
+        if not isinstance(permissions, Unchanged):
+            permissions = _permissions(permissions)
+        changes = checked(Member, role=role, status=status, permissions=permissions)
+        if not changes:
+            raise InvalidArgument("update", "give at least one field to change")
+
+        def decide() -> Decision:
+            before = self._present(organization_id, user_id)
+            after = before.model_copy(update=changes)
+            return Decision(after, [] if after == before else [Move(before, after)])
+
+        return self._carry_out(organization_id, decide)
+
+    @access_pattern("O2", operation="GetItem, TransactWriteItems", requests="≤2")
+    def remove(self, organization_id: str, user_id: str) -> Member:
+        """Remove a member from an organization, and return it as it was. NotFound.
+
+        IllegalTransition when it is the last active owner.
+        """
+        return self._without(organization_id, user_id)
+
+    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
+    def replace(self, organization_id: str, user_id: str, *, heir_id: str) -> Member:
+        """Remove a member and put another user in their place, in one step; returns the latter.
+
+        This is how the last owner leaves. The heir becomes active in the better role of the two;
+        one who is no member yet takes over the permissions as well. NotFound when `user_id` is no
+        member.
+        """
+        checked(Member, user_id=heir_id)
+        if heir_id == user_id:
+            raise InvalidArgument("heir_id", "must be another user")
+        ids = (user_id, heir_id)
+        keys = [keyspace.MEMBER.key(organization_id=organization_id, user_id=each) for each in ids]
+
+        def decide() -> Decision:
+            items = self._get_items(keys, consistent=True)
+            leaving, heir = (None if item is None else decode_member(item) for item in items)
+            if leaving is None:
+                raise no_member(organization_id, user_id)
+            following = successor(leaving, heir, heir_id, self._now())
+            return Decision(following, [Move(leaving, None), Move(heir, following)])
+
+        return self._carry_out(organization_id, decide)
+
+    @access_pattern(
+        "O2", operation="UpdateItem", requests="1", replaces="OrganizationMembers last_active"
+    )
+    def touch(self, organization_id: str, user_id: str) -> Member:
+        """Note that a member is active now, and return it. NotFound."""
+        now = self._now()
+        attributes = plan(Member).model
+        is_later = attributes.last_active.does_not_exist() | (attributes.last_active <= now)
+        key = keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
+        set_time = actions(Member, {"last_active": now})
+        try:
+            exists = attributes.role.exists()
+            return decode_member(
+                self._write(Update(key, set_time, exists & is_later), returning=True)
+            )
+        except ConditionFailed as failed:
+            there = failed.items.get(0)
+            if there is None:
+                raise no_member(organization_id, user_id) from failed
+            return decode_member(there)  # a server whose clock is ahead was faster
+
+    @access_pattern(
+        "O3",
+        operation="BatchGetItem",
+        requests="1",
+        replaces="OrganizationMembers partition and sort key",
+    )
+    def get(self, organization_id: str, user_id: str, *, consistent: bool = False) -> Member:
+        """The membership of a user in an organization. NotFound.
+
+        An organization that is being deleted has no members, however far that has come.
+        """
+        key = keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
+        organization, member = self._get_items(
+            [organization_key(organization_id), key], consistent=consistent
+        )
+        if member is None or not is_organization(organization):
+            raise no_member(organization_id, user_id)
+        return decode_member(member)
+
+    @access_pattern(
+        "O3", operation="Query", requests="1", replaces="OrganizationMembers partition key"
+    )
+    def list_by_organization(
+        self,
+        organization_id: str,
+        *,
+        descending: bool = False,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+        consistent: bool = False,
+    ) -> Page[Member]:
+        """An organization's members, by user id; empty when there is no such organization."""
+        collection = keyspace.MEMBER.collection(TABLE, organization_id)()
+        asked = PageRequest(
+            "O3", (organization_id, descending), page_size, cursor, not descending, consistent
+        )
+        return self._page(asked, [collection], decode_member)
+
+    @access_pattern(
+        "O4",
+        operation="Query",
+        requests="1",
+        index="GSI1",
+        replaces="OrganizationMembers user_id-index",
+    )
+    def list_by_user(
+        self,
+        user_id: str,
+        *,
+        descending: bool = False,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Member]:
+        """A user's memberships, by organization id."""
+        collection = keyspace.MEMBER.collection(GSI1, user_id)()
+        asked = PageRequest("O4", (user_id, descending), page_size, cursor, not descending)
+        return self._page(asked, [collection], decode_member)
+
+
+def _says_the_same(there: Member, wanted: Member) -> bool:
+    compared = ("role", "status", "permissions", "invited_by")
+    return all(getattr(there, name) == getattr(wanted, name) for name in compared)
+
+
+def _permissions(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgument("permissions", f"must be a mapping, not {type(value).__name__}")
+    return dict(value)

@@ -1,0 +1,132 @@
+"""An organization: the entity, its settings and billing, and the condition that it is there.
+
+Settings and billing are attributes of their own in the item: each can be changed alone, and a
+condition can say "as long as there are fewer members than seats".
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.addresses import Domain
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Count, Entity, Id, Model, Text, Time
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import KIND, Layout
+from dynamo_chat.core.transaction import Key
+
+OrganizationStatus = Literal["active", "inactive", "suspended"]
+BillingPlan = Literal["basic", "pro", "enterprise"]
+
+
+def _exact(value: Any) -> Any:
+    return Decimal(value) if type(value) is int else value
+
+
+Gigabytes = Annotated[
+    Decimal, BeforeValidator(_exact), Field(ge=0, max_digits=24, decimal_places=9)
+]
+"""An exact amount, to the byte. An int is taken too, a float is not: it is not exact."""
+
+Seats = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class OrganizationSettings(Model):
+    """What an organization allows."""
+
+    email_domain_verification: bool = False
+    """Only addresses of the organization's domain may be invited; without a domain, none."""
+    ai_response_enabled: bool = True
+    max_users: Seats | None = None
+    """The most members that are active or pending; None for no limit."""
+    storage_limit_gb: Gigabytes | None = None
+
+
+class Usage(Model):
+    """What an organization has used in the present billing period."""
+
+    emails_processed: Count = 0
+    storage_used_gb: Gigabytes = Decimal(0)
+
+
+class BillingTerms(Model):
+    """What an organization pays for, and when."""
+
+    plan: BillingPlan = "basic"
+    next_billing_date: Time | None = None
+
+
+class Billing(BillingTerms):
+    """What an organization pays for, when, and what it has used."""
+
+    usage: Usage = Usage()
+
+
+class Organization(Entity, OrganizationSettings, BillingTerms, Usage):
+    """A company or team whose members share an account."""
+
+    layout: ClassVar[Layout] = keyspace.ORGANIZATION
+
+    organization_id: Id
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
+    domain: Domain | None = None
+    """Its mail domain, in lower case and ASCII."""
+    status: OrganizationStatus = "active"
+    created_at: Time
+    updated_at: Time
+    """When it was last changed by an update; counting usage and members is none."""
+    member_count: Count
+    """Active and pending members: those that take a seat."""
+    owner_count: Count
+    """Active owners: at least one, always."""
+
+    @property
+    def settings(self) -> OrganizationSettings:
+        """Its settings by themselves."""
+        return OrganizationSettings(**_part(self, OrganizationSettings))
+
+    @property
+    def billing(self) -> Billing:
+        """Its billing by itself."""
+        return Billing(**_part(self, BillingTerms), usage=Usage(**_part(self, Usage)))
+
+
+def organization_key(organization_id: str) -> Key:
+    """The table key of an organization."""
+    return keyspace.ORGANIZATION.key(organization_id=organization_id)
+
+
+def is_organization(item: AttributeValues | None) -> bool:
+    """Whether `item` is an organization that readers may see."""
+    return item is not None and item[KIND]["S"] == keyspace.ORGANIZATION.kind
+
+
+def organization_exists() -> Condition:
+    """What `is_organization` says, as a condition."""
+    condition: Condition = Path(KIND) == keyspace.ORGANIZATION.kind
+    return condition
+
+
+def admits(domain: str) -> Condition:
+    """The organization lets addresses of this domain in."""
+    attributes = plan(Organization).model
+    is_open = attributes.email_domain_verification.does_not_exist()
+    is_open |= attributes.email_domain_verification == False  # noqa: E712 - a condition
+    condition: Condition = is_open | (attributes.domain == domain)
+    return condition
+
+
+def decode_organization(item: AttributeValues) -> Organization:
+    """The organization stored as `item`."""
+    found: Organization = plan(Organization).decode(item)
+    return found
+
+
+def _part(organization: Organization, model: type[Model]) -> dict[str, Any]:
+    return {name: getattr(organization, name) for name in model.model_fields}

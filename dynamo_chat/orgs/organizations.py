@@ -1,0 +1,292 @@
+"""The repository of organizations: O1 and O9. The entity is in `organization`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat.core.changes import actions, checked
+from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.entity import UNCHANGED, Model, Unchanged, validated
+from dynamo_chat.core.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    LimitExceeded,
+    NotFound,
+)
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.transaction import Put, Update, absent
+from dynamo_chat.orgs.organization import (
+    Billing,
+    BillingPlan,
+    BillingTerms,
+    Organization,
+    OrganizationSettings,
+    OrganizationStatus,
+    Usage,
+    decode_organization,
+    is_organization,
+    organization_exists,
+    organization_key,
+)
+from dynamo_chat.orgs.removal import OrganizationRemover
+from dynamo_chat.orgs.seats import Member, Move, decode_member, seat_writes
+
+__all__ = ["Organization", "Organizations"]
+
+_COMPARED = {
+    "name",
+    "domain",
+    "status",
+    *OrganizationSettings.model_fields,
+    *BillingTerms.model_fields,
+}
+
+
+class Organizations(OrganizationRemover):
+    """Create, change, count and delete organizations."""
+
+    @access_pattern(
+        "O1", operation="TransactWriteItems", requests="1", replaces="Organizations PutItem"
+    )
+    def create(
+        self,
+        name: str,
+        owner_id: str,
+        *,
+        organization_id: str | None = None,
+        domain: str | None = None,
+        status: OrganizationStatus = "active",
+        settings: OrganizationSettings | None = None,
+        billing: Billing | None = None,
+    ) -> Organization:
+        """Create an organization with its first owner, and return it.
+
+        With an id that the same owner has given to the same organization, return what is there;
+        AlreadyExists when it is another one's.
+        """
+        now = self._now()
+        settings, billing = settings or OrganizationSettings(), billing or Billing()
+        organization = validated(
+            Organization,
+            organization_id=self._new_id() if organization_id is None else organization_id,
+            name=name,
+            domain=domain,
+            status=status,
+            created_at=now,
+            updated_at=now,
+            member_count=1,
+            owner_count=1,
+            **_fields_of("settings", settings, OrganizationSettings),
+            **_fields_of("billing", billing, BillingTerms),
+            **_fields_of("billing.usage", billing.usage, Usage),
+        )
+        owner = validated(
+            Member,
+            "owner",
+            organization_id=organization.organization_id,
+            user_id=owner_id,
+            role="owner",
+            status="active",
+            joined_at=now,
+        )
+        _, *membership = seat_writes(organization.organization_id, [Move(None, owner)], now)
+        try:
+            self._write(Put(plan(Organization).encode(organization), absent(now)), *membership)
+        except ConditionFailed as failed:
+            return _already_there(failed, organization)
+        return organization
+
+    @access_pattern("O1", operation="GetItem", requests="1", replaces="Organizations partition key")
+    def get(self, organization_id: str, *, consistent: bool = False) -> Organization:
+        """The organization with this id. NotFound."""
+        item = self._get_item(organization_key(organization_id), consistent=consistent)
+        if item is None or not is_organization(item):
+            raise NotFound("organization", organization_id)
+        return decode_organization(item)
+
+    @access_pattern("O1", operation="UpdateItem", requests="1", replaces="Organizations UpdateItem")
+    def update(
+        self,
+        organization_id: str,
+        *,
+        name: str | Unchanged = UNCHANGED,
+        domain: str | Unchanged | None = UNCHANGED,
+        status: OrganizationStatus | Unchanged = UNCHANGED,
+    ) -> Organization:
+        """Change what is given, nothing else, and return the organization. NotFound."""
+        changes = checked(Organization, name=name, domain=domain, status=status)
+        return self._changed(organization_id, changes)
+
+    @access_pattern("O1", operation="UpdateItem", requests="1", replaces="Organizations settings")
+    def update_settings(
+        self,
+        organization_id: str,
+        *,
+        email_domain_verification: bool | Unchanged = UNCHANGED,
+        ai_response_enabled: bool | Unchanged = UNCHANGED,
+        max_users: int | Unchanged | None = UNCHANGED,
+        storage_limit_gb: Decimal | int | Unchanged | None = UNCHANGED,
+    ) -> Organization:
+        """Change the settings that are given, nothing else, and return the organization.
+
+        None takes a limit away. LimitExceeded when more members have a seat than `max_users`
+        would allow. NotFound.
+        """
+        changes = checked(
+            Organization,
+            email_domain_verification=email_domain_verification,
+            ai_response_enabled=ai_response_enabled,
+            max_users=max_users,
+            storage_limit_gb=storage_limit_gb,
+        )
+        seats = changes.get("max_users")
+        if seats is None:
+            return self._changed(organization_id, changes)
+        has_room = _attributes().member_count <= seats
+        return self._changed(organization_id, changes, has_room)
+
+    @access_pattern("O1", operation="UpdateItem", requests="1", replaces="Organizations billing")
+    def update_billing(
+        self,
+        organization_id: str,
+        *,
+        plan: BillingPlan | Unchanged = UNCHANGED,
+        next_billing_date: datetime | Unchanged | None = UNCHANGED,
+        emails_processed: int | Unchanged = UNCHANGED,
+        storage_used_gb: Decimal | int | Unchanged = UNCHANGED,
+    ) -> Organization:
+        """Change plan and billing date, or set usage anew at a period's start. NotFound.
+
+        Returns the organization. To count usage, use `count_usage`.
+        """
+        changes = checked(
+            Organization,
+            plan=plan,
+            next_billing_date=next_billing_date,
+            emails_processed=emails_processed,
+            storage_used_gb=storage_used_gb,
+        )
+        return self._changed(organization_id, changes)
+
+    @access_pattern(
+        "O1",
+        operation="TransactWriteItems",
+        requests="1",
+        replaces="Organizations billing.usage",
+    )
+    def count_usage(
+        self,
+        organization_id: str,
+        *,
+        emails_processed: int = 0,
+        storage_used_gb: Decimal | int = 0,
+    ) -> None:
+        """Add to the usage counters; storage may be negative, when something was deleted.
+
+        Concurrent calls all count, each once, also when an answer is lost and the request is
+        sent again. LimitExceeded when storage would fall below zero. NotFound.
+        """
+        emails: int = checked(Usage, emails_processed=emails_processed)["emails_processed"]
+        size = checked(Usage, storage_used_gb=_magnitude(storage_used_gb))["storage_used_gb"]
+        stored = size if storage_used_gb >= 0 else -size
+        attributes = _attributes()
+        condition = organization_exists()
+        if stored < 0:
+            condition &= attributes.storage_used_gb >= size
+        added = {"emails_processed": emails, "storage_used_gb": stored}
+        counting = [getattr(attributes, name).add(value) for name, value in added.items() if value]
+        if not counting:
+            raise InvalidArgument("usage", "give emails_processed, storage_used_gb or both")
+        key = organization_key(organization_id)
+        try:
+            self._write(Update(key, counting, condition), once=True)
+        except ConditionFailed as failed:
+            there = failed.items.get(0)
+            if there is None or not is_organization(there):
+                raise NotFound("organization", organization_id) from failed
+            raise LimitExceeded(
+                "storage in use cannot fall below zero", decode_organization(there)
+            ) from failed
+
+    @access_pattern(
+        "O9",
+        operation="UpdateItem, Query, TransactWriteItems, DeleteItem",
+        requests="2 + ⌈items/99⌉ + ⌈MB⌉",
+        budget=4,
+    )
+    def delete(self, organization_id: str) -> int:
+        """Delete an organization with its members and invites; the number of items that went.
+
+        Readers see it gone at once; its id blocks creation until everything is gone. After a
+        crash half-way, call it again to finish. NotFound when there is nothing to delete.
+        """
+        return self._remove(organization_id)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _changed(
+        self,
+        organization_id: str,
+        changes: dict[str, Any],
+        allowed: Condition | None = None,
+    ) -> Organization:
+        if not changes:
+            raise InvalidArgument("update", "give at least one field to change")
+        condition = organization_exists()
+        if allowed is not None:
+            condition &= allowed
+        made = actions(Organization, {**changes, "updated_at": self._now()})
+        try:
+            item = self._write(
+                Update(organization_key(organization_id), made, condition), returning=True
+            )
+        except ConditionFailed as failed:
+            there = failed.items.get(0)
+            if there is None or not is_organization(there):
+                raise NotFound("organization", organization_id) from failed
+            raise _too_small(changes["max_users"], decode_organization(there)) from failed
+        return decode_organization(item)
+
+
+def _attributes() -> Any:
+    return plan(Organization).model
+
+
+def _fields_of(argument: str, given: Model, model: type[Model]) -> dict[str, Any]:
+    """The fields of `model` in what was given; InvalidArgument when that is something else."""
+    if not isinstance(given, model):
+        raise InvalidArgument(argument, f"must be {model.__name__}, not {type(given).__name__}")
+    return {name: getattr(given, name) for name in model.model_fields}
+
+
+def _already_there(failed: ConditionFailed, wanted: Organization) -> Organization:
+    """What `create` answers when the id is taken."""
+    item = failed.items.get(0)
+    if item is None or not is_organization(item):
+        raise AlreadyExists(
+            f"organization {wanted.organization_id!r} is being deleted; finish that first"
+        )
+    there = decode_organization(item)
+    # Places 0 and 1 of the transaction are the organization and its owner.
+    member = failed.items.get(1)
+    has_owner = member is not None and decode_member(member).role == "owner"
+    said = there.model_dump(include=_COMPARED) == wanted.model_dump(include=_COMPARED)
+    if has_owner and said:
+        return there
+    raise AlreadyExists(f"organization id {wanted.organization_id!r} is taken", there)
+
+
+def _too_small(seats: int, organization: Organization) -> LimitExceeded:
+    return LimitExceeded(
+        f"{organization.member_count:,} members have a seat, not {seats:,}; remove some first",
+        organization,
+    )
+
+
+def _magnitude(amount: Any) -> Any:
+    return abs(amount) if type(amount) in {int, Decimal} else amount

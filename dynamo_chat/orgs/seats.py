@@ -1,0 +1,310 @@
+"""Who is in an organization: members, and the counts that must agree with them.
+
+Every change of membership is one transaction, made of moves. A move is a member before and after;
+what the organization's counts must become follows from it:
+
+    before      after       seats  owners
+    –           active        +1     +1 for an owner     (a pending member takes a seat, too)
+    active      inactive      -1     -1 for an owner
+    owner       admin          0     -1
+    any         –             -1 if it had a seat, -1 if it was an active owner
+
+The conditions ride on the same update of the organization: a seat is free, an owner stays.
+Whoever changes memberships reads them, decides on moves, and writes on condition that what was
+read still holds; when it does not, reads and decides again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import ClassVar, Literal, NamedTuple, get_args
+
+from pydantic import Field
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.changes import actions
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import Entity, Id, JsonObject, Time
+from dynamo_chat.core.errors import (
+    Conflict,
+    DynamoChatError,
+    IllegalTransition,
+    LimitExceeded,
+    NotFound,
+)
+from dynamo_chat.core.item import helper_item, plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, KIND, Layout
+from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.transaction import (
+    Check,
+    Delete,
+    Key,
+    Put,
+    Update,
+    Write,
+    absent,
+    contended,
+)
+from dynamo_chat.orgs.organization import (
+    Organization,
+    admits,
+    decode_organization,
+    is_organization,
+    organization_exists,
+    organization_key,
+)
+
+MemberRole = Literal["owner", "admin", "member", "viewer"]
+MemberStatus = Literal["active", "inactive", "pending"]
+
+_RANKS = get_args(MemberRole)
+"""The roles, the highest first."""
+
+
+class Member(Entity):
+    """A user's membership of an organization."""
+
+    layout: ClassVar[Layout] = keyspace.MEMBER
+
+    organization_id: Id
+    user_id: Id
+    role: MemberRole
+    status: MemberStatus
+    permissions: JsonObject = Field(default_factory=dict)
+    invited_by: Id | None = None
+    """The user id of whoever invited or added them."""
+    joined_at: Time
+    last_active: Time | None = None
+
+    @property
+    def takes_seat(self) -> bool:
+        """Whether the member counts towards `max_users`."""
+        return self.status != "inactive"
+
+    @property
+    def is_active_owner(self) -> bool:
+        """Whether the member is one of the owners that an organization must have."""
+        return self.role == "owner" and self.status == "active"
+
+
+class Move(NamedTuple):
+    """A member before and after a change; None where there is none."""
+
+    before: Member | None
+    after: Member | None
+
+    @property
+    def seats(self) -> int:
+        """How many more seats are taken after it."""
+        return _count(self.after, "takes_seat") - _count(self.before, "takes_seat")
+
+    @property
+    def owners(self) -> int:
+        """How many more active owners there are after it."""
+        return _count(self.after, "is_active_owner") - _count(self.before, "is_active_owner")
+
+
+class Decision(NamedTuple):
+    """What a change of membership comes to, after looking at what is there."""
+
+    member: Member
+    """What the caller gets, once it is done."""
+    moves: Sequence[Move]
+    """Empty when there is nothing to do."""
+    domain: str | None = None
+    """Only if the organization lets addresses of this domain in."""
+    also: Sequence[Write] = ()
+    """Written in the same transaction."""
+
+
+class SeatKeeper(Repository):
+    """Base of everything that changes who is in an organization."""
+
+    def _carry_out(self, organization_id: str, decide: Callable[[], Decision]) -> Member:
+        """Write what `decide` reads and decides, and decide anew whenever that was overtaken.
+
+        What the organization refuses is an error only when a second look comes to the same: the
+        first try may have been carried out, and its answer lost; or the member is another by now.
+        """
+        refused: tuple[DynamoChatError, tuple[int, int]] | None = None
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt:
+                self._connection.pause(attempt)
+            member, moves, domain, also = decide()
+            if not moves:
+                return member
+            if refused is not None and refused[1] == _sums(moves):
+                raise refused[0]
+            refused = None
+            try:
+                writes = seat_writes(organization_id, moves, self._now(), domain=domain)
+                self._write(*writes, *also)
+            except ConditionFailed as failed:
+                if 0 in failed.items:
+                    item = failed.items[0]
+                    reason = refusal(organization_id, item, moves, domain=domain)
+                    refused = None if reason is None else (reason, _sums(moves))
+                continue
+            return member
+        raise contended("the organization's members")
+
+    def _member(self, organization_id: str, user_id: str) -> Member | None:
+        """The member as it is in the table now; None when there is none."""
+        return self._get(Member, consistent=True, organization_id=organization_id, user_id=user_id)
+
+    def _present(self, organization_id: str, user_id: str) -> Member:
+        """The member as it is in the table now. NotFound."""
+        found = self._member(organization_id, user_id)
+        if found is None:
+            raise no_member(organization_id, user_id)
+        return found
+
+    def _without(self, organization_id: str, user_id: str) -> Member:
+        """Remove the member; returns it as it was."""
+
+        def decide() -> Decision:
+            before = self._present(organization_id, user_id)
+            return Decision(before, [Move(before, None)])
+
+        return self._carry_out(organization_id, decide)
+
+
+def seat_writes(
+    organization_id: str, moves: Sequence[Move], now: datetime, *, domain: str | None = None
+) -> list[Write]:
+    """The transaction that makes `moves`, the organization's own write first.
+
+    With `domain`, only if the organization lets addresses of that domain in.
+    """
+    writes: list[Write] = [_organization_write(organization_id, moves, domain)]
+    for before, after in moves:
+        if before is None and after is not None:
+            writes += [Put(member_item(after), absent(now)), Put(_membership_item(after))]
+        elif before is not None and after is not None:
+            writes.append(_change(before, after))
+        elif before is not None:
+            fields = before.__dict__
+            writes.append(Delete(keyspace.MEMBER.key(**fields), _is_still(before)))
+            writes.append(Delete(keyspace.MEMBERSHIP.key(**fields)))
+    return writes
+
+
+def refusal(
+    organization_id: str,
+    item: AttributeValues | None,
+    moves: Sequence[Move],
+    *,
+    domain: str | None = None,
+) -> DynamoChatError | None:
+    """Why the organization stored as `item` does not allow `moves`; None when it does."""
+    if item is None or not is_organization(item):
+        return NotFound("organization", organization_id)
+    organization = decode_organization(item)
+    seats, owners = _sums(moves)
+    limit = organization.max_users
+    if seats > 0 and limit is not None and organization.member_count + seats > limit:
+        return LimitExceeded(
+            f"all {limit:,} seats of the organization are taken; remove a member or raise "
+            "max_users",
+            organization,
+        )
+    if owners < 0 and organization.owner_count + owners < 1:
+        return IllegalTransition(
+            "an organization keeps at least one active owner; make somebody else one first",
+            organization,
+        )
+    if domain is not None and not _lets_in(organization, domain):
+        return Conflict("the organization admits addresses of its own domain only", organization)
+    return None
+
+
+def member_key(member: Member) -> Key:
+    """The table key of a member."""
+    return keyspace.MEMBER.key(**member.__dict__)
+
+
+def successor(leaving: Member, heir: Member | None, heir_id: str, now: datetime) -> Member:
+    """The membership of who takes over from `leaving`: active, in the better role of the two."""
+    if heir is None:
+        joined = {"user_id": heir_id, "status": "active", "joined_at": now}
+        return leaving.model_copy(update={**joined, "invited_by": None, "last_active": None})
+    role = min(leaving.role, heir.role, key=_RANKS.index)
+    return heir.model_copy(update={"role": role, "status": "active"})
+
+
+def no_member(organization_id: str, user_id: str) -> NotFound:
+    """The error of looking for a membership that is not there."""
+    return NotFound(f"member of organization {organization_id!r}", user_id)
+
+
+def member_item(member: Member) -> AttributeValues:
+    """The item of a member, with its index keys."""
+    return with_index_keys(plan(Member).encode(member), keyspace.MEMBER, member.__dict__, GSI1)
+
+
+def decode_member(item: AttributeValues) -> Member:
+    """The member stored as `item`."""
+    found: Member = plan(Member).decode(item)
+    return found
+
+
+def _organization_write(
+    organization_id: str, moves: Sequence[Move], domain: str | None
+) -> Update | Check:
+    attributes = plan(Organization).model
+    seats, owners = _sums(moves)
+    if seats > 1:
+        raise TypeError("one transaction fills one seat: a condition cannot add")
+    condition = organization_exists()
+    changed = []
+    if seats:
+        changed.append(attributes.member_count.add(seats))
+    if seats > 0:
+        has_no_limit = attributes.max_users.does_not_exist()
+        condition &= has_no_limit | (attributes.member_count < attributes.max_users)
+    if owners:
+        changed.append(attributes.owner_count.add(owners))
+    if owners < 0:
+        condition &= attributes.owner_count > -owners
+    if domain is not None:
+        condition &= admits(domain)
+    key = organization_key(organization_id)
+    return Update(key, changed, condition) if changed else Check(key, condition)
+
+
+def _change(before: Member, after: Member) -> Update | Check:
+    differing = {
+        name: value for name, value in after.__dict__.items() if before.__dict__[name] != value
+    }
+    if not differing:
+        return Check(member_key(before), _is_still(before))
+    return Update(member_key(before), actions(Member, differing), _is_still(before))
+
+
+def _membership_item(member: Member) -> AttributeValues:
+    return helper_item(keyspace.MEMBERSHIP, member.__dict__)
+
+
+def _is_still(before: Member) -> Condition:
+    attributes = plan(Member).model
+    condition: Condition = (
+        (Path(KIND) == keyspace.MEMBER.kind)
+        & (attributes.role == before.role)
+        & (attributes.status == before.status)
+    )
+    return condition
+
+
+def _lets_in(organization: Organization, domain: str) -> bool:
+    return not organization.email_domain_verification or organization.domain == domain
+
+
+def _sums(moves: Sequence[Move]) -> tuple[int, int]:
+    return sum(move.seats for move in moves), sum(move.owners for move in moves)
+
+
+def _count(member: Member | None, quality: str) -> int:
+    return int(member is not None and getattr(member, quality))

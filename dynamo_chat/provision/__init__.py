@@ -1,0 +1,1 @@
+"""The table as infrastructure: its one definition, and everything that is generated from it."""

@@ -1,0 +1,411 @@
+"""What to watch a table by (T4): alarms, events, a budget, a dashboard. No tool's terms yet.
+
+Text may hold ``${region}``, ``${account}`` and ``${partition}``: each tool fills them in its way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.layout import GSI1, GSI2
+
+DYNAMODB: Final = "AWS/DynamoDB"
+OWN_NAMESPACE: Final = "DynamoChat"
+"""Of the metrics that CloudWatch does not have: size and item count."""
+SCHEDULE: Final = "rate(6 hours)"
+"""As often as DynamoDB brings size and item count up to date."""
+OPERATIONS: Final = (
+    "BatchGetItem",
+    "BatchWriteItem",
+    "DeleteItem",
+    "GetItem",
+    "PutItem",
+    "Query",
+    "TransactWriteItems",
+    "UpdateItem",
+)
+"""What the store sends. Some metrics are there by operation only, and are added up."""
+
+PUBLISHER: Final = '''\
+"""Publishes what CloudWatch does not know of a table: how large it is, and how many items."""
+
+import os
+
+import boto3
+
+TABLE = os.environ["DYNAMODB_TABLE_NAME"]
+
+
+def handler(event, context):
+    """Called on a schedule."""
+    table = boto3.client("dynamodb").describe_table(TableName=TABLE)["Table"]
+    indexes = table.get("GlobalSecondaryIndexes", [])
+    size = table["TableSizeBytes"] + sum(index.get("IndexSizeBytes", 0) for index in indexes)
+    dimensions = [{"Name": "TableName", "Value": TABLE}]
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace=os.environ["NAMESPACE"],
+        MetricData=[
+            {
+                "MetricName": "SizeBytes",
+                "Dimensions": dimensions,
+                "Value": size,
+                "Unit": "Bytes",
+            },
+            {
+                "MetricName": "ItemCount",
+                "Dimensions": dimensions,
+                "Value": table["ItemCount"],
+                "Unit": "Count",
+            },
+        ],
+    )
+'''
+"""The program of the function that publishes; an alarm tells when it stops."""
+
+RUNTIME: Final = "python3.13"
+LOG_DAYS: Final = 30
+BUDGET_NOTICES: Final = (("ACTUAL", 80), ("FORECASTED", 100))
+"""What the budget tells of: percent of it that are spent, or are going to be."""
+
+_MINUTE: Final = 60
+_SIX_HOURS: Final = 6 * 60 * _MINUTE
+_GB: Final = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From where on somebody is told."""
+
+    throttled_requests: int = 1
+    """In five minutes."""
+    system_errors: int = 5
+    """In five minutes: DynamoDB's own, which clients retry."""
+    user_errors: int = 50
+    """In five minutes, of all tables of the account in the region."""
+    latency_ms: int = 100
+    """Of the slowest operation, at the 99th percentile, for three periods of five minutes."""
+    write_units: int = 300_000
+    """Write units in five minutes, of the table and both indexes: 1,000 a second."""
+    read_units: int = 300_000
+    """Read units in five minutes, of the table and both indexes."""
+    size_gb: int = 100
+    items: int = 100_000_000
+    budget_usd: int = 100
+    """In a month; told at 80 % spent, and when all of it is forecast to be."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 1:
+                raise InvalidArgument(field.name, "must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of CloudWatch."""
+
+    name: str
+    dimensions: tuple[tuple[str, str], ...]
+    namespace: str = DYNAMODB
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Tells when a metric, or several put together, reach a threshold."""
+
+    name: str
+    """``Throttled``, …"""
+    description: str
+    metrics: tuple[Metric, ...]
+    statistic: str
+    threshold: float
+    together: str = "SUM"
+    """How several metrics make one: ``SUM`` or ``MAX``."""
+    period: int = 5 * _MINUTE
+    periods: int = 1
+    missing: str = "notBreaching"
+    """What it means when there is no data: nothing, or a breach."""
+    comparison: str = "GreaterThanOrEqualToThreshold"
+
+    @property
+    def expression(self) -> str:
+        """The metric math that puts ``m0``, ``m1``, … together; no data is none of it."""
+        filled = ", ".join(f"FILL(m{number}, 0)" for number in range(len(self.metrics)))
+        return f"{self.together}([{filled}])"
+
+
+@dataclass(frozen=True, slots=True)
+class EventRule:
+    """Tells of an event."""
+
+    name: str
+    description: str
+    pattern: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What to watch a table by."""
+
+    table_name: str
+    thresholds: Thresholds = Thresholds()
+    email: str | None = None
+    """Who is told; further ones can subscribe to the topic."""
+    topic_arn: str | None = None
+    """A topic that is there already; without one, a topic is made."""
+    budget_tag: tuple[str, str] | None = None
+    """The cost allocation tag that the budget counts; all of DynamoDB without one."""
+
+    @property
+    def table_arn(self) -> str:
+        """The table's ARN, in text to fill in."""
+        return f"arn:${{partition}}:dynamodb:${{region}}:${{account}}:table/{self.table_name}"
+
+
+def alarms(watch: Watch) -> list[Alarm]:
+    """Every alarm on a metric."""
+    limits, table = watch.thresholds, ("TableName", watch.table_name)
+    return [
+        Alarm(
+            "Throttled",
+            "Requests are throttled: a partition is hot, or a limit was reached.",
+            _by_operation("ThrottledRequests", table),
+            "Sum",
+            limits.throttled_requests,
+        ),
+        *_throttled_indexes(watch),
+        Alarm(
+            "SystemErrors",
+            "DynamoDB answers with errors of its own.",
+            _by_operation("SystemErrors", table),
+            "Sum",
+            limits.system_errors,
+        ),
+        Alarm(
+            "UserErrors",
+            "DynamoDB rejects requests; counted for all tables of the account in this region.",
+            (Metric("UserErrors", ()),),
+            "Sum",
+            limits.user_errors,
+        ),
+        Alarm(
+            "Latency",
+            "The slowest operation is slow at the 99th percentile.",
+            _by_operation("SuccessfulRequestLatency", table),
+            "p99",
+            limits.latency_ms,
+            together="MAX",
+            periods=3,
+        ),
+        Alarm(
+            "WriteSpike",
+            "The table and its indexes take unusually many write units.",
+            _everywhere("ConsumedWriteCapacityUnits", table),
+            "Sum",
+            limits.write_units,
+        ),
+        Alarm(
+            "ReadSpike",
+            "The table and its indexes take unusually many read units.",
+            _everywhere("ConsumedReadCapacityUnits", table),
+            "Sum",
+            limits.read_units,
+        ),
+        Alarm(
+            "Size",
+            "The table and its indexes have grown large.",
+            (Metric("SizeBytes", (table,), OWN_NAMESPACE),),
+            "Maximum",
+            limits.size_gb * _GB,
+            period=_SIX_HOURS,
+            missing="ignore",
+        ),
+        Alarm(
+            "ItemCount",
+            "The table has many items.",
+            (Metric("ItemCount", (table,), OWN_NAMESPACE),),
+            "Maximum",
+            limits.items,
+            period=_SIX_HOURS,
+            missing="ignore",
+        ),
+        Alarm(
+            "SizeUnknown",
+            "Size and item count have not been published for a day.",
+            (Metric("ItemCount", (table,), OWN_NAMESPACE),),
+            "SampleCount",
+            1,
+            period=_SIX_HOURS,
+            periods=4,
+            missing="breaching",
+            comparison="LessThanThreshold",
+        ),
+    ]
+
+
+def event_rules(watch: Watch) -> list[EventRule]:
+    """Backups and exports that failed, by AWS Backup or by a call of DynamoDB's own.
+
+    The second is seen through CloudTrail, which must be on, and for all tables of the account.
+    """
+    return [
+        EventRule(
+            "BackupFailed",
+            "A job of AWS Backup on the table failed.",
+            {
+                "source": ["aws.backup"],
+                "detail-type": ["Backup Job State Change"],
+                "detail": {
+                    "state": ["FAILED", "ABORTED", "EXPIRED"],
+                    "resourceArn": [watch.table_arn],
+                },
+            },
+        ),
+        EventRule(
+            "BackupRefused",
+            "A backup, restore or export was refused.",
+            {
+                "source": ["aws.dynamodb"],
+                "detail-type": ["AWS API Call via CloudTrail"],
+                "detail": {
+                    "eventSource": ["dynamodb.amazonaws.com"],
+                    "eventName": [
+                        "CreateBackup",
+                        "ExportTableToPointInTime",
+                        "RestoreTableFromBackup",
+                        "RestoreTableToPointInTime",
+                    ],
+                    "errorCode": [{"exists": True}],
+                },
+            },
+        ),
+    ]
+
+
+def publisher_policy(watch: Watch, log_group: str) -> dict[str, Any]:
+    """What the publishing function may do, in text to fill in."""
+    logs = f"arn:${{partition}}:logs:${{region}}:${{account}}:log-group:{log_group}:*"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "dynamodb:DescribeTable", "Resource": watch.table_arn},
+            {
+                "Effect": "Allow",
+                "Action": "cloudwatch:PutMetricData",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"cloudwatch:namespace": OWN_NAMESPACE}},
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": logs,
+            },
+        ],
+    }
+
+
+def topic_policy(topic: Any) -> dict[str, Any]:
+    """Who may tell: alarms, event rules and budgets of this very account."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": f"{service}.amazonaws.com"},
+                "Action": "sns:Publish",
+                "Resource": topic,
+                "Condition": {"StringEquals": {"aws:SourceAccount": "${account}"}},
+            }
+            for service in ("budgets", "cloudwatch", "events")
+        ],
+    }
+
+
+def budget_filters(watch: Watch) -> dict[str, list[str]]:
+    """What the budget counts, as AWS Budgets writes it: DynamoDB, of one tag when one is given."""
+    filters = {"Service": ["Amazon DynamoDB"]}
+    if watch.budget_tag is not None:
+        key, value = watch.budget_tag
+        filters["TagKeyValue"] = [f"user:{key}${value}"]
+    return filters
+
+
+def trust(service: str) -> dict[str, Any]:
+    """The policy by which a service may take a role."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": f"{service}.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+
+
+def dashboard(watch: Watch) -> str:
+    """The body of the dashboard: a graph for each alarm, with its threshold; text to fill in."""
+    widgets = []
+    drawn = [alarm for alarm in alarms(watch) if alarm.missing != "breaching"]
+    for number, alarm in enumerate(drawn):
+        widgets.append(
+            {
+                "type": "metric",
+                "x": 12 * (number % 2),
+                "y": 6 * (number // 2),
+                "width": 12,
+                "height": 6,
+                "properties": {
+                    "title": alarm.name,
+                    "region": "${region}",
+                    "view": "timeSeries",
+                    "stat": alarm.statistic,
+                    "period": alarm.period,
+                    "metrics": [
+                        [
+                            metric.namespace,
+                            metric.name,
+                            *(x for pair in metric.dimensions for x in pair),
+                        ]
+                        for metric in alarm.metrics
+                    ],
+                    "annotations": {"horizontal": [{"label": "alarm", "value": alarm.threshold}]},
+                },
+            }
+        )
+    return json.dumps({"widgets": widgets})
+
+
+def _by_operation(name: str, table: tuple[str, str]) -> tuple[Metric, ...]:
+    return tuple(Metric(name, (table, ("Operation", operation))) for operation in OPERATIONS)
+
+
+def _everywhere(name: str, table: tuple[str, str]) -> tuple[Metric, ...]:
+    return (
+        Metric(name, (table,)),
+        *(Metric(name, (table, _index(place.index))) for place in (GSI1, GSI2)),
+    )
+
+
+def _throttled_indexes(watch: Watch) -> Iterator[Alarm]:
+    """A throttled index holds up the writes of the table: which one it is, is worth knowing."""
+    table = ("TableName", watch.table_name)
+    for place in (GSI1, GSI2):
+        yield Alarm(
+            f"Throttled{place.index}",
+            f"Reads or writes of index {place.index} are throttled.",
+            tuple(
+                Metric(f"{kind}ThrottleEvents", (table, _index(place.index)))
+                for kind in ("Read", "Write")
+            ),
+            "Sum",
+            watch.thresholds.throttled_requests,
+        )
+
+
+def _index(name: str | None) -> tuple[str, str]:
+    return "GlobalSecondaryIndexName", str(name)

@@ -1,0 +1,443 @@
+"""Backups of the table: on demand, by point in time, and as files in S3 (T5).
+
+    backups = store.table.backups
+    backup = backups.create()
+    restored = backups.restore(backup.arn, "chat-restored")
+    assert not restored.differences
+
+DynamoDB does all of this by itself; the methods start it and wait. When a wait is cut short, what
+was started goes on: `restore` and `restore_to_time` called again join it, `wait_for_export` waits
+for an export that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from dynamo_chat.core import errors
+from dynamo_chat.core.clock import utc
+from dynamo_chat.core.connection import Connection
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.provision.restoring import Restoration, Restored, Source
+from dynamo_chat.provision.table import Table, TableDefinition
+from dynamo_chat.provision.waiting import ProgressHook, Seen, wait_until
+
+ExportFormat = Literal["DYNAMODB_JSON", "ION"]
+
+TIMEOUT_SECONDS: Final = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup of a table, as it was at one moment."""
+
+    arn: str
+    name: str
+    table_name: str
+    status: str
+    """``CREATING``, ``AVAILABLE`` or ``DELETED``."""
+    kind: str
+    """``USER`` for one made on demand, ``SYSTEM`` for one that DynamoDB made when the table was
+    deleted, ``AWS_BACKUP`` for one of that service."""
+    created_at: datetime
+    expires_at: datetime | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryWindow:
+    """The moments that the table can be restored to, both included."""
+
+    earliest: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A copy of the table in S3, as it was at one moment."""
+
+    arn: str
+    status: str
+    """``IN_PROGRESS``, ``COMPLETED`` or ``FAILED``."""
+    bucket: str
+    prefix: str
+    format: str
+    exported_at: datetime | None
+    """The moment whose state was exported."""
+    item_count: int | None
+    billed_bytes: int | None
+    manifest: str | None
+    """The key of the manifest's summary, once it is complete."""
+    failure: str | None
+    """Why it failed; None when it did not."""
+
+
+class Backups:
+    """Back up, restore and export a table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._name = connection.table_name
+
+    # -- on demand ------------------------------------------------------------------------------
+
+    @access_pattern(
+        "T5",
+        operation="CreateBackup, DescribeBackup",
+        requests="2, and more until it is available",
+        budget=50,
+        replaces="aws dynamodb create-backup",
+    )
+    def create(
+        self,
+        name: str | None = None,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        on_progress: ProgressHook | None = None,
+    ) -> Backup:
+        """Back up the table, wait until the backup is available, and return it.
+
+        Without a name, it is called after the table and the time. TableNotFound, StillRunning.
+        """
+        called = name or _default_name(self._name, datetime.now(UTC))
+        request = {"TableName": self._name, "BackupName": called}
+        with self._translated():
+            arn = self._connection.call("CreateBackup", request)["BackupDetails"]["BackupArn"]
+
+        def look() -> tuple[Seen, Backup]:
+            found = self._described(arn)
+            return Seen(found.status, found.status != "CREATING"), found
+
+        return wait_until(
+            f"backup {called}",
+            look,
+            arn=arn,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
+        )
+
+    @access_pattern("T5", operation="ListBackups", requests="1 for every 100 backups", budget=5)
+    def list(self) -> list[Backup]:
+        """The backups of the table, of every kind, newest first; those of AWS Backup too."""
+        request = {"TableName": self._name, "BackupType": "ALL"}
+        found: list[Backup] = []
+        with self._translated():
+            while True:
+                answer = self._connection.call("ListBackups", request)
+                found += map(_listed, answer["BackupSummaries"])
+                if not answer.get("LastEvaluatedBackupArn"):
+                    break
+                request["ExclusiveStartBackupArn"] = answer["LastEvaluatedBackupArn"]
+        return sorted(found, key=lambda backup: (backup.created_at, backup.arn), reverse=True)
+
+    @access_pattern("T5", operation="DescribeBackup", requests="1")
+    def describe(self, backup_arn: str) -> Backup:
+        """A backup by its ARN. NotFound."""
+        return self._described(backup_arn)
+
+    @access_pattern(
+        "T5",
+        operation="RestoreTableFromBackup, DescribeTable, DescribeTimeToLive, UpdateTimeToLive, "
+        "DescribeContinuousBackups, UpdateContinuousBackups, UpdateTable, TagResource",
+        requests="some 12, and more until the table is active",
+        budget=200,
+        replaces="aws dynamodb restore-table-from-backup",
+    )
+    def restore(
+        self,
+        backup_arn: str,
+        table_name: str,
+        *,
+        definition: TableDefinition | None = None,
+        region: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        on_progress: ProgressHook | None = None,
+    ) -> Restored:
+        """Restore a backup to a new table, wait for it, switch on what a restore leaves off.
+
+        That is TTL, point-in-time recovery, deletion protection, tags and the stream, as
+        `definition` wants them; then the table is checked against it. Without one, billing and
+        encryption stay as they were in the source, and the rest is as `TableDefinition` has it.
+        With `region`, the table is made there.
+
+        Called again with the same arguments, it joins the restore that runs, and finishes it.
+        NotFound without such a backup, AlreadyExists when another table has the name,
+        StillRunning.
+        """
+        source = Source(backup_arn=backup_arn)
+        request = {"TargetTableName": table_name, "BackupArn": backup_arn}
+        with self._translated(backup_arn):
+            return self._restoration(
+                table_name, region, definition, timeout_seconds, on_progress
+            ).run("RestoreTableFromBackup", request, source)
+
+    # -- by point in time -----------------------------------------------------------------------
+
+    @access_pattern("T5", operation="DescribeContinuousBackups", requests="1")
+    def recovery_window(self) -> RecoveryWindow | None:
+        """The moments that the table can be restored to; None without point-in-time recovery."""
+        with self._translated():
+            answer = self._connection.call("DescribeContinuousBackups", {"TableName": self._name})
+        found = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+        bounds = found.get("EarliestRestorableDateTime"), found.get("LatestRestorableDateTime")
+        if found.get("PointInTimeRecoveryStatus") != "ENABLED" or None in bounds:
+            return None
+        return RecoveryWindow(*(moment.astimezone(UTC) for moment in bounds))
+
+    @access_pattern(
+        "T5",
+        operation="DescribeContinuousBackups, RestoreTableToPointInTime, DescribeTable, "
+        "DescribeTimeToLive, UpdateTimeToLive, UpdateContinuousBackups, UpdateTable, TagResource",
+        requests="some 14, and more until the table is active",
+        budget=200,
+        replaces="aws dynamodb restore-table-to-point-in-time",
+    )
+    def restore_to_time(
+        self,
+        table_name: str,
+        at: datetime | None = None,
+        *,
+        definition: TableDefinition | None = None,
+        region: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        on_progress: ProgressHook | None = None,
+    ) -> Restored:
+        """Restore the table, as it was at a moment, to a new table; see `restore`.
+
+        Without a moment, the latest possible: some five minutes ago. InvalidArgument when the
+        moment is outside of the recovery window, RecoveryUnavailable without such recovery.
+        """
+        moment = None if at is None else utc("at", at)
+        self._check_moment(moment)
+        source_arn = self._table_arn()
+        request: dict[str, Any] = {"TargetTableName": table_name}
+        # Another region knows the table by its ARN only.
+        request |= {"SourceTableArn": source_arn} if region else {"SourceTableName": self._name}
+        if moment is None:
+            request["UseLatestRestorableTime"] = True
+        else:
+            request["RestoreDateTime"] = moment
+        source = Source(table_arn=source_arn, at=moment)
+        with self._translated():
+            return self._restoration(
+                table_name, region, definition, timeout_seconds, on_progress
+            ).run("RestoreTableToPointInTime", request, source)
+
+    # -- to S3 ----------------------------------------------------------------------------------
+
+    @access_pattern(
+        "T5",
+        operation="DescribeTable, ExportTableToPointInTime, DescribeExport",
+        requests="3, and more until it is complete",
+        budget=200,
+        replaces="aws dynamodb export-table-to-point-in-time",
+    )
+    def export(
+        self,
+        bucket: str,
+        *,
+        prefix: str | None = None,
+        at: datetime | None = None,
+        export_format: ExportFormat = "DYNAMODB_JSON",
+        bucket_owner: str | None = None,
+        kms_key: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        on_progress: ProgressHook | None = None,
+    ) -> Export:
+        """Export the table, as it was at a moment (now if not given), to an S3 bucket.
+
+        Waits until it is complete. The files lie under `prefix`, by default the table's name. An
+        export reads the recovery log, so it takes none of the table's capacity. `bucket_owner` is
+        the account that owns the bucket, if it is another; with `kms_key`, the files are encrypted
+        by it.
+
+        RecoveryUnavailable without point-in-time recovery, InvalidArgument for a moment outside of
+        its window, StillRunning, RequestRejected when DynamoDB could not export.
+        """
+        request: dict[str, Any] = {
+            "TableArn": self._table_arn(),
+            "S3Bucket": bucket,
+            "S3Prefix": self._name if prefix is None else prefix,
+            "ExportFormat": export_format,
+        }
+        if at is not None:
+            request["ExportTime"] = utc("at", at)
+        if bucket_owner is not None:
+            request["S3BucketOwner"] = bucket_owner
+        if kms_key is not None:
+            request |= {"S3SseAlgorithm": "KMS", "S3SseKmsKeyId": kms_key}
+        with self._translated():
+            answer = self._connection.call("ExportTableToPointInTime", request)
+        arn = str(answer["ExportDescription"]["ExportArn"])
+        return self._exported(arn, timeout_seconds, on_progress)
+
+    @access_pattern(
+        "T5", operation="DescribeExport", requests="1, and more until it is complete", budget=200
+    )
+    def wait_for_export(
+        self,
+        export_arn: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        on_progress: ProgressHook | None = None,
+    ) -> Export:
+        """Wait for an export that was started before; see `export`. NotFound."""
+        return self._exported(export_arn, timeout_seconds, on_progress)
+
+    @access_pattern("T5", operation="DescribeExport", requests="1")
+    def describe_export(self, export_arn: str) -> Export:
+        """An export by its ARN, however far it is. NotFound."""
+        return self._export(export_arn)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _described(self, arn: str) -> Backup:
+        with self._translated(arn):
+            answer = self._connection.call("DescribeBackup", {"BackupArn": arn})
+        found = answer["BackupDescription"]
+        return _backup(found["BackupDetails"], found.get("SourceTableDetails", {}))
+
+    def _export(self, arn: str) -> Export:
+        with self._translated(arn):
+            answer = self._connection.call("DescribeExport", {"ExportArn": arn})
+        return _exported(answer["ExportDescription"])
+
+    def _exported(
+        self, arn: str, timeout_seconds: float, on_progress: ProgressHook | None
+    ) -> Export:
+        def look() -> tuple[Seen, Export]:
+            found = self._export(arn)
+            return Seen(found.status, found.status != "IN_PROGRESS"), found
+
+        export = wait_until(
+            f"export {arn}",
+            look,
+            arn=arn,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
+        )
+        if export.status != "COMPLETED":
+            raise errors.RequestRejected(f"the export failed: {export.failure}")
+        return export
+
+    def _table_arn(self) -> str:
+        return str(Table(self._connection).describe()["TableArn"])
+
+    def _check_moment(self, moment: datetime | None) -> None:
+        """Say early, and with the bounds, that a moment cannot be restored to."""
+        window = self.recovery_window()
+        if window is None:
+            raise errors.RecoveryUnavailable(_recovery_is_off(self._name))
+        if moment is not None and not window.earliest <= moment:
+            raise errors.InvalidArgument(
+                "at", f"must be {window.earliest:%Y-%m-%dT%H:%M:%SZ} or later"
+            )
+
+    def _restoration(
+        self,
+        table_name: str,
+        region: str | None,
+        definition: TableDefinition | None,
+        timeout_seconds: float,
+        on_progress: ProgressHook | None,
+    ) -> Restoration:
+        source = self._connection
+        target = Connection(
+            table_name,
+            region=region or source.region,
+            endpoint_url=source.endpoint_url,
+            options=source.options,
+            on_request=source.on_request,
+        )
+        return Restoration(
+            target, definition, timeout_seconds=timeout_seconds, on_progress=on_progress
+        )
+
+    @contextmanager
+    def _translated(self, arn: str = "") -> Iterator[None]:
+        """Tell DynamoDB's refusals of these operations as what they mean."""
+        try:
+            yield
+        except errors.RequestRejected as error:
+            meaning = _MEANINGS.get(error.code)
+            if meaning is None:
+                raise
+            raise meaning(self._name, arn, error) from error
+
+
+def _table_missing(table: str, _: str, error: errors.RequestRejected) -> Exception:
+    return errors.TableNotFound(
+        f"table {table!r} does not exist in this account and region", error.code
+    )
+
+
+def _recovery_is_off(table: str) -> str:
+    return (
+        f"point-in-time recovery of table {table!r} is off, or being switched on; "
+        "store.table.create() switches it on"
+    )
+
+
+_Meaning = Callable[[str, str, errors.RequestRejected], Exception]
+_MEANINGS: Final[Mapping[str, _Meaning]] = {
+    "BackupNotFoundException": lambda _, arn, __: errors.NotFound("backup", arn),
+    "ExportNotFoundException": lambda _, arn, __: errors.NotFound("export", arn),
+    "TableNotFoundException": _table_missing,
+    "SourceTableNotFoundException": _table_missing,
+    "PointInTimeRecoveryUnavailableException": lambda table, _, error: errors.RecoveryUnavailable(
+        _recovery_is_off(table), error.code
+    ),
+    "InvalidRestoreTimeException": lambda *_: errors.InvalidArgument(
+        "at", "must lie within the table's recovery window"
+    ),
+    "InvalidExportTimeException": lambda *_: errors.InvalidArgument(
+        "at", "must lie within the table's recovery window, and not in the future"
+    ),
+    "UnknownOperationException": lambda *_: errors.NotSupported(
+        "the engine at the endpoint has no backups", "UnknownOperationException"
+    ),
+}
+
+
+def _default_name(table: str, now: datetime) -> str:
+    """``chat-prod-20251230T140000Z``: 255 characters at most, as backup names may have."""
+    return f"{table.rpartition('/')[2][:238]}-{now:%Y%m%dT%H%M%SZ}"
+
+
+def _listed(summary: Mapping[str, Any]) -> Backup:
+    return _backup(summary, summary)
+
+
+def _backup(details: Mapping[str, Any], table: Mapping[str, Any]) -> Backup:
+    expires_at = details.get("BackupExpiryDateTime")
+    return Backup(
+        arn=details["BackupArn"],
+        name=details["BackupName"],
+        table_name=table.get("TableName", ""),
+        status=details["BackupStatus"],
+        kind=details.get("BackupType", "USER"),
+        created_at=details["BackupCreationDateTime"].astimezone(UTC),
+        expires_at=None if expires_at is None else expires_at.astimezone(UTC),
+        size_bytes=int(details.get("BackupSizeBytes", 0)),
+    )
+
+
+def _exported(found: Mapping[str, Any]) -> Export:
+    reasons = [found.get("FailureCode"), found.get("FailureMessage")]
+    exported_at = found.get("ExportTime")
+    return Export(
+        arn=found["ExportArn"],
+        status=found["ExportStatus"],
+        bucket=found.get("S3Bucket", ""),
+        prefix=found.get("S3Prefix", ""),
+        format=found.get("ExportFormat", "DYNAMODB_JSON"),
+        exported_at=None if exported_at is None else exported_at.astimezone(UTC),
+        item_count=found.get("ItemCount"),
+        billed_bytes=found.get("BilledSizeBytes"),
+        manifest=found.get("ExportManifest"),
+        failure=": ".join(str(reason) for reason in reasons if reason) or None,
+    )

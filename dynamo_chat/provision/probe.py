@@ -1,0 +1,179 @@
+"""Testing access to the table: do once, with an item of its own, everything that the store does.
+
+Each step is one action on the table or on one index, so that a step that fails names the
+permission or the index that is missing. The item is deleted at the end; if that is not possible,
+its TTL takes it away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from dynamo_chat.core import errors
+from dynamo_chat.core.clock import ulid_ids
+from dynamo_chat.core.connection import (
+    AttributeValues,
+    ConditionFailed,
+    Connection,
+    TransactionClash,
+)
+from dynamo_chat.core.item import helper_item
+from dynamo_chat.core.layout import GSI1, GSI2, PK, TABLE, Place
+from dynamo_chat.core.transaction import key_of
+from dynamo_chat.keyspace import PROBE
+
+LIFETIME: Final = timedelta(hours=1)
+_POLL_SECONDS: Final = 0.2
+_THERE, _NOT_THERE = f"attribute_exists({PK})", f"attribute_not_exists({PK})"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeStep:
+    """One action that was tried, and what was wrong with it."""
+
+    action: str
+    """As a policy names it, such as ``dynamodb:Query``."""
+    place: str
+    """``table``, or the index it was tried on."""
+    problem: str | None
+    """None when it worked."""
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.place}: {self.problem or 'works'}"
+
+
+class Probe:
+    """One test of access, with one item."""
+
+    def __init__(self, connection: Connection, *, index_seconds: float) -> None:
+        now = datetime.now(UTC)
+        self._connection = connection
+        self._index_seconds = index_seconds
+        identity = ulid_ids(now)
+        self._item = helper_item(
+            PROBE, {"probe_id": identity}, GSI1, GSI2, expires_at=now + LIFETIME
+        )
+        self._key = key_of(self._item)
+        self._absent = PROBE.key(probe_id=f"{identity}-absent")
+        self._table = {"TableName": connection.table_name}
+
+    def run(self) -> list[ProbeStep]:
+        """Every step, in the order in which they were tried."""
+        try:
+            steps = list(self._steps())
+        except errors.DynamoChatError:
+            with suppress(errors.DynamoChatError):
+                self._delete()
+            raise
+        return [*steps, self._tried("DeleteItem", TABLE, self._delete)]
+
+    def _steps(self) -> Iterator[ProbeStep]:
+        put = self._tried("PutItem", TABLE, self._put)
+        yield put
+        update = self._tried("UpdateItem", TABLE, self._update)
+        yield update
+        yield self._condition_check(update)
+        yield self._tried("GetItem", TABLE, self._get)
+        yield self._tried("BatchGetItem", TABLE, self._batch_get)
+        for place in (TABLE, GSI1, GSI2):
+            query = partial(self._query, place, is_written=put.problem is None)
+            yield self._tried("Query", place, query)
+        yield self._tried("BatchWriteItem", TABLE, self._batch_write)
+
+    def _tried(self, action: str, place: Place, call: Callable[[], str | None]) -> ProbeStep:
+        """The step that `call` is; what would hinder every other step too is raised."""
+        name = f"dynamodb:{action}"
+        where = "the table" if place is TABLE else f"its index {place.index}"
+        try:
+            problem = call()
+        except (ConditionFailed, TransactionClash):
+            problem = None  # the item is not there, or in use; but the action is allowed
+        except errors.AccessDenied:
+            problem = f"the role's policy must allow {name} on {where}"
+        except (errors.IndexNotReady, errors.TableNotFound):
+            if place is TABLE:
+                raise
+            problem = f"index {place.index} is missing, or still being built"
+        except (errors.Throttled, errors.RequestRejected) as error:
+            problem = str(error)
+        return ProbeStep(name, place.index or "table", problem)
+
+    def _condition_check(self, update: ProbeStep) -> ProbeStep:
+        """A check needs a write beside it: it can only be blamed if that is known to work."""
+        if update.problem is None:
+            return self._tried("ConditionCheckItem", TABLE, self._transact)
+        return ProbeStep(
+            "dynamodb:ConditionCheckItem", "table", f"not tried: {update.action} does not work"
+        )
+
+    # -- the requests ---------------------------------------------------------------------------
+
+    def _call(self, operation: str, **request: Any) -> dict[str, Any]:
+        return self._connection.call(operation, {**self._table, **request})
+
+    def _put(self) -> None:
+        self._call("PutItem", Item=self._item)
+
+    def _touched(self) -> dict[str, Any]:
+        """An update of the item that makes no other one."""
+        return {
+            "Key": self._key,
+            "UpdateExpression": "SET touched_at = :now",
+            "ConditionExpression": _THERE,
+            "ExpressionAttributeValues": {":now": {"S": datetime.now(UTC).isoformat()}},
+        }
+
+    def _update(self) -> None:
+        self._call("UpdateItem", **self._touched())
+
+    def _transact(self) -> None:
+        check = {"Key": self._absent, "ConditionExpression": _NOT_THERE}
+        writes = [
+            {"ConditionCheck": {**self._table, **check}},
+            {"Update": {**self._table, **self._touched()}},
+        ]
+        self._connection.call("TransactWriteItems", {"TransactItems": writes})
+
+    def _get(self) -> None:
+        self._call("GetItem", Key=self._key, ConsistentRead=True)
+
+    def _batch_get(self) -> None:
+        request = {self._connection.table_name: {"Keys": [self._key]}}
+        self._connection.call("BatchGetItem", {"RequestItems": request})
+
+    def _query(self, place: Place, *, is_written: bool) -> str | None:
+        """Find the item in `place`; an index may take a moment to have it."""
+        deadline = time.monotonic() + self._index_seconds
+        while not self._found(place) and is_written:
+            if time.monotonic() >= deadline:
+                return f"the item did not show within {self._index_seconds:g} seconds"
+            time.sleep(_POLL_SECONDS)
+        return None
+
+    def _found(self, place: Place) -> list[AttributeValues]:
+        request: dict[str, Any] = {
+            "KeyConditionExpression": f"{place.pk} = :pk AND {place.sk} = :sk",
+            "ExpressionAttributeValues": {
+                ":pk": self._item[place.pk],
+                ":sk": self._item[place.sk],
+            },
+        }
+        if place is TABLE:
+            request["ConsistentRead"] = True
+        else:
+            request["IndexName"] = place.index
+        found: list[AttributeValues] = self._call("Query", **request)["Items"]
+        return found
+
+    def _batch_write(self) -> None:
+        request = {self._connection.table_name: [{"DeleteRequest": {"Key": self._absent}}]}
+        self._connection.call("BatchWriteItem", {"RequestItems": request})
+
+    def _delete(self) -> None:
+        self._call("DeleteItem", Key=self._key)

@@ -1,0 +1,72 @@
+"""Waiting for what DynamoDB does by itself: backups, restores, exports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
+
+from dynamo_chat.core.errors import StillRunning
+
+SHORTEST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 15.0
+_GROWTH: Final = 1.5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far something is; DynamoDB tells no percentage."""
+
+    what: str
+    """What is waited for, such as ``restore to chat-2``."""
+    status: str
+    """As DynamoDB calls it, such as ``CREATING``."""
+    seconds: float
+    """Since the wait for it began."""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.status}, {self.seconds:.0f} s"
+
+
+ProgressHook = Callable[[Progress], None]
+
+
+class Seen(NamedTuple):
+    """What one look found."""
+
+    status: str
+    is_done: bool
+
+
+def wait_until(
+    what: str,
+    look: Callable[[], tuple[Seen, T]],
+    *,
+    arn: str,
+    timeout_seconds: float,
+    on_progress: ProgressHook | None = None,
+) -> T:
+    """Look until it is done, ever less often, and return what was found last.
+
+    `on_progress` is told of every look. StillRunning after `timeout_seconds`.
+    """
+    started = time.monotonic()
+    pause = SHORTEST_PAUSE
+    while True:
+        seen, found = look()
+        passed = time.monotonic() - started
+        if on_progress is not None:
+            on_progress(Progress(what, seen.status, passed))
+        if seen.is_done:
+            return found
+        if passed >= timeout_seconds:
+            raise StillRunning(
+                f"{what}: still {seen.status} after {timeout_seconds:g} seconds; it goes on by "
+                "itself",
+                arn,
+            )
+        time.sleep(min(pause, timeout_seconds - passed))
+        pause = min(pause * _GROWTH, LONGEST_PAUSE)

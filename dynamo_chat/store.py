@@ -1,0 +1,274 @@
+"""`ChatStore`: the one place where everything is wired to one table on one endpoint."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
+from dynamo_chat.core.connection import Connection, ConnectionOptions, RequestHook
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.page import CursorCodec
+
+if TYPE_CHECKING:
+    from dynamo_chat.calls.callers import Callers
+    from dynamo_chat.calls.calls import Calls
+    from dynamo_chat.calls.queue import Queue
+    from dynamo_chat.chat.conversations import Conversations
+    from dynamo_chat.chat.head import Memory
+    from dynamo_chat.chat.messages import Messages
+    from dynamo_chat.chat.reviews import Reviews
+    from dynamo_chat.chat.states import ConversationStates
+    from dynamo_chat.identity.activity import Activities
+    from dynamo_chat.identity.logins import Logins
+    from dynamo_chat.limits.rate_limits import RateLimits
+    from dynamo_chat.mail.emails import EmailMessages
+    from dynamo_chat.mail.scores import EVScores
+    from dynamo_chat.mail.threads import EmailThreads
+    from dynamo_chat.orgs.members import Members
+    from dynamo_chat.orgs.organizations import Organizations
+    from dynamo_chat.provision.table import Table
+    from dynamo_chat.telemetry.invocations import Invocations
+    from dynamo_chat.telemetry.llm import LLMInteractions
+    from dynamo_chat.telemetry.reports import LLMReports
+    from dynamo_chat.workflows.accept_invite import Invitations
+    from dynamo_chat.workflows.delete_user import Accounts
+
+_TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
+
+
+class ChatStore:
+    """One table on one endpoint, and the repositories that use it. Safe to share between threads.
+
+    Nothing is sent until a method is called. Credentials are found as botocore finds them.
+
+    `clock` and `ids` give the present and fresh ids; `on_request` is told of every request;
+    `cursor_secret` makes cursors tamper-proof (give all servers the same).
+    """
+
+    def __init__(
+        self,
+        table_name: str,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        options: ConnectionOptions | None = None,
+        clock: Clock = system_clock,
+        ids: IdSource = ulid_ids,
+        on_request: RequestHook | None = None,
+        cursor_secret: bytes | None = None,
+    ) -> None:
+        if not isinstance(table_name, str) or _TABLE_NAME.fullmatch(table_name) is None:
+            raise InvalidArgument(
+                "table_name", "must be 3 to 255 letters, digits, '-', '_' or '.', or a table's ARN"
+            )
+        self.connection = Connection(
+            table_name,
+            region=_region(region, endpoint_url),
+            endpoint_url=endpoint_url,
+            options=options,
+            on_request=on_request,
+        )
+        self._binding = Binding(self.connection, clock, ids, CursorCodec(table_name, cursor_secret))
+
+    def __repr__(self) -> str:
+        return f"ChatStore({self.connection.table_name!r})"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> ChatStore:
+        """The store that the environment describes.
+
+        ``DYNAMODB_TABLE_NAME`` is required; ``AWS_REGION`` and ``AWS_ENDPOINT_URL_DYNAMODB`` are
+        used when they are set. InvalidArgument.
+        """
+        env = os.environ if environ is None else environ
+        table_name = env.get("DYNAMODB_TABLE_NAME", "")
+        if not table_name:
+            raise InvalidArgument("DYNAMODB_TABLE_NAME", "must be set to the name of the table")
+        return cls(
+            table_name,
+            region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None,
+            endpoint_url=env.get("AWS_ENDPOINT_URL_DYNAMODB") or None,
+        )
+
+    @cached_property
+    def table(self) -> Table:
+        """Create, check and describe the table."""
+        from dynamo_chat.provision.table import Table
+
+        return Table(self.connection)
+
+    @cached_property
+    def _memory(self) -> Memory:
+        """What the chat repositories share of what they know about conversations."""
+        from dynamo_chat.chat.head import Memory
+
+        return Memory()
+
+    # -- chat ---------------------------------------------------------------------------------
+
+    @cached_property
+    def conversations(self) -> Conversations:
+        """Conversations: create, find, list, rename, archive, delete."""
+        from dynamo_chat.chat.conversations import Conversations
+
+        return Conversations(self._binding, self._memory)
+
+    @cached_property
+    def messages(self) -> Messages:
+        """The messages of conversations, with feedback."""
+        from dynamo_chat.chat.messages import Messages
+
+        return Messages(self._binding, self._memory)
+
+    @cached_property
+    def states(self) -> ConversationStates:
+        """The working state of conversations."""
+        from dynamo_chat.chat.states import ConversationStates
+
+        return ConversationStates(self._binding, self._memory)
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        """Reviews of conversations."""
+        from dynamo_chat.chat.reviews import Reviews
+
+        return Reviews(self._binding, self._memory)
+
+    # -- identity -----------------------------------------------------------------------------
+
+    @cached_property
+    def users(self) -> Accounts:
+        """Users: sign up, find by id or address, change, delete."""
+        from dynamo_chat.workflows.delete_user import Accounts
+
+        return Accounts(self._binding)
+
+    @cached_property
+    def activity(self) -> Activities:
+        """What users did, in time order."""
+        from dynamo_chat.identity.activity import Activities
+
+        return Activities(self._binding)
+
+    @cached_property
+    def logins(self) -> Logins:
+        """Login sessions: open, check, touch, list, revoke."""
+        from dynamo_chat.identity.logins import Logins
+
+        return Logins(self._binding)
+
+    # -- orgs ---------------------------------------------------------------------------------
+
+    @cached_property
+    def organizations(self) -> Organizations:
+        """Organizations: create, change, count usage, delete."""
+        from dynamo_chat.orgs.organizations import Organizations
+
+        return Organizations(self._binding)
+
+    @cached_property
+    def members(self) -> Members:
+        """The members of organizations."""
+        from dynamo_chat.orgs.members import Members
+
+        return Members(self._binding)
+
+    @cached_property
+    def invites(self) -> Invitations:
+        """Invites to organizations: issue, find, accept, cancel."""
+        from dynamo_chat.workflows.accept_invite import Invitations
+
+        return Invitations(self._binding)
+
+    # -- mail ---------------------------------------------------------------------------------
+
+    @cached_property
+    def threads(self) -> EmailThreads:
+        """Threads of e-mails: find, list, change, delete."""
+        from dynamo_chat.mail.threads import EmailThreads
+
+        return EmailThreads(self._binding)
+
+    @cached_property
+    def emails(self) -> EmailMessages:
+        """E-mails: add, find, list, move through their states."""
+        from dynamo_chat.mail.emails import EmailMessages
+
+        return EmailMessages(self._binding)
+
+    @cached_property
+    def scores(self) -> EVScores:
+        """Expected-value scores of conversations by e-mail."""
+        from dynamo_chat.mail.scores import EVScores
+
+        return EVScores(self._binding)
+
+    # -- limits -------------------------------------------------------------------------------
+
+    @cached_property
+    def rate_limits(self) -> RateLimits:
+        """Rate limits: count calls of an account, block it."""
+        from dynamo_chat.limits.rate_limits import RateLimits
+
+        return RateLimits(self._binding)
+
+    # -- telemetry ----------------------------------------------------------------------------
+
+    @cached_property
+    def llm(self) -> LLMInteractions:
+        """LLM interactions of conversations and accounts."""
+        from dynamo_chat.telemetry.llm import LLMInteractions
+
+        return LLMInteractions(self._binding)
+
+    @cached_property
+    def reports(self) -> LLMReports:
+        """Reports of what accounts used of LLMs."""
+        from dynamo_chat.telemetry.reports import LLMReports
+
+        return LLMReports(self._binding)
+
+    @cached_property
+    def invocations(self) -> Invocations:
+        """Invocations of functions."""
+        from dynamo_chat.telemetry.invocations import Invocations
+
+        return Invocations(self._binding)
+
+    # -- calls --------------------------------------------------------------------------------
+
+    @cached_property
+    def callers(self) -> Callers:
+        """Callers: their daily points, whether they wait or talk."""
+        from dynamo_chat.calls.callers import Callers
+
+        return Callers(self._binding)
+
+    @cached_property
+    def queue(self) -> Queue:
+        """Queues: join, leave, position, match."""
+        from dynamo_chat.calls.queue import Queue
+
+        return Queue(self._binding)
+
+    @cached_property
+    def calls(self) -> Calls:
+        """Calls: start, end, the live ones, a user's history."""
+        from dynamo_chat.calls.calls import Calls
+
+        return Calls(self._binding)
+
+
+def _region(region: str | None, endpoint_url: str | None) -> str | None:
+    """The region to sign for. A local endpoint needs none, but a signature does."""
+    if region is not None:
+        return region
+    from_env = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if from_env:
+        return from_env
+    return "us-east-1" if endpoint_url is not None else None

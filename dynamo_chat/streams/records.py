@@ -1,0 +1,129 @@
+"""A record of DynamoDB Streams becomes a change of an entity.
+
+Records come in two spellings: in Lambda's events, binary values are base64 text and times are
+seconds; from GetRecords they are bytes and datetimes, and the identity's names are capitalized.
+Both are read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypedDict
+
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.errors import CorruptItem, ImageMissing, InvalidArgument
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import KIND
+from dynamo_chat.streams.changes import Change, Changed, Created, Deleted, Expired, UnknownKind
+from dynamo_chat.streams.entities import ENTITY_OF, HELPER_KINDS
+
+Image = Mapping[str, Any]
+"""An item as a record has it, in DynamoDB's JSON."""
+
+_OLD, _NEW = "OldImage", "NewImage"
+_IMAGES: Final = {"INSERT": (_NEW,), "MODIFY": (_OLD, _NEW), "REMOVE": (_OLD,)}
+"""The images that tell what happened, by the name of the event."""
+
+_TTL_SERVICE: Final = ("Service", "dynamodb.amazonaws.com")
+"""Type and principal of a removal that DynamoDB made itself."""
+
+
+class _Told(TypedDict):
+    sequence_number: str
+    event_id: str
+    recorded_at: datetime | None
+
+
+def parse_stream_record(record: Mapping[str, Any]) -> Change | None:
+    """The change that a record of the table's stream tells; None for a helper item's.
+
+    `record` is one of a Lambda event's ``Records``, or of those that GetRecords returns. The
+    stream must carry both images (``NEW_AND_OLD_IMAGES``); ImageMissing when it does not.
+
+    An entity in whose place a tombstone is put is Deleted: readers do not see it any more. An item
+    of a kind that is not known here is told as UnknownKind. CorruptItem when an item cannot be
+    read as its kind, InvalidArgument when `record` is no such record.
+    """
+    event, images = _parts(record)
+    old, new = (_image(images, name, event) for name in (_OLD, _NEW))
+    told = _told(record, images)
+    for image in (old, new):
+        if image is not None and (kind := _kind_of(image)) not in _KNOWN:
+            return UnknownKind(kind, old, new, **told)
+    before, after = _entity(old), _entity(new)
+    if before is not None and after is not None:
+        if type(before) is not type(after):
+            raise CorruptItem(_kind_of(new or {}) or "", f"it was a {_kind_of(old or {})} before")
+        return Changed(before, after, **told)
+    if after is not None:
+        return Created(after, **told)
+    if before is None:
+        return None
+    return Expired(before, **told) if _is_expiry(record) else Deleted(before, **told)
+
+
+_KNOWN: Final = frozenset({*ENTITY_OF, *HELPER_KINDS})
+
+
+def _parts(record: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """What happened, and the part of the record that holds the images. InvalidArgument."""
+    if isinstance(record, Mapping):
+        event, images = record.get("eventName"), record.get("dynamodb")
+        if isinstance(event, str) and event in _IMAGES and isinstance(images, Mapping):
+            return event, images
+    raise InvalidArgument("record", "must be a record of a DynamoDB stream")
+
+
+def _image(images: Mapping[str, Any], name: str, event: str) -> Image | None:
+    """One image of a record; None where the event has none. ImageMissing, InvalidArgument."""
+    if name not in _IMAGES[event]:
+        return None
+    image = images.get(name)
+    if not image:
+        raise ImageMissing(event, name, str(images.get("StreamViewType", "")))
+    if not isinstance(image, Mapping):
+        raise InvalidArgument(f"record.dynamodb.{name}", "must be an item in DynamoDB's JSON")
+    return image
+
+
+def _kind_of(image: Image) -> str | None:
+    stored = image.get(KIND)
+    kind = stored.get("S") if isinstance(stored, Mapping) else None
+    return kind if isinstance(kind, str) else None
+
+
+def _entity(image: Image | None) -> Entity | None:
+    """The entity in an image of a known kind; None for a helper item and where there is none."""
+    entity = None if image is None else ENTITY_OF.get(_kind_of(image) or "")
+    if image is None or entity is None:
+        return None
+    found: Entity = plan(entity).decode(image)
+    return found
+
+
+def _is_expiry(record: Mapping[str, Any]) -> bool:
+    """Whether DynamoDB removed the item because its TTL had passed, and nobody asked for it."""
+    by = record.get("userIdentity")
+    if record["eventName"] != "REMOVE" or not isinstance(by, Mapping):
+        return False
+    return (
+        by.get("type", by.get("Type")),
+        by.get("principalId", by.get("PrincipalId")),
+    ) == _TTL_SERVICE
+
+
+def _told(record: Mapping[str, Any], images: Mapping[str, Any]) -> _Told:
+    return {
+        "sequence_number": str(images.get("SequenceNumber", "")),
+        "event_id": str(record.get("eventID", "")),
+        "recorded_at": _moment(images.get("ApproximateCreationDateTime")),
+    }
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if isinstance(value, (int, float)):
+        return datetime.fromtimestamp(value, UTC)
+    return None

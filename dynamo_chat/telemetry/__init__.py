@@ -1,0 +1,1 @@
+"""What LLMs and functions did and cost: interactions, reports, invocations."""

@@ -1,0 +1,68 @@
+"""Exact amounts: money, measures, sums and means, as decimals that DynamoDB stores unrounded.
+
+DynamoDB keeps 38 significant digits. What goes in has at most 15 digits before the point and 12
+behind it, so that a sum of up to 10**11 of them is still exact.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal, Inexact
+from fractions import Fraction
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+MAX_DIGITS: Final = 38
+
+_EXACT = Context(prec=200, traps=[Inexact])
+
+
+def _to_decimal(value: Any) -> Any:
+    """An integer is as exact as a decimal; a float is not, and is left for pydantic to refuse."""
+    return Decimal(value) if type(value) is int else value
+
+
+def _from_json(value: Any) -> Any:
+    """JSON has no decimals: inside of it they are text."""
+    return Decimal(value) if type(value) is str else value
+
+
+def _without_sign_of_zero(value: Decimal) -> Decimal:
+    return value or abs(value)  # DynamoDB has no negative zero
+
+
+def _storable(value: Decimal) -> Decimal:
+    if len(value.as_tuple().digits) > MAX_DIGITS:
+        raise ValueError(f"must have at most {MAX_DIGITS} digits")
+    return value
+
+
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_to_decimal),
+    Field(ge=0, max_digits=27, decimal_places=12),
+    AfterValidator(_without_sign_of_zero),
+]
+"""A measured or billed amount from 0: a Decimal or an integer, with 12 decimal places at most."""
+
+Sum = Annotated[
+    Decimal,
+    BeforeValidator(_from_json),
+    Field(ge=0),
+    AfterValidator(_storable),
+    AfterValidator(_without_sign_of_zero),
+]
+"""A sum of amounts, or their mean."""
+
+
+def plus(one: Decimal, other: Decimal) -> Decimal:
+    """The exact sum of two amounts."""
+    return _EXACT.add(one, other)
+
+
+def mean(total: Decimal | int, number: int) -> Decimal | None:
+    """`total` over `number`, rounded half-even to six places; None when there is nothing."""
+    if not number:
+        return None
+    millionths = round(Fraction(total) * 1_000_000 / number)  # of two halves, the even one
+    return Decimal(millionths).scaleb(-6, _EXACT)

@@ -1,0 +1,156 @@
+"""Invocations of functions: when, how long, how they ended (L3). Recorded, never changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import (
+    Count,
+    Entity,
+    Id,
+    JsonObject,
+    Model,
+    Text,
+    Time,
+    validated,
+)
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, Layout
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.transaction import Put, absent
+from dynamo_chat.telemetry.amounts import Amount
+
+InvocationStatus = Literal["success", "error", "timeout"]
+
+
+class NewInvocation(Model):
+    """An invocation to be recorded."""
+
+    account_id: Id
+    function_name: Id
+    status: InvocationStatus
+    duration_ms: Amount
+    memory_used_mb: Count | None = None
+    invoked_at: Time | None = None
+    """When; now if not given."""
+    invocation_id: Id | None = None
+    """The caller's own id: a retry with the same one records once."""
+    error_message: Text | None = None
+    request_id: Id | None = None
+    """The id that the platform gave the request."""
+    cold_start: bool = False
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class Invocation(Entity):
+    """One invocation of a function."""
+
+    layout: ClassVar[Layout] = keyspace.INVOCATION
+
+    invocation_id: Id
+    account_id: Id
+    function_name: Id
+    status: InvocationStatus
+    duration_ms: Amount
+    memory_used_mb: Count | None = None
+    invoked_at: Time
+    error_message: Text | None = None
+    request_id: Id | None = None
+    cold_start: bool = False
+    metadata: JsonObject = Field(default_factory=dict)
+
+    @property
+    def shard(self) -> int:
+        """Where the list of the account has it."""
+        return keyspace.shard_of(self.invocation_id, keyspace.INVOCATION_SHARDS)
+
+
+class Invocations(Repository):
+    """Record invocations, find one, list those of an account."""
+
+    @access_pattern("L3", operation="PutItem", requests="1", replaces="Invocations")
+    def record(self, invocation: NewInvocation) -> Invocation:
+        """Record an invocation and return it.
+
+        With an id that was used before: the same invocation again returns what is there, another
+        one raises AlreadyExists with that one.
+        """
+        if not isinstance(invocation, NewInvocation):
+            raise InvalidArgument(
+                "invocation", f"must be a NewInvocation, not {type(invocation).__name__}"
+            )
+        now = self._now()
+        fields = dict(invocation.__dict__)
+        fields["invocation_id"] = invocation.invocation_id or self._new_id()
+        fields["invoked_at"] = invocation.invoked_at or now
+        made = validated(Invocation, **fields)
+        try:
+            self._write(Put(invocation_item(made), absent(now)))
+        except ConditionFailed as failed:
+            item = failed.items.get(0)
+            there = None if item is None else decode_invocation(item)
+            if there is not None and invocation.invoked_at is None:
+                made = made.model_copy(update={"invoked_at": there.invoked_at})
+            if there != made:
+                raise AlreadyExists("the invocation id is taken", there) from failed
+        return made
+
+    @access_pattern("L3", operation="GetItem", requests="1", replaces="Invocations PK, id-index")
+    def get(self, invocation_id: str, *, consistent: bool = False) -> Invocation:
+        """The invocation with this id. NotFound."""
+        found = self._get(Invocation, consistent=consistent, invocation_id=invocation_id)
+        if found is None:
+            raise NotFound("invocation", invocation_id)
+        return found
+
+    @access_pattern(
+        "L3",
+        operation="Query",
+        requests="≤ shards",
+        budget=keyspace.INVOCATION_SHARDS,
+        index="GSI1",
+        replaces="Invocations associated_account-index",
+    )
+    def list_by_account(
+        self,
+        account_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Invocation]:
+        """An account's invocations by time, newest first.
+
+        With `since` and `until`, those of [since, until).
+        """
+        lower, upper = time_range(since, until)
+        collections = [
+            keyspace.INVOCATION.collection(GSI1, account_id, shard)(lower=lower, until=upper)
+            for shard in range(keyspace.INVOCATION_SHARDS)
+        ]
+        asked = PageRequest(
+            "L3", (account_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        )
+        return self._page(asked, collections, decode_invocation)
+
+
+def invocation_item(invocation: Invocation) -> AttributeValues:
+    """The item of `invocation`, with its index keys."""
+    fields = {**invocation.__dict__, "shard": invocation.shard}
+    return with_index_keys(plan(Invocation).encode(invocation), keyspace.INVOCATION, fields, GSI1)
+
+
+def decode_invocation(item: AttributeValues) -> Invocation:
+    """The invocation stored as `item`."""
+    found: Invocation = plan(Invocation).decode(item)
+    return found

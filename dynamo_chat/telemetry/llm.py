@@ -1,0 +1,296 @@
+"""LLM interactions: what a model was asked, what it said, how long it took and what it cost (L1).
+
+An interaction is two items. Its usage (model, tokens, time, cost, quality) is a few hundred bytes
+and stands in the list of its account, which reports are built from. Its content (prompt,
+response, metadata) lies beside it, in no index.
+
+Both lie with the e-mails of the conversation, so that deleting the thread takes them along. The
+list of an account is spread over `LLM_SHARDS` partitions: how much they take is worked out in the
+design notes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import (
+    Count,
+    Entity,
+    Id,
+    JsonObject,
+    Model,
+    Number,
+    Text,
+    Time,
+    validated,
+)
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument
+from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, TABLE, Collection, Layout
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.pairs import CONTENT, Pair, PairReader
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.transaction import Put, absent
+from dynamo_chat.telemetry.amounts import Amount
+
+
+class NewInteraction(Model):
+    """One call of a model, to be recorded."""
+
+    account_id: Id
+    function_name: Id
+    """What called the model, such as ``generate_email``."""
+    model_used: Id
+    prompt_tokens: Count
+    response_tokens: Count
+    total_tokens: Count | None = None
+    """The sum of the two if not given."""
+    response_time_ms: Count
+    cost_usd: Amount | None = None
+    quality_score: Amount | None = None
+    """Without one, the interaction does not count in a mean quality."""
+    generated_at: Time | None = None
+    """When; now if not given."""
+    interaction_id: Id | None = None
+    """The caller's own id: together with the time, it makes a retry record once."""
+    temperature: Number | None = None
+    top_p: Number | None = None
+    max_tokens: Count | None = None
+    prompt: Text | None = None
+    response: Text | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> NewInteraction:
+        if self.interaction_id is not None and self.generated_at is None:
+            raise ValueError("an interaction_id needs generated_at: the two name the interaction")
+        return self
+
+
+class LLMUsage(Entity):
+    """What an interaction used: everything but what was said."""
+
+    layout: ClassVar[Layout] = keyspace.LLM_USAGE
+
+    conversation_id: Id
+    generated_at: Time
+    interaction_id: Id
+    account_id: Id
+    function_name: Id
+    model_used: Id
+    prompt_tokens: Count
+    response_tokens: Count
+    total_tokens: Count
+    response_time_ms: Count
+    cost_usd: Amount | None = None
+    quality_score: Amount | None = None
+    temperature: Number | None = None
+    top_p: Number | None = None
+    max_tokens: Count | None = None
+    has_content: bool = False
+    """Whether prompt, response or metadata were recorded."""
+
+    @property
+    def part(self) -> str:
+        """What tells its usage and its content apart."""
+        return "usage"
+
+    @property
+    def shard(self) -> int:
+        """Where the list of the account has it."""
+        return keyspace.shard_of(self.interaction_id, keyspace.LLM_SHARDS)
+
+    def implied(self) -> frozenset[str]:
+        """The total, where it is the sum."""
+        is_sum = self.total_tokens == self.prompt_tokens + self.response_tokens
+        return frozenset({"total_tokens"} if is_sum else ())
+
+    @classmethod
+    def complete(cls, fields: dict[str, Any]) -> None:
+        """The sum, where no total is stored."""
+        if "total_tokens" not in fields:
+            fields["total_tokens"] = fields["prompt_tokens"] + fields["response_tokens"]
+
+
+class LLMInteraction(LLMUsage):
+    """An interaction with what was said in it."""
+
+    prompt: Text | None = None
+    response: Text | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class LLMContent(Entity):
+    """What was said in an interaction, as it is stored beside its usage."""
+
+    layout: ClassVar[Layout] = keyspace.LLM_CONTENT
+
+    conversation_id: Id
+    generated_at: Time
+    interaction_id: Id
+    prompt: Text | None = None
+    response: Text | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+
+    @property
+    def part(self) -> str:
+        """What tells an interaction's usage and its content apart."""
+        return CONTENT
+
+
+class LLMInteractions(PairReader):
+    """Record interactions; list those of a conversation and those of an account."""
+
+    @access_pattern(
+        "L1",
+        operation="PutItem, TransactWriteItems",
+        requests="1; 2 when the id was used before",
+        budget=1,
+        replaces="LLMDataCollection",
+    )
+    def record(self, conversation_id: str, interaction: NewInteraction) -> LLMInteraction:
+        """Record an interaction of a conversation and return it.
+
+        The same interaction under the same id and time is recorded once; another one raises
+        AlreadyExists with that one. The conversation needs no thread.
+        """
+        if not isinstance(interaction, NewInteraction):
+            raise InvalidArgument(
+                "interaction", f"must be a NewInteraction, not {type(interaction).__name__}"
+            )
+        made = _made(interaction, conversation_id, self._now(), self._new_id)
+        now = self._now()
+        writes = [Put(usage_item(made), absent(now))]
+        if made.has_content:
+            writes.append(Put(content_item(made), absent(now)))
+        try:
+            self._write(*writes)
+        except ConditionFailed as failed:
+            there = self._pair(
+                LLM_PAIR,
+                conversation_id,
+                made.generated_at,
+                made.interaction_id,
+                consistent=True,
+            )
+            if there != made:
+                raise AlreadyExists("the interaction id is taken at that time", there) from failed
+        return made
+
+    @access_pattern(
+        "L1", operation="Query", requests="1", replaces="LLMDataCollection conversation_id-index"
+    )
+    def list_by_conversation(
+        self,
+        conversation_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = False,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+        consistent: bool = False,
+    ) -> Page[LLMInteraction]:
+        """A conversation's interactions with what was said, by time, oldest first.
+
+        With `since` and `until`, those of [since, until). Empty when there are none.
+        """
+        lower, upper = time_range(since, until)
+        collection = keyspace.LLM_USAGE.collection(TABLE, conversation_id)(lower=lower, until=upper)
+        asked = PageRequest(
+            "L1",
+            (conversation_id, lower, upper, newest_first),
+            page_size,
+            cursor,
+            not newest_first,
+            consistent,
+        )
+        return self._pair_page(asked, collection, LLM_PAIR)
+
+    @access_pattern(
+        "L1",
+        operation="Query",
+        requests="≤ shards",
+        budget=keyspace.LLM_SHARDS,
+        index="GSI1",
+    )
+    def list_by_account(
+        self,
+        account_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[LLMUsage]:
+        """What an account's interactions used, by time, newest first.
+
+        With `since` and `until`, those of [since, until).
+        """
+        lower, upper = time_range(since, until)
+        asked = PageRequest(
+            "L1", (account_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        )
+        return self._page(asked, account_usage(account_id, lower, upper), decode_usage)
+
+
+def account_usage(
+    account_id: str, lower: datetime | None, upper: datetime | None
+) -> list[Collection]:
+    """What an account used in [lower, upper): one part of the list for each shard."""
+    return [
+        keyspace.LLM_USAGE.collection(GSI1, account_id, shard)(lower=lower, until=upper)
+        for shard in range(keyspace.LLM_SHARDS)
+    ]
+
+
+def usage_item(usage: LLMUsage) -> AttributeValues:
+    """The item of an interaction's usage, with its index keys."""
+    fields = {**usage.__dict__, "shard": usage.shard}
+    return with_index_keys(plan(LLMUsage).encode(usage), keyspace.LLM_USAGE, fields, GSI1)
+
+
+def decode_usage(item: AttributeValues) -> LLMUsage:
+    """The usage stored as `item`."""
+    found: LLMUsage = plan(LLMUsage).decode(item)
+    return found
+
+
+def content_item(made: LLMInteraction) -> AttributeValues:
+    """The item of what was said in an interaction."""
+    fields = {name: getattr(made, name) for name in LLMContent.model_fields}
+    return plan(LLMContent).encode(LLMContent(**fields))
+
+
+def _made(new: NewInteraction, conversation_id: str, now: datetime, new_id: Any) -> LLMInteraction:
+    fields = dict(new.__dict__)
+    fields["conversation_id"] = conversation_id
+    fields["generated_at"] = new.generated_at or now
+    fields["interaction_id"] = new.interaction_id or new_id()
+    if new.total_tokens is None:
+        fields["total_tokens"] = new.prompt_tokens + new.response_tokens
+    fields["has_content"] = new.prompt is not None or new.response is not None or bool(new.metadata)
+    return validated(LLMInteraction, **fields)
+
+
+def _joined(record: AttributeValues, content: AttributeValues | None) -> LLMInteraction:
+    usage = decode_usage(record).__dict__
+    if content is None:
+        return LLMInteraction.model_construct(**usage)
+    said: LLMContent = plan(LLMContent).decode(content)
+    # Both halves were validated when they were decoded.
+    return LLMInteraction.model_construct(**{**said.__dict__, **usage})
+
+
+def _has_content(record: AttributeValues) -> bool:
+    return "has_content" in record
+
+
+LLM_PAIR = Pair(keyspace.LLM_USAGE, keyspace.LLM_CONTENT, _joined, _has_content)

@@ -1,0 +1,249 @@
+"""Reports of what an account used of LLMs in a period, built from its interactions (L2).
+
+A report is named by its account and its period, so building it again replaces it by a fresh one.
+It is exact for the interactions that the index shows while it is built: one recorded a moment
+before may be missed, and is there when the report is built again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints, model_validator
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.attributes import json_text
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import Count, Entity, Id, Model, Time, validated
+from dynamo_chat.core.errors import InvalidArgument, NotFound
+from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.keys import format_time
+from dynamo_chat.core.layout import GSI1, Layout
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.transaction import Put, absent, is_live
+from dynamo_chat.telemetry.amounts import Sum, mean, plus
+from dynamo_chat.telemetry.llm import LLMUsage, account_usage, decode_usage
+
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
+_LAST_MONTH = (9999, 12)
+
+
+class Period(Model):
+    """From `start`, included, to `end`, not included."""
+
+    start: Time
+    end: Time
+
+    @model_validator(mode="after")
+    def _check(self) -> Period:
+        if self.start >= self.end:
+            raise ValueError("start must be before end")
+        return self
+
+    @classmethod
+    def month(cls, name: str) -> Period:
+        """The calendar month in UTC that is written like ``2024-01``. InvalidArgument."""
+        match = _MONTH.fullmatch(name) if isinstance(name, str) else None
+        year, month = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not year or (year, month) == _LAST_MONTH:
+            raise InvalidArgument("period", "must be a month such as '2024-01', or a Period")
+        start = datetime(year, month, 1, tzinfo=UTC)
+        return cls(start=start, end=datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
+
+    @property
+    def name(self) -> str:
+        """``2024-01`` for a calendar month; otherwise its start and end with a slash between."""
+        if (self.start.year, self.start.month) != _LAST_MONTH:
+            month = f"{self.start.year:04d}-{self.start.month:02d}"
+            if Period.month(month) == self:
+                return month
+        return f"{format_time(self.start)}/{format_time(self.end)}"
+
+
+class ModelUsage(Model):
+    """What was used of one model."""
+
+    requests: Count
+    tokens: Count
+    cost: Sum
+    """In US dollars."""
+
+
+class LLMReport(Entity):
+    """What an account used of LLMs in a period."""
+
+    layout: ClassVar[Layout] = keyspace.LLM_REPORT
+
+    report_id: Id
+    account_id: Id
+    report_period: Annotated[str, StringConstraints(min_length=1)]
+    """``2024-01`` for a calendar month; otherwise start and end with a slash between."""
+    period_start: Time
+    period_end: Time
+    """The first moment that no longer belongs to the period."""
+    generated_at: Time
+    total_requests: Count
+    total_tokens: Count
+    total_cost_usd: Sum
+    average_response_time_ms: Sum | None = None
+    """To six places, rounded half-even; None without requests."""
+    average_quality_score: Sum | None = None
+    """Over the interactions that have a score, to six places; None when none has."""
+    model_usage: dict[str, ModelUsage] = Field(default_factory=dict)
+    """Requests, tokens and cost by model."""
+    function_breakdown: dict[str, Count] = Field(default_factory=dict)
+    """Requests by function."""
+
+
+class LLMReports(Repository):
+    """Build, find and list reports."""
+
+    @access_pattern(
+        "L2",
+        operation="Query, PutItem",
+        requests="Σ pages of the shards + 1",
+        budget=keyspace.LLM_SHARDS + 1,
+        index="GSI1 + table",
+        replaces="LLMReportData",
+    )
+    def build(self, account_id: str, period: str | Period) -> LLMReport:
+        """Build the report of an account for a period, store it and return it.
+
+        The period is a calendar month in UTC, such as ``2024-01``, or a `Period`. Building it
+        again gives one report, with what was recorded since. When another call has built it from
+        a later moment on, that one stays, and is returned.
+        """
+        asked = period if isinstance(period, Period) else Period.month(period)
+        generated_at = self._now()
+        report = _report(account_id, asked, generated_at, self._usage(account_id, asked))
+        is_older = plan(LLMReport).model.generated_at <= generated_at
+        try:
+            self._write(Put(report_item(report), absent(generated_at) | is_older))
+        except ConditionFailed as failed:
+            newer = failed.items.get(0)
+            return report if newer is None else decode_report(newer)
+        return report
+
+    @access_pattern(
+        "L2", operation="GetItem", requests="1", replaces="LLMReportData PK, report_id-index"
+    )
+    def get(self, report_id: str, *, consistent: bool = False) -> LLMReport:
+        """The report with this id. NotFound."""
+        item = self._get_item(keyspace.LLM_REPORT.key(report_id=report_id), consistent=consistent)
+        if item is None or not is_live(item, self._now()):
+            raise NotFound("report", report_id)
+        return decode_report(item)
+
+    @access_pattern("L2", operation="Query", requests="1", index="GSI1")
+    def list_by_account(
+        self,
+        account_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[LLMReport]:
+        """An account's reports by the start of their period, the latest first.
+
+        With `since` and `until`, those whose period starts in [since, until).
+        """
+        lower, upper = time_range(since, until)
+        collection = keyspace.LLM_REPORT.collection(GSI1, account_id)(lower=lower, until=upper)
+        asked = PageRequest(
+            "L2", (account_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        )
+        return self._page(asked, [collection], decode_report)
+
+    def _usage(self, account_id: str, period: Period) -> Iterator[LLMUsage]:
+        now = self._now()
+        for collection in account_usage(account_id, period.start, period.end):
+            for items in self._walk(collection):
+                yield from (decode_usage(item) for item in items if is_live(item, now))
+
+
+@dataclass(slots=True)
+class _Tally:
+    requests: int = 0
+    tokens: int = 0
+    cost: Decimal = Decimal(0)
+
+    def count(self, usage: LLMUsage) -> None:
+        self.requests += 1
+        self.tokens += usage.total_tokens
+        self.cost = plus(self.cost, usage.cost_usd or Decimal(0))
+
+
+@dataclass(slots=True)
+class _Totals:
+    everything: _Tally = field(default_factory=_Tally)
+    by_model: dict[str, _Tally] = field(default_factory=dict)
+    by_function: dict[str, int] = field(default_factory=dict)
+    milliseconds: int = 0
+    quality: Decimal = Decimal(0)
+    scored: int = 0
+
+    def count(self, usage: LLMUsage) -> None:
+        self.everything.count(usage)
+        self.by_model.setdefault(usage.model_used, _Tally()).count(usage)
+        name = usage.function_name
+        self.by_function[name] = self.by_function.get(name, 0) + 1
+        self.milliseconds += usage.response_time_ms
+        if usage.quality_score is not None:
+            self.quality = plus(self.quality, usage.quality_score)
+            self.scored += 1
+
+
+def report_id_of(account_id: str, period: Period) -> str:
+    """The id of the report of this account and period."""
+    return keyspace.digest_of(
+        json_text([account_id, format_time(period.start), format_time(period.end)])
+    )
+
+
+def report_item(report: LLMReport) -> AttributeValues:
+    """The item of `report`, with its index keys."""
+    return with_index_keys(
+        plan(LLMReport).encode(report), keyspace.LLM_REPORT, report.__dict__, GSI1
+    )
+
+
+def decode_report(item: AttributeValues) -> LLMReport:
+    """The report stored as `item`."""
+    found: LLMReport = plan(LLMReport).decode(item)
+    return found
+
+
+def _report(
+    account_id: str, period: Period, generated_at: datetime, usage: Iterator[LLMUsage]
+) -> LLMReport:
+    totals = _Totals()
+    for each in usage:
+        totals.count(each)
+    return validated(
+        LLMReport,
+        report_id=report_id_of(account_id, period),
+        account_id=account_id,
+        report_period=period.name,
+        period_start=period.start,
+        period_end=period.end,
+        generated_at=generated_at,
+        total_requests=totals.everything.requests,
+        total_tokens=totals.everything.tokens,
+        total_cost_usd=totals.everything.cost,
+        average_response_time_ms=mean(totals.milliseconds, totals.everything.requests),
+        average_quality_score=mean(totals.quality, totals.scored),
+        model_usage={
+            name: ModelUsage(requests=tally.requests, tokens=tally.tokens, cost=tally.cost)
+            for name, tally in sorted(totals.by_model.items())
+        },
+        function_breakdown=dict(sorted(totals.by_function.items())),
+    )

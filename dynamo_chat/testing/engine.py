@@ -1,0 +1,272 @@
+"""Where tests and the demo run: an embedded engine in this process, or any endpoint.
+
+    with EmbeddedEngine() as engine:
+        store = engine.store("chat-test")       # a ChatStore, its table created
+
+The embedded engine is moto, with the faults that would mislead a test cured while it runs:
+
+* one lock around every request: without it threads lose updates and tear transactions;
+* a transaction sent again under its ClientRequestToken is answered, not applied a second time;
+* items may be as large as DynamoDB allows (409,600 bytes, by its own count), also under updates.
+
+It gets slow beyond some thousand items a table, shows no throttling, conflict or index lag, and
+accepts requests that DynamoDB rejects: `StrictHook` and `FaultInjector` are for those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+
+from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size
+from dynamo_chat.testing.answers import answer, error_answer
+from dynamo_chat.testing.hook import Client
+from dynamo_chat.testing.rollback import small_rollbacks
+
+if TYPE_CHECKING:
+    from dynamo_chat.store import ChatStore
+
+DEFAULT_REGION = "eu-west-1"
+TOKEN_SECONDS = 600.0
+"""How long DynamoDB remembers a ClientRequestToken."""
+MAX_TOKENS = 10_000
+"""How many the embedded engine remembers."""
+
+_DUMMY = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+# Each of these would send a request elsewhere, or sign it as somebody.
+_UNSET = (
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_ACCOUNT_ID",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+)
+
+
+class Engine:
+    """An engine of DynamoDB's API at an endpoint, from entering to leaving the context.
+
+    While it is entered, dummy credentials and the region are in the environment, unless the
+    endpoint is AWS itself; what was there before comes back. It may be entered again and nested.
+    """
+
+    def __init__(self, endpoint_url: str | None, *, region: str = DEFAULT_REGION) -> None:
+        self.endpoint_url = endpoint_url
+        self.region = region
+        self._entered: list[ExitStack] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            if not _is_aws(self.endpoint_url):
+                stack.enter_context(_environment(self.region))
+            self._start(stack)
+            self._entered.append(stack.pop_all())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._entered.pop().close()
+
+    def _start(self, stack: ExitStack) -> None:
+        """Put what must be undone on leaving onto `stack`."""
+
+    def store(self, table_name: str, **options: Any) -> ChatStore:
+        """A `ChatStore` on this engine, its table created. `options` are those of ChatStore.
+
+        The table is made to be thrown away: without protection, backups and an encryption key.
+        """
+        from dynamo_chat.provision.table import TableDefinition
+        from dynamo_chat.store import ChatStore
+
+        options.setdefault("region", self.region)
+        store = ChatStore(table_name, endpoint_url=self.endpoint_url, **options)
+        store.table.create(
+            TableDefinition(
+                point_in_time_recovery=False, deletion_protection=False, encryption_managed=False
+            )
+        )
+        return store
+
+    def client(self, **config: Any) -> Client:
+        """A plain botocore client. `config` goes into botocore's Config."""
+        return botocore.session.Session().create_client(
+            "dynamodb",
+            region_name=self.region,
+            endpoint_url=self.endpoint_url,
+            config=Config(**config),
+        )
+
+
+class EmbeddedEngine(Engine):
+    """moto in this process, made safe for threads. Tables are gone once it is left.
+
+    Clients made before moto was first imported are not served: make stores after entering.
+    """
+
+    _cure_lock: ClassVar = threading.Lock()
+    _cured: ClassVar = 0
+    _undo: ClassVar = ExitStack()
+
+    def __init__(self, *, region: str = DEFAULT_REGION) -> None:
+        super().__init__(None, region=region)
+
+    def _start(self, stack: ExitStack) -> None:
+        # Imported here: moto takes half a second, and importing it hooks into botocore.
+        from moto import mock_aws
+
+        self._cure()
+        stack.callback(self._uncure)
+        stack.enter_context(mock_aws())
+
+    @classmethod
+    def _cure(cls) -> None:
+        """Patch moto once, however many engines are entered."""
+        with cls._cure_lock:
+            cls._cured += 1
+            if cls._cured == 1:
+                cls._undo = ExitStack()
+                cls._undo.enter_context(_one_request_at_a_time())
+                cls._undo.enter_context(_items_of_full_size())
+                cls._undo.enter_context(small_rollbacks())
+
+    @classmethod
+    def _uncure(cls) -> None:
+        with cls._cure_lock:
+            cls._cured -= 1
+            if cls._cured == 0:
+                cls._undo.close()
+
+
+def _is_aws(endpoint_url: str | None) -> bool:
+    host = urlsplit(endpoint_url or "").hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+
+
+@contextmanager
+def _environment(region: str) -> Iterator[None]:
+    settings = {**_DUMMY, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    before = {name: os.environ.get(name) for name in (*settings, *_UNSET)}
+    os.environ.update(settings)
+    for name in _UNSET:
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _one_request_at_a_time() -> Iterator[None]:
+    """Serve requests under one lock, and transactions once per ClientRequestToken."""
+    from moto.core.botocore_stubber import BotocoreStubber
+
+    serve = BotocoreStubber.__call__
+    lock = threading.RLock()
+    replays = _Replays()
+
+    def serve_alone(stubber: Any, event_name: str, request: Any, **more: Any) -> Any:
+        with lock:
+            known = replays.find(request) if stubber.enabled else None
+            if known is not None:
+                return known
+            response = serve(stubber, event_name, request, **more)
+            if response is not None:
+                replays.keep(request, response)
+            return response
+
+    with patch.object(BotocoreStubber, "__call__", serve_alone):
+        yield
+
+
+class _Replays:
+    """Answers to transactions by ClientRequestToken, as long as DynamoDB remembers them."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, tuple[float, str, bytes]] = {}
+
+    def find(self, request: Any) -> AWSResponse | None:
+        token, payload = _token_of(request)
+        if token is None or token not in self._answers:
+            return None
+        answered_at, known, body = self._answers[token]
+        if time.monotonic() - answered_at > TOKEN_SECONDS:
+            return None
+        if known != payload:
+            code = "IdempotentParameterMismatchException"
+            return error_answer(request.url, code, "The token was used for another transaction")
+        return answer(request.url, body)
+
+    def keep(self, request: Any, response: AWSResponse) -> None:
+        token, payload = _token_of(request)
+        if token is not None and response.status_code == HTTPStatus.OK:
+            self._answers[token] = (time.monotonic(), payload, response.content)
+            if len(self._answers) > MAX_TOKENS:
+                del self._answers[next(iter(self._answers))]
+
+
+def _token_of(request: Any) -> tuple[str | None, str]:
+    """The token of a TransactWriteItems request and the digest of what it writes."""
+    target = request.headers.get("X-Amz-Target", b"")
+    if isinstance(target, str):
+        target = target.encode()
+    if not target.endswith(b".TransactWriteItems"):
+        return None, ""
+    body: Mapping[str, Any] = json.loads(request.body)
+    written = json.dumps(body.get("TransactItems"), sort_keys=True).encode()
+    return body.get("ClientRequestToken"), hashlib.sha256(written).hexdigest()
+
+
+@contextmanager
+def _items_of_full_size() -> Iterator[None]:
+    """Let items grow to DynamoDB's limit, and count an attribute that is replaced only once."""
+    from moto.dynamodb.exceptions import ItemSizeTooLarge
+    from moto.dynamodb.models.dynamo_type import LimitedSizeDict
+
+    def set_attribute(attributes: dict[str, Any], name: str, value: Any) -> None:
+        changed = {**attributes, name: value}
+        rough = sum(_rough_size(n, v) for n, v in changed.items())
+        # moto's own count is cheap but coarse; anywhere near the limit, count as DynamoDB does.
+        if rough > MAX_ITEM_BYTES // 4 and _exact_size(changed) > MAX_ITEM_BYTES:
+            raise ItemSizeTooLarge
+        dict.__setitem__(attributes, name, value)
+
+    with patch.object(LimitedSizeDict, "__setitem__", set_attribute):
+        yield
+
+
+def _rough_size(name: str, value: Any) -> int:
+    size = value.size() if hasattr(value, "size") else len(str(value))
+    return len(name) + int(size)
+
+
+def _exact_size(attributes: Mapping[str, Any]) -> int:
+    """The size of an item in moto's own form: values that turn into AttributeValues."""
+    return sum(
+        len(name.encode())
+        + (
+            attribute_size(value.to_regular_json())
+            if hasattr(value, "to_regular_json")
+            else len(str(value).encode())
+        )
+        for name, value in attributes.items()
+    )

@@ -1,0 +1,60 @@
+"""What the strict hook, the meter and the fault injector share: handlers on one client's events.
+
+botocore tells the story of one API call through events. Those used here, in order:
+
+    before-parameter-build   once; ``params`` as the caller gave them
+    before-call              once; ``params`` as they will be sent
+    request-created          at each attempt, botocore's own retries included
+    before-send              at each attempt; an answer returned here is taken for the server's
+    after-call               once; the answer, also when it is an error
+    after-call-error         once, instead, when no answer came
+
+``context`` is one dict throughout a call, so it carries what a handler wants to find again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+Client = Any
+"""A botocore client for DynamoDB. botocore makes its classes at run time: there is no static type.
+
+`ChatStore(...).connection.client` is one, and so is what a botocore or boto3 session creates.
+"""
+
+Handler = Callable[..., Any]
+
+
+class ClientHook:
+    """Handlers on one client, from `attach` to `detach`, or as a context manager."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._attached = False
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handler of each event, by the event's name."""
+        raise NotImplementedError
+
+    def attach(self) -> Self:
+        """Start looking at every request of the client. Attaching twice is attaching once."""
+        if not self._attached:
+            self._attached = True
+            for event, handler in self.handlers().items():
+                # First, so that nothing has answered, or changed the request, before.
+                self.client.meta.events.register_first(event, handler)
+        return self
+
+    def detach(self) -> None:
+        """Stop. What was recorded stays."""
+        if self._attached:
+            self._attached = False
+            for event, handler in self.handlers().items():
+                self.client.meta.events.unregister(event, handler)
+
+    def __enter__(self) -> Self:
+        return self.attach()
+
+    def __exit__(self, *_: object) -> None:
+        self.detach()

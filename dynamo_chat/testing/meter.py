@@ -1,0 +1,412 @@
+"""The request meter: how many requests, and what they cost by DynamoDB's rules.
+
+    with RequestMeter(store.connection.client) as meter:
+        store.messages.append(...)
+    meter.count, meter.wcu, meter.rcu       # and, request by request, meter.requests
+
+Stand-ins report wrong capacity, so it is computed here from the sizes of the items: of those that
+an answer holds for reads, of the item before and after for writes. Where an answer shows less
+than was read (a projection, a filter, a count), and for writes, a second client looks at the
+items; no hook of the first one sees that.
+
+What to know when reading the numbers:
+
+* a request is one API call. botocore's own attempts are told apart (`attempts`), but charged once;
+* other writers of the same items, between the two looks, blur a single record, not the count;
+* a transaction sent again under its token is charged as if it had been applied again;
+* a request that was killed before its answer stays in the list, without units.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from dynamo_chat.core.patterns import running_pattern
+from dynamo_chat.core.size import TRANSACTION_FACTOR, item_size, read_units, write_units
+from dynamo_chat.testing.capacity import (
+    INDEX_FACTOR_IN_TRANSACTIONS,
+    Item,
+    Units,
+    failed_write_cost,
+    write_cost,
+)
+from dynamo_chat.testing.hook import Client, ClientHook, Handler
+from dynamo_chat.testing.probe import Address, Probe, address
+from dynamo_chat.testing.schema import CHAT_TABLE, TABLE, TableSchema
+
+UNANSWERED = "Unanswered"
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One API call. It is listed when it is sent, and filled in when its answer has come."""
+
+    operation: str
+    """DynamoDB's name of the operation, such as ``TransactWriteItems``."""
+    pattern: str
+    """The access pattern that asked, such as ``C7``; empty outside of the store's methods."""
+    index: str | None
+    """The index that was read; None for the table, and for writes."""
+    keys: int
+    """The items that the request names: members of a batch or transaction; 1 otherwise."""
+    items: int = 0
+    """The items in the answer."""
+    rcu: Units = field(default_factory=dict)
+    """Read units, by ``table`` and index."""
+    wcu: Units = field(default_factory=dict)
+    """Write units, by ``table`` and index."""
+    attempts: int = 0
+    """HTTP requests that botocore made of it."""
+    bytes_sent: int = 0
+    """Bytes of the body, over all attempts."""
+    bytes_received: int = 0
+    """Bytes of the answer's body."""
+    error: str | None = UNANSWERED
+    """DynamoDB's or botocore's error code; None when it succeeded."""
+
+
+class RequestMeter(ClientHook):
+    """Counts the requests of one client and computes their capacity. Safe between threads."""
+
+    def __init__(self, client: Client, *, schema: TableSchema = CHAT_TABLE) -> None:
+        super().__init__(client)
+        self._schema = schema
+        self._requests: list[RequestRecord] = []
+        self._lock = threading.Lock()
+        self._probe: Probe | None = None
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """The requests, in the order in which they were sent."""
+        with self._lock:
+            return list(self._requests)
+
+    @property
+    def count(self) -> int:
+        """The number of requests."""
+        return len(self.requests)
+
+    @property
+    def attempts(self) -> int:
+        """The number of HTTP requests, botocore's retries included."""
+        return sum(record.attempts for record in self.requests)
+
+    @property
+    def wcu(self) -> float:
+        """All write units, of the table and its indexes."""
+        return sum(sum(record.wcu.values()) for record in self.requests)
+
+    @property
+    def rcu(self) -> float:
+        """All read units, of the table and its indexes."""
+        return sum(sum(record.rcu.values()) for record in self.requests)
+
+    def totals(self) -> tuple[Units, Units]:
+        """Write units and read units, each by ``table`` and index."""
+        records = self.requests
+        return (
+            _sum(record.wcu for record in records),
+            _sum(record.rcu for record in records),
+        )
+
+    def operations(self) -> Counter[str]:
+        """The number of requests by operation."""
+        return Counter(record.operation for record in self.requests)
+
+    def reset(self) -> None:
+        """Forget everything counted so far."""
+        with self._lock:
+            self._requests.clear()
+
+    def detach(self) -> None:
+        """Stop counting. What was counted stays."""
+        super().detach()
+        with self._lock:
+            if self._probe is not None:
+                self._probe.close()
+                self._probe = None
+
+    # -- handlers
+
+    def handlers(self) -> dict[str, Handler]:
+        """From the caller's parameters to the answer."""
+        return {
+            "before-parameter-build.dynamodb": self._remember,
+            "before-call.dynamodb": self._start,
+            "request-created.dynamodb": self._attempt,
+            "after-call.dynamodb": self._finish,
+            "after-call-error.dynamodb": self._lose,
+        }
+
+    @property
+    def _name(self) -> str:
+        return f"dynamo_chat.meter.{id(self)}"
+
+    def _remember(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context[self._name] = params
+
+    def _start(self, model: Any, context: dict[str, Any], **_: Any) -> None:
+        request = context.get(self._name)
+        if request is None:  # attached while this call was under way
+            return
+        call = _Call(model.name, request, self._schema)
+        if call.targets:
+            call.before = self._probing().items(target.address for target in call.targets)
+        context[self._name] = call
+        with self._lock:
+            self._requests.append(call.record)
+
+    def _attempt(self, request: Any, **_: Any) -> None:
+        call = request.context.get(self._name)
+        if isinstance(call, _Call):
+            call.record.attempts += 1
+            call.record.bytes_sent += len(request.data or b"")
+
+    def _finish(
+        self, http_response: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
+    ) -> None:
+        call = context.get(self._name)
+        if not isinstance(call, _Call):
+            return
+        call.record.bytes_received = len(http_response.content)
+        if http_response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            call.record.error = None
+            self._charge(call, parsed)
+        else:
+            call.record.error = parsed.get("Error", {}).get("Code", "Unknown")
+            if _condition_failed(parsed):
+                call.record.wcu = call.failed_writes()
+
+    def _lose(self, exception: Exception, context: dict[str, Any], **_: Any) -> None:
+        """No answer came. If an item is another one now, the write happened."""
+        call = context.get(self._name)
+        if not isinstance(call, _Call):
+            return
+        call.record.error = type(exception).__name__
+        if call.targets:
+            after = self._probing().items(target.address for target in call.targets)
+            if after != call.before:
+                call.record.wcu = call.writes(after, {})
+
+    def _charge(self, call: _Call, answer: Mapping[str, Any]) -> None:
+        if call.targets:
+            after = self._probing().items(target.address for target in call.targets)
+            call.record.wcu = call.writes(after, answer)
+        elif call.operation in _READS:
+            read = _Read(call, answer, self._probing)
+            call.record.rcu = read.units()
+            call.record.items = read.returned()
+
+    def _probing(self) -> Probe:
+        with self._lock:
+            if self._probe is None:
+                self._probe = Probe(self.client, self._schema)
+            return self._probe
+
+
+class _Target(NamedTuple):
+    """One item that a request writes, or checks."""
+
+    address: Address
+    put: Item | None = None
+    only_checked: bool = False
+
+
+class _Call:
+    """One API call: what it asks for, and the record that is made of it."""
+
+    def __init__(self, operation: str, request: Mapping[str, Any], schema: TableSchema) -> None:
+        self.operation = operation
+        self.request = request
+        self.schema = schema
+        self.targets = _targets(operation, request, schema)
+        self.factor = TRANSACTION_FACTOR if operation == "TransactWriteItems" else 1
+        self.before: dict[Address, Item] = {}
+        self.record = RequestRecord(
+            operation=operation,
+            pattern=running_pattern(),
+            index=request.get("IndexName"),
+            keys=len(self.targets) or _keys_read(request),
+        )
+
+    def writes(self, after: Mapping[Address, Item], answer: Mapping[str, Any]) -> Units:
+        """Units of the writes that took effect."""
+        left = {
+            target.address
+            for target in _batch_targets(answer.get("UnprocessedItems") or {}, self.schema)
+        }
+        return _sum(
+            self._write(target, after.get(target.address))
+            for target in self.targets
+            if target.address not in left
+        )
+
+    def _write(self, target: _Target, new: Item | None) -> Units:
+        old = self.before.get(target.address)
+        if target.only_checked:
+            return {TABLE: self.factor * write_units(item_size(old or {}))}
+        units = write_cost(old, new, self.schema)
+        on_indexes = INDEX_FACTOR_IN_TRANSACTIONS if self.factor > 1 else 1
+        return {
+            place: spent * (self.factor if place == TABLE else on_indexes)
+            for place, spent in units.items()
+        }
+
+    def failed_writes(self) -> Units:
+        """Units of writes of which none took effect because a condition failed.
+
+        AWS charges the table as if it had been written. That it charges a cancelled transaction
+        for all of its members, twice, is an assumption on the safe side.
+        """
+        units = _sum(
+            failed_write_cost(self.before.get(target.address), target.put)
+            for target in self.targets
+        )
+        return {place: spent * self.factor for place, spent in units.items()}
+
+
+class _Read:
+    """The answer to a read, and what it cost."""
+
+    def __init__(
+        self, call: _Call, answer: Mapping[str, Any], probing: Callable[[], Probe]
+    ) -> None:
+        self._operation = call.operation
+        self._request = call.request
+        self._schema = call.schema
+        self._answer = answer
+        self._probing = probing
+
+    def units(self) -> Units:
+        """Read units by table and index."""
+        return _READS[self._operation](self)
+
+    def returned(self) -> int:
+        """The number of items in the answer."""
+        answer = self._answer
+        batches = answer.get("Responses") or []
+        if isinstance(batches, Mapping):
+            return sum(map(len, batches.values()))
+        return len(answer.get("Items") or []) + bool(answer.get("Item")) + sum(map(bool, batches))
+
+    def get(self) -> Units:
+        size = item_size(self._answer.get("Item") or {})
+        if "ProjectionExpression" in self._request:
+            (size,) = self._whole_sizes(self._request["TableName"], [self._request["Key"]])
+        return {TABLE: read_units(size, consistent=bool(self._request.get("ConsistentRead")))}
+
+    def page(self) -> Units:
+        """A Query or Scan costs its items together, rounded up once."""
+        size = sum(map(item_size, self._answer.get("Items") or []))
+        if _shows_less(self._request):
+            scanned = self._answer.get("ScannedCount", 0)
+            size = self._probing().page_size(self._operation, self._request, scanned)
+        consistent = bool(self._request.get("ConsistentRead"))
+        return {self._request.get("IndexName") or TABLE: read_units(size, consistent=consistent)}
+
+    def batch(self) -> Units:
+        """A batch costs each of its items alone, those that are missing too."""
+        units = 0.0
+        left = self._answer.get("UnprocessedKeys") or {}
+        for table, part in self._request["RequestItems"].items():
+            undone = left.get(table, {}).get("Keys", [])
+            done = [key for key in part["Keys"] if key not in undone]
+            if "ProjectionExpression" in part:
+                sizes = self._whole_sizes(table, done)
+            else:
+                sizes = [item_size(item) for item in self._answer["Responses"].get(table, [])]
+                sizes += [0] * (len(done) - len(sizes))
+            consistent = bool(part.get("ConsistentRead"))
+            units += sum(read_units(size, consistent=consistent) for size in sizes)
+        return {TABLE: units}
+
+    def transaction(self) -> Units:
+        sizes = [item_size(found.get("Item") or {}) for found in self._answer["Responses"]]
+        for place, member in enumerate(self._request["TransactItems"]):
+            get = member["Get"]
+            if "ProjectionExpression" in get:
+                (sizes[place],) = self._whole_sizes(get["TableName"], [get["Key"]])
+        units = sum(read_units(size, consistent=True) for size in sizes)
+        return {TABLE: TRANSACTION_FACTOR * units}
+
+    def _whole_sizes(self, table: str, keys: Iterable[Mapping[str, Any]]) -> list[int]:
+        addresses = [address(table, key, self._schema) for key in keys]
+        found = self._probing().items(addresses)
+        return [item_size(found.get(each, {})) for each in addresses]
+
+
+_READS = {
+    "GetItem": _Read.get,
+    "Query": _Read.page,
+    "Scan": _Read.page,
+    "BatchGetItem": _Read.batch,
+    "TransactGetItems": _Read.transaction,
+}
+
+
+def _targets(operation: str, request: Mapping[str, Any], schema: TableSchema) -> list[_Target]:
+    """The items that a request writes; none for reads and table management."""
+    match operation:
+        case "PutItem" | "UpdateItem" | "DeleteItem":
+            return [_target(request, schema)]
+        case "BatchWriteItem":
+            return _batch_targets(request["RequestItems"], schema)
+        case "TransactWriteItems":
+            return [
+                _target(part, schema)._replace(only_checked=action == "ConditionCheck")
+                for member in request["TransactItems"]
+                for action, part in member.items()
+            ]
+        case _:
+            return []
+
+
+def _target(part: Mapping[str, Any], schema: TableSchema) -> _Target:
+    item = part.get("Item")
+    return _Target(address(part["TableName"], part["Key"] if item is None else item, schema), item)
+
+
+def _batch_targets(requests: Mapping[str, Any], schema: TableSchema) -> list[_Target]:
+    return [
+        _target({"TableName": table, **part}, schema)
+        for table, writes in requests.items()
+        for write in writes
+        for part in write.values()
+    ]
+
+
+def _keys_read(request: Mapping[str, Any]) -> int:
+    tables = request.get("RequestItems") or {}
+    return sum(len(part["Keys"]) for part in tables.values()) or len(
+        request.get("TransactItems") or [None]
+    )
+
+
+def _shows_less(request: Mapping[str, Any]) -> bool:
+    """Whether the answer to a Query or Scan may hold less than what was read."""
+    return (
+        "ProjectionExpression" in request
+        or "FilterExpression" in request
+        or request.get("Select") == "COUNT"
+    )
+
+
+def _condition_failed(answer: Mapping[str, Any]) -> bool:
+    code = answer.get("Error", {}).get("Code")
+    reasons = answer.get("CancellationReasons") or []
+    return code == "ConditionalCheckFailedException" or any(
+        reason.get("Code") == "ConditionalCheckFailed" for reason in reasons
+    )
+
+
+def _sum(units: Iterable[Units]) -> Units:
+    total: Units = {}
+    for each in units:
+        for place, spent in each.items():
+            total[place] = total.get(place, 0.0) + spent
+    return total

@@ -1,0 +1,56 @@
+"""The pytest plugin: two fixtures, in every test run of an environment with this package.
+
+    def test_it(chat_store):
+        talk = chat_store.conversations.create(user_id="u-1")
+
+Tests run on the embedded engine, or, when ``DYNAMO_CHAT_TEST_ENDPOINT`` is set, on the endpoint
+that it names. Unless that is AWS itself, dummy credentials are in the environment from the first
+use of a fixture to the end of the session, so no test can reach an account.
+
+pytest loads this file at every start, so what takes time is imported by the fixtures.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from dynamo_chat.store import ChatStore
+    from dynamo_chat.testing.engine import Engine
+
+ENDPOINT_VARIABLE = "DYNAMO_CHAT_TEST_ENDPOINT"
+
+
+@pytest.fixture(scope="session")
+def dynamo_chat_engine() -> Iterator[Engine]:
+    """The engine that tests run on. ``engine.store(name)`` makes a store with its table."""
+    from dynamo_chat.testing.engine import DEFAULT_REGION, EmbeddedEngine, Engine
+
+    endpoint = os.environ.get(ENDPOINT_VARIABLE)
+    region = os.environ.get("AWS_REGION", DEFAULT_REGION)
+    with Engine(endpoint, region=region) if endpoint else EmbeddedEngine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def chat_store(dynamo_chat_engine: Engine) -> Iterator[ChatStore]:
+    """A `ChatStore` on a table of its own, under the strict hook.
+
+    A request that DynamoDB would reject fails the test, also when something swallowed the error.
+    """
+    from dynamo_chat.testing.strict import StrictHook
+
+    store = dynamo_chat_engine.store(f"dynamo-chat-test-{uuid.uuid4()}")
+    client = store.connection.client
+    try:
+        with StrictHook(client) as strict:
+            yield store
+    finally:
+        client.delete_table(TableName=store.connection.table_name)
+    if strict.violations:
+        raise strict.violations[0]

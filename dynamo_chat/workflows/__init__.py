@@ -1,0 +1,1 @@
+"""What crosses domains: the only code that knows several of them."""

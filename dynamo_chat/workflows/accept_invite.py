@@ -1,0 +1,137 @@
+"""Accepting an invite (O8): exactly once, together with the membership, or not at all.
+
+    Update organization   one more member      if it is there, a seat is free, the domain admitted
+    Put member            active               if there is none; a pending one becomes active
+    Update invite         accepted, by whom    if it is pending and its time is not up
+    Check user            –                    if they are there and have the invited address
+
+One transaction: no membership without its invite marked, no mark without the membership. Of many
+accepts at one moment one goes through, and the others find what it did. The user is part of it,
+so an account that is being deleted joins nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pynamodb.expressions.condition import Condition
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.addresses import address_key, domain_of
+from dynamo_chat.core.changes import actions
+from dynamo_chat.core.entity import validated
+from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.transaction import Check, Update, Write
+from dynamo_chat.identity.user import User, decode_user, is_user, user_exists, user_key
+from dynamo_chat.orgs.invite import Invite, InvitePlace, is_pending
+from dynamo_chat.orgs.invites import Invites, illegal, invite_of
+from dynamo_chat.orgs.seats import Decision, Member, Move, decode_member
+
+
+class Case(NamedTuple):
+    """What an acceptance is decided on."""
+
+    invite: Invite
+    member: Member | None
+    user: User
+
+
+class Invitations(Invites):
+    """Invites, and their acceptance by users."""
+
+    @access_pattern(
+        "O8",
+        operation="GetItem, BatchGetItem, TransactWriteItems",
+        requests="≤3",
+        replaces="OrganizationInvites status and accepted_at",
+    )
+    def accept(self, token: str, user_id: str, *, any_address: bool = False) -> Member:
+        """Accept an invite as a user, and return the membership; again, the same one.
+
+        The user must have the invited address, as e-mail or response e-mail, unless `any_address`
+        lets whoever holds the token in. NotFound when there is no such invite, or not for this
+        user, or no such user. IllegalTransition when it has expired, was cancelled, or was
+        accepted before. AlreadyExists when the user is a member already. LimitExceeded when no
+        seat is left. Conflict when the organization admits only its own domain.
+        """
+        place = self._place_by_token(token)
+
+        def decide() -> Decision:
+            case = self._case(place, token, user_id)
+            if _is_done(case):
+                return Decision(_joined(case), [])
+            _check_acceptable(case, any_address=any_address)
+            return self._acceptance(case, place, any_address=any_address)
+
+        return self._carry_out(place.organization_id, decide)
+
+    def _case(self, place: InvitePlace, token: str, user_id: str) -> Case:
+        """Invite, membership and user as they are now, in one request. NotFound."""
+        member_key = keyspace.MEMBER.key(organization_id=place.organization_id, user_id=user_id)
+        invite, member, user = self._get_items(
+            [place.key, member_key, user_key(user_id)], consistent=True
+        )
+        found = invite_of(invite, token).as_of(self._now())
+        if user is None or not is_user(user):
+            raise NotFound("user", user_id)
+        return Case(found, None if member is None else decode_member(member), decode_user(user))
+
+    def _acceptance(self, case: Case, place: InvitePlace, *, any_address: bool) -> Decision:
+        invite, before, user = case
+        now = self._now()
+        joined = {
+            "role": invite.role,
+            "status": "active",
+            "invited_by": invite.invited_by,
+            "joined_at": now,
+        }
+        if before is None:
+            after = validated(
+                Member, organization_id=place.organization_id, user_id=user.user_id, **joined
+            )
+        else:
+            after = before.model_copy(update=joined)
+        marked = {"status": "accepted", "accepted_at": now, "accepted_by": user.user_id}
+        also: list[Write] = [
+            Update(place.key, actions(Invite, marked), is_pending(now)),
+            Check(user_key(user.user_id), _is_still(user, invite, any_address=any_address)),
+        ]
+        return Decision(after, [Move(before, after)], domain_of(invite.email), also)
+
+
+def _is_done(case: Case) -> bool:
+    """Whether this user accepted this invite before."""
+    return case.invite.status == "accepted" and case.invite.accepted_by == case.user.user_id
+
+
+def _joined(case: Case) -> Member:
+    """The membership that accepting gave; IllegalTransition when it was taken away since."""
+    if case.member is None:
+        raise illegal(case.invite, "accepted")
+    return case.member
+
+
+def _check_acceptable(case: Case, *, any_address: bool) -> None:
+    invite, member, user = case
+    if not any_address and not user.has_address(address_key(invite.email)):
+        raise NotFound("invite for this user")
+    if invite.status != "pending":
+        raise illegal(invite, "accepted")
+    if member is not None and member.status != "pending":
+        raise AlreadyExists(f"user {user.user_id!r} is a member already", member)
+
+
+def _is_still(user: User, invite: Invite, *, any_address: bool) -> Condition:
+    """The user is there and has the address that let them accept."""
+    condition = user_exists()
+    if not any_address:
+        attributes = plan(User).model
+        is_email = address_key(user.email) == address_key(invite.email)
+        condition &= (
+            attributes.email == user.email
+            if is_email
+            else attributes.response_email == user.response_email
+        )
+    return condition

@@ -1,0 +1,106 @@
+"""``scripts/bench``: what dynamo_chat costs, as tables and, with ``--json``, as data."""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import appends, capacity, cpu, imports, matching
+
+Rows = list[dict[str, object]]
+
+TITLES = {
+    "cpu": "Client CPU per operation, on canned answers (messages of 1,000 characters)",
+    "capacity": "Requests / write units / read units by size of the conversation",
+    "imports": "CPU time of imports",
+    "matching": "Matchers who empty a queue of 400 between them",
+    "fairness": "How many who waited longer a matched caller overtook, by shards",
+    "appends": "Write units of an append of 1,000 characters, by design",
+}
+
+
+def main() -> int:
+    """Measure the parts that were asked for and print them."""
+    options = _parser().parse_args()
+    console = Console()
+    parts: Mapping[str, Callable[[], Rows]] = {
+        "cpu": lambda: cpu.measure(options.rounds, options.seconds),
+        "capacity": lambda: capacity.measure(options.endpoint),
+        "imports": lambda: imports.measure(options.rounds),
+        "matching": lambda: matching.contention(options.endpoint),
+        "fairness": lambda: matching.fairness(options.endpoint),
+        "appends": appends.measure,  # last: it brings moto into the process
+    }
+    results: dict[str, Rows] = {}
+    for name in options.parts or parts:
+        with console.status(f"measuring: {name}"):
+            results[name] = parts[name]()
+        console.print(_table(name, results[name]))
+    if options.json:
+        report = {"on": _machine(), **results}
+        options.json.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    return 0
+
+
+def _table(name: str, rows: Rows) -> Table:
+    """The rows as a table; what repeats the row above in the first column is left out."""
+    caption = None
+    if name == "capacity":
+        rows, caption = capacity.table_rows(rows), capacity.caption()
+    table = Table(title=TITLES[name], caption=caption, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading, value in rows[0].items():
+        table.add_column(heading, justify="left" if isinstance(value, str) else "right")
+    above: object = None
+    for row in rows:
+        first, *rest = row.values()
+        if above not in {None, first}:
+            table.add_section()
+        table.add_row("" if first == above else str(first), *map(_shown, rest))
+        above = first
+    return table
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case float():
+            return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+        case int():
+            return f"{value:,}"
+    return str(value)
+
+
+def _machine() -> dict[str, str]:
+    names = ("dynamo_chat", "pynamodb", "botocore", "pydantic")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parts = f"{', '.join(TITLES)}; all of them if none is named"
+    parser.add_argument("parts", nargs="*", choices=[*TITLES, []], metavar="PART", help=parts)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="turns that the contenders take (%(default)s)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=0.2, help="CPU seconds of one turn (%(default)s)"
+    )
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="measure capacity and matching there instead of on a ministack server started for it",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

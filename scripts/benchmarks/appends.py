@@ -1,0 +1,121 @@
+"""What an append costs under the designs that were weighed for it (docs/design/append-cost.md).
+
+The transaction is the store's own, as it was sent. For the designs that were not taken, the head
+is kept in fewer indexes, or its counters in an item beside it; the rest stays as it is.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from benchmarks.samples import CHARACTERS, USER, text_of
+from dynamo_chat import ChatStore, NewMessage
+from dynamo_chat.testing import EmbeddedEngine, RequestMeter
+
+TITLE = text_of(40, 0)
+KEYS = {"GSI1": ("GSI1PK", "GSI1SK"), "GSI2": ("GSI2PK", "GSI2SK")}
+BESIDE = "CONV#COUNTERS#"
+
+Request = dict[str, Any]
+Row = dict[str, object]
+
+
+def measure() -> list[Row]:
+    """One row per design: the requests of an append, and its write units by table and index."""
+    with EmbeddedEngine() as engine:
+        store = engine.store("bench-appends")
+        taken = "kept: counters in the head, head in both indexes"
+        rows = [
+            _row(taken, store, lambda: _append(store, _talk(store), 1, CHARACTERS)),
+            _row("… a turn of two", store, lambda: _append(store, _talk(store), 2, CHARACTERS)),
+            _row("… of 900 characters", store, lambda: _append(store, _talk(store), 1, 900)),
+            _row("… with an id of the caller's", store, lambda: _append_named(store)),
+        ]
+        for name, kept, beside in (
+            ("head in GSI1 only: no list by activity", {"GSI1"}, False),
+            ("head in GSI2 only: no list by creation", {"GSI2"}, False),
+            ("counters beside the head, in GSI2", {"GSI2"}, True),
+            ("counters in no index", set[str](), False),
+        ):
+            rows.append(_variant(name, store, kept, beside=beside))
+    return rows
+
+
+def _talk(store: ChatStore) -> str:
+    """A conversation that the store knows, with a title and one message."""
+    talk = store.conversations.create(USER, title=TITLE).conversation_id
+    store.messages.append(talk, NewMessage(role="user", content="x"))
+    return talk
+
+
+def _append(store: ChatStore, talk: str, messages: int, characters: int) -> Callable[[], object]:
+    turn = [NewMessage(role="user", content=text_of(characters, seed)) for seed in range(messages)]
+    return lambda: store.messages.append_turn(talk, turn)
+
+
+def _append_named(store: ChatStore) -> Callable[[], object]:
+    named = NewMessage(role="user", content=text_of(CHARACTERS, 1), message_id="client-id-1")
+    talk = _talk(store)
+    return lambda: store.messages.append(talk, named)
+
+
+def _row(name: str, store: ChatStore, prepare: Callable[[], Callable[[], object]]) -> Row:
+    call = prepare()
+    with RequestMeter(store.connection.client) as meter:
+        call()
+    write_units, _ = meter.totals()
+    units = {place: write_units.get(place, 0.0) for place in ("table", "GSI1", "GSI2")}
+    return {
+        "design": name,
+        "requests": meter.count,
+        **{place: f"{units[place]:g}" for place in units},
+        "WCU": f"{sum(units.values()):g}",
+    }
+
+
+def _variant(name: str, store: ChatStore, kept: set[str], *, beside: bool) -> Row:
+    """The store's transaction, its head taken out of the other indexes before and in it."""
+    talk = _talk(store)
+    sent: list[Request] = []
+
+    def note(params: Request, **_: Any) -> None:
+        sent.append(deepcopy(params))
+
+    events, client = store.connection.client.meta.events, store.connection.client
+    key = {"PK": {"S": f"CONV#{talk}#"}, "SK": {"S": "CONV#"}}
+    head = client.get_item(TableName=store.connection.table_name, Key=key)["Item"]
+    event = "before-parameter-build.dynamodb.TransactWriteItems"
+    events.register(event, note)
+    try:
+        _append(store, talk, 1, CHARACTERS)()
+    finally:
+        events.unregister(event, note)
+    request = sent[0]
+    update = request["TransactItems"][0]["Update"]
+    del update["ConditionExpression"]
+    if beside:
+        head["SK"] = update["Key"]["SK"] = {"S": BESIDE}
+    for index in KEYS.keys() - kept:
+        for attribute in KEYS[index]:
+            del head[attribute]
+            _leave_out(update, attribute)
+    words = update["UpdateExpression"].replace(",", " ").split()
+    for field in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
+        update[field] = {token: value for token, value in update[field].items() if token in words}
+    put = request["TransactItems"][1]["Put"]
+    put["Item"]["SK"] = {"S": f"CHAT#{'7' * 26}#"}
+    request["ClientRequestToken"] = f"variant-{'-'.join(sorted(kept))}-{beside}"
+    client.put_item(TableName=store.connection.table_name, Item=head)
+    return _row(name, store, lambda: lambda: client.transact_write_items(**request))
+
+
+def _leave_out(update: Request, attribute: str) -> None:
+    """Take the assignment of one attribute out of an update expression."""
+    names = update["ExpressionAttributeNames"]
+    token = next((each for each, name in names.items() if name == attribute), None)
+    if token is None:
+        return
+    verb, _, rest = update["UpdateExpression"].partition(" ")
+    assignments, add, counters = rest.partition(" ADD ")
+    kept = [each for each in assignments.split(", ") if each.split()[0] != token]
+    update["UpdateExpression"] = f"{verb} {', '.join(kept)}{add}{counters}"

@@ -1,0 +1,151 @@
+"""What the tests of calls share: a store, a clock, people, a look at everything."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from dynamo_chat import Call, Caller, CallQueue, QueueTicket, RequestEvent
+from dynamo_chat.calls.call import call_in_room, decode_call
+from dynamo_chat.calls.caller import as_of, decode_caller
+from dynamo_chat.calls.ticket import decode_ticket, ticket_of
+from dynamo_chat.core.errors import AlreadyExists
+from dynamo_chat.core.layout import KIND, PLACES
+from dynamo_chat.core.transaction import is_live
+from dynamo_chat.testing import Engine, FakeClock, RequestMeter, StrictHook
+from tests.identity.scenes import Scene
+
+A_DAY = timedelta(days=1)
+
+
+def next_noon() -> datetime:
+    """Noon in UTC, ahead: some engines delete by their own clock what has expired."""
+    return datetime.combine(datetime.now(UTC).date() + A_DAY, time(12), UTC)
+
+
+@pytest.fixture(scope="session")
+def table(dynamo_chat_engine: Engine) -> Iterator[Scene]:
+    """One table for all tests of calls: a client takes longer to make than a table to empty."""
+    clock = FakeClock(next_noon())
+    store = dynamo_chat_engine.store(f"calls-{uuid4()}", clock=clock)
+    opened = Scene(store, clock, dynamo_chat_engine.client())
+    yield opened
+    opened.client.delete_table(TableName=store.connection.table_name)
+
+
+@pytest.fixture
+def scene(table: Scene) -> Iterator[Scene]:
+    """A scene for one test, at noon, under the strict hook; what it leaves must be sound."""
+    with fresh(table):
+        yield table
+
+
+@contextmanager
+def fresh(table: Scene) -> Iterator[None]:
+    """The table empty, the clock at noon, and a store that knows nothing."""
+    for item in table.items():
+        unplant(table, {"PK": item["PK"], "SK": item["SK"]})
+    table.clock.advance(next_noon() - table.clock())
+    vars(table.store).pop("queue", None)  # what it learnt of shards and other matchers
+    with StrictHook(table.store.connection.client) as strict:
+        yield
+    assert not strict.violations
+    assert_sound(table)
+
+
+# -- people -------------------------------------------------------------------------------------
+
+
+def callers(scene: Scene, *names: str, **options: Any) -> list[Caller]:
+    """Callers of these names."""
+    return [scene.store.callers.create(name, **options) for name in names]
+
+
+def join(scene: Scene, *names: str, queue: str | CallQueue = "main") -> list[QueueTicket]:
+    """Callers of these names join, one after another, a second apart; who is none becomes one."""
+    tickets = []
+    for name in names:
+        scene.clock.advance(1)
+        with suppress(AlreadyExists):
+            scene.store.callers.create(name)
+        tickets.append(scene.store.queue.join(name, queue))
+    return tickets
+
+
+def who(call: Call | None) -> tuple[str, str]:
+    """The two of a call."""
+    assert call is not None
+    return call.user_a, call.user_b
+
+
+def points(scene: Scene, name: str) -> int:
+    """The points that a caller has left."""
+    return scene.store.callers.get(name, consistent=True).points_left
+
+
+def requests(scene: Scene, call: Callable[[], object]) -> list[str]:
+    """The operations that `call` takes."""
+    with RequestMeter(scene.store.connection.client) as meter:
+        call()
+    return [request.operation for request in meter.requests]
+
+
+def plant(scene: Scene, item: dict[str, Any]) -> None:
+    """Put an item into the table behind the store's back."""
+    scene.client.put_item(TableName=scene.store.connection.table_name, Item=item)
+
+
+def unplant(scene: Scene, key: dict[str, Any]) -> None:
+    """Delete an item behind the store's back."""
+    scene.client.delete_item(TableName=scene.store.connection.table_name, Key=key)
+
+
+class Requests:
+    """Counts the requests of a store, cheaply: for runs of many threads."""
+
+    def __init__(self) -> None:
+        self.events: list[RequestEvent] = []
+
+    def __call__(self, event: RequestEvent) -> None:
+        self.events.append(event)
+
+
+# -- what must hold of the whole table, whatever happened ---------------------------------------
+
+
+def assert_sound(scene: Scene) -> None:
+    """Who waits has a ticket, who is in a call is in one that is live, and points add up."""
+    now = scene.clock()
+    items = [item for item in scene.items() if is_live(item, now)]
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for item in items:
+        by_kind.setdefault(item[KIND]["S"], []).append(dict(item))
+        for place in PLACES:
+            assert (place.pk in item) == (place.sk in item)
+    people = {
+        caller.user_id: caller
+        for caller in (as_of(decode_caller(item), now) for item in by_kind.get("caller", []))
+    }
+    calls = [decode_call(item) for item in by_kind.get("call", [])]
+    live = {call.call_id: call for call in calls if call.is_live}
+    tickets = [decode_ticket(item) for item in by_kind.get("queue_ticket", [])]
+
+    assert sorted(tickets, key=lambda each: each.user_id) == [
+        ticket_of(people[name]) for name in sorted(people) if people[name].is_waiting
+    ]
+    rooms = [call_in_room(item) for item in by_kind.get("call_room", [])]
+    assert {room.call_id: room for room in rooms} == live
+    assert len(rooms) == len(live)
+    assert len({call.room_name for call in live.values()}) == len(live)
+    for call in calls:
+        assert call.user_a != call.user_b
+    for call in live.values():
+        for name in who(call):
+            assert name not in people or people[name].live_call_id == call.call_id
+    for caller in people.values():
+        assert caller.live_call_id is None or caller.user_id in who(live[caller.live_call_id])
+        assert not (caller.is_waiting and caller.is_in_call)
+        assert caller.points_left == 15 - sum(caller.spends.values())

@@ -1,0 +1,221 @@
+"""C5 and the renaming of C6: conversations are found by their exact title."""
+
+from typing import Any
+
+import pytest
+
+from dynamo_chat import ChatStore
+from dynamo_chat.core.errors import InvalidArgument, InvalidCursor, NotFound
+from dynamo_chat.keyspace import TITLE_SHARDS
+from dynamo_chat.testing import FakeClock
+from tests.chat.world import DAY, MINUTE, World, assistant, drained, requests, say, user
+
+pytestmark = pytest.mark.engine
+
+
+def found(store: ChatStore, title: str, user_id: str | None = None) -> list[str]:
+    page = store.conversations.find_by_title(title, user_id=user_id)
+    assert not page.unreadable
+    return [each.conversation_id for each in page]
+
+
+def test_found_by_exact_title(store: ChatStore, clock: FakeClock) -> None:
+    """Of one user or of all, newest first; not by a part of it, nor in another case."""
+    for number, owner in enumerate(["u-1", "u-2", "u-1", "u-2", "u-1"]):
+        store.conversations.create(owner, conversation_id=f"c-{number}", title="New chat")
+        clock.advance(MINUTE)
+    store.conversations.create("u-1", conversation_id="other", title="New chat 2")
+    with requests(store, TITLE_SHARDS + 1):
+        assert found(store, "New chat") == ["c-4", "c-3", "c-2", "c-1", "c-0"]
+    with requests(store, 2):
+        assert found(store, "New chat", "u-1") == ["c-4", "c-2", "c-0"]
+    assert found(store, "new chat") == found(store, "New") == found(store, "New chat ") == []
+    assert found(store, "New chat", "u-3") == []
+
+
+def test_what_is_found_is_the_conversation(store: ChatStore) -> None:
+    """Whole, as `get` gives it."""
+    talk = store.conversations.create("u-1", title="T", preferences={"a": 1})
+    say(store, talk.conversation_id, "hello")
+    (one,) = store.conversations.find_by_title("T")
+    assert one == store.conversations.get(talk.conversation_id)
+
+
+def test_pages_over_all_shards(store: ChatStore, clock: FakeClock) -> None:
+    """In one order, whichever shard a conversation is in."""
+    for number in range(23):
+        store.conversations.create("u-1", conversation_id=f"c-{number:02}", title="Popular")
+        clock.advance(MINUTE)
+    newest = [f"c-{number:02}" for number in reversed(range(23))]
+    for owner in (None, "u-1"):
+        for page_size in (1, 4, 22, 23, 24):
+            pages = drained(
+                lambda **more: store.conversations.find_by_title("Popular", **more),
+                page_size=page_size,
+                user_id=owner,
+            )
+            assert [each.conversation_id for page in pages for each in page] == newest
+            assert all(len(page) == page_size for page in pages[:-2])
+    page = store.conversations.find_by_title("Popular", page_size=2)
+    with pytest.raises(InvalidCursor):
+        store.conversations.find_by_title("Other", cursor=page.cursor)
+    with pytest.raises(InvalidCursor):
+        store.conversations.find_by_title("Popular", user_id="u-1", cursor=page.cursor)
+
+
+def test_a_rename_changes_nothing_else(world: World, store: ChatStore, clock: FakeClock) -> None:
+    """One request where the store knows the conversation, two where it does not."""
+    store.conversations.create("u-1", conversation_id="c-1", title="Old", preferences={"a": 1})
+    say(store, "c-1", "hello")
+    before = store.conversations.get("c-1")
+    clock.advance(DAY)
+    with requests(store, 1):
+        store.conversations.rename("c-1", "New", user_id="u-1")
+    after = store.conversations.get("c-1")
+    assert after == before.model_copy(update={"title": "New"})
+    assert found(store, "Old") == found(store, "Old", "u-1") == []
+    assert found(store, "New") == found(store, "New", "u-1") == ["c-1"]
+    stranger = world.store()
+    with requests(stranger, 2):
+        stranger.conversations.rename("c-1", "Newer")
+    assert found(store, "Newer") == ["c-1"]
+
+
+def test_renaming_to_the_same_title_and_back(store: ChatStore) -> None:
+    """Found once, under the title it has."""
+    store.conversations.create("u-1", conversation_id="c-1", title="A")
+    for title in ("A", "B", "A"):
+        store.conversations.rename("c-1", title)
+        assert found(store, title) == ["c-1"]
+    assert found(store, "B") == []
+
+
+def test_renaming_what_is_not_there(world: World, store: ChatStore) -> None:
+    """Not found, and nothing is left behind: also where the store remembers the conversation."""
+    with pytest.raises(NotFound):
+        store.conversations.rename("c-1", "T")
+    store.conversations.create("u-1", conversation_id="c-1", title="T")
+    world.store().conversations.delete("c-1")
+    with pytest.raises(NotFound):
+        store.conversations.rename("c-1", "U")
+    assert world.items() == []
+
+
+def test_a_conversation_without_a_title_gets_one(store: ChatStore) -> None:
+    """By renaming, in the same way."""
+    store.conversations.create("u-1", conversation_id="c-1")
+    store.conversations.rename("c-1", "T")
+    assert found(store, "T") == ["c-1"]
+    say(store, "c-1", "hello")
+    assert store.conversations.get("c-1").title == "T"
+
+
+@pytest.mark.parametrize(
+    ("content", "title"),
+    [
+        ("Show me 4K renders", "Show me 4K renders"),
+        ("  Show \n\n me\t4K  ", "Show me 4K"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 199 + "…"),
+        ("word " * 60, "word " * 38 + "word…"),
+        ("😀" * 300, "😀" * 199 + "…"),
+        ("", None),
+        (" \n ", None),
+    ],
+)
+def test_the_first_user_message_gives_the_title(
+    store: ChatStore, content: str, title: str | None
+) -> None:
+    """Its words, cut at 200 characters; in the same request, and found by it."""
+    store.conversations.create("u-1", conversation_id="c-1")
+    with requests(store, 1):
+        store.messages.append_turn("c-1", [assistant("Welcome"), user(content)])
+    assert store.conversations.get("c-1").title == title
+    if title is not None:
+        assert len(title) <= 200
+        assert found(store, title) == found(store, title, "u-1") == ["c-1"]
+
+
+def test_only_the_first_user_message_does(world: World, store: ChatStore) -> None:
+    """Neither an assistant's nor a later one; a title that was given stays."""
+    store.conversations.create("u-1", conversation_id="c-1")
+    store.messages.append("c-1", assistant("Welcome"))
+    assert store.conversations.get("c-1").title is None
+    say(store, "c-1", "First", "Second")
+    say(world.store(), "c-1", "Third")
+    assert store.conversations.get("c-1").title == "First"
+    store.conversations.create("u-1", conversation_id="c-2", title="Given")
+    say(store, "c-2", "First")
+    assert store.conversations.get("c-2").title == "Given"
+    assert found(store, "First") == ["c-1"]
+
+
+def test_a_store_that_knows_of_no_title(world: World, store: ChatStore) -> None:
+    """A title given elsewhere in between is kept."""
+    store.conversations.create("u-1", conversation_id="c-1")
+    world.store().conversations.rename("c-1", "Elsewhere")
+    say(store, "c-1", "First")
+    assert store.conversations.get("c-1").title == "Elsewhere"
+    assert found(store, "First") == []
+    assert [each.content for each in store.messages.latest("c-1")] == ["First"]
+
+
+def test_expired_and_deleted_conversations_are_not_found(
+    store: ChatStore, clock: FakeClock
+) -> None:
+    """Nor is anything of them."""
+    store.conversations.create("u-1", conversation_id="fixed", title="T", retention=DAY)
+    store.conversations.create(
+        "u-1", conversation_id="slid", title="T", retention=DAY, sliding=True
+    )
+    store.conversations.create("u-1", conversation_id="gone", title="T")
+    store.conversations.create("u-1", conversation_id="kept", title="T")
+    store.conversations.delete("gone")
+    clock.advance(DAY + MINUTE)
+    for owner in (None, "u-1"):
+        assert found(store, "T", owner) == ["kept"]
+
+
+def test_a_stale_title_item_misleads_nobody(world: World, store: ChatStore) -> None:
+    """An index may lag behind a rename: what the conversation itself says decides."""
+    for number in range(4):
+        store.conversations.create("u-1", conversation_id=f"c-{number}", title="Old")
+    stale = [item for item in world.items() if item["kind"]["S"] == "conversation_title"]
+    for number in range(3):
+        store.conversations.rename(f"c-{number}", "New")
+    for item in stale:
+        world.put(item)
+    assert found(store, "Old") == ["c-3"]
+    page = store.conversations.find_by_title("Old", page_size=1)
+    assert [each.conversation_id for each in page] == ["c-3"]
+
+
+def test_a_damaged_conversation_hides_no_other(world: World, store: ChatStore) -> None:
+    """It is told beside those that can be read."""
+    for number in range(2):
+        store.conversations.create("u-1", conversation_id=f"c-{number}", title="T")
+    head = next(item for item in world.items() if item["kind"]["S"] == "conversation")
+    world.put({**head, "created_at": {"S": "once"}})
+    page = store.conversations.find_by_title("T")
+    assert len(page) == 1
+    assert [told.kind for told in page.unreadable] == ["conversation"]
+
+
+@pytest.mark.parametrize("title", ["", "x" * 201, 5, None, "\ud800"])
+def test_bad_titles(store: ChatStore, title: Any) -> None:
+    """Named, and nothing is sent."""
+    for call in (
+        lambda: store.conversations.find_by_title(title),
+        lambda: store.conversations.rename("c-1", title),
+    ):
+        with requests(store, 0), pytest.raises(InvalidArgument) as refused:
+            call()
+        assert refused.value.argument == "title"
+
+
+@pytest.mark.parametrize("page_size", [0, 101, True])
+def test_page_sizes(store: ChatStore, page_size: Any) -> None:
+    """From 1 to 100: as many heads as one request reads."""
+    with requests(store, 0), pytest.raises(InvalidArgument) as refused:
+        store.conversations.find_by_title("T", page_size=page_size)
+    assert refused.value.argument == "page_size"

@@ -1,0 +1,86 @@
+"""What is no id, no exchange, no count is refused by name, before anything is sent."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dynamo_chat import ChatStore, Exchange, Feedback, InvalidArgument, NewMessage
+
+NO_IDS: list[Any] = [7, b"x", "", [], {}, {"a"}, object()]
+HELLO = NewMessage(role="user", content="Hello")
+
+
+def calls(store: ChatStore, talk: Any, user: Any) -> dict[str, Callable[[], object]]:
+    messages, talks = store.messages, store.conversations
+    return {
+        "append": lambda: messages.append(talk, HELLO, user_id=user),
+        "list": lambda: messages.list(talk, user_id=user),
+        "open": lambda: messages.open(talk, user_id=user),
+        "delete message": lambda: messages.delete(talk, "m", user_id=user),
+        "feedback": lambda: messages.give_feedback(
+            talk, "m", Feedback(type="positive"), user_id=user
+        ),
+        "get": lambda: talks.get(talk, user_id=user),
+        "rename": lambda: talks.rename(talk, "Title", user_id=user),
+        "delete": lambda: talks.delete(talk, user_id=user),
+        "save": lambda: store.states.save(talk, {}, user_id=user),
+    }
+
+
+@pytest.mark.parametrize("wrong", NO_IDS, ids=lambda value: type(value).__name__)
+def test_what_is_no_conversation_id_is_refused(chat_store: ChatStore, wrong: Any) -> None:
+    for name, call in calls(chat_store, wrong, None).items():
+        with pytest.raises(InvalidArgument) as caught:
+            call()
+        assert caught.value.argument == "conversation_id", name
+
+
+@pytest.mark.parametrize("wrong", NO_IDS, ids=lambda value: type(value).__name__)
+def test_what_is_no_user_id_is_refused(chat_store: ChatStore, wrong: Any) -> None:
+    """An empty or mistyped owner is a mistake of the program, not somebody else's conversation."""
+    talk = chat_store.conversations.create("u").conversation_id
+    message = NewMessage(role="user", content="There", message_id="m")
+    chat_store.messages.append(talk, message)
+    for name, call in calls(chat_store, talk, wrong).items():
+        with pytest.raises(InvalidArgument) as caught:
+            call()
+        assert caught.value.argument == "user_id", name
+    assert [each.content for each in chat_store.messages.latest(talk)] == ["There"]
+
+
+@pytest.mark.parametrize("count", [0, -1, 1_001, True, "2", None])
+def test_a_count_is_named_as_such(chat_store: ChatStore, count: Any) -> None:
+    talk = chat_store.conversations.create("u").conversation_id
+    for call in (chat_store.messages.latest, chat_store.messages.open):
+        with pytest.raises(InvalidArgument, match=r"^count: "):
+            call(talk, count)
+
+
+def test_only_an_exchange_that_can_be_appended_is_taken(chat_store: ChatStore) -> None:
+    """Nothing that an exchange carries is dropped without a word."""
+    talk = chat_store.conversations.create("u").conversation_id
+    praised = Exchange(user_prompt="q", feedback=Feedback(type="positive"))
+    elsewhere = Exchange(user_prompt="q", conversation_id="another")
+    wrong: Any
+    for wrong, argument in (
+        (None, "exchange"),
+        (praised, "exchange.feedback"),
+        (elsewhere, "exchange.conversation_id"),
+    ):
+        with pytest.raises(InvalidArgument) as caught:
+            chat_store.messages.append_exchange(talk, wrong)
+        assert caught.value.argument == argument
+    assert chat_store.messages.latest(talk) == ()
+
+
+def test_a_slow_response_is_dated_ahead_and_takes_its_place_now(chat_store: ChatStore) -> None:
+    talk = chat_store.conversations.create("u").conversation_id
+    sent = datetime.now(UTC) - timedelta(seconds=1)
+    slow = Exchange(user_prompt="q", bot_response="a", sent_at=sent, response_time=400.0)
+    stored = chat_store.messages.append_exchange(talk, slow)
+    assert (stored.sent_at, stored.response_time) == (sent, 400.0)
+    prompt, response = chat_store.messages.latest(talk)
+    assert response.sent_at == sent + timedelta(seconds=400)
+    assert prompt.position < response.position

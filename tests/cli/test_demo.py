@@ -1,0 +1,269 @@
+"""``dynamo-chat demo``: the main job, on the documents' records and on a file."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamo_chat.catalogue import catalogue
+from dynamo_chat.cli.demo import DEFAULT_TABLE
+from dynamo_chat.cli.sample_records import sample
+from dynamo_chat.core.bearer import new_secret
+from dynamo_chat.keyspace import KEY_SPACE
+from dynamo_chat.testing import EmbeddedEngine
+
+Run = Callable[..., Any]
+WALKED = ["chat", "identity", "orgs", "mail", "limits", "telemetry", "calls"]
+WALK_OF = {each: f"Every pattern of the {each} domain, and what it costs" for each in WALKED}
+SECTIONS = [
+    "The table",
+    "Loading",
+    "What is in the table",
+    "Read out as the documents have it",
+    *WALK_OF.values(),
+]
+
+
+def section(output: str, title: str) -> str:
+    """What stands under a headline of the demo."""
+    _, _, rest = output.partition(f"{title} ─")
+    for following in SECTIONS:
+        rest = rest.partition(f"{following} ─")[0]
+    return rest
+
+
+@pytest.fixture
+def shown(run: Run, whole: list[str]) -> str:
+    """What the demo prints, without any option: run once for all tests that look at it."""
+    if not whole:
+        result = run("demo")
+        assert result.exit_code == 0
+        whole.append(result.stdout)
+    return whole[0]
+
+
+@pytest.fixture(scope="module")
+def whole() -> list[str]:
+    """Where `shown` keeps it."""
+    return []
+
+
+def test_it_goes_from_an_empty_table_to_what_each_pattern_costs(shown: str) -> None:
+    assert "created, with GSI1, GSI2 and TTL" in section(shown, "The table")
+    loading = section(shown, "Loading")
+    for title in ("4K Renders Search", "Test Conversation", "Resetting a forgotten password"):
+        assert title in loading
+    assert "support: made here: the document gives no record" in loading
+    assert '"trini_response" of "user_query|trini_response"' in loading
+    assert "moved by" in loading
+
+
+def test_the_table_is_shown_by_item_collection(shown: str) -> None:
+    table, _, indexes = section(shown, "What is in the table").partition("by GSI1PK")
+    assert "CONV#550e8400-e29b-41d4-a716-446655440000#" in table
+    assert "user: Show me 4K renders" in table
+    assert "→ get_file_details()" in table
+    for partition in ("USER#demo#", "FEEDBACK#negative#2#", "REVIEWS#1#", "CATEGORY#positive#"):
+        assert partition in indexes
+
+
+def test_every_record_is_read_out_as_it_was_loaded(shown: str) -> None:
+    read_out = section(shown, "Read out as the documents have it")
+    assert read_out.count("the same as what was loaded") == 4
+    assert '"title": "Test Conversation"' in read_out
+
+
+def test_the_walks_call_every_method_of_their_domains(shown: str) -> None:
+    walks = {each: section(shown, WALK_OF[each]) for each in WALKED}
+    for entry in catalogue():
+        if entry.domain == "workflows":
+            assert any(f" {entry.method} " in walk for walk in walks.values()), entry.method
+        elif entry.domain != "provision":
+            assert f" {entry.method} " in walks[entry.domain], entry.method
+
+
+def test_each_document_is_loaded_and_said_how(shown: str) -> None:
+    loading = section(shown, "Loading")
+    lines = [line.split()[:3] for line in loading.splitlines()]
+    for table in sample("acs").records:
+        assert [line[2] for line in lines if line[:2] == ["acs", table]], table
+    assert loading.count("oneonone  ") == 3
+    assert "acs: Users.status: " in loading
+    assert "acs: Threads.message_count, participants, subject: " in loading
+    assert "acs: moved by" in loading
+    assert "oneonone: made here" in loading
+
+
+def test_the_documents_other_than_chats_are_in_the_table_view(shown: str) -> None:
+    table, _, indexes = section(shown, "What is in the table").partition("by GSI1PK")
+    for partition in (
+        *("USER#user-uuid#", "ADDRESS#user@example.com#", "ORG#org-uuid#", "TOKEN#", "LOGIN#"),
+        *("MAIL#conv-uuid#", "MESSAGEID#account-uuid#", "LIMIT#account-uuid#"),
+        *("REPORT#report-uuid#", "INVOCATION#invocation-uuid#", "QUEUE#main#", "CALL#call-1#"),
+    ):
+        assert f"\n{partition}" in table, partition
+    for partition in ("ACCOUNT#account-uuid#", "MAILBOX#account-uuid#1#", "USER#caller-1#"):
+        assert f"\n{partition}" in indexes, partition
+
+
+@pytest.mark.parametrize("domain", WALKED)
+def test_it_can_be_narrowed_to_a_domain(run: Run, domain: str) -> None:
+    result = run("demo", "--domain", domain)
+    assert result.exit_code == 0
+    walked = [each for each in WALKED if WALK_OF[each] in result.stdout]
+    assert walked == [domain]
+    legend = section(result.stdout, "What is in the table").partition("Read out")[0]
+    named = [each for each in KEY_SPACE if f"\n{each}: " in legend]
+    assert named == [domain]
+
+
+def test_several_domains_can_be_named(run: Run) -> None:
+    result = run("demo", "-d", "limits", "-d", "chat", "--file", "/dev/null")
+    assert result.exit_code == 1  # an empty file, but not a wrong use
+    assert run("demo", "-d", "limits", "--file", "/dev/null").exit_code == 2
+
+
+def test_no_secret_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither those of the documents nor those that are made."""
+    made: list[str] = []
+
+    def told() -> str:
+        made.append(new_secret())
+        return made[-1]
+
+    monkeypatch.setattr("dynamo_chat.core.bearer.new_secret", told)
+    output = "".join(run("demo", "-d", "identity", "-d", "orgs").stdout.split())
+    assert len(made) > 5
+    for secret in (*made, "secure-token", "session-uuid"):
+        assert secret not in output
+
+
+def test_the_walk_leaves_the_table_as_it_was(run: Run, engine: EmbeddedEngine) -> None:
+    """Loading again changes nothing either: the second run ends with the same items."""
+    where = ("--table", DEFAULT_TABLE, "--region", engine.region)
+    client = engine.client()
+    assert run("demo", *where).exit_code == 0
+    first = client.scan(TableName=DEFAULT_TABLE)["Items"]
+    result = run("demo", *where)
+    assert result.exit_code == 0
+    assert "there already" in result.stdout
+    assert result.stdout.count("the same as what was loaded") == 4
+    assert client.scan(TableName=DEFAULT_TABLE)["Items"] == first
+
+
+def test_what_was_changed_since_is_told(run: Run, engine: EmbeddedEngine) -> None:
+    where = ("--domain", "chat", "--table", DEFAULT_TABLE, "--region", engine.region)
+    run("demo", *where)
+    store = engine.store(DEFAULT_TABLE)
+    store.conversations.rename("550e8400-e29b-41d4-a716-446655440000", "Another title")
+    result = run("demo", *where)
+    assert result.stdout.count("the same as what was loaded") == 3
+    assert result.stdout.count("it was changed since") == 1
+
+
+CONVERSATION = {
+    "id": "c-1",
+    "user": "ann",
+    "messages": [
+        {"role": "user", "content": "Which files are 8K?"},
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {"id": "t-1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "t-1", "content": '{"files": []}'},
+        {"role": "assistant", "content": "None of them."},
+    ],
+    "model": "m-1",
+}
+
+
+def written(folder: Path, *lines: Any) -> str:
+    path = folder / "conversations.jsonl"
+    texts = [each if isinstance(each, str) else json.dumps(each) for each in lines]
+    path.write_text("\n".join(texts))
+    return str(path)
+
+
+def test_a_file_is_loaded_beside_the_samples(run: Run, tmp_path: Path) -> None:
+    result = run("demo", "--domain", "chat", "--file", written(tmp_path, CONVERSATION))
+    assert result.exit_code == 0
+    loading = section(result.stdout, "Loading")
+    assert "conversations.jsonl:1" in loading
+    assert "4K Renders Search" in loading
+    # The walk looks at the caller's own conversation.
+    assert "'Which files are 8K?', 3 messages" in result.stdout
+
+
+def test_a_file_is_loaded_alone(run: Run, tmp_path: Path) -> None:
+    result = run("demo", "--file", written(tmp_path, CONVERSATION), "--no-samples")
+    assert result.exit_code == 0
+    assert "4K Renders Search" not in result.stdout
+    table = section(result.stdout, "What is in the table")
+    assert "assistant: → find()" in table
+    assert "revision 1: model" in table
+    assert "tool:" not in table
+
+
+def test_many_conversations_are_shown_in_part(run: Run, tmp_path: Path) -> None:
+    lines = [{**CONVERSATION, "id": f"c-{n}"} for n in range(12)]
+    result = run("demo", "--file", written(tmp_path, *lines), "--no-samples")
+    assert "… and 4 more conversations" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ([CONVERSATION, "{"], "error: conversations.jsonl, line 2: line: is not JSON"),
+        (
+            [CONVERSATION, {**CONVERSATION, "user": "bob"}],
+            "error: conversations.jsonl, line 2: conversation id 'c-1' is taken",
+        ),
+        (
+            [{**CONVERSATION, "title": "x" * 201}],
+            "error: conversations.jsonl, line 1: title: ",
+        ),
+        ([], "error: conversations.jsonl: holds no conversation"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(
+    run: Run, tmp_path: Path, lines: list[Any], complaint: str
+) -> None:
+    result = run("demo", "--file", written(tmp_path, *lines))
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(complaint)
+
+
+def test_nothing_is_loaded_from_a_file_with_a_bad_line(
+    run: Run, engine: EmbeddedEngine, tmp_path: Path
+) -> None:
+    where = ("--table", DEFAULT_TABLE, "--region", engine.region)
+    run("demo", *where, "--no-samples", "--file", written(tmp_path, CONVERSATION, "{"))
+    assert engine.client().scan(TableName=DEFAULT_TABLE)["Items"] == []
+
+
+def test_something_must_be_loaded(run: Run, tmp_path: Path) -> None:
+    assert run("demo", "--no-samples").exit_code == 2
+    assert run("demo", "--file", str(tmp_path / "missing.jsonl")).exit_code == 2
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_nothing_is_lost_on_a_narrow_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """Keys are folded, never cut; methods and numbers keep their columns."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = run("demo").stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    headers = [line for line in lines if line.split()[:3] == ["id", "method", "result"]]
+    assert len(headers) == len(WALKED)
+    for header in headers:
+        assert header.split()[3:6] == ["requests", "WCU", "RCU"]
+    assert any("reviews.list_by_conversation " in line for line in lines)
+    keys = "".join(line.strip() for line in lines)
+    assert "…#" not in keys
+    assert "CONV#550e8400-e29b-41d4-a716-446655440000#" in keys

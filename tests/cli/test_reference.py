@@ -1,0 +1,48 @@
+"""The pages that are made from the code."""
+
+from pathlib import Path
+
+import pytest
+
+from dynamo_chat.catalogue import catalogue
+from dynamo_chat.cli.reference import main, pages
+from dynamo_chat.keyspace import KEY_SPACE
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+@pytest.mark.parametrize("name", pages())
+def test_the_page_is_up_to_date(name: str) -> None:
+    """If not: ``python -m dynamo_chat.cli.reference``."""
+    assert (REFERENCE / name).read_text("utf-8") == pages()[name]
+
+
+def test_every_kind_is_on_its_page() -> None:
+    page = pages()["key-space.md"]
+    for layouts in KEY_SPACE.values():
+        for layout in layouts:
+            assert f"| `{layout.kind}`" in page
+            assert layout.table.sk.pattern() in page
+
+
+def test_every_method_is_on_its_page() -> None:
+    page = pages()["access-patterns.md"]
+    for entry in catalogue():
+        assert f"| {entry.id} | `{entry.method}` |" in page
+
+
+def test_tables_keep_their_shape() -> None:
+    """A bar in a cell would be a column of its own."""
+    for page in pages().values():
+        rows = [line.replace("\\|", "") for line in page.splitlines() if line.startswith("|")]
+        assert {row.count("|") for row in rows} == {8}
+
+
+def test_pages_are_written_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "reference"
+    assert main([str(folder), "--check"]) == 1
+    assert "key-space.md is not up to date" in capsys.readouterr().err
+    assert main([str(folder)]) == 0
+    assert main([str(folder), "--check"]) == 0
+    (folder / "key-space.md").write_text("by hand", "utf-8")
+    assert main([str(folder), "--check"]) == 1

@@ -1,0 +1,61 @@
+"""Whatever is cut short: no window allows more than its limit."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dynamo_chat.core.errors import LimitExceeded
+from dynamo_chat.testing import Engine, RequestMeter
+from tests.mail.scenes import Scene, disturbed, faults, open_scene
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff")]
+
+HOUR = timedelta(hours=1)
+
+
+def calls(scene: Scene, number: int) -> int:
+    """How many of so many calls are allowed."""
+    allowed = 0
+    for _ in range(number):
+        try:
+            scene.store.rate_limits.count("a-1", "ai", "f", limit=5)
+        except LimitExceeded:
+            continue
+        allowed += 1
+    return allowed
+
+
+CASES: dict[str, tuple[int, int, Callable[[Scene], Any]]] = {
+    "the first call": (2, 0, lambda scene: calls(scene, 1)),
+    "a call": (1, 3, lambda scene: calls(scene, 1)),
+    "the last call": (1, 4, lambda scene: calls(scene, 1)),
+    "a call too many": (2, 5, lambda scene: calls(scene, 1)),
+    "a throttle": (1, 3, lambda scene: scene.store.rate_limits.record_throttle("a-1", "ai")),
+    "a block": (
+        1,
+        3,
+        lambda scene: scene.store.rate_limits.block("a-1", "ai", scene.clock() + HOUR),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_disturbed_call_allows_nothing_more(dynamo_chat_engine: Engine, name: str) -> None:
+    requests, before, call = CASES[name]
+    with open_scene(dynamo_chat_engine) as scene:
+        calls(scene, before)
+        with RequestMeter(scene.store.connection.client) as meter:
+            call(scene)
+            assert meter.count == requests
+    for number, fault in faults(requests):
+        with open_scene(dynamo_chat_engine) as scene:
+            assert calls(scene, before) == before
+            disturbed(scene, number, fault, lambda: call(scene))
+            window = scene.store.rate_limits.get("a-1", "ai")
+            assert window.request_count >= before
+            assert sum(window.breakdown.values()) == window.request_count
+            scene.store.rate_limits.unblock("a-1", "ai")
+            assert before + calls(scene, 7) <= 5
+            assert scene.store.rate_limits.get("a-1", "ai").request_count <= 5

@@ -1,0 +1,326 @@
+"""Rate limits: counted, refused, read, blocked (R1–R3)."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dynamo_chat import RateLimit
+from dynamo_chat.core.errors import InvalidArgument, LimitExceeded
+from dynamo_chat.limits.rate_limits import (
+    DEFAULT_LIMITS,
+    MAX_NAMES,
+    OTHERS,
+    RateLimits,
+    Resource,
+    window_at,
+)
+from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
+from tests.mail.scenes import Scene, interrupted
+
+pytestmark = pytest.mark.engine
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def limits(scene: Scene) -> RateLimits:
+    """At half past ten, by the clock."""
+    half_past = scene.clock().replace(hour=10, minute=30, second=0, microsecond=0)
+    scene.clock.advance(half_past - scene.clock())
+    return scene.store.rate_limits
+
+
+@pytest.mark.parametrize("resource", ["ai", "aws"])
+def test_the_documented_limits_hold_by_default(
+    scene: Scene, limits: RateLimits, resource: Resource
+) -> None:
+    window = limits.count("a-1", resource, "generate_email")
+    start = scene.clock() - timedelta(minutes=30)
+    assert window == RateLimit(
+        account_id="a-1",
+        resource=resource,
+        limit={"ai": 100, "aws": 1_000}[resource],
+        window_start=start,
+        window_end=start + HOUR,
+        request_count=1,
+        throttled_requests=0,
+        breakdown={"generate_email": 1},
+        last_request=scene.clock(),
+    )
+    assert window.reset_time == start + HOUR
+    assert window.remaining == window.limit - 1
+    assert limits.get("a-1", resource, consistent=True) == window
+
+
+def test_calls_are_told_apart_by_function_whatever_its_name(limits: RateLimits) -> None:
+    names = ["generate_email", "llm.response", "a[0]", "[", "#0", ":x", "S", "N", "größe 🙂", " "]
+    for name in names:
+        limits.count("a-1", "ai", name)
+        limits.count("a-1", "ai", name)
+    window = limits.get("a-1", "ai")
+    assert window.breakdown == dict.fromkeys(names, 2)
+    assert window.request_count == 20
+
+
+def test_functions_beyond_the_fiftieth_are_counted_together(limits: RateLimits) -> None:
+    for number in range(MAX_NAMES + 3):
+        limits.count("a-1", "ai", f"function-{number}", limit=1_000)
+    window = limits.get("a-1", "ai")
+    assert len(window.breakdown) == MAX_NAMES + 1
+    assert window.breakdown[OTHERS] == 3
+    window = limits.count("a-1", "ai", "function-0", limit=1_000)
+    assert window.breakdown["function-0"] == 2
+    assert sum(window.breakdown.values()) == window.request_count == MAX_NAMES + 4
+
+
+def test_over_the_limit_calls_are_refused_and_counted_as_throttled(
+    scene: Scene, limits: RateLimits
+) -> None:
+    for _ in range(3):
+        limits.count("a-1", "ai", "f", limit=3)
+    scene.clock.advance(MINUTE)
+    for refusals in (1, 2):
+        with pytest.raises(LimitExceeded, match="3 calls are used up until") as refused:
+            limits.count("a-1", "ai", "g", limit=3)
+        window = refused.value.current
+        assert (window.request_count, window.throttled_requests) == (3, refusals)
+        assert (window.breakdown, window.remaining) == ({"f": 3}, 0)
+        assert window.last_request == scene.clock() - MINUTE
+    # A call with a higher limit is the caller's to allow; other accounts are their own.
+    assert limits.count("a-1", "ai", "f", limit=4).request_count == 4
+    assert limits.count("a-2", "ai", "f", limit=3).request_count == 1
+    assert limits.count("a-1", "aws", "s3", limit=3).request_count == 1
+
+
+def test_a_window_turns_by_the_clock(scene: Scene, limits: RateLimits) -> None:
+    start = scene.clock() - timedelta(minutes=30)
+    limits.count("a-1", "ai", "f", limit=1)
+    with pytest.raises(LimitExceeded):
+        limits.count("a-1", "ai", "f", limit=1)
+    scene.clock.advance(timedelta(minutes=30) - timedelta(microseconds=1))
+    with pytest.raises(LimitExceeded):
+        limits.count("a-1", "ai", "f", limit=1)
+    scene.clock.advance(timedelta(microseconds=1))
+    window = limits.count("a-1", "ai", "g", limit=1)
+    assert (window.window_start, window.window_end) == (start + HOUR, start + 2 * HOUR)
+    assert (window.request_count, window.throttled_requests) == (1, 0)
+    assert window.breakdown == {"g": 1}
+    scene.clock.advance(timedelta(days=3))
+    assert limits.count("a-1", "ai", "g", limit=1).window_start == start + 73 * HOUR
+
+
+def test_a_clock_that_lags_counts_in_the_window_that_is_there(
+    scene: Scene, limits: RateLimits
+) -> None:
+    """A window never comes back, so nothing is allowed twice."""
+    scene.clock.advance(timedelta(minutes=30))
+    ahead = limits.count("a-1", "ai", "f", limit=2)
+    scene.clock.advance(-timedelta(seconds=5))
+    behind = limits.count("a-1", "ai", "f", limit=2)
+    assert (behind.window_start, behind.request_count) == (ahead.window_start, 2)
+    with pytest.raises(LimitExceeded):
+        limits.count("a-1", "ai", "f", limit=2)
+    scene.clock.advance(timedelta(seconds=5))
+    with pytest.raises(LimitExceeded) as refused:
+        limits.count("a-1", "ai", "f", limit=2)
+    assert refused.value.current.throttled_requests == 2
+
+
+def test_another_length_takes_effect_when_the_window_is_over(
+    scene: Scene, limits: RateLimits
+) -> None:
+    limits.count("a-1", "ai", "f", limit=2)
+    assert limits.count("a-1", "ai", "f", limit=2, window=MINUTE).request_count == 2
+    with pytest.raises(LimitExceeded):
+        limits.count("a-1", "ai", "f", limit=2, window=MINUTE)
+    scene.clock.advance(timedelta(minutes=30))
+    window = limits.count("a-1", "ai", "f", limit=2, window=MINUTE)
+    assert (window.window_start, window.window_end) == (scene.clock(), scene.clock() + MINUTE)
+    scene.clock.advance(MINUTE)
+    longer = limits.count("a-1", "ai", "f", window=timedelta(days=1))
+    assert longer.window_start == scene.clock().replace(hour=0, minute=0)
+    assert longer.window_end == longer.window_start + timedelta(days=1)
+
+
+def test_somebody_else_turns_the_window_in_between(scene: Scene, limits: RateLimits) -> None:
+    """It is turned once: their call stays counted."""
+    other = interrupted(scene, lambda: limits.count("a-1", "ai", "theirs", limit=5))
+    window = other.rate_limits.count("a-1", "ai", "ours", limit=5)
+    assert window.breakdown == {"theirs": 1, "ours": 1}
+    scene.clock.advance(HOUR)
+    blocking = interrupted(
+        scene, lambda: limits.block("a-1", "ai", scene.clock() + timedelta(minutes=1))
+    )
+    with pytest.raises(LimitExceeded, match="blocked"):
+        blocking.rate_limits.count("a-1", "ai", "ours", limit=5)
+
+
+def test_the_window_turns_between_a_refusal_and_its_throttle(
+    scene: Scene, limits: RateLimits
+) -> None:
+    """The throttle is no throttle of the new window, and that has room for the call."""
+    for _ in range(2):
+        limits.count("a-1", "ai", "f", limit=2)
+
+    def turn() -> None:
+        scene.clock.advance(HOUR)
+        limits.count("a-1", "ai", "theirs", limit=2)
+
+    window = interrupted(scene, turn).rate_limits.count("a-1", "ai", "f", limit=2)
+    assert (window.request_count, window.throttled_requests) == (2, 0)
+    assert window.breakdown == {"theirs": 1, "f": 1}
+
+
+def test_a_limit_of_zero_allows_nothing(scene: Scene, limits: RateLimits) -> None:
+    for refusals in (1, 2):
+        with pytest.raises(LimitExceeded) as refused:
+            limits.count("a-1", "ai", "f", limit=0)
+        window = refused.value.current
+        assert (window.request_count, window.throttled_requests) == (0, refusals)
+
+
+def test_a_past_window_reads_as_an_empty_one(scene: Scene, limits: RateLimits) -> None:
+    nothing = limits.get("a-1", "ai")
+    assert (nothing.limit, nothing.request_count, nothing.last_request) == (100, 0, None)
+    counted = limits.count("a-1", "ai", "f", limit=7, window=MINUTE)
+    scene.clock.advance(HOUR)
+    now = limits.get("a-1", "ai")
+    assert (now.limit, now.request_count, now.breakdown) == (7, 0, {})
+    assert (now.window_start, now.window_end) == (scene.clock(), scene.clock() + MINUTE)
+    assert now.last_request == counted.last_request
+    told = limits.get("a-1", "ai", limit=9, window=HOUR)
+    assert (told.limit, told.window_end - told.window_start) == (9, HOUR)
+
+
+def test_a_block_refuses_everything_until_its_end(scene: Scene, limits: RateLimits) -> None:
+    limits.count("a-1", "ai", "f")
+    until = scene.clock() + timedelta(minutes=45)  # past the end of the window
+    assert limits.block("a-1", "ai", until).blocked_until == until
+    with pytest.raises(LimitExceeded, match="blocked until") as refused:
+        limits.count("a-1", "ai", "f")
+    assert refused.value.current.blocked_until == until
+    assert refused.value.current.throttled_requests == 1
+    limits.count("a-1", "aws", "s3")
+    scene.clock.advance(timedelta(minutes=40))
+    with pytest.raises(LimitExceeded) as refused:
+        limits.count("a-1", "ai", "f")
+    window = refused.value.current
+    assert (window.request_count, window.throttled_requests) == (0, 1)
+    assert limits.get("a-1", "ai") == window
+    scene.clock.advance(timedelta(minutes=5))
+    assert limits.get("a-1", "ai").blocked_until is None
+    assert limits.count("a-1", "ai", "f").request_count == 1
+
+
+def test_a_block_of_an_account_without_calls(scene: Scene, limits: RateLimits) -> None:
+    until = scene.clock() + MINUTE
+    blocked = limits.block("a-1", "ai", until)
+    assert (blocked.limit, blocked.request_count, blocked.breakdown) == (100, 0, {})
+    with pytest.raises(LimitExceeded):
+        limits.count("a-1", "ai", "f")
+    free = limits.unblock("a-1", "ai")
+    assert (free.blocked_until, free.throttled_requests) == (None, 1)
+    assert limits.count("a-1", "ai", "f").request_count == 1
+    assert limits.unblock("a-1", "aws").request_count == 0
+    assert scene.kinds() == {"rate_limit": 1}
+
+
+def test_throttles_of_the_provider_are_counted(scene: Scene, limits: RateLimits) -> None:
+    first = limits.record_throttle("a-1", "aws")
+    assert (first.throttled_requests, first.request_count, first.limit) == (1, 0, 1_000)
+    limits.count("a-1", "aws", "s3")
+    until = scene.clock() + 2 * HOUR
+    second = limits.record_throttle("a-1", "aws", blocked_until=until)
+    assert (second.throttled_requests, second.blocked_until) == (2, until)
+    scene.clock.advance(HOUR)
+    third = limits.record_throttle("a-1", "aws")
+    assert (third.throttled_requests, third.request_count, third.blocked_until) == (1, 0, until)
+
+
+def test_budgets(scene: Scene, limits: RateLimits) -> None:
+    with RequestMeter(scene.store.connection.client) as meter:
+
+        def costs(requests: int, call: Any) -> None:
+            meter.reset()
+            with suppress(LimitExceeded):
+                call()
+            assert meter.count == requests
+            assert meter.wcu <= requests
+
+        costs(2, lambda: limits.count("a-1", "ai", "f", limit=2))  # opens the window
+        costs(1, lambda: limits.count("a-1", "ai", "g", limit=2))
+        costs(2, lambda: limits.count("a-1", "ai", "f", limit=2))  # refused
+        costs(1, lambda: limits.get("a-1", "ai"))
+        costs(1, lambda: limits.record_throttle("a-1", "ai"))
+        costs(1, lambda: limits.block("a-1", "ai", scene.clock() + HOUR))
+        costs(2, lambda: limits.count("a-1", "ai", "f", limit=3))  # blocked
+        costs(1, lambda: limits.unblock("a-1", "ai"))
+        scene.clock.advance(HOUR)
+        costs(2, lambda: limits.count("a-1", "ai", "f", limit=2))  # the window turns
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_no_call_is_left_uncounted_whatever_is_retried(scene: Scene, limits: RateLimits) -> None:
+    """A lost answer may count a call twice: the limit errs on the safe side."""
+    allowed = 0
+    for at in range(1, 9):
+        with FaultInjector(scene.store.connection.client) as faults:
+            faults.plan(DropAnswer(), at=1 + at % 2)
+            try:
+                limits.count("a-1", "ai", "f", limit=12)
+            except LimitExceeded:
+                continue
+            finally:
+                scene.clock.advance(10)
+        allowed += 1
+        assert limits.get("a-1", "ai").request_count >= allowed
+    assert 6 <= allowed < 12
+
+
+def test_windows_are_laid_out_from_1970() -> None:
+    for moment, length, start in (
+        (datetime(2024, 1, 1, 0, 55, tzinfo=UTC), HOUR, datetime(2024, 1, 1, tzinfo=UTC)),
+        (datetime(2024, 1, 1, tzinfo=UTC), HOUR, datetime(2024, 1, 1, tzinfo=UTC)),
+        (datetime(1969, 12, 31, 23, 59, tzinfo=UTC), HOUR, datetime(1969, 12, 31, 23, tzinfo=UTC)),
+        (datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC), 5 * MINUTE, datetime(1970, 1, 1, tzinfo=UTC)),
+    ):
+        assert window_at(moment, length) == (start, start + length)
+
+
+def test_bad_input_writes_nothing(scene: Scene, limits: RateLimits) -> None:
+    bad: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("limit", {"limit": -1}),
+        ("limit", {"limit": 1.5}),
+        ("limit", {"limit": True}),
+        ("limit", {"limit": 10**12 + 1}),
+        ("window", {"window": timedelta()}),
+        ("window", {"window": timedelta(days=367)}),
+        ("window", {"window": 3600}),
+        ("resource", {"resource": "gcp"}),
+        ("account_id", {"account_id": ""}),
+        ("account_id", {"account_id": "x" * 257}),
+        ("account_id", {"account_id": "\ud800"}),
+        ("function", {"function": ""}),
+        ("function", {"function": "x" * 101}),
+        ("function", {"function": None}),
+        ("function", {"function": "\ud800"}),
+    )
+    usual: dict[str, Any] = {"account_id": "a-1", "resource": "ai", "function": "f"}
+    with RequestMeter(scene.store.connection.client) as meter:
+        for argument, wrong in bad:
+            with pytest.raises(InvalidArgument) as refused:
+                limits.count(**{**usual, **wrong})
+            assert refused.value.argument == argument
+        for until in (scene.clock(), scene.clock().replace(tzinfo=None), None):
+            with pytest.raises(InvalidArgument, match="until"):
+                limits.block("a-1", "ai", until)  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgument, match="blocked_until"):
+            limits.record_throttle("a-1", "ai", blocked_until="soon")  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgument, match="resource"):
+            limits.get("a-1", "gcp")  # type: ignore[arg-type]
+        assert meter.count == 0
+    assert scene.items() == []
+    assert dict(DEFAULT_LIMITS) == {"ai": 100, "aws": 1_000}

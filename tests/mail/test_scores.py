@@ -1,0 +1,112 @@
+"""Expected-value scores: recorded, the latest, the history (M11)."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from dynamo_chat import EVScore
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
+from tests.mail.scenes import Scene, new_email, race
+
+pytestmark = pytest.mark.engine
+
+SAMPLE: dict[str, Any] = {
+    "ev_score": 0.85,
+    "factors": {"urgency": 0.8, "priority": 0.9, "sentiment": 0.7, "response_time": 0.6},
+    "algorithm_version": "1.2.0",
+    "confidence_score": 0.92,
+    "recommendations": ["Respond within 2 hours", "Include pricing information"],
+    "metadata": {"calculation_time_ms": 150, "data_points_used": 25},
+}
+
+
+@pytest.fixture(autouse=True)
+def thread(scene: Scene) -> None:
+    scene.store.emails.add("c-1", new_email(is_first_email=True))
+
+
+def test_a_score_comes_back_with_every_attribute(scene: Scene) -> None:
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    made = scene.store.scores.record("c-1", **SAMPLE, calculation_date=at)
+    fields = {**SAMPLE, "recommendations": tuple(SAMPLE["recommendations"])}
+    assert made == EVScore(conversation_id="c-1", calculation_date=at, **fields)
+    assert scene.store.scores.latest("c-1", consistent=True) == made
+    assert [*scene.store.scores.list_by_conversation("c-1")] == [made]
+
+
+def test_the_latest_is_the_latest_calculated(scene: Scene) -> None:
+    scores, now = scene.store.scores, scene.clock()
+    assert scores.latest("c-1") is None
+    made = [
+        scores.record("c-1", number / 10, calculation_date=now + timedelta(minutes=minute))
+        for number, minute in enumerate([3, 1, 4, 2])
+    ]
+    in_order = [made[1], made[3], made[0], made[2]]
+    assert scores.latest("c-1") == made[2]
+    assert [*scores.list_by_conversation("c-1", newest_first=False)] == in_order
+    page = scores.list_by_conversation("c-1", page_size=3)
+    assert [*page] == in_order[:0:-1]
+    assert [*scores.list_by_conversation("c-1", cursor=page.cursor)] == in_order[:1]
+    within = scores.list_by_conversation(
+        "c-1", since=now + timedelta(minutes=2), until=now + timedelta(minutes=4)
+    )
+    assert [*within] == [made[0], made[3]]
+
+
+def test_recording_again_records_once(scene: Scene) -> None:
+    at = scene.clock()
+    made = scene.store.scores.record("c-1", **SAMPLE, calculation_date=at)
+    assert scene.store.scores.record("c-1", **SAMPLE, calculation_date=at) == made
+    with pytest.raises(AlreadyExists) as refused:
+        scene.store.scores.record("c-1", 0.1, calculation_date=at)
+    assert refused.value.current == made
+    assert [*scene.store.scores.list_by_conversation("c-1")] == [made]
+
+
+def test_scores_of_the_same_instant_are_all_kept(scene: Scene) -> None:
+    """Without a time of the caller's, they follow one another."""
+    calls = [partial(scene.store.scores.record, "c-1", number) for number in range(8)]
+    made = race(calls)
+    assert sorted(score.ev_score for score in made) == list(range(8))
+    assert len({score.calculation_date for score in made}) == 8
+    assert len(scene.store.scores.list_by_conversation("c-1")) == 8
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_a_score_whose_answer_was_lost_is_recorded_once(scene: Scene) -> None:
+    with FaultInjector(scene.store.connection.client) as faults:
+        faults.plan(DropAnswer())
+        made = scene.store.scores.record("c-1", 0.5)
+        assert faults.injected
+    assert [*scene.store.scores.list_by_conversation("c-1")] == [made]
+
+
+def test_recording_and_reading_cost_one_request_each(scene: Scene) -> None:
+    with RequestMeter(scene.store.connection.client) as meter:
+        scene.store.scores.record("c-1", 0.5)
+        scene.store.scores.latest("c-1")
+        scene.store.scores.list_by_conversation("c-1")
+        assert meter.count == 3
+
+
+def test_bad_input_writes_nothing(scene: Scene) -> None:
+    before = scene.items()
+    bad: tuple[dict[str, Any], ...] = (
+        {"ev_score": "high"},
+        {"ev_score": float("inf")},
+        {"ev_score": 1, "factors": {"urgency": None}},
+        {"ev_score": 1, "factors": [0.5]},
+        {"ev_score": 1, "confidence_score": float("nan")},
+        {"ev_score": 1, "recommendations": "one"},
+        {"ev_score": 1, "metadata": {"x": {1, 2}}},
+        {"ev_score": 1, "calculation_date": datetime(2024, 1, 1)},  # noqa: DTZ001
+    )
+    for values in bad:
+        with pytest.raises(InvalidArgument, match=list(values)[-1]):
+            scene.store.scores.record("c-1", **values)
+    with pytest.raises(NotFound):
+        scene.store.scores.record("c-2", 0.5)
+    assert scene.items() == before

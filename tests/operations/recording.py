@@ -1,0 +1,62 @@
+"""The requests that the methods of the catalogue send, recorded on the embedded engine."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from dynamo_chat import ChatStore
+from dynamo_chat.catalogue import catalogue
+from dynamo_chat.cli.scenarios.all import SCENARIOS
+from dynamo_chat.cli.scenarios.stage import Stage
+from dynamo_chat.operations.policies import MANAGEMENT
+from dynamo_chat.testing import EmbeddedEngine, FakeClock
+from dynamo_chat.testing.hook import ClientHook, Handler
+
+
+class Request(NamedTuple):
+    """One request, as the store gave it to botocore."""
+
+    operation: str
+    parameters: Mapping[str, Any]
+
+
+class Recorder(ClientHook):
+    """Notes the requests of one client while it is told to."""
+
+    def __init__(self, client: Any, into: list[Request]) -> None:
+        super().__init__(client)
+        self._into = into
+
+    def handlers(self) -> dict[str, Handler]:
+        """As the caller gave them."""
+        return {"before-parameter-build.dynamodb": self._note}
+
+    def _note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        self._into.append(Request(model.name, dict(params)))
+
+
+def record_catalogue() -> dict[str, list[Request]]:
+    """The requests of every method on items, in all its cases, by the method's name."""
+    recorded: defaultdict[str, list[Request]] = defaultdict(list)
+    sent: list[Request] = []
+    clock = FakeClock()
+    with EmbeddedEngine() as engine:
+        main = engine.store("recorded", clock=clock)
+
+        def new_store(table_name: str | None) -> ChatStore:
+            name = table_name or main.connection.table_name
+            store = ChatStore(name, region=engine.region, clock=clock)
+            Recorder(store.connection.client, sent).attach()
+            return store
+
+        stage = Stage(new_store, clock)
+        for entry in catalogue():
+            if entry.domain == MANAGEMENT or entry.method not in SCENARIOS:
+                continue
+            for case in SCENARIOS[entry.method](stage):
+                stage.later()
+                sent.clear()
+                case.call()
+                recorded[entry.method] += sent
+        stage.close()
+    return dict(recorded)

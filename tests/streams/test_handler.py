@@ -1,0 +1,111 @@
+"""A batch is worked through in order, up to the first record that fails."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from dynamo_chat import Change, Created, Deleted, InvalidArgument, UnknownKind, stream_handler
+from dynamo_chat.streams import process_batch
+from tests.streams.record import as_lambda, record
+from tests.streams.test_records import ITEM, STRANGE, TALK, TOMBSTONE
+
+DAMAGED = {**ITEM, "created_at": {"S": "yesterday"}}
+
+
+def batch(*pairs: tuple[Any, Any]) -> dict[str, Any]:
+    """An event; its records are numbered from 100."""
+    made = [record(old, new, number=f"{100 + at}") for at, (old, new) in enumerate(pairs)]
+    return {"Records": [as_lambda(each) for each in made]}
+
+
+def refuse(change: Change) -> None:
+    pytest.fail(f"told of {change}")
+
+
+def failure(number: int) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": f"{number}"}]}
+
+
+def test_every_change_is_handed_on_in_order() -> None:
+    seen: list[Change] = []
+    event = batch((None, ITEM), (ITEM, TOMBSTONE), (TOMBSTONE, None))
+    assert process_batch(event, seen.append) == {"batchItemFailures": []}
+    assert seen == [Created(TALK), Deleted(TALK)]
+
+
+def test_a_lambda_handler_takes_event_and_context() -> None:
+    seen: list[Change] = []
+    handler = stream_handler(seen.append)
+    assert handler(batch((None, ITEM)), object()) == {"batchItemFailures": []}
+    assert handler({"Records": []}, None) == {"batchItemFailures": []}
+    assert seen == [Created(TALK)]
+
+
+def test_the_first_failure_ends_the_batch(caplog: pytest.LogCaptureFixture) -> None:
+    """Lambda comes back with it and what follows: working on would do that twice."""
+    seen: list[Change] = []
+
+    def react(change: Change) -> None:
+        if isinstance(change, Deleted):
+            raise ConnectionError("the search index is down")
+        seen.append(change)
+
+    event = batch((None, ITEM), (ITEM, None), (None, ITEM))
+    assert process_batch(event, react) == failure(101)
+    assert seen == [Created(TALK)]
+    (logged,) = caplog.records
+    assert "record 101" in logged.message
+    assert "the search index is down" in caplog.text
+
+
+def test_a_damaged_item_ends_the_batch(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Change] = []
+    event = batch((None, ITEM), (None, DAMAGED), (None, ITEM))
+    assert process_batch(event, seen.append) == failure(101)
+    assert len(seen) == 1
+    assert "CorruptItem" in caplog.text
+
+
+def test_a_stream_without_images_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    event = batch((None, ITEM))
+    del event["Records"][0]["dynamodb"]["NewImage"]
+    assert process_batch(event, refuse) == failure(100)
+    assert "NEW_AND_OLD_IMAGES" in caplog.text
+
+
+def test_an_unknown_kind_is_logged_and_handed_on(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Change] = []
+    assert process_batch(batch((None, STRANGE), (None, ITEM)), seen.append) == {
+        "batchItemFailures": []
+    }
+    assert seen == [UnknownKind("invoice", None, STRANGE), Created(TALK)]
+    (logged,) = caplog.records
+    assert logged.levelno == logging.WARNING
+    assert "'invoice'" in logged.message
+    assert "1234" not in caplog.text
+
+
+def test_a_failure_that_cannot_be_named_fails_the_whole_batch() -> None:
+    """An empty answer would tell Lambda that all went well."""
+    event = batch((None, DAMAGED))
+    del event["Records"][0]["dynamodb"]["SequenceNumber"]
+    with pytest.raises(Exception, match="cannot be read"):
+        process_batch(event, refuse)
+    for broken in ({}, None, {"dynamodb": None}):
+        with pytest.raises(InvalidArgument):
+            process_batch({"Records": [broken]}, refuse)
+
+
+def test_what_stops_the_process_is_not_a_failure_of_a_record() -> None:
+    def react(_: Change) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process_batch(batch((None, ITEM)), react)
+
+
+@pytest.mark.parametrize("event", [{}, None, [], {"Records": None}, {"Records": {}}])
+def test_what_is_no_event_is_refused(event: Any) -> None:
+    with pytest.raises(InvalidArgument, match="event: "):
+        process_batch(event, refuse)

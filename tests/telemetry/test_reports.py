@@ -1,0 +1,211 @@
+"""Reports: equal to a plain recomputation, built once, found and listed (L2)."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dynamo_chat import LLMInteraction, LLMReport, Period, keyspace
+from dynamo_chat.core.errors import InvalidArgument, NotFound
+from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
+from tests.mail.scenes import Scene
+from tests.telemetry.samples import new_interaction
+
+pytestmark = pytest.mark.engine
+
+JANUARY = Period.month("2024-01")
+MICROSECOND = timedelta(microseconds=1)
+INSTANTS = (
+    JANUARY.start - MICROSECOND,
+    JANUARY.start,
+    JANUARY.start + MICROSECOND,
+    JANUARY.start + timedelta(days=14),
+    JANUARY.end - MICROSECOND,
+    JANUARY.end,
+    JANUARY.end + MICROSECOND,
+)
+amounts = st.decimals(0, 1_000, places=12)
+interactions = st.fixed_dictionaries(
+    {
+        "generated_at": st.sampled_from(INSTANTS),
+        "model_used": st.sampled_from(["llama", "gpt", "größe 🙂"]),
+        "function_name": st.sampled_from(["generate_email", "llm_response"]),
+        "prompt_tokens": st.integers(0, 10**6),
+        "response_tokens": st.integers(0, 10**6),
+        "response_time_ms": st.integers(0, 10**6),
+        "cost_usd": st.none() | amounts,
+        "quality_score": st.none() | amounts,
+        "prompt": st.none() | st.just("Say something."),
+    }
+)
+
+
+def recomputed(report: LLMReport, of: list[LLMInteraction], period: Period) -> dict[str, Any]:
+    """What the report must say, the plain way."""
+    inside = [each for each in of if period.start <= each.generated_at < period.end]
+    with localcontext() as context:
+        context.prec = 100
+
+        def mean(values: list[Decimal]) -> Decimal | None:
+            if not values:
+                return None
+            exact = sum(values, Decimal(0)) / len(values)
+            return exact.quantize(Decimal("0.000001"), rounding=ROUND_HALF_EVEN)
+
+        def cost(some: list[LLMInteraction]) -> Decimal:
+            return sum((each.cost_usd or Decimal(0) for each in some), Decimal(0))
+
+        models = {each.model_used for each in inside}
+        return {
+            "report_id": report.report_id,
+            "account_id": "a-1",
+            "report_period": period.name,
+            "period_start": period.start,
+            "period_end": period.end,
+            "generated_at": report.generated_at,
+            "total_requests": len(inside),
+            "total_tokens": sum(each.prompt_tokens + each.response_tokens for each in inside),
+            "total_cost_usd": cost(inside),
+            "average_response_time_ms": mean([Decimal(e.response_time_ms) for e in inside]),
+            "average_quality_score": mean(
+                [each.quality_score for each in inside if each.quality_score is not None]
+            ),
+            "model_usage": {
+                model: {
+                    "requests": len(of_model),
+                    "tokens": sum(e.prompt_tokens + e.response_tokens for e in of_model),
+                    "cost": cost(of_model),
+                }
+                for model in models
+                for of_model in [[each for each in inside if each.model_used == model]]
+            },
+            "function_breakdown": Counter(each.function_name for each in inside),
+        }
+
+
+@settings(max_examples=15)
+@given(data=st.lists(interactions, max_size=12))
+def test_a_report_equals_a_plain_recomputation(
+    dynamo_chat_engine: Any, data: list[dict[str, Any]]
+) -> None:
+    store = dynamo_chat_engine.store(f"report-{uuid4()}")
+    try:
+        made = [
+            store.llm.record(f"c-{number % 3}", new_interaction(**fields))
+            for number, fields in enumerate(data)
+        ]
+        store.llm.record("c-9", new_interaction(account_id="a-2", generated_at=JANUARY.start))
+        short = Period(start=JANUARY.start + MICROSECOND, end=JANUARY.end - MICROSECOND)
+        for asked, period in (("2024-01", JANUARY), (JANUARY, JANUARY), (short, short)):
+            report = store.reports.build("a-1", asked)
+            assert report.model_dump() == recomputed(report, made, period)
+            assert store.reports.get(report.report_id) == report
+        assert len(store.reports.list_by_account("a-1")) == 2
+    finally:
+        store.connection.client.delete_table(TableName=store.connection.table_name)
+
+
+def test_building_twice_gives_one_report(scene: Scene) -> None:
+    reports = scene.store.reports
+    scene.store.llm.record("c-1", new_interaction(generated_at=JANUARY.start))
+    first = reports.build("a-1", "2024-01")
+    assert reports.build("a-1", JANUARY) == first
+    scene.store.llm.record("c-1", new_interaction(generated_at=JANUARY.end - MICROSECOND))
+    scene.clock.advance(60)
+    second = reports.build("a-1", "2024-01")
+    assert (second.report_id, second.total_requests) == (first.report_id, 2)
+    assert second.generated_at == scene.clock()
+    assert [*reports.list_by_account("a-1")] == [second]
+    # One that was begun before, on another server, does not replace it.
+    scene.clock.advance(-30)
+    assert reports.build("a-1", "2024-01") == second
+    assert scene.kinds()["llm_report"] == 1
+
+
+def test_a_report_of_nothing(scene: Scene) -> None:
+    report = scene.store.reports.build("a-1", "2024-02")
+    assert (report.total_requests, report.total_tokens) == (0, 0)
+    assert report.total_cost_usd == Decimal(0)
+    assert (report.average_response_time_ms, report.average_quality_score) == (None, None)
+    assert (report.model_usage, report.function_breakdown) == ({}, {})
+    assert scene.store.reports.get(report.report_id) == report
+
+
+def test_interactions_without_a_score_do_not_count_in_its_mean(scene: Scene) -> None:
+    for score in (Decimal("0.5"), None, Decimal("0.75"), None):
+        scene.store.llm.record(
+            "c-1", new_interaction(quality_score=score, generated_at=JANUARY.start)
+        )
+    report = scene.store.reports.build("a-1", "2024-01")
+    assert report.average_quality_score == Decimal("0.625")
+    assert report.total_requests == 4
+
+
+def test_reports_are_listed_by_their_period(scene: Scene) -> None:
+    reports = scene.store.reports
+    week = Period(start=JANUARY.start, end=JANUARY.start + timedelta(days=7))
+    built = [reports.build("a-1", period) for period in ("2024-02", "2023-12", week, "2024-01")]
+    reports.build("a-2", "2024-01")
+    in_order = [built[1], built[2], built[3], built[0]]
+    assert [*reports.list_by_account("a-1", newest_first=False)] == in_order
+    page = reports.list_by_account("a-1", page_size=3)
+    assert [*page] == in_order[:0:-1]
+    assert [*reports.list_by_account("a-1", page_size=3, cursor=page.cursor)] == in_order[:1]
+    within = reports.list_by_account("a-1", since=JANUARY.start, until=JANUARY.end)
+    assert [*within] == [built[3], built[2]]
+    assert [r.report_period for r in within] == [
+        "2024-01",
+        "2024-01-01T00:00:00.000000Z/2024-01-08T00:00:00.000000Z",
+    ]
+
+
+def test_budgets(scene: Scene) -> None:
+    for _ in range(5):
+        scene.store.llm.record("c-1", new_interaction())
+    with RequestMeter(scene.store.connection.client) as meter:
+        report = scene.store.reports.build("a-1", scene.clock().strftime("%Y-%m"))
+        assert meter.operations() == {"Query": keyspace.LLM_SHARDS, "PutItem": 1}
+        meter.reset()
+        scene.store.reports.get(report.report_id)
+        scene.store.reports.list_by_account("a-1")
+        assert meter.count == 2
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_a_lost_answer_changes_nothing(scene: Scene) -> None:
+    scene.store.llm.record("c-1", new_interaction(generated_at=JANUARY.start))
+    with FaultInjector(scene.store.connection.client) as faults:
+        faults.plan(DropAnswer(), operation="PutItem")
+        report = scene.store.reports.build("a-1", "2024-01")
+        assert faults.injected
+    assert [*scene.store.reports.list_by_account("a-1")] == [report]
+
+
+@pytest.mark.parametrize("year", [1, 2023, 2024, 9999])
+def test_months(year: int) -> None:
+    for month in range(1, 12 if year == 9999 else 13):
+        period = Period.month(f"{year:04d}-{month:02d}")
+        assert period.start == datetime(year, month, 1, tzinfo=UTC)
+        assert (period.end - MICROSECOND).month == month
+        assert (period.end.day, period.end.month) == (1, month % 12 + 1)
+        assert period.name == f"{year:04d}-{month:02d}"
+
+
+def test_bad_input_writes_nothing(scene: Scene) -> None:
+    start = JANUARY.start
+    for bad in ("2024-13", "2024-1", "24-01", "2024", "0000-01", "9999-12", "", None, 202401):
+        with pytest.raises(InvalidArgument, match="period"):
+            scene.store.reports.build("a-1", bad)  # type: ignore[arg-type]
+    for end in (start, start - MICROSECOND, datetime(2024, 2, 1)):  # noqa: DTZ001
+        with pytest.raises(InvalidArgument):
+            Period(start=start, end=end)
+    with pytest.raises(InvalidArgument):
+        scene.store.reports.build("", "2024-01")
+    with pytest.raises(NotFound):
+        scene.store.reports.get("no-such-report")
+    assert scene.items() == []

@@ -1,0 +1,252 @@
+"""The catalogue lists what the store does, and every method keeps the word it gives there."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from dynamo_chat import ChatStore, NewMessage
+from dynamo_chat.catalogue import Entry, catalogue, id_order, repositories
+from dynamo_chat.chat.conversations import Conversations
+from dynamo_chat.cli.measure import Measurement, measure_all
+from dynamo_chat.cli.scenarios.all import SCENARIOS
+from dynamo_chat.cli.scenarios.stage import Case, Scenario, Stage
+from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import Repository
+from dynamo_chat.testing import RequestMeter
+
+READS = {"GetItem", "Query", "BatchGetItem", "TransactGetItems"}
+
+
+# -- what it lists ------------------------------------------------------------------------------
+
+
+def test_every_repository_of_the_store_is_listed() -> None:
+    found = repositories()
+    assert {"table", "conversations", "messages", "reviews", "states"} <= set(found)
+    assert found["conversations"] is Conversations
+
+
+def test_every_public_method_that_touches_the_table_is_listed() -> None:
+    """A public method of a repository is an access pattern: there is nothing else on it."""
+    listed = {entry.method for entry in catalogue()}
+    for name, repository in repositories().items():
+        for member in dir(repository):
+            if not member.startswith("_") and callable(getattr(repository, member)):
+                assert f"{name}.{member}" in listed
+
+
+def test_entries_are_in_the_order_of_their_ids() -> None:
+    ids = [entry.id for entry in catalogue()]
+    assert ids == sorted(ids, key=id_order)
+    assert ids.index("C2") < ids.index("C10")
+
+
+def test_methods_are_listed_once_and_say_what_they_give() -> None:
+    entries = catalogue()
+    assert len({entry.method for entry in entries}) == len(entries)
+    for entry in entries:
+        assert entry.description, entry.method
+        assert entry.places, entry.method
+        assert entry.operations, entry.method
+        assert entry.budget >= 1, entry.method
+
+
+def test_an_entry_says_where_and_how() -> None:
+    found = {entry.method: entry for entry in catalogue()}["conversations.find_by_title"]
+    assert found.id == "C5"
+    assert found.domain == "chat"
+    assert found.places == {"table", "GSI1", "GSI2"}
+    assert found.operations == {"Query", "BatchGetItem"}
+    assert found.as_dict()["method"] == "conversations.find_by_title"
+
+
+class _Repository(Repository):
+    @access_pattern("X2", operation="Query", requests="≤3", index="GSI2")
+    def find(self) -> None:
+        """What was looked for."""
+
+
+class _Store(ChatStore):
+    @cached_property
+    def added(self) -> _Repository:
+        """A repository that the package does not know."""
+        return _Repository(self._binding)
+
+
+def test_a_repository_is_listed_because_the_store_has_it() -> None:
+    (entry,) = catalogue(_Store)
+    assert (entry.id, entry.method, entry.budget) == ("X2", "added.find", 3)
+
+
+# -- that it is true ----------------------------------------------------------------------------
+
+
+def test_every_method_has_a_scenario() -> None:
+    """A method that cannot be measured cannot be held to its budget: write it a scenario."""
+    assert {entry.method for entry in catalogue()} == set(SCENARIOS)
+
+
+def _factory(store: ChatStore) -> Callable[..., ChatStore]:
+    connection = store.connection
+
+    def make(table_name: str | None = None, **options: Any) -> ChatStore:
+        return ChatStore(
+            table_name or connection.table_name,
+            region=connection.region,
+            endpoint_url=connection.endpoint_url,
+            **options,
+        )
+
+    return make
+
+
+@pytest.mark.engine
+def test_every_method_keeps_its_word(chat_store: ChatStore) -> None:
+    """Run all cases of all methods: requests, indexes, operations; no Scan, no filter."""
+    broken = []
+    for measurement in measure_all(_factory(chat_store)):
+        broken += [f"{measurement.entry.method}: {each}" for each in measurement.problems]
+        for case in measurement.cases:
+            if set(case.operations) <= READS:
+                # A read that finds nothing costs nothing, and shows nothing.
+                assert case.items, f"{measurement.entry.method} ({case.label}) found nothing"
+                assert case.rcu, f"{measurement.entry.method} ({case.label})"
+    assert not broken
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("many", [100, 1_000])
+def test_an_append_costs_the_same_however_long_the_conversation(
+    chat_store: ChatStore, many: int
+) -> None:
+    assert _append_costs(chat_store, 10) == _append_costs(chat_store, many)
+
+
+def _append_costs(store: ChatStore, after: int) -> tuple[int, float, float]:
+    """Requests, write units and read units of one append after so many messages."""
+    identity = store.conversations.create("user-1", title="Many messages").conversation_id
+    for start in range(0, after, 40):
+        count = min(40, after - start)
+        turn = [NewMessage(role="user", content="x" * 100) for _ in range(count)]
+        store.messages.append_turn(identity, turn)
+    with RequestMeter(store.connection.client) as meter:
+        store.messages.append(identity, NewMessage(role="user", content="x" * 1_000))
+    assert store.conversations.get(identity).message_count == after + 1
+    return meter.count, meter.wcu, meter.rcu
+
+
+# -- that a broken word is told -----------------------------------------------------------------
+
+
+def _entry(**changes: Any) -> Entry:
+    told = {
+        "id": "X1",
+        "method": "x.y",
+        "index": "table",
+        "operation": "GetItem",
+        "requests": "1",
+        "budget": 1,
+        "description": "A question",
+        "replaces": "",
+        "domain": "x",
+    }
+    return Entry(**{**told, **changes})
+
+
+def _measured(store: ChatStore, scenario: Scenario, **changes: Any) -> Measurement:
+    (measurement,) = measure_all(_factory(store), [_entry(**changes)], {"x.y": scenario})
+    return measurement
+
+
+def _sending(operation: str, *, times: int = 1, **request: Any) -> Scenario:
+    """A scenario whose one call sends this request so many times."""
+
+    def scenario(stage: Stage) -> Iterator[Case]:
+        connection = stage.store.connection
+
+        def call() -> None:
+            for _ in range(times):
+                connection.call(operation, {"TableName": connection.table_name, **request})
+
+        yield Case("", call)
+
+    return scenario
+
+
+_KEY = {"PK": {"S": "A#"}, "SK": {"S": "B#"}}
+
+
+def _query(*keys: str, **more: Any) -> dict[str, Any]:
+    values = {":p": {"S": "A#"}, **more.pop("values", {})}
+    return {
+        "KeyConditionExpression": f"{keys[0]} = :p",
+        "ExpressionAttributeValues": values,
+        **more,
+    }
+
+
+def test_too_many_requests_are_told(chat_store: ChatStore) -> None:
+    within = _measured(chat_store, _sending("GetItem", times=2, Key=_KEY), budget=2)
+    assert within.problems == ()
+    over = _measured(chat_store, _sending("GetItem", times=2, Key=_KEY))
+    assert over.problems == ("2 requests, over the budget of 1",)
+    assert over.as_dict()["within_budget"] is False
+
+
+def test_an_index_that_is_not_declared_is_told(chat_store: ChatStore) -> None:
+    scenario = _sending("Query", **_query("GSI2PK", IndexName="GSI2"))
+    assert _measured(chat_store, scenario, operation="Query", index="GSI1 + table").problems == (
+        "GSI2 is used, but not declared",
+    )
+
+
+def test_the_table_behind_an_index_is_declared_too(chat_store: ChatStore) -> None:
+    scenario = _sending("GetItem", Key=_KEY)
+    assert _measured(chat_store, scenario, index="GSI1").problems == (
+        "table is used, but not declared",
+    )
+
+
+def test_a_scan_is_told(chat_store: ChatStore) -> None:
+    assert _measured(chat_store, _sending("Scan")).problems == ("a Scan",)
+
+
+def test_a_filter_is_told(chat_store: ChatStore) -> None:
+    request = _query(
+        "PK",
+        values={":k": {"S": "message"}},
+        FilterExpression="kind = :k",
+    )
+    measured = _measured(chat_store, _sending("Query", **request), operation="Query")
+    assert measured.problems == ("1 requests with a filter",)
+
+
+def test_an_operation_that_is_not_declared_is_told(chat_store: ChatStore) -> None:
+    scenario = _sending("GetItem", Key=_KEY)
+    assert _measured(chat_store, scenario, operation="Query").problems == (
+        "GetItem is not declared",
+    )
+
+
+def test_a_method_without_a_scenario_is_told(chat_store: ChatStore) -> None:
+    (measured,) = measure_all(_factory(chat_store), [_entry()], {})
+    assert measured.problems == ("no scenario: it was not measured",)
+    assert measured.as_dict()["measured_requests"] is None
+
+
+def test_only_the_calls_of_cases_are_counted(chat_store: ChatStore) -> None:
+    """What a scenario does before and between its cases is preparation."""
+
+    def scenario(stage: Stage) -> Iterator[Case]:
+        talk = stage.store.conversations.create("user-1")
+        yield Case("first", lambda: stage.store.conversations.get(talk.conversation_id))
+        stage.store.conversations.get(talk.conversation_id)
+        cold = stage.cold_store()
+        yield Case("by another store", lambda: cold.conversations.get(talk.conversation_id))
+
+    measured = _measured(chat_store, scenario)
+    assert [case.requests for case in measured.cases] == [1, 1]
+    assert [case.rcu for case in measured.cases] == [0.5, 0.5]
+    assert [case.wcu for case in measured.cases] == [0, 0]

@@ -1,0 +1,223 @@
+"""The embedded engine does not mislead: threads, transactions sent twice, large items."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from dynamo_chat.core.size import MAX_ITEM_BYTES, item_size
+from dynamo_chat.testing import EmbeddedEngine, Engine
+
+ROOT = Path(__file__).parents[2]
+KEY = {"PK": {"S": "P#"}, "SK": {"S": "S#"}}
+
+
+def run_python(program: str) -> str:
+    """What a fresh interpreter prints."""
+    command = [sys.executable, "-W", "error", "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return done.stdout
+
+
+def add(client: Any, table: str, key: dict[str, Any] = KEY) -> None:
+    client.update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="ADD n :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+
+
+def stored(client: Any, table: str, sk: str = "S#") -> dict[str, Any]:
+    """The item at this sort key."""
+    key = {**KEY, "SK": {"S": sk}}
+    item: dict[str, Any] = client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+    return item
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads that interrupt one another a thousand times as often as usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 1_000)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_threads_lose_no_update(embedded_client: Any, table: str) -> None:
+    """8 threads add 1, 100 times each."""
+
+    def add_100(_: int) -> None:
+        for _ in range(100):
+            add(embedded_client, table)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add_100, range(8)))
+    assert stored(embedded_client, table)["n"] == {"N": "800"}
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_one_thread_wins_a_conditional_put(embedded_client: Any, table: str) -> None:
+    """Of 8 threads that create one item, one creates it."""
+
+    def create(number: int) -> bool:
+        try:
+            embedded_client.put_item(
+                TableName=table,
+                Item={**KEY, "n": {"N": str(number)}},
+                ConditionExpression="attribute_not_exists(PK)",
+            )
+        except ClientError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(create, range(40))) == 1
+
+
+def transfer(client: Any, table: str, token: str, amount: int = 1) -> None:
+    """One transaction that adds to two items."""
+    client.transact_write_items(
+        ClientRequestToken=token,
+        TransactItems=[
+            {
+                "Update": {
+                    "TableName": table,
+                    "Key": {**KEY, "SK": {"S": sk}},
+                    "UpdateExpression": "ADD n :n",
+                    "ExpressionAttributeValues": {":n": {"N": str(amount)}},
+                }
+            }
+            for sk in ("A#", "B#")
+        ],
+    )
+
+
+def test_a_transaction_sent_twice_is_applied_once(embedded_client: Any, table: str) -> None:
+    """Under one token, as DynamoDB does for ten minutes."""
+    transfer(embedded_client, table, f"{table[:20]}-1")
+    transfer(embedded_client, table, f"{table[:20]}-1")
+    transfer(embedded_client, table, f"{table[:20]}-2")
+    assert stored(embedded_client, table, "A#")["n"] == {"N": "2"}
+    assert stored(embedded_client, table, "B#")["n"] == {"N": "2"}
+
+
+def test_a_token_is_for_one_transaction(embedded_client: Any, table: str) -> None:
+    """The same token with another payload is refused."""
+    transfer(embedded_client, table, f"{table[:20]}-1")
+    with pytest.raises(ClientError, match="IdempotentParameterMismatchException"):
+        transfer(embedded_client, table, f"{table[:20]}-1", amount=2)
+    assert stored(embedded_client, table, "A#")["n"] == {"N": "1"}
+
+
+def test_a_cancelled_transaction_may_be_sent_again(embedded_client: Any, table: str) -> None:
+    """Only what succeeded is remembered."""
+    condition = {
+        "ConditionCheck": {
+            "TableName": table,
+            "Key": KEY,
+            "ConditionExpression": "attribute_exists(PK)",
+        }
+    }
+    put = {"Put": {"TableName": table, "Item": {**KEY, "SK": {"S": "B#"}}}}
+    request = {"TransactItems": [condition, put], "ClientRequestToken": f"{table[:20]}-1"}
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        embedded_client.transact_write_items(**request)
+    add(embedded_client, table)
+    embedded_client.transact_write_items(**request)
+    assert stored(embedded_client, table, "B#")["SK"] == {"S": "B#"}
+
+
+def test_an_item_may_have_400_kb(embedded_client: Any, table: str) -> None:
+    """To the byte, by DynamoDB's count, numbers and nesting included."""
+    item: dict[str, Any] = {
+        **KEY,
+        "n": {"N": "1767225600"},
+        "l": {"L": [{"M": {"a": {"NULL": True}}}]},
+        "b": {"B": b"\x00" * 1_000},
+        "body": {"S": ""},
+    }
+    item["body"]["S"] = "x" * (MAX_ITEM_BYTES - item_size(item))
+    embedded_client.put_item(TableName=table, Item=item)
+    item["body"]["S"] += "x"
+    with pytest.raises(ClientError, match="Item size has exceeded"):
+        embedded_client.put_item(TableName=table, Item=item)
+
+
+def test_a_list_grows_to_400_kb(embedded_client: Any, table: str) -> None:
+    """An update is refused at the limit, and not from half of it."""
+
+    def append() -> None:
+        embedded_client.update_item(
+            TableName=table,
+            Key=KEY,
+            UpdateExpression="SET l = list_append(if_not_exists(l, :none), :more)",
+            ExpressionAttributeValues={
+                ":none": {"L": []},
+                ":more": {"L": [{"S": "x" * 40_000}]},
+            },
+        )
+
+    for _ in range(10):
+        append()
+    with pytest.raises(ClientError, match="Item size to update has exceeded"):
+        append()
+    assert len(stored(embedded_client, table)["l"]["L"]) == 10
+
+
+def test_the_environment_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever credentials, profile and region were there; inside there are none of them."""
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://somewhere.invalid")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    before = dict(os.environ)
+    engine = EmbeddedEngine(region="eu-north-1")
+    with engine, engine:
+        assert os.environ["AWS_REGION"] == "eu-north-1"
+        assert os.environ["AWS_ACCESS_KEY_ID"] != "real"
+        assert not os.environ.keys() & {"AWS_PROFILE", "AWS_ENDPOINT_URL"}
+    assert dict(os.environ) == before
+
+
+def test_credentials_for_aws_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint of AWS needs real ones; any other gets dummies."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
+    with Engine("https://dynamodb.eu-west-1.amazonaws.com"):
+        assert os.environ["AWS_ACCESS_KEY_ID"] == "real"
+    with Engine("http://127.0.0.1:8000"):
+        assert os.environ["AWS_ACCESS_KEY_ID"] != "real"
+
+
+def test_moto_is_as_it_was_once_every_engine_is_left(embedded: EmbeddedEngine) -> None:
+    """The cures hold as long as any engine is entered, and no longer."""
+    program = """
+from moto.core.botocore_stubber import BotocoreStubber
+from dynamo_chat.testing import EmbeddedEngine
+original = BotocoreStubber.__call__
+engine = EmbeddedEngine()
+with engine:
+    with engine, EmbeddedEngine():
+        pass
+    assert BotocoreStubber.__call__ is not original
+assert BotocoreStubber.__call__ is original
+"""
+    assert run_python(program) == ""
+
+
+def test_importing_the_tools_imports_no_engine() -> None:
+    """Moto takes half a second, and an application may import the tools' names."""
+    program = """
+import sys
+import dynamo_chat.testing
+print([name for name in ("moto", "boto3", "pytest", "hypothesis") if name in sys.modules])
+"""
+    assert run_python(program) == "[]\n"

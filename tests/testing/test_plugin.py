@@ -1,0 +1,103 @@
+"""The fixtures work in a project that knows nothing but their names."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_pytest(folder: Path, test: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run one test file in a process and folder of its own."""
+    (folder / "test_user.py").write_text(test)
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DYNAMO_"))}
+    plugins = ["-p", "dynamo_chat.testing.plugin", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *plugins, "-W", "error", "-q", "test_user.py"],
+        cwd=folder,
+        env={
+            **inherited,
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_store_of_its_own_for_each_test(tmp_path: Path) -> None:
+    """On the embedded engine, with nothing configured; what one test wrote, no other sees."""
+    done = run_pytest(
+        tmp_path,
+        """
+import os
+
+import pytest
+
+tables = set()
+
+@pytest.mark.parametrize("run", range(2))
+def test_store(chat_store, run):
+    assert len(chat_store.conversations.list_by_user("u-1")) == 0
+    chat_store.conversations.create(user_id="u-1")
+    assert len(chat_store.conversations.list_by_user("u-1")) == 1
+    assert chat_store.connection.table_name not in tables
+    tables.add(chat_store.connection.table_name)
+    client = chat_store.connection.client
+    assert client.list_tables()["TableNames"] == [chat_store.connection.table_name]
+    assert os.environ["AWS_ACCESS_KEY_ID"] != "real"
+""",
+        AWS_ACCESS_KEY_ID="real",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+def test_what_dynamodb_rejects_fails_the_test(tmp_path: Path) -> None:
+    """Also when the code under test swallows everything."""
+    done = run_pytest(
+        tmp_path,
+        """
+import contextlib
+
+def test_store(chat_store):
+    with contextlib.suppress(BaseException):
+        chat_store.connection.client.scan(TableName=chat_store.connection.table_name)
+""",
+    )
+    assert done.returncode == 1
+    assert "StrictViolation: Scan" in done.stdout
+
+
+def test_the_environment_names_another_engine(tmp_path: Path) -> None:
+    """By its endpoint."""
+    done = run_pytest(
+        tmp_path,
+        """
+def test_engine(dynamo_chat_engine):
+    assert dynamo_chat_engine.endpoint_url == "http://127.0.0.1:9"
+    assert dynamo_chat_engine.client().meta.endpoint_url == "http://127.0.0.1:9"
+""",
+        DYNAMO_CHAT_TEST_ENDPOINT="http://127.0.0.1:9",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("module", ["moto", "boto3", "hypothesis"])
+def test_loading_the_plugin_imports_no_engine(module: str) -> None:
+    """It is loaded at the start of every test run, of every project."""
+    program = f"import sys, dynamo_chat.testing.plugin; print({module!r} in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"
