@@ -16,12 +16,14 @@ from rich.text import Text
 from dynamo_chat.cli.console import output, table
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.operations import cost as costs
-from dynamo_chat.operations.cost import Bill, Prices, Workload, plain
+from dynamo_chat.operations.cost import Bill, Line, Prices, Provision, Workload, plain
 
 OWN: Final = "dynamo_chat"
+PROVISIONED: Final = f"{OWN}, provisioned"
 _BAR: Final = 40
 _SVG_WIDTH: Final = 110
 _DEFAULT: Final = Workload()
+_PROVISION: Final = Provision()
 
 
 def cost(  # noqa: PLR0913 - what happens in a month
@@ -49,6 +51,13 @@ def cost(  # noqa: PLR0913 - what happens in a month
         int, typer.Option(metavar="BYTES", help="The size of an e-mail.")
     ] = _DEFAULT.email_bytes,
     calls: Annotated[int, typer.Option(help="Voice calls a month.")] = _DEFAULT.calls,
+    users: Annotated[int, typer.Option(help="Users who sign in.")] = _DEFAULT.users,
+    sign_ins: Annotated[
+        int, typer.Option(help="How often a user signs in, in a month.")
+    ] = _DEFAULT.sign_ins,
+    checks: Annotated[
+        int, typer.Option(help="How often a login is looked up and noted as in use, once opened.")
+    ] = _DEFAULT.checks,
     retention: Annotated[
         int, typer.Option(metavar="MONTHS", help="How many months are kept.")
     ] = _DEFAULT.retention_months,
@@ -63,6 +72,13 @@ def cost(  # noqa: PLR0913 - what happens in a month
     price_table: Annotated[
         str, typer.Option("--price-table", metavar="NAME", help="Which of the file's tables.")
     ] = costs.CURRENT,
+    peak: Annotated[
+        float,
+        typer.Option(
+            metavar="TIMES",
+            help="For provisioned capacity: the busiest time's load over the month's mean.",
+        ),
+    ] = float(_PROVISION.peak),
     as_json: Annotated[bool, typer.Option("--json", help="The bills as JSON.")] = False,
     svg: Annotated[
         Path | None,
@@ -71,8 +87,9 @@ def cost(  # noqa: PLR0913 - what happens in a month
 ) -> None:
     """What a month costs, measured on an engine inside this process with these very sizes.
 
-    Beside it what the same conversations cost in the other designs of the documents: all messages
-    in one item, and a table per entity; and what the document itself says.
+    Once on demand, and once with capacity provisioned for the busiest time. Beside it what the same
+    conversations cost on demand in the other designs of the documents: all messages in one item,
+    and a table per entity; and what the document itself says.
     """
     workload = Workload(
         conversations=conversations,
@@ -84,13 +101,16 @@ def cost(  # noqa: PLR0913 - what happens in a month
         emails=emails,
         email_bytes=email_size,
         calls=calls,
+        users=users,
+        sign_ins=sign_ins,
+        checks=checks,
         retention_months=retention,
     )
     tables = costs.load_prices(prices)
     if price_table not in tables:
         raise typer.BadParameter(f"--price-table {price_table}: there are {', '.join(tables)}")
     chosen = tables[price_table]
-    made = bills(workload, chosen)
+    made = bills(workload, chosen, Provision(Decimal(str(peak))))
     said = costs.documents_figure(workload, costs.load_prices()["cgchat"])
     if as_json:
         typer.echo(json.dumps(_as_json(made, said, chosen), indent=2))
@@ -102,8 +122,11 @@ def cost(  # noqa: PLR0913 - what happens in a month
         svg.write_text(drawing.export_svg(title="dynamo-chat cost"), encoding="utf-8")
 
 
-def bills(workload: Workload, prices: Prices) -> list[Bill]:
-    """The bill of this package, then those of the other designs, at the same prices."""
+def bills(workload: Workload, prices: Prices, provision: Provision = _PROVISION) -> list[Bill]:
+    """This package's bill on demand and with provisioned capacity, then the other designs' bills.
+
+    All at the same prices.
+    """
     try:
         from dynamo_chat.cli.rehearsal import rehearse
     except ModuleNotFoundError as error:
@@ -113,6 +136,7 @@ def bills(workload: Workload, prices: Prices) -> list[Bill]:
     played = rehearse(workload)
     return [
         costs.bill(OWN, played.usages, played.stored_bytes, prices),
+        costs.provisioned_bill(PROVISIONED, played.usages, played.stored_bytes, prices, provision),
         costs.embedded_list(workload, prices),
         costs.table_per_entity(workload, prices),
     ]
@@ -123,6 +147,7 @@ def _as_json(made: Sequence[Bill], said: Bill, prices: Prices) -> dict[str, Any]
         "currency": "USD",
         "region": prices.region,
         "prices_since": prices.date,
+        "prices_from": prices.source,
         "bills": [each.as_dict() for each in made],
         "document": said.as_dict(),
     }
@@ -139,11 +164,10 @@ def _show(
             "id", "what", "amount", "WRU", "RRU", "$", numbers=("amount", "WRU", "RRU", "$")
         )
         for line in each.lines:
-            is_storage = not (line.write_units or line.read_units)
             shown.add_row(
                 Text(line.pattern, style="bold"),
                 line.what,
-                f"{line.amount:,.4f} GB" if is_storage else f"{line.amount:,}",
+                _amount(line),
                 plain(line.write_units) if line.write_units else "–",
                 plain(line.read_units) if line.read_units else "–",
                 _cents(line.dollars),
@@ -151,8 +175,8 @@ def _show(
         console.print(shown)
     console.print()
     _bars(console, [*made, said])
-    if workload.emails or workload.calls:
-        console.print("The other designs count conversations alone, without e-mails and calls.")
+    if workload.emails or workload.calls or workload.users:
+        console.print("The other designs count conversations alone.")
 
 
 def _bars(console: Console, made: Sequence[Bill]) -> None:
@@ -161,9 +185,15 @@ def _bars(console: Console, made: Sequence[Bill]) -> None:
     for each in made:
         length = int(each.total / largest * _BAR) or 1
         line = Text(f"{each.design:<{width}}  ")
-        line.append("█" * length, style="bright_cyan" if each.design == OWN else "dim")
+        line.append("█" * length, style="bright_cyan" if each.design.startswith(OWN) else "dim")
         line.append(f" ${_cents(each.total)}")
         console.print(line)
+
+
+def _amount(line: Line) -> str:
+    if line.unit == "calls":
+        return f"{line.amount:,}"
+    return f"{line.amount:,.4f} GB" if line.unit == "GB" else f"{line.amount:,} {line.unit}"
 
 
 def _cents(dollars: Decimal) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -12,15 +14,14 @@ from dynamo_chat.chat.message import NewMessage
 from dynamo_chat.core.layout import PLACES
 from dynamo_chat.core.size import item_size
 from dynamo_chat.mail.email import NewEmail
-from dynamo_chat.operations.cost import Usage, Workload
+from dynamo_chat.operations.cost import STORED_ITEM_BYTES, Usage, Workload
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing.clock import FakeClock
 from dynamo_chat.testing.engine import EmbeddedEngine
 from dynamo_chat.testing.meter import RequestMeter
 
 PAGE: Final = 20
-_STORED_ITEM_BYTES: Final = 100
-"""What DynamoDB adds to each item, in the table and in each index, when it counts storage."""
+_ZERO: Final = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,35 @@ class _Measured:
 
     def call(self, what: str, pattern: str, times: int, *calls: Callable[[], Any]) -> Any:
         """One usage: `times` a month what these calls take on average. The last one's result."""
-        writes = reads = Decimal(0)
+        self._meter.reset()
         result = None
         for call in calls:
             self._clock.advance(timedelta(seconds=1))
-            self._meter.reset()
             result = call()
-            writes += Decimal(str(self._meter.wcu))
-            reads += Decimal(str(self._meter.rcu))
-        mean = Decimal(len(calls))
-        self.usages.append(Usage(what, times, writes / mean, reads / mean, pattern))
+        number = len(calls)
+        writes, reads = (
+            {place: Decimal(str(units)) / number for place, units in total.items()}
+            for total in self._meter.totals()
+        )
+        places = {
+            place: (writes.get(place, _ZERO), reads.get(place, _ZERO))
+            for place in writes.keys() | reads.keys()
+        }
+        self.usages.append(
+            Usage(
+                what,
+                times,
+                sum(writes.values(), _ZERO),
+                sum(reads.values(), _ZERO),
+                pattern,
+                places,
+            )
+        )
         return result
+
+    def drop(self) -> None:
+        """Delete the table: inside another embedded engine, nobody else would."""
+        self.store.connection.client.delete_table(TableName=self.store.connection.table_name)
 
     def stored(self) -> int:
         """Bytes that DynamoDB would count: each item in the table and in every index it is in."""
@@ -63,7 +82,7 @@ class _Measured:
         for page in pages:
             for item in page["Items"]:
                 held = sum(place.pk in item and place.sk in item for place in PLACES)
-                total += held * (item_size(item) + _STORED_ITEM_BYTES)
+                total += held * (item_size(item) + STORED_ITEM_BYTES)
         return total
 
 
@@ -74,23 +93,32 @@ def rehearse(workload: Workload) -> Rehearsal:
     conversation is opened when it is complete, and a list shows a full page: the dearest cases.
     """
     clock = FakeClock()
-    with EmbeddedEngine() as engine:
-        store = engine.store("rehearsal", clock=clock)
-        with RequestMeter(store.connection.client) as meter:
-            measured = _Measured(store, meter, clock)
-            _converse(measured, workload)
-            stored = measured.stored() * workload.conversations
-            if workload.emails:
-                before = measured.stored()
-                _mail(measured, workload)
-                stored += (measured.stored() - before) * workload.emails
-            if workload.calls:
-                before = measured.stored()
-                _phone(measured, workload)
-                stored += (measured.stored() - before) * workload.calls
-            if workload.lists:
-                _list(measured, workload)
-    return Rehearsal(tuple(measured.usages), stored * workload.retention_months)
+    with EmbeddedEngine() as engine, ExitStack() as stack:
+        # Engines inside of each other share their tables, so this one has a name of its own.
+        store = engine.store(f"rehearsal-{uuid.uuid4().hex}", clock=clock)
+        meter = stack.enter_context(RequestMeter(store.connection.client))
+        measured = _Measured(store, meter, clock)
+        stack.callback(measured.drop)
+        stored = _played(measured, workload)
+    return Rehearsal(tuple(measured.usages), stored)
+
+
+def _played(measured: _Measured, workload: Workload) -> int:
+    """Play each part; the bytes that all of them have stored. What costs only reads comes last."""
+    months, total = workload.retention_months, 0
+    for number, play, kept in (
+        (workload.conversations, _converse, months),
+        (workload.emails, _mail, months),
+        (workload.calls, _phone, months),
+        (workload.users, _sign_in, 1),
+    ):
+        if number:
+            before = measured.stored()
+            play(measured, workload)
+            total += (measured.stored() - before) * number * kept
+    if workload.lists and workload.conversations:
+        _list(measured, workload)
+    return total
 
 
 def _converse(measured: _Measured, workload: Workload) -> None:
@@ -158,3 +186,21 @@ def _phone(measured: _Measured, workload: Workload) -> None:
         lambda: store.calls.start("caller-1", "caller-2"),
     )
     measured.call("end a call", "P6", workload.calls, lambda: store.calls.end(call.call_id))
+
+
+def _sign_in(measured: _Measured, workload: Workload) -> None:
+    """A profile that is there, and the logins of a month, each with its secret kept by the user."""
+    store, opened = measured.store, workload.users * workload.sign_ins
+    store.users.create("ada@example.com", user_id="user-1")
+    if not opened:
+        return
+    # All of a month, for they are all stored: a login lasts longer than that.
+    openings = [lambda: store.logins.open("user-1")] * workload.sign_ins
+    login = measured.call("sign in", "U6", opened, *openings)
+    measured.call("read a profile", "U2", opened, lambda: store.users.get("user-1"))
+    if workload.checks:
+        looked_up = opened * workload.checks
+        measured.call("check a login", "U6", looked_up, lambda: store.logins.get(login.secret))
+        measured.call(
+            "note a login's use", "U6", looked_up, lambda: store.logins.touch(login.secret)
+        )

@@ -1,31 +1,40 @@
 """What a month costs: capacity that was measured, times how often, times a price (T6).
 
 Nothing is rounded but the unit that DynamoDB itself rounds up; amounts are `Decimal` dollars.
-Free tiers are not taken off: they are the account's, not the table's.
+Free tiers are not taken off: they are the account's, not the table's. Not counted is what the
+workload does not tell: backups on demand, exports, streams, replicas, KMS, data transfer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from importlib.resources import files
 from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.layout import PLACES
 
 PRICES: Final = "prices.json"
 CURRENT: Final = "us-east-1"
 MILLION: Final = Decimal(1_000_000)
 GB: Final = Decimal(2**30)
+HOURS: Final = 730
+"""Of a month, as AWS counts it."""
+
+Unit = Literal["calls", "GB", "WCU", "RCU"]
+
+_PLACES: Final = tuple(place.index or "table" for place in PLACES)
+_NOTHING: Final = (Decimal(0), Decimal(0))
 
 # What the other designs store beside the text: names of attributes, ids, times. Generous to them.
 _HEAD_BYTES: Final = 250
 _MESSAGE_BYTES: Final = 80
-_STORED_ITEM_BYTES: Final = 100
+STORED_ITEM_BYTES: Final = 100
 """DynamoDB adds so much to each item, in the table and in each index, when it counts storage."""
 
 
@@ -36,8 +45,12 @@ class Prices:
     region: str
     date: str
     note: str
+    source: str
     write_million: Decimal
     read_million: Decimal
+    write_hour: Decimal
+    """Of one provisioned write unit a second."""
+    read_hour: Decimal
     storage_gb_month: Decimal
     recovery_gb_month: Decimal
 
@@ -58,15 +71,23 @@ class Workload:
     emails: int = 0
     email_bytes: int = 4_000
     calls: int = 0
+    users: int = 0
+    """Who have an account: its profile is stored, and they sign in."""
+    sign_ins: int = 20
+    """How often a user signs in: a login is opened, and the profile read."""
+    checks: int = 20
+    """How often the login is looked up and noted as in use, for each time that it was opened."""
     retention_months: int = 1
-    """How many months of it are stored at a time."""
+    """How many months of conversations, e-mails and calls are stored at a time."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            least = 1 if field.name in {"turns", "question_bytes", "answer_bytes"} else 0
+        for name in (each.name for each in fields(self)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise InvalidArgument(name, "must be an integer")
+            least = 1 if name in {"turns", "question_bytes", "answer_bytes"} else 0
             if value < least:
-                raise InvalidArgument(field.name, f"must be at least {least}")
+                raise InvalidArgument(name, f"must be at least {least}")
 
     @property
     def turn_bytes(self) -> int:
@@ -83,6 +104,8 @@ class Usage:
     write_units: Decimal
     read_units: Decimal
     pattern: str = ""
+    places: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    """Write and read units by ``table`` and index: each has provisioned capacity of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +115,32 @@ class Line:
     what: str
     pattern: str
     amount: Decimal
-    """Calls, or gigabytes."""
+    """Of `unit`."""
     write_units: Decimal
     read_units: Decimal
     dollars: Decimal
+    unit: Unit = "calls"
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """How capacity is provisioned for a load."""
+
+    peak: Decimal = Decimal(4)
+    """The load of the busiest time, as a multiple of the month's mean."""
+    utilization: int = 70
+    """The share of the capacity to have in use at that time, in percent."""
+
+    def __post_init__(self) -> None:
+        if not (self.peak.is_finite() and self.peak >= 1):
+            raise InvalidArgument("peak", "must be at least 1")
+        if not 20 <= self.utilization <= 90:
+            raise InvalidArgument("utilization", "must be from 20 to 90 percent")
+
+    def units(self, in_month: Decimal) -> int:
+        """The units a second for so many in a month. There is no capacity under 1."""
+        mean = in_month / (HOURS * 3_600)
+        return max(1, ceil(mean * self.peak * 100 / self.utilization))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +162,7 @@ class Bill:
                 "what": line.what,
                 "pattern": line.pattern,
                 "amount": plain(line.amount),
+                "unit": line.unit,
                 "write_units": plain(line.write_units),
                 "read_units": plain(line.read_units),
                 "dollars": plain(line.dollars),
@@ -129,7 +175,7 @@ class Bill:
 def load_prices(path: Path | None = None) -> dict[str, Prices]:
     """The price tables of a file, by name; without one, those of the package.
 
-    InvalidArgument when the file is none. OSError.
+    InvalidArgument when the file holds anything else. OSError.
     """
     source = files("dynamo_chat.operations").joinpath(PRICES) if path is None else path
     try:
@@ -143,11 +189,41 @@ def load_prices(path: Path | None = None) -> dict[str, Prices]:
 def bill(design: str, usages: Iterable[Usage], stored_bytes: int, prices: Prices) -> Bill:
     """The month's bill: a line for each usage, storage, and recovery when it costs something."""
     lines = [_request_line(usage, prices) for usage in usages]
-    gigabytes = stored_bytes / GB
-    lines.append(_storage_line("storage", gigabytes, prices.storage_gb_month))
-    if prices.recovery_gb_month:
-        lines.append(_storage_line("point-in-time recovery", gigabytes, prices.recovery_gb_month))
-    return Bill(design, tuple(lines))
+    return Bill(design, (*lines, *_storage_lines(stored_bytes, prices)))
+
+
+def provisioned_bill(
+    design: str, usages: Iterable[Usage], stored_bytes: int, prices: Prices, provision: Provision
+) -> Bill:
+    """The month's bill with provisioned capacity: a line for each capacity of table and indexes.
+
+    It is provisioned for the busiest time all month long. Scaling lowers it in quiet times, down
+    to what `Provision(peak=1)` gives, at best.
+    """
+    needed: dict[str, tuple[Decimal, Decimal]] = dict.fromkeys(_PLACES, _NOTHING)
+    for usage in usages:
+        for place, (writes, reads) in usage.places.items():
+            before = needed[place]
+            needed[place] = before[0] + usage.calls * writes, before[1] + usage.calls * reads
+    lines = []
+    for place, (writes, reads) in needed.items():
+        for kind, in_month, price in (
+            ("write", writes, prices.write_hour),
+            ("read", reads, prices.read_hour),
+        ):
+            units = provision.units(in_month)
+            lines.append(
+                Line(
+                    f"{kind} capacity, {place}",
+                    "",
+                    Decimal(units),
+                    Decimal(0),
+                    Decimal(0),
+                    units * HOURS * price,
+                    "WCU" if kind == "write" else "RCU",
+                )
+            )
+    return Bill(design, (*lines, *_storage_lines(stored_bytes, prices)))
 
 
 def embedded_list(workload: Workload, prices: Prices) -> Bill:
@@ -170,7 +246,7 @@ def embedded_list(workload: Workload, prices: Prices) -> Bill:
             _reads(_listed(workload) * full),
         ),
     ]
-    stored = number * workload.retention_months * 2 * (full + _STORED_ITEM_BYTES)
+    stored = number * workload.retention_months * 2 * (full + STORED_ITEM_BYTES)
     return bill("embedded list (cgchat)", usages, stored, prices)
 
 
@@ -193,8 +269,8 @@ def table_per_entity(workload: Workload, prices: Prices) -> Bill:
             _reads(_listed(workload) * _HEAD_BYTES),
         ),
     ]
-    rows = workload.turns * (row + _STORED_ITEM_BYTES)
-    heads = 2 * (_HEAD_BYTES + _STORED_ITEM_BYTES)
+    rows = workload.turns * (row + STORED_ITEM_BYTES)
+    heads = 2 * (_HEAD_BYTES + STORED_ITEM_BYTES)
     stored = number * workload.retention_months * (rows + heads)
     return bill("table per entity (support)", usages, stored, prices)
 
@@ -222,15 +298,22 @@ def most(bills: Sequence[Bill]) -> Decimal:
 
 
 def _prices(table: Mapping[str, str]) -> Prices:
-    return Prices(
+    prices = Prices(
         region=table["region"],
         date=table["date"],
         note=table["note"],
+        source=table["source"],
         write_million=Decimal(table["write_million"]),
         read_million=Decimal(table["read_million"]),
+        write_hour=Decimal(table["write_hour"]),
+        read_hour=Decimal(table["read_hour"]),
         storage_gb_month=Decimal(table["storage_gb_month"]),
         recovery_gb_month=Decimal(table["recovery_gb_month"]),
     )
+    amounts = [value for value in astuple(prices) if isinstance(value, Decimal)]
+    if not all(amount.is_finite() and amount >= 0 for amount in amounts):
+        raise ValueError("a price is negative, or no number")
+    return prices
 
 
 def _request_line(usage: Usage, prices: Prices) -> Line:
@@ -246,8 +329,14 @@ def _request_line(usage: Usage, prices: Prices) -> Line:
     )
 
 
-def _storage_line(what: str, gigabytes: Decimal, price: Decimal) -> Line:
-    return Line(what, "", gigabytes, Decimal(0), Decimal(0), gigabytes * price)
+def _storage_lines(stored_bytes: int, prices: Prices) -> Iterator[Line]:
+    gigabytes = stored_bytes / GB
+    for what, price in (
+        ("storage", prices.storage_gb_month),
+        ("point-in-time recovery", prices.recovery_gb_month),
+    ):
+        if price:
+            yield Line(what, "", gigabytes, Decimal(0), Decimal(0), gigabytes * price, "GB")
 
 
 def _turn(workload: Workload) -> int:

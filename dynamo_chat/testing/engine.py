@@ -116,6 +116,8 @@ class Engine:
 class EmbeddedEngine(Engine):
     """moto in this process, made safe for threads. Tables are gone once it is left.
 
+    Engines that are entered inside of one another share their tables, until the first is left.
+
     Clients made before moto was first imported are not served: make stores after entering.
     """
 

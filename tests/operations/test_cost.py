@@ -2,8 +2,10 @@
 
 import json
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from dynamo_chat import InvalidArgument
 from dynamo_chat.cli.cost import bills
 from dynamo_chat.operations.cost import (
     Bill,
+    Provision,
     Usage,
     Workload,
     bill,
@@ -18,12 +21,24 @@ from dynamo_chat.operations.cost import (
     embedded_list,
     load_prices,
     plain,
+    provisioned_bill,
     table_per_entity,
 )
+from dynamo_chat.testing import EmbeddedEngine
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "provisioning.md"
 PRICES = load_prices()
 _ROW = re.compile(r"^\| (.+?) \| (.*?) ?\| ([\d.]+) \|$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def example() -> list[Bill]:
+    """The bills of the document's example, played inside of another engine that stays."""
+    with EmbeddedEngine() as engine:
+        bills(Workload(), PRICES["us-east-1"])
+        made = bills(Workload(), PRICES["us-east-1"])
+        assert engine.client().list_tables()["TableNames"] == []
+    return made
 
 
 def by_hand(which: int) -> list[tuple[str, str, str]]:
@@ -42,6 +57,11 @@ def calculated(text: str) -> Decimal:
     return result
 
 
+def stored_in(made: Bill) -> Decimal:
+    (gigabytes,) = (line.amount for line in made.lines if line.what == "storage")
+    return gigabytes
+
+
 def assert_agrees(made: Bill, rows: list[tuple[str, str, str]]) -> None:
     *lines, (together, _, total) = rows
     assert together == "together"
@@ -52,27 +72,31 @@ def assert_agrees(made: Bill, rows: list[tuple[str, str, str]]) -> None:
     assert abs(made.total - Decimal(total)) < Decimal("1e-8")
 
 
-def test_the_example_costs_what_it_costs_by_hand() -> None:
-    """Measured on the engine, priced from the file; the page calculates from nothing but itself."""
-    own, *_ = bills(Workload(), PRICES["us-east-1"])
+def test_the_example_costs_what_it_costs_by_hand(example: list[Bill]) -> None:
+    """Measured on the engine, priced from the file; the page calculates from nothing but itself.
+
+    Also the second time in one process, and inside of another engine, whose tables it shares.
+    """
+    own, provisioned, *_ = example
     assert_agrees(own, by_hand(0))
+    assert_agrees(provisioned, by_hand(1))
 
 
 def test_the_document_s_figures_are_as_it_says() -> None:
     said = documents_figure(Workload(), PRICES["cgchat"])
-    assert_agrees(said, by_hand(1))
+    assert_agrees(said, by_hand(2))
     assert f"{said.total:.2f}" == "0.03"
     assert [plain(line.dollars) for line in said.lines] == ["0.0025", "0.00125", "0.025"]
 
 
-def test_what_the_page_says_of_the_comparison_is_so() -> None:
-    own, listed, apart = bills(Workload(), PRICES["us-east-1"])
+def test_what_the_page_says_of_the_comparison_is_so(example: list[Bill]) -> None:
+    own, _, listed, apart = example
     assert [round(each.total * 100, 1) for each in (own, listed, apart)] == [
         Decimal("1.8"),
         Decimal("0.7"),
         Decimal("0.7"),
     ]
-    own, listed, apart = bills(Workload(turns=40), PRICES["us-east-1"])
+    own, _, listed, apart = bills(Workload(turns=40), PRICES["us-east-1"])
     assert 2.5 < listed.total / own.total < 3.5
     assert apart.total < own.total
     hours = 730 * (Decimal("0.00013") + Decimal("0.00065"))
@@ -96,25 +120,72 @@ def test_usage_is_priced_by_the_million() -> None:
     assert (storage.dollars, recovery.dollars) == (Decimal("0.25"), Decimal("0.20"))
 
 
-def test_e_mails_calls_and_retention_are_counted() -> None:
-    base, *_ = bills(Workload(conversations=10), PRICES["us-east-1"])
-    more, *_ = bills(
-        Workload(conversations=10, emails=5, calls=3, retention_months=12), PRICES["us-east-1"]
+def test_e_mails_calls_users_and_retention_are_counted() -> None:
+    months = 12
+    workload = Workload(conversations=0, emails=5, calls=3, users=2, sign_ins=4, checks=3)
+    month, *_ = bills(workload, PRICES["us-east-1"])
+    year, *_ = bills(replace(workload, retention_months=months), PRICES["us-east-1"])
+    counted = {line.what: (line.pattern, int(line.amount)) for line in month.lines if line.pattern}
+    assert counted == {
+        "add an e-mail": ("M1", 5),
+        "read a thread": ("M2", 5),
+        "start a call": ("P6", 3),
+        "end a call": ("P6", 3),
+        "sign in": ("U6", 2 * 4),
+        "read a profile": ("U2", 2 * 4),
+        "check a login": ("U6", 2 * 4 * 3),
+        "note a login's use": ("U6", 2 * 4 * 3),
+    }
+    without, *_ = bills(replace(workload, users=0), PRICES["us-east-1"])
+    stored, later, of_work = map(stored_in, (month, year, without))
+    # What is worked with is kept for all the months; a user is there once.
+    assert later == months * of_work + (stored - of_work)
+    assert stored > of_work
+
+
+def test_capacity_is_provisioned_for_the_busiest_time() -> None:
+    """4 writes a second on the mean, 3 times as many at the peak, 70 % in use: 17.1 and up."""
+    usage = Usage(
+        *("x", 730 * 3_600, Decimal(6), Decimal(1), "C1"),
+        places={"table": (Decimal(4), Decimal(1)), "GSI1": (Decimal(2), Decimal(0))},
     )
-    patterns = {line.pattern for line in more.lines} - {line.pattern for line in base.lines}
-    assert patterns == {"M1", "M2", "P6"}
-    stored = {line.what: line.amount for line in more.lines}["storage"]
-    assert stored > 12 * {line.what: line.amount for line in base.lines}["storage"]
+    prices = PRICES["us-east-1"]
+    made = provisioned_bill("d", [usage], 0, prices, Provision(Decimal(3)))
+    units = {
+        line.what: (int(line.amount), str(line.unit)) for line in made.lines if line.unit != "GB"
+    }
+    assert units == {
+        "write capacity, table": (18, "WCU"),
+        "read capacity, table": (5, "RCU"),
+        "write capacity, GSI1": (9, "WCU"),
+        "read capacity, GSI1": (1, "RCU"),
+        "write capacity, GSI2": (1, "WCU"),
+        "read capacity, GSI2": (1, "RCU"),
+    }
+    hourly = 28 * Decimal("0.00065") + 7 * Decimal("0.00013")
+    assert made.total == 730 * hourly
+    for wrong in ({"peak": Decimal("0.5")}, {"peak": Decimal("nan")}, {"utilization": 95}):
+        with pytest.raises(InvalidArgument):
+            Provision(**wrong)
 
 
 def test_impossible_workloads_and_prices_are_refused(tmp_path: Path) -> None:
-    for wrong in ({"turns": 0}, {"conversations": -1}):
+    for wrong in ({"turns": 0}, {"conversations": -1}, {"users": "1"}, {"calls": 1.5}):
         with pytest.raises(InvalidArgument):
             Workload(**wrong)
     file = tmp_path / "prices.json"
-    for text in ("{", "[]", '{"x": {}}', '{"x": 1}'):
+    all_of_it: dict[str, Any] = dict.fromkeys(PRICES["cgchat"].__slots__, "1")
+    less, more = ({**all_of_it, "read_hour": price} for price in ("-1", "Infinity"))
+    wrong_ones: tuple[Any, ...] = (
+        {},
+        1,
+        all_of_it | {"source": None, "read_hour": None},
+        less,
+        more,
+    )
+    for text in ("{", "[]", *(json.dumps({"x": wrong}) for wrong in wrong_ones)):
         file.write_text(text)
         with pytest.raises(InvalidArgument, match="prices"):
             load_prices(file)
-    file.write_text(json.dumps({"mine": dict.fromkeys(PRICES["cgchat"].__slots__, "1")}))
+    file.write_text(json.dumps({"mine": all_of_it}))
     assert load_prices(file)["mine"].write_million == 1

@@ -135,6 +135,7 @@ def test_what_makes_no_sense_is_wrong_usage(run: Run, arguments: tuple[str, ...]
         (("policy", "service", *NAME, "--domain", "chats"), "must be one of"),
         (("policy", "user", *NAME, "--subject", "*"), "policy variable"),
         (("cost", "--turns", "0"), "turns"),
+        (("cost", "--peak", "0.5"), "peak"),
         (("alarms", "terraform", *NAME, "--budget", "0"), "budget_usd"),
     ],
 )
@@ -180,9 +181,10 @@ def test_a_bill_is_shown_as_text_json_and_drawing(run: Run, tmp_path: Path) -> N
     assert "dynamo_chat: $" in shown.stdout
     assert "cgchat, as it says" in shown.stdout
     assert drawing.read_text().startswith("<svg")
-    made = read(run("cost", "--conversations", "10", "--json"))
+    made = read(run("cost", "--conversations", "10", "--users", "3", "--peak", "2.5", "--json"))
     assert [each["design"] for each in made["bills"]] == [
         "dynamo_chat",
+        "dynamo_chat, provisioned",
         "embedded list (cgchat)",
         "table per entity (support)",
     ]

@@ -1,5 +1,7 @@
 """Creating the table when DynamoDB is not ready for all of it at once."""
 
+import uuid
+
 import pytest
 
 from dynamo_chat import ChatStore, RequestRejected
@@ -8,7 +10,8 @@ from dynamo_chat.testing import EmbeddedEngine, ErrorAnswer, FaultInjector
 
 
 def injected(engine: EmbeddedEngine, code: str, times: int) -> tuple[ChatStore, FaultInjector]:
-    store = ChatStore("chat-created", region=engine.region)
+    # A name of its own: an engine inside of another has the tables of that one.
+    store = ChatStore(f"chat-created-{uuid.uuid4().hex}", region=engine.region)
     injector = FaultInjector(store.connection.client)
     fault = ErrorAnswer(code, "not yet", 400)
     injector.plan(fault, times=times, operation="UpdateContinuousBackups")
