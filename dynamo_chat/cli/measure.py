@@ -2,7 +2,8 @@
 
 What is counted are API requests and the capacity that DynamoDB would charge, computed from item
 sizes. What is wrong is told per case: more requests than the budget, a Scan, a filter, an index
-or an operation that the method does not declare.
+or an operation that the method does not declare, a read that finds nothing where a scenario has put
+something, or something where it said that there is nothing: such a case measures another one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class CaseResult:
     """The table and indexes that were read or written."""
     items: int
     """Items in the answers to reads."""
+    is_empty: bool
+    """The reads are meant to find nothing."""
     problems: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -197,6 +200,7 @@ def _result(entry: Entry, case: Case, instruments: _Instruments) -> CaseResult:
         operations=tuple(record.operation for record in records),
         places=frozenset(place for record in records for place in _place(record)),
         items=sum(record.items for record in records),
+        is_empty=case.is_empty,
         problems=tuple(_problems(entry, case, records, instruments.filtered)),
     )
 
@@ -219,6 +223,17 @@ def _problems(
         # What comes on top in special circumstances, such as a retry, needs no declaration.
         for operation in sorted(used - entry.operations - {"Scan"}):
             yield f"{operation} is not declared"
+    yield from _misses(case, records)
+
+
+def _misses(case: Case, records: Sequence[RequestRecord]) -> Iterator[str]:
+    """A call that only reads is cheap when it finds nothing, and says nothing about its cost."""
+    found = sum(record.items for record in records)
+    if case.is_empty and found:
+        yield f"{found} items were read, but the case is said to find nothing"
+    only_reads = bool(records) and all(record.operation in _READS for record in records)
+    if only_reads and not found and not case.is_empty:
+        yield "nothing was read, but the case is said to find something"
 
 
 def _place(record: RequestRecord) -> Iterator[str]:

@@ -91,9 +91,11 @@ class Evening:
                     left = store.queue.leave(name)
                     if left.live_call_id is not None and dice.random() < 0.7:
                         self.ended.append(store.calls.end(left.live_call_id))
-        for name in names:  # and in the end everybody wants to be matched
-            with suppress(LimitExceeded, Conflict):
-                store.queue.join(name, self.queue)
+
+    def stay(self, name: str) -> None:
+        """In the end, when nobody hangs up any more, everybody wants to be matched."""
+        with suppress(LimitExceeded, Conflict):
+            self.scene.store.queue.join(name, self.queue)
 
     def match(self, store: ChatStore) -> int:
         """Match until the evening is over and nobody is left; the number of matches."""
@@ -123,6 +125,8 @@ def test_16_matchers_and_400_callers_who_come_and_go(
             matchers.submit(evening.match, stores[number % 2]) for number in range(MATCHERS)
         ]
         for done in [crowd.submit(evening.behave, names[part::8], part) for part in range(8)]:
+            done.result()
+        for done in [crowd.submit(evening.stay, name) for name in names]:
             done.result()
         evening.over.set()
         matches = sum(each.result() for each in matching)

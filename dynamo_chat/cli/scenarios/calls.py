@@ -121,7 +121,7 @@ def list_waiting(stage: Stage) -> Iterator[Case]:
 
 
 def match(stage: Stage) -> Iterator[Case]:
-    """With many waiting, on a new day, with nobody waiting, and over shards."""
+    """With many waiting, on a new day, again, with nobody waiting, and over shards."""
     queue, line = stage.store.queue, a_queue(stage, 10)
     yield Case("", lambda: queue.match(line), budget=2)
     yield Case("with 4 matchers", lambda: queue.match(line, matchers=4), budget=2)
@@ -130,9 +130,10 @@ def match(stage: Stage) -> Iterator[Case]:
     stage.later(_A_DAY)
     for user_id in user_ids:
         queue.join(user_id, tomorrow)
-    yield Case("where the day turns", lambda: queue.match(tomorrow))
-    retried = stage.fresh("call")
-    yield Case("a retry", lambda: queue.match(tomorrow, match_id=retried), budget=2, is_empty=True)
+    made = stage.fresh("call")
+    yield Case("where the day turns", lambda: queue.match(tomorrow, match_id=made))
+    yield Case("a retry", lambda: queue.match(tomorrow, match_id=made), budget=2)
+    yield Case("with nobody waiting", lambda: queue.match(tomorrow), budget=1, is_empty=True)
     wide = a_queue(stage, 16, shards=4)
     yield Case("over 4 shards", lambda: queue.match(wide), budget=5)
 

@@ -35,7 +35,7 @@ class Case:
     budget: int | None = None
     """What the pattern's formula gives for this call; None where its plain number holds."""
     is_empty: bool = False
-    """The call reads nothing, and should not."""
+    """Its reads are meant to find nothing. Without it, a call that only reads finds something."""
 
 
 class Stage:
