@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         Throttled,
         Unreachable,
     )
-    from dynamo_chat.core.page import Page
+    from dynamo_chat.core.page import Items, Page
     from dynamo_chat.identity.activity import Activity
     from dynamo_chat.identity.logins import LoginSession, OpenedLogin
     from dynamo_chat.identity.user import User
@@ -123,6 +123,7 @@ __all__ = [
     "Invocation",
     "IssuedInvite",
     "ItemTooLarge",
+    "Items",
     "LLMInteraction",
     "LLMReport",
     "LLMUsage",
@@ -221,7 +222,7 @@ _HOMES = {
         "Throttled",
         "Unreachable",
     ),
-    "dynamo_chat.core.page": ("Page",),
+    "dynamo_chat.core.page": ("Items", "Page"),
     "dynamo_chat.identity.activity": ("Activity",),
     "dynamo_chat.identity.logins": (
         "LoginSession",

@@ -179,9 +179,9 @@ class Appender(Upkeep):
         differing = [
             new.message_id
             for new, item in zip(turn, known, strict=True)
-            if helper_text(item, "digest") != content_digest(new)
+            if helper_text(item, "digest", keyspace.MESSAGE_ID) != content_digest(new)
         ]
-        places = [helper_text(item, "position") for item in known]
+        places = [helper_text(item, "position", keyspace.MESSAGE_ID) for item in known]
         keys = [
             keyspace.MESSAGE.key(conversation_id=facts.conversation_id, position=place)
             for place in places

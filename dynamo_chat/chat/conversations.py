@@ -196,6 +196,7 @@ class Conversations(Remover):
         while True:
             asked = PageRequest("C5", (title, user_id), page_size - len(kept), cursor, False)
             page = self._page(asked, titles, title_owner, max_page_size=MAX_BATCH_GET)
+            unreadable += page.unreadable
             # The index may lag behind a rename: the heads decide.
             heads = self._get_items([head_key(each) for each in page.items])
             for head in heads:

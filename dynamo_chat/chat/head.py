@@ -24,7 +24,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
 from dynamo_chat.core.errors import InvalidArgument, NotFound
-from dynamo_chat.core.item import plan
+from dynamo_chat.core.item import kind_of, plan
 from dynamo_chat.core.keys import parse_time
 from dynamo_chat.core.layout import KIND, Layout
 from dynamo_chat.core.repository import Repository
@@ -249,7 +249,8 @@ def is_idle_head(item: AttributeValues | None, now: datetime) -> bool:
 
 
 def _is_head(item: AttributeValues | None) -> bool:
-    return bool(item) and (item or {}).get(KIND) == {"S": keyspace.CONVERSATION.kind}
+    layout = keyspace.CONVERSATION
+    return bool(item) and kind_of(item or {}, layout) == layout.kind
 
 
 def _is_idle(item: AttributeValues, now: datetime) -> bool:

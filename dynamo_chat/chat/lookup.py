@@ -11,7 +11,7 @@ from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
-from dynamo_chat.core.item import helper_text
+from dynamo_chat.core.item import helper_text, key_parts
 from dynamo_chat.core.layout import GSI2, PK
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size, item_size
 from dynamo_chat.core.transaction import Key, is_live
@@ -33,7 +33,7 @@ class MessageLookup(HeadReader):
         )
         if item is None or not is_live(item, self._now()):
             raise NotFound("message", message_id)
-        return helper_text(item, "position")
+        return helper_text(item, "position", keyspace.MESSAGE_ID)
 
     def _own_position(self, conversation_id: str, message_id: str) -> str | None:
         """The position that an id made by the store names; None for a caller's id."""
@@ -64,7 +64,7 @@ class MessageLookup(HeadReader):
         self._live_head(head, conversation_id, user_id)
         if item is None or not is_live(item, self._now()):
             raise NotFound("message", message_id)
-        return helper_text(item, "position")
+        return helper_text(item, "position", keyspace.MESSAGE_ID)
 
     def _find(
         self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool
@@ -120,8 +120,8 @@ class MessageLookup(HeadReader):
 
 def _head_and_message(item: AttributeValues) -> tuple[Key, Key]:
     """The keys of the head and of the message that an id item belongs to."""
-    (conversation_id,) = keyspace.MESSAGE_ID.table.pk.decode(item[PK]["S"])
-    position = helper_text(item, "position")
+    (conversation_id,) = key_parts(keyspace.MESSAGE_ID, item, PK)
+    position = helper_text(item, "position", keyspace.MESSAGE_ID)
     return head_key(conversation_id), keyspace.MESSAGE.key(
         conversation_id=conversation_id, position=position
     )

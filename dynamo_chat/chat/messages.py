@@ -27,7 +27,7 @@ from dynamo_chat.core.errors import Conflict, InvalidArgument, ItemTooLarge, Not
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import SK, TABLE, Collection
-from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
 from dynamo_chat.core.transaction import Delete, Update, live
@@ -143,10 +143,11 @@ class Messages(Appender, Feedbacks):
         *,
         user_id: str | None = None,
         consistent: bool = False,
-    ) -> tuple[Message, ...]:
+    ) -> Items[Message]:
         """The latest `count` messages in chronological order: what goes into a model's context.
 
-        NotFound when there is no such conversation (of `user_id`, if given).
+        Those that cannot be read are left out, and told in the result's `unreadable`. NotFound
+        when there is no such conversation (of `user_id`, if given).
         """
         return self.open(conversation_id, count, user_id=user_id, consistent=consistent)[1]
 
@@ -158,10 +159,11 @@ class Messages(Appender, Feedbacks):
         *,
         user_id: str | None = None,
         consistent: bool = False,
-    ) -> tuple[Conversation, tuple[Message, ...]]:
+    ) -> tuple[Conversation, Items[Message]]:
         """A conversation and its latest `count` messages in chronological order, in one request.
 
-        NotFound when there is no such conversation (of `user_id`, if given).
+        Messages that cannot be read are left out, and told in their `unreadable`. NotFound when
+        there is no such conversation (of `user_id`, if given).
         """
         if type(count) is not int or not 1 <= count <= MAX_PAGE_SIZE:
             raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
@@ -170,9 +172,7 @@ class Messages(Appender, Feedbacks):
             "C8", (conversation_id, user_id, None, None, True), count, None, False, consistent
         )
         head, page = self._with_head(asked, collection, user_id)
-        if page.unreadable:
-            raise page.unreadable[0]
-        return head, page.items[::-1]
+        return head, Items.of(page.items[::-1], page.unreadable[::-1])
 
     @access_pattern(
         "C9",
@@ -325,19 +325,23 @@ class Messages(Appender, Feedbacks):
         self._head(conversation_id, user_id)
         asked = PageRequest("C8x", arguments, 2 * page_size + 1, cursor)
         page = self._page(asked, [collection], decode_message)
-        messages = list(page.items)
+        messages, unreadable = list(page.items), list(page.unreadable)
         groups = grouped(messages)
         while page.cursor is not None and len(groups) <= page_size:
             page = self._page(replace(asked, cursor=page.cursor), [collection], decode_message)
             messages += page.items
+            unreadable += page.unreadable
             groups = grouped(messages)
         taken = groups[:page_size]
         is_more = len(groups) > page_size
         next_cursor = None
         if is_more:
-            last = keyspace.MESSAGE.table.sk.encode(taken[-1][-1].position)
+            end = taken[-1][-1].position
+            last = keyspace.MESSAGE.table.sk.encode(end)
             next_cursor = self._binding.cursors.seal("C8x", arguments, last)
-        return Page(tuple(exchange_of(group) for group in taken), next_cursor, page.unreadable)
+            # What lies behind is read again with the next page, and told there.
+            unreadable = [each for each in unreadable if each.identity.get("position", "") <= end]
+        return Page(tuple(exchange_of(group) for group in taken), next_cursor, tuple(unreadable))
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -21,8 +21,8 @@ from pynamodb.expressions.update import Action
 from dynamo_chat import keyspace
 from dynamo_chat.chat.head import Conversation, HeadReader, check_ids, head_key, live_head
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import NotFound
-from dynamo_chat.core.item import plan
+from dynamo_chat.core.errors import CorruptItem, NotFound
+from dynamo_chat.core.item import is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, SK, TABLE, TTL, Collection
 from dynamo_chat.core.transaction import (
@@ -91,9 +91,10 @@ class Remover(HeadReader):
         keys = []
         for item in items:
             # The id of an expired review may name another one by now.
-            if item[KIND]["S"] == keyspace.REVIEW.kind and is_live(item, now):
-                _, review_id = keyspace.REVIEW.table.sk.decode(item[SK]["S"])
-                keys.append(keyspace.REVIEW_ID.key(review_id=review_id))
+            if is_kind(item, keyspace.REVIEW) and is_live(item, now):
+                with suppress(CorruptItem):  # it leads nowhere, and goes like the rest
+                    _, review_id = key_parts(keyspace.REVIEW, item, SK)
+                    keys.append(keyspace.REVIEW_ID.key(review_id=review_id))
         return keys
 
 

@@ -10,10 +10,17 @@ from dynamo_chat.chat.head import Facts, HeadReader, head_key, is_live_head
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Text, Time, validated
-from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument, NotFound
-from dynamo_chat.core.item import helper_item, helper_text, plan, with_index_keys
-from dynamo_chat.core.keys import format_time, parse_time
-from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.item import (
+    helper_item,
+    helper_text,
+    helper_time,
+    key_parts,
+    plan,
+    with_index_keys,
+)
+from dynamo_chat.core.keys import format_time
+from dynamo_chat.core.layout import GSI1, GSI2, PK, TABLE, Layout
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
@@ -227,7 +234,7 @@ class Reviews(HeadReader):
         """The review that an id item points to."""
         if pointer is None or not is_live(pointer, self._now()):
             return None
-        (review_id,) = keyspace.REVIEW_ID.table.pk.decode(pointer["PK"]["S"])
+        (review_id,) = key_parts(keyspace.REVIEW_ID, pointer, PK)
         return self._get(Review, consistent=True, **_place(pointer, review_id))
 
 
@@ -252,14 +259,11 @@ def _id_item(review: Review) -> AttributeValues:
 
 
 def _place(pointer: AttributeValues, review_id: str) -> dict[str, Any]:
-    try:
-        reviewed_at = parse_time(helper_text(pointer, "reviewed_at"))
-    except ValueError as error:
-        raise CorruptItem(keyspace.REVIEW_ID.kind, str(error)) from error
+    layout = keyspace.REVIEW_ID
     return {
-        "conversation_id": helper_text(pointer, "conversation_id"),
-        "reviewed_by": helper_text(pointer, "reviewed_by"),
-        "reviewed_at": reviewed_at,
+        "conversation_id": helper_text(pointer, "conversation_id", layout),
+        "reviewed_by": helper_text(pointer, "reviewed_by", layout),
+        "reviewed_at": helper_time(pointer, "reviewed_at", layout),
         "review_id": review_id,
     }
 

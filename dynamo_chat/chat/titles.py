@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dynamo_chat.chat.head import Facts
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.item import helper_item
+from dynamo_chat.core.item import helper_item, key_parts
 from dynamo_chat.core.layout import GSI1, GSI2, PK, Collection
 from dynamo_chat.keyspace import CONVERSATION_TITLE, TITLE_SHARDS, digest_of, shard_of
 
@@ -40,5 +40,5 @@ def titles_of_user(title: str, user_id: str) -> list[Collection]:
 
 def title_owner(item: AttributeValues) -> str:
     """The id of the conversation that a title item belongs to."""
-    (conversation_id,) = CONVERSATION_TITLE.table.pk.decode(item[PK]["S"])
+    (conversation_id,) = key_parts(CONVERSATION_TITLE, item, PK)
     return str(conversation_id)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 
@@ -20,8 +21,14 @@ from dynamo_chat.chat.head import Conversation, Facts, HeadReader, facts_of, hea
 from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import ItemTooLarge, NotFound, RequestRejected, ServiceError
-from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.errors import (
+    CorruptItem,
+    ItemTooLarge,
+    NotFound,
+    RequestRejected,
+    ServiceError,
+)
+from dynamo_chat.core.item import UNREADABLE, Item, is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, TTL, Collection
 from dynamo_chat.core.transaction import Delete, Key, Update, contended, is_live, key_of
@@ -154,7 +161,7 @@ class Upkeep(HeadReader):
             keys: list[Key] = []
             for item in items:
                 # What has expired is of an earlier conversation under this id: it stays expired.
-                if is_live(item, now) and TTL in item and int(item[TTL]["N"]) < seconds:
+                if is_live(item, now) and _ends_before(item, seconds):
                     keys += _with_relatives(item)
             for start in range(0, len(keys), _PER_TRANSACTION):
                 self._set_deadlines(keys[start : start + _PER_TRANSACTION], seconds)
@@ -195,7 +202,16 @@ def _halves(keys: Sequence[Key]) -> tuple[Sequence[Key], Sequence[Key]]:
 def _with_relatives(item: AttributeValues) -> list[Key]:
     """The key of an item, and that of the id item of a review."""
     keys = [key_of(item)]
-    if item[KIND]["S"] == keyspace.REVIEW.kind:
-        _, review_id = keyspace.REVIEW.table.sk.decode(item[SK]["S"])
-        keys.append(keyspace.REVIEW_ID.key(review_id=review_id))
+    with suppress(CorruptItem):  # a damaged review leads nowhere
+        if is_kind(item, keyspace.REVIEW):
+            _, review_id = key_parts(keyspace.REVIEW, item, SK)
+            keys.append(keyspace.REVIEW_ID.key(review_id=review_id))
     return keys
+
+
+def _ends_before(item: AttributeValues, seconds: int) -> bool:
+    """Whether an item has a deadline, and an earlier one. A damaged deadline is none."""
+    try:
+        return TTL in item and int(item[TTL]["N"]) < seconds
+    except UNREADABLE:
+        return False

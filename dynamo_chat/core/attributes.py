@@ -22,12 +22,18 @@ from pynamodb.expressions.operand import Path, Value
 from pynamodb.expressions.update import SetAction
 
 from dynamo_chat.core.entity import STORED
+from dynamo_chat.core.errors import ItemTooLarge
 from dynamo_chat.core.keys import format_time, parse_time
 
 COMPRESS_ABOVE_BYTES = 1_024
 """Bodies longer than this are stored compressed where that makes them smaller.
 
 Below it nothing is won: DynamoDB bills writes by the started kilobyte."""
+
+MAX_BODY_BYTES = 16 * 2**20
+"""The most that a body may have before it is compressed.
+
+Zeros shrink to a thousandth: without a bound, 400 KB in the table would be 400 MB in memory."""
 
 AttributeValue = dict[str, Any]
 Decoder = Callable[[AttributeValue], Any]
@@ -189,7 +195,7 @@ class BodyAttribute(Attribute[Any]):
         return value
 
     def encode(self, value: Any) -> AttributeValue:
-        return packed(value)
+        return packed(value, self.attr_name)
 
     def set(self, value: Any) -> SetAction:
         """An update action that stores `value`."""
@@ -209,7 +215,7 @@ class JsonAttribute(BodyAttribute):
 
     def encode(self, value: Any) -> AttributeValue:
         plain = self.adapter.dump_python(value, mode="json", exclude_none=False)
-        return packed(json_text(plain))
+        return packed(json_text(plain), self.attr_name)
 
     def decode_json(self, stored: AttributeValue) -> Any:
         """The value, checked against its type."""
@@ -220,7 +226,7 @@ class FreeJsonAttribute(BodyAttribute):
     """Free JSON as compact JSON text; it comes back exactly as it went in."""
 
     def encode(self, value: Any) -> AttributeValue:
-        return packed(json_text(value))
+        return packed(json_text(value), self.attr_name)
 
     @staticmethod
     def decode(stored: AttributeValue) -> Any:
@@ -238,11 +244,13 @@ def json_text(value: Any, *, sort_keys: bool = False) -> str:
     )
 
 
-def packed(text: str) -> AttributeValue:
-    """`text` as S, or compressed as B where that is smaller."""
+def packed(text: str, name: str = "body") -> AttributeValue:
+    """`text` as S, or compressed as B where that is smaller. ItemTooLarge calls it `name`."""
     if len(text) <= COMPRESS_ABOVE_BYTES // 4:
         return {"S": text}
     plain = text.encode()
+    if len(plain) > MAX_BODY_BYTES:
+        raise ItemTooLarge(name, len(plain), MAX_BODY_BYTES, "uncompressed body", "dynamo_chat")
     if len(plain) > COMPRESS_ABOVE_BYTES:
         small = zlib.compress(plain, 6)
         if len(small) < len(plain):
@@ -257,7 +265,13 @@ def unpacked(stored: AttributeValue) -> str:
         if not isinstance(text, str):
             raise TypeError("expected text")
         return text
-    return zlib.decompress(_binary(stored["B"])).decode()
+    inflater = zlib.decompressobj()
+    plain = inflater.decompress(_binary(stored["B"]), MAX_BODY_BYTES + 1)
+    if len(plain) > MAX_BODY_BYTES:
+        raise ValueError(f"a compressed body has more than {MAX_BODY_BYTES:,} bytes")
+    if not inflater.eof or inflater.unused_data:
+        raise ValueError("a compressed body is damaged")
+    return plain.decode()
 
 
 def _binary(stored: Any) -> bytes:
@@ -273,6 +287,7 @@ def epoch_seconds(moment: datetime) -> int:
 
 def _whole(text: str) -> int:
     number = Decimal(text)
-    if number != number.to_integral_value():
+    # Above what DynamoDB holds, `int` would write out as many digits as the exponent asks for.
+    if not number.is_finite() or number.adjusted() > 126 or number != number.to_integral_value():
         raise ValueError("expected an integer")
     return int(number)

@@ -34,7 +34,11 @@ AttributeValue or a secret.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
+
+_SHOWN: Final = ("_id", "_at", "position", "timestamp", "_date", "resource")
+"""How components of a key are called that may be shown: ids, times and places."""
 
 
 class DynamoChatError(Exception):
@@ -62,12 +66,22 @@ class InvalidCursor(InvalidArgument):
 
 
 class ItemTooLarge(InvalidArgument):
-    """An item would pass DynamoDB's limit even after compression."""
+    """An item would pass DynamoDB's limit even after compression.
 
-    def __init__(self, argument: str, size: int | None, limit: int, what: str = "item") -> None:
+    Or a body has more than 16 MiB before it: what is read must fit into memory.
+    """
+
+    def __init__(
+        self,
+        argument: str,
+        size: int | None,
+        limit: int,
+        what: str = "item",
+        taker: str = "DynamoDB",
+    ) -> None:
         found = f"of {size:,} bytes" if size is not None else "that is too large"
         super().__init__(
-            argument, f"makes an {what} {found}; DynamoDB takes at most {limit:,} bytes"
+            argument, f"makes an {what} {found}; {taker} takes at most {limit:,} bytes"
         )
         self.size = size
         self.limit = limit
@@ -124,12 +138,23 @@ class LimitExceeded(Conflict):
 
 
 class CorruptItem(DynamoChatError):
-    """An item of the table cannot be read. ``kind`` and ``reason`` say what is wrong with it."""
+    """An item of the table cannot be read. ``kind`` and ``reason`` say what is wrong with it.
 
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(f"a stored {kind or 'item'} cannot be read: {reason}")
+    ``identity`` names it: what its key says, field by field, as far as that can be read. The
+    message shows the ids and places among it, and no address, hash or name.
+    """
+
+    def __init__(self, kind: str, reason: str, identity: Mapping[str, Any] | None = None) -> None:
         self.kind = kind
         self.reason = reason
+        self.identity = dict(identity or {})
+        shown = ", ".join(
+            f"{name} {value!r}" if isinstance(value, str) else f"{name} {value}"
+            for name, value in self.identity.items()
+            if name.endswith(_SHOWN)
+        )
+        named = f" ({shown})" if shown else ""
+        super().__init__(f"a stored {kind or 'item'} cannot be read{named}: {reason}")
 
 
 class ServiceError(DynamoChatError):

@@ -19,6 +19,7 @@ import types
 import typing
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -45,7 +46,7 @@ from dynamo_chat.core.entity import (
     TextSet,
 )
 from dynamo_chat.core.errors import CorruptItem, ItemTooLarge
-from dynamo_chat.core.keys import Shape
+from dynamo_chat.core.keys import Shape, parse_time
 from dynamo_chat.core.layout import (
     KEY_ATTRIBUTES,
     KIND,
@@ -96,6 +97,9 @@ class Item(Model):
     kind = UnicodeAttribute()
     v = NumberAttribute()
 
+
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, zlib.error)
+"""What taking a value apart raises when it is not what it should be."""
 
 E = TypeVar("E", bound=Entity)
 Decode = Callable[[dict[str, Any]], Any]
@@ -162,7 +166,7 @@ class ItemPlan:
         layout = self.entity.layout
         try:
             if item[KIND]["S"] != layout.kind:
-                raise CorruptItem(layout.kind, f"its kind is {item[KIND]['S']!r}")
+                raise ValueError(f"its kind is {item[KIND]['S']!r}")
             version = int(item[VERSION]["N"])
             if version != self.entity.schema_version:
                 item = self._upgraded(dict(item), version)
@@ -183,23 +187,16 @@ class ItemPlan:
                 entity.__dict__.update(checked)
                 entity.__pydantic_fields_set__.update(checked)
             return entity
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            field = ".".join(map(str, first["loc"])) or "item"
-            raise CorruptItem(layout.kind, f"{field}: {first['msg']}") from error
-        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-            raise CorruptItem(layout.kind, _reason(error)) from error
-        except zlib.error as error:
-            raise CorruptItem(layout.kind, "a compressed body is damaged") from error
+        except UNREADABLE as error:
+            raise corrupt(item, _reason(error), layout) from error
 
     def _upgraded(self, item: dict[str, Any], version: int) -> dict[str, Any]:
-        kind = self.entity.layout.kind
         if version > self.entity.schema_version:
-            raise CorruptItem(kind, f"schema version {version} is newer than this package reads")
+            raise ValueError(f"schema version {version} is newer than this package reads")
         while version < self.entity.schema_version:
             upgrade = self.entity.upgrades.get(version)
             if upgrade is None:
-                raise CorruptItem(kind, f"there is no upgrade from schema version {version}")
+                raise ValueError(f"there is no upgrade from schema version {version}")
             item, version = upgrade(item), version + 1
         return item
 
@@ -302,11 +299,53 @@ def helper_item(
     return with_index_keys(item, layout, fields, *places)
 
 
-def helper_text(item: AttributeValues, name: str) -> str:
-    """One of the text attributes that `helper_item` stored. CorruptItem."""
-    found = item.get(name, {}).get("S")
-    if not isinstance(found, str):
-        raise CorruptItem(str(item.get(KIND, {}).get("S", "")), f"{name!r} is missing or no text")
+def helper_text(item: AttributeValues, name: str, layout: Layout) -> str:
+    """A text attribute of an item, such as `helper_item` stores. CorruptItem."""
+    with suppress(*UNREADABLE):
+        found = item[name]["S"]
+        if isinstance(found, str) and found.encode():
+            return found
+    raise corrupt(item, f"{name!r} is missing or no text", layout)
+
+
+def helper_time(item: AttributeValues, name: str, layout: Layout) -> datetime:
+    """A time that `helper_item` stored. CorruptItem."""
+    try:
+        return parse_time(helper_text(item, name, layout))
+    except ValueError as error:
+        raise corrupt(item, f"{name!r} is no time", layout) from error
+
+
+def kind_of(item: AttributeValues, layout: Layout) -> str:
+    """What kind of item it is, in the place of one of `layout`. CorruptItem if it does not say."""
+    return helper_text(item, KIND, layout)
+
+
+def is_kind(item: Mapping[str, Any], layout: Layout) -> bool:
+    """Whether an item says that it is of this kind; what it says may be anything."""
+    return bool(item.get(KIND) == {"S": layout.kind})
+
+
+def key_parts(layout: Layout, item: AttributeValues, attribute: str) -> tuple[Any, ...]:
+    """The components of an item's PK or SK. CorruptItem when it has not the shape of `layout`."""
+    shape = layout.table.pk if attribute == PK else layout.table.sk
+    try:
+        return shape.decode(item[attribute]["S"])
+    except UNREADABLE as error:
+        raise corrupt(item, f"{attribute} has not the shape of its kind", layout) from error
+
+
+def corrupt(item: Mapping[str, Any], reason: str, layout: Layout) -> CorruptItem:
+    """The error of an item that cannot be read as one of `layout`."""
+    return CorruptItem(layout.kind, reason, identity_of(layout, item))
+
+
+def identity_of(layout: Layout, item: Any) -> dict[str, Any]:
+    """What the table key of an item says, as far as it can be read."""
+    found: dict[str, Any] = {}
+    for attribute, shape in zip((PK, SK), layout.table, strict=True):
+        with suppress(*UNREADABLE):
+            found.update(zip(shape.names, shape.decode(item[attribute]["S"]), strict=True))
     return found
 
 
@@ -417,6 +456,11 @@ def _key(shape: Shape, key: str) -> tuple[Any, ...]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'item'}: {first['msg']}"
+    if isinstance(error, zlib.error):
+        return "a compressed body is damaged"
     if isinstance(error, KeyError):
         return f"{error.args[0]!r} is missing or has another type"
     return str(error) or type(error).__name__

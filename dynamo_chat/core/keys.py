@@ -29,6 +29,7 @@ MAX_SORT_KEY_BYTES = 1_024
 
 _CLOSE = "#"
 _ESCAPE = "$"
+_HIGHEST = "\U0010ffff"
 _NEEDS_ESCAPE = re.compile(r"[\x00-\x24]")
 _ESCAPED = re.compile(r"\$([0-9a-f]{2})")
 _TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})\.(\d{6})Z", re.ASCII)
@@ -157,13 +158,13 @@ class KeyRange(NamedTuple):
     def is_empty(self) -> bool:
         return self.lower > self.upper
 
-    def after(self, key: str) -> KeyRange:
-        """What of this range sorts after `key`."""
-        return self._replace(lower=max(self.lower, above(key)))
+    def after(self, key: str, *, is_stray: bool = False) -> KeyRange:
+        """What of this range sorts after `key`; one that is stray may be any text."""
+        return self._replace(lower=max(self.lower, just_above(key) if is_stray else above(key)))
 
-    def before(self, key: str) -> KeyRange:
-        """What of this range sorts before `key`."""
-        return self._replace(upper=min(self.upper, below(key)))
+    def before(self, key: str, *, is_stray: bool = False) -> KeyRange:
+        """What of this range sorts before `key`; one that is stray may be any text."""
+        return self._replace(upper=min(self.upper, just_below(key) if is_stray else below(key)))
 
 
 def above(prefix: str) -> str:
@@ -174,6 +175,38 @@ def above(prefix: str) -> str:
 def below(prefix: str) -> str:
     """A bound below every extension of the encoded `prefix`, itself included."""
     return prefix[:-1]
+
+
+def just_above(key: str) -> str:
+    """The bound directly above `key`, which may be any text that DynamoDB takes as a sort key."""
+    if len(key.encode()) < MAX_SORT_KEY_BYTES:
+        return key + "\x00"
+    for place in reversed(range(len(key))):
+        if key[place] != _HIGHEST:
+            bound = key[:place] + _neighbour(key[place], 1)
+            if len(bound.encode()) <= MAX_SORT_KEY_BYTES:
+                return bound
+    return key
+
+
+def just_below(key: str) -> str:
+    """A bound below `key`, any text, and above what is before it but for what nobody writes.
+
+    Text has no predecessor: below ``b`` lies ``a`` with the highest character after it, and more.
+    """
+    before, last = key[:-1], key[-1:]
+    if last in {"", "\x00"}:
+        return before
+    bound = before + _neighbour(last, -1) + _HIGHEST
+    return bound if len(bound.encode()) <= MAX_SORT_KEY_BYTES else bound[:-1]
+
+
+def _neighbour(character: str, step: int) -> str:
+    """The next character up or down; surrogates are none."""
+    code = ord(character) + step
+    if 0xD800 <= code <= 0xDFFF:
+        code = 0xE000 if step > 0 else 0xD7FF
+    return chr(code)
 
 
 class Shape:

@@ -1,10 +1,13 @@
 """Pages and the cursors between them.
 
 A cursor carries one thing: the sort key of the last entity of a page. The partition is always
-rebuilt from the arguments of the call that the cursor is given to, and the position must be a
-sort key of that query's own shape and range; so a cursor, forged even, can only ever move a
-caller about in what the call itself may read. A digest (an HMAC, when the store has a secret)
-binds it to the access pattern, the arguments and the table, so that a mix-up is told.
+rebuilt from the arguments of the call that the cursor is given to, and the position must lie in
+that query's own range, and be of its shape unless it is stray; so a cursor, forged even, can only
+ever move a caller about in what the call itself may read. A digest (an HMAC, when the store has a
+secret) binds it to the access pattern, the arguments and the table, so that a mix-up is told.
+
+A damaged item may stand at a sort key of no shape. A page that ends with it has a cursor that is
+marked as stray; else nobody could ever get past it. It is held to the range like any other.
 
 The next page is a narrower range of the same query, not an ExclusiveStartKey: it does not matter
 whether the item at the cursor still exists, and several partitions can be merged under one cursor.
@@ -17,13 +20,13 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor
-from dynamo_chat.core.keys import KeyRange, Shape, format_time
+from dynamo_chat.core.keys import MAX_SORT_KEY_BYTES, KeyRange, Shape, format_time
 
 MAX_PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 20
@@ -32,6 +35,20 @@ T = TypeVar("T")
 
 _MARK_BYTES = 16
 _VERSION = b"\x01"
+_STRAY = b"\x02"
+
+
+class Items(tuple[T, ...]):
+    """What could be read, in its order. Items that cannot be read are told in `unreadable`."""
+
+    unreadable: tuple[CorruptItem, ...] = ()
+
+    @classmethod
+    def of(cls, items: Iterable[T], unreadable: Iterable[CorruptItem] = ()) -> Items[T]:
+        """These items, and those that cannot be read."""
+        made = cls(items)
+        made.unreadable = tuple(unreadable)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +86,15 @@ class CursorCodec:
         self._table = table_name
         self._secret = secret or b""
 
-    def seal(self, pattern: str, arguments: Sequence[Any], position: str) -> str:
-        """The cursor for the page after `position`."""
+    def seal(
+        self, pattern: str, arguments: Sequence[Any], position: str, *, is_stray: bool = False
+    ) -> str:
+        """The cursor for the page after `position`.
+
+        A position that is stray is no sort key of the list's shape: a damaged item has it.
+        """
         body = position.encode()
-        packed = _VERSION + self._mark(pattern, arguments, body) + body
+        packed = (_STRAY if is_stray else _VERSION) + self._mark(pattern, arguments, body) + body
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
     def open(
@@ -89,11 +111,14 @@ class CursorCodec:
             )
             version, mark, body = packed[:1], packed[1 : 1 + _MARK_BYTES], packed[1 + _MARK_BYTES :]
             position = body.decode()
-            shape.decode(position)
         except (ValueError, binascii.Error) as error:
             raise InvalidCursor from error
         canonical = base64.urlsafe_b64encode(packed).decode().rstrip("=")
-        if version != _VERSION or canonical != cursor:
+        if version not in {_VERSION, _STRAY} or canonical != cursor:
+            raise InvalidCursor
+        if shape.matches(position) is not (version == _VERSION):
+            raise InvalidCursor
+        if not 1 <= len(body) <= MAX_SORT_KEY_BYTES:
             raise InvalidCursor
         if not hmac.compare_digest(mark, self._mark(pattern, arguments, body)):
             raise InvalidCursor

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout
+from dynamo_chat.core.item import key_parts, kind_of
+from dynamo_chat.core.layout import PK, SK, TABLE, Collection, Layout
 from dynamo_chat.core.page import Page, check_page_size
 from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import is_live
@@ -51,7 +52,7 @@ class PairReader(Repository):
         collection = pair.record.collection(TABLE, partition)(*group)
         items, _ = self._query(collection, limit=2, consistent=consistent)
         now = self._now()
-        found = {item[KIND]["S"]: item for item in items if is_live(item, now)}
+        found = {kind_of(item, pair.record): item for item in items if is_live(item, now)}
         record = found.get(pair.record.kind)
         return None if record is None else pair.made_of(record, found.get(pair.content.kind))
 
@@ -73,15 +74,15 @@ class PairReader(Repository):
         contents: dict[tuple[Any, ...], AttributeValues] = {}
 
         def is_record(item: AttributeValues) -> bool:
-            kind: str = item[KIND]["S"]
+            kind = kind_of(item, pair.record)
             if kind == pair.content.kind:
-                contents[shape.decode(item[SK]["S"])[:-1]] = item
+                contents[key_parts(pair.content, item, SK)[:-1]] = item
             elif kind != pair.record.kind and beside is not None:
                 beside[kind] = item
             return kind == pair.record.kind
 
         def joined(record: AttributeValues) -> T | None:
-            group = shape.decode(record[SK]["S"])[:-1]
+            group = key_parts(pair.record, record, SK)[:-1]
             content = contents.get(group)
             if content is None and pair.has_content(record):
                 # The query ended between the two, at DynamoDB's megabyte.

@@ -186,7 +186,10 @@ class Repository:
         now = self._now()
 
         def keeps(item: AttributeValues) -> bool:
-            return is_live(item, now) and (is_kept is None or is_kept(item))
+            try:
+                return is_live(item, now) and (is_kept is None or is_kept(item))
+            except errors.CorruptItem:
+                return True  # it has its place on the page: decoding tells it
 
         runs = [self._run(each, asked, size, keeps, begun) for each in narrowed]
         # Each collection's items under their sort key there: the lists may be of several indexes.
@@ -199,7 +202,11 @@ class Repository:
         more = sum(map(len, keyed)) > len(taken) or any(unfinished for _, unfinished in runs)
         cursor = None
         if more and taken:
-            cursor = self._binding.cursors.seal(asked.pattern, asked.arguments, taken[-1][0])
+            position = taken[-1][0]
+            is_stray = not collections[0].shape.matches(position)
+            cursor = self._binding.cursors.seal(
+                asked.pattern, asked.arguments, position, is_stray=is_stray
+            )
         decoded: list[T] = []
         unreadable: list[errors.CorruptItem] = []
         for _, item in taken:
@@ -218,7 +225,8 @@ class Repository:
         position = self._binding.cursors.open(
             asked.pattern, asked.arguments, asked.cursor, first.shape, first.keys
         )
-        rest = first.keys.after(position) if asked.forward else first.keys.before(position)
+        move = first.keys.after if asked.forward else first.keys.before
+        rest = move(position, is_stray=not first.shape.matches(position))
         return [each._replace(keys=rest) for each in collections]
 
     def _run(

@@ -22,8 +22,8 @@ from dynamo_chat.core.bearer import brought_or_new, hash_of
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
-from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
-from dynamo_chat.core.item import helper_item, plan, with_index_keys
+from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.item import helper_item, key_parts, plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
@@ -190,14 +190,24 @@ class Logins(Repository):
         """End all logins of a user, one opened a moment ago too; the number of them.
 
         With `except_for` that one stays: "log out everywhere else". After a crash, call it again.
+        CorruptItem, once all others are ended, when one cannot be found.
         """
         kept = None if except_for is None else except_for.login_id
         count = 0
+        unreadable: list[CorruptItem] = []
         for items in self._walk(_listings(user_id), only=(PK, SK)):
-            listings = [key_of(item) for item in items if _login_id(item) != kept]
+            listings = []
+            for item in items:
+                try:
+                    if _login_id(item) != kept:
+                        listings.append(key_of(item))
+                except CorruptItem as error:
+                    unreadable.append(error)
             # A listing is what the next call finds its login by, so it goes last.
             count += self._delete_items(map(login_of, listings))
             self._delete_items(listings)
+        if unreadable:  # the others are revoked by now; this one cannot be found
+            raise unreadable[0]
         return count
 
     @access_pattern(
@@ -242,7 +252,7 @@ def _listings(user_id: str) -> Any:
 
 def _login_id(listing: AttributeValues) -> str:
     login_id: str
-    _, login_id = keyspace.LOGIN_LISTING.table.sk.decode(listing[SK]["S"])
+    _, login_id = key_parts(keyspace.LOGIN_LISTING, listing, SK)
     return login_id
 
 

@@ -11,6 +11,7 @@ Address items go with it in one transaction because a new user might take the sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -18,9 +19,9 @@ from pynamodb.expressions.operand import Path
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.errors import CorruptItem, NotFound
-from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.item import Item, helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
-from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout
+from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Delete, Key, Update, key_of
 from dynamo_chat.identity.user import User, address_keys, owned_by, user_exists, user_key
@@ -55,10 +56,14 @@ class UserRemover(Repository):
 
     def _clear(self, items: Sequence[AttributeValues]) -> int:
         """Delete the logins and the activity among `items`; the number of items that went."""
-        listings = [key_of(item) for item in items if _is(item, keyspace.LOGIN_LISTING)]
-        activity = [key_of(item) for item in items if _is(item, keyspace.ACTIVITY)]
+        listings = [key_of(item) for item in items if is_kind(item, keyspace.LOGIN_LISTING)]
+        activity = [key_of(item) for item in items if is_kind(item, keyspace.ACTIVITY)]
+        logins = []
+        for listing in listings:
+            with suppress(CorruptItem):  # it leads nowhere, and must not keep the user here
+                logins.append(login_of(listing))
         # A listing is what the next call finds its login by, so it goes last.
-        count = self._delete_items([*map(login_of, listings), *activity])
+        count = self._delete_items([*logins, *activity])
         return count + self._delete_items(listings)
 
     def _finish(self, user_id: str, tombstone: AttributeValues) -> int:
@@ -66,7 +71,10 @@ class UserRemover(Repository):
         addresses = [
             layout.key(address=key)
             for layout, key in address_keys(
-                tombstone["email"]["S"], tombstone.get("response_email", {}).get("S")
+                helper_text(tombstone, "email", keyspace.USER_TOMBSTONE),
+                helper_text(tombstone, "response_email", keyspace.USER_TOMBSTONE)
+                if "response_email" in tombstone
+                else None,
             )
         ]
         is_own = Item.PK.does_not_exist() | owned_by(user_id)
@@ -86,12 +94,8 @@ class UserRemover(Repository):
 
 def login_of(listing: Key) -> Key:
     """The key of the login that a listing is of."""
-    _, login_id = keyspace.LOGIN_LISTING.table.sk.decode(listing[SK]["S"])
+    _, login_id = key_parts(keyspace.LOGIN_LISTING, listing, SK)
     return keyspace.LOGIN.key(login_id=login_id)
-
-
-def _is(item: AttributeValues, layout: Layout) -> bool:
-    return bool(item[KIND]["S"] == layout.kind)
 
 
 def _is_tombstone() -> Condition:

@@ -13,7 +13,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Address, address_key
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity, Id, JsonObject, Text, Time
-from dynamo_chat.core.item import helper_item, plan
+from dynamo_chat.core.item import helper_item, kind_of, plan
 from dynamo_chat.core.layout import KIND, Layout
 from dynamo_chat.core.transaction import Key
 
@@ -53,7 +53,7 @@ def user_key(user_id: str) -> Key:
 
 def is_user(item: AttributeValues | None) -> bool:
     """Whether `item` is a user that readers may see."""
-    return bool(item) and item is not None and item[KIND]["S"] == keyspace.USER.kind
+    return bool(item) and kind_of(item or {}, keyspace.USER) == keyspace.USER.kind
 
 
 def user_exists() -> Condition:

@@ -27,9 +27,17 @@ from dynamo_chat.core.addresses import MAX_ADDRESS_BYTES, address_key
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
-from dynamo_chat.core.item import helper_item, plan
-from dynamo_chat.core.keys import format_time, parse_time
-from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK
+from dynamo_chat.core.item import (
+    helper_item,
+    helper_text,
+    helper_time,
+    is_kind,
+    key_parts,
+    kind_of,
+    plan,
+)
+from dynamo_chat.core.keys import format_time
+from dynamo_chat.core.layout import GSI1, GSI2, PK
 from dynamo_chat.core.pairs import PairReader
 from dynamo_chat.core.transaction import (
     Put,
@@ -115,11 +123,11 @@ class Adder(PairReader):
             there = self._pointed_to(taken, consistent=True)
             if (
                 there is not None
-                and taken["digest"]["S"] == digest
+                and taken.get("digest") == {"S": digest}
                 and new.response_id in {None, there.response_id}
             ):
                 return there
-            is_message_id = item[KIND]["S"] == keyspace.EMAIL_MESSAGE_ID.kind
+            is_message_id = is_kind(item, keyspace.EMAIL_MESSAGE_ID)
             what = "Message-ID" if is_message_id else "response id"
             raise AlreadyExists(f"the {what} is that of another e-mail", there)
         return None
@@ -258,13 +266,17 @@ def _id_items(new: NewEmail, email: EmailMessage, digest: str) -> list[Attribute
 
 
 def pointed_place(pointer: AttributeValues) -> EmailPlace:
-    """Where the e-mail is that an id item points to."""
-    if pointer[KIND]["S"] == keyspace.EMAIL_RESPONSE_ID.kind:
-        (conversation_id,) = keyspace.MAIL_PARTITION.decode(pointer[PK]["S"])
+    """Where the e-mail is that an id item points to. CorruptItem."""
+    layout = keyspace.EMAIL_MESSAGE_ID
+    if kind_of(pointer, keyspace.EMAIL_RESPONSE_ID) == keyspace.EMAIL_RESPONSE_ID.kind:
+        layout = keyspace.EMAIL_RESPONSE_ID
+        (conversation_id,) = key_parts(layout, pointer, PK)
     else:
-        conversation_id = pointer["conversation_id"]["S"]
+        conversation_id = helper_text(pointer, "conversation_id", layout)
     return EmailPlace(
-        conversation_id, parse_time(pointer["timestamp"]["S"]), pointer["entry_id"]["S"]
+        conversation_id,
+        helper_time(pointer, "timestamp", layout),
+        helper_text(pointer, "entry_id", layout),
     )
 
 

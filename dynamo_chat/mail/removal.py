@@ -20,6 +20,7 @@ tombstone:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 from pynamodb.expressions.condition import Condition
@@ -27,8 +28,8 @@ from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import NotFound
-from dynamo_chat.core.item import helper_item
+from dynamo_chat.core.errors import CorruptItem, InvalidKey, NotFound
+from dynamo_chat.core.item import helper_item, helper_text, key_parts
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
@@ -45,8 +46,14 @@ from dynamo_chat.mail.thread import exists_thread, thread_key
 
 _ID = "deletion_id"
 _READ = (PK, SK, KIND, _ID, "account_id", "message_id")
-_KEYS_COME_AGAIN = frozenset(
-    layout.kind for layout in (keyspace.EMAIL, keyspace.EMAIL_RESPONSE_ID, keyspace.EV_SCORE)
+_KEYS_NEVER_COME_AGAIN = frozenset(
+    layout.kind
+    for layout in (
+        keyspace.EMAIL_CONTENT,
+        keyspace.EMAIL_THREAD_TOMBSTONE,
+        keyspace.LLM_USAGE,
+        keyspace.LLM_CONTENT,
+    )
 )
 
 _Together: TypeAlias = tuple[Delete, ...]
@@ -64,9 +71,9 @@ class Remover(Repository):
         deleted = 0
         waiting: list[_Together] = []
         for items in self._walk(everything, forward=False, only=_READ):
-            waiting += [_deletes_of(item) for item in items if item[KIND]["S"] in _KEYS_COME_AGAIN]
+            waiting += [_deletes_of(item) for item in items if _comes_again(item)]
             is_last = bool(items) and items[-1][SK] == tombstone[SK]
-            if is_last and items[-1].get(_ID, {}).get("S") != deletion:
+            if is_last and items[-1].get(_ID) != {"S": deletion}:
                 return deleted  # another call finished, and there is another thread by now
             while waiting and (not is_last or _number(waiting) >= MAX_TRANSACTION_WRITES):
                 some = _filled(waiting)
@@ -76,7 +83,7 @@ class Remover(Repository):
             deleted += self._delete_items(
                 key_of(item)
                 for item in items
-                if item[KIND]["S"] not in _KEYS_COME_AGAIN and item[SK] != tombstone[SK]
+                if not _comes_again(item) and item[SK] != tombstone[SK]
             )
         rest = _filled(waiting)
         if not self._delete_together(Delete(tombstone, is_there), rest):
@@ -99,7 +106,7 @@ class Remover(Repository):
         except ConditionFailed as failed:
             there = failed.items.get(0)
             if there is not None:
-                return str(there[_ID]["S"])
+                return helper_text(there, _ID, keyspace.EMAIL_THREAD_TOMBSTONE)
             # LLM interactions may have been recorded without a thread, or after it was deleted.
             left, _ = self._query(everything, limit=1, consistent=True, only=(PK,))
             if not left:
@@ -107,7 +114,7 @@ class Remover(Repository):
             try:
                 self._write(Put(tombstone, exists_thread() | absent(self._now())))
             except ConditionFailed as taken:
-                return str((taken.items[0] or {})[_ID]["S"])
+                return helper_text(taken.items[0] or {}, _ID, keyspace.EMAIL_THREAD_TOMBSTONE)
         return deletion
 
     def _delete_together(self, first: Write, deletes: Sequence[Delete]) -> bool:
@@ -138,14 +145,22 @@ def _everything_of(conversation_id: str) -> Collection:
 def _deletes_of(item: AttributeValues) -> _Together:
     """The delete of an item; with the one that keeps the Message-ID of an e-mail unique."""
     deletes = [Delete(key_of(item))]
-    if "message_id" in item:
-        key = keyspace.EMAIL_MESSAGE_ID.key(
-            account_id=item["account_id"]["S"],
-            message_hash=keyspace.digest_of(item["message_id"]["S"]),
-        )
-        _, entry_id, _ = keyspace.EMAIL.table.sk.decode(item[SK]["S"])
-        deletes.append(Delete(key, Path("entry_id") == entry_id))
+    # Damage must not keep an e-mail in the table: what it says of its Message-ID is then lost.
+    with suppress(CorruptItem, InvalidKey):
+        if "message_id" in item:
+            layout = keyspace.EMAIL
+            key = keyspace.EMAIL_MESSAGE_ID.key(
+                account_id=helper_text(item, "account_id", layout),
+                message_hash=keyspace.digest_of(helper_text(item, "message_id", layout)),
+            )
+            _, entry_id, _ = key_parts(layout, item, SK)
+            deletes.append(Delete(key, Path("entry_id") == entry_id))
     return tuple(deletes)
+
+
+def _comes_again(item: AttributeValues) -> bool:
+    """Whether the key of an item can come again; of one that does not say its kind, it may."""
+    return all(item.get(KIND) != {"S": kind} for kind in _KEYS_NEVER_COME_AGAIN)
 
 
 def _number(waiting: Sequence[_Together]) -> int:

@@ -10,8 +10,8 @@ from pynamodb.expressions.condition import Condition
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Entity, Id, Number, Text, TextSet, Time
-from dynamo_chat.core.item import plan, with_index_keys
-from dynamo_chat.core.layout import GSI1, KIND, Layout
+from dynamo_chat.core.item import kind_of, plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.transaction import Key
 
 MAX_PARTICIPANTS = 100
@@ -59,7 +59,8 @@ def thread_key(conversation_id: str) -> Key:
 
 def is_thread(item: AttributeValues | None) -> bool:
     """Whether `item` is a thread that readers may see: none that is being deleted."""
-    return bool(item) and (item or {})[KIND]["S"] == keyspace.EMAIL_THREAD.kind
+    layout = keyspace.EMAIL_THREAD
+    return bool(item) and kind_of(item or {}, layout) == layout.kind
 
 
 def exists_thread() -> Condition:

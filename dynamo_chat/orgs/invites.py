@@ -22,7 +22,6 @@ from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
 from dynamo_chat.core.transaction import Check, Delete, Put, Update, absent, contended
 from dynamo_chat.orgs.invite import (
-    HASH_ATTRIBUTE,
     Invite,
     InvitePlace,
     InviteRole,
@@ -32,6 +31,7 @@ from dynamo_chat.orgs.invite import (
     invite_items,
     is_pending,
     place_of,
+    token_hash_of,
 )
 from dynamo_chat.orgs.organization import (
     admits,
@@ -206,7 +206,7 @@ class Invites(SeatKeeper):
     def delete(self, invite_id: str) -> None:
         """Delete an invite with what leads to it, as if it had never been made. NotFound."""
         place, item = self._by_id(invite_id)
-        token_hash = item[HASH_ATTRIBUTE]["S"]
+        token_hash = token_hash_of(item)
         self._write(
             Delete(place.key),
             Delete(keyspace.INVITE_ID.key(invite_id=invite_id)),
@@ -263,7 +263,7 @@ class Invites(SeatKeeper):
         if (
             item is None
             or there is None
-            or not is_same(item[HASH_ATTRIBUTE]["S"], token_hash)
+            or not is_same(token_hash_of(item), token_hash)
             or not _says_the_same(there, wanted)
         ):
             raise AlreadyExists(f"invite id {wanted.invite_id!r} is taken", there) from failed
@@ -282,7 +282,7 @@ def illegal(invite: Invite, status: InviteStatus) -> IllegalTransition:
 
 def invite_of(item: AttributeValues | None, token: str) -> Invite:
     """The invite stored as `item`, whose token this is. NotFound."""
-    if item is None or not is_same(item[HASH_ATTRIBUTE]["S"], hash_of("token", token)):
+    if item is None or not is_same(token_hash_of(item), hash_of("token", token)):
         raise NotFound("invite")
     return decode_invite(item)
 

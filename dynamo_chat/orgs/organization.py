@@ -17,7 +17,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Domain
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Entity, Id, Model, Text, Time
-from dynamo_chat.core.item import plan
+from dynamo_chat.core.item import kind_of, plan
 from dynamo_chat.core.layout import KIND, Layout
 from dynamo_chat.core.transaction import Key
 
@@ -104,7 +104,8 @@ def organization_key(organization_id: str) -> Key:
 
 def is_organization(item: AttributeValues | None) -> bool:
     """Whether `item` is an organization that readers may see."""
-    return item is not None and item[KIND]["S"] == keyspace.ORGANIZATION.kind
+    layout = keyspace.ORGANIZATION
+    return item is not None and kind_of(item, layout) == layout.kind
 
 
 def organization_exists() -> Condition:

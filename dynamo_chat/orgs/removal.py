@@ -11,19 +11,20 @@ not delete those, so each batch is a transaction that holds only while the tombs
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import NotFound
-from dynamo_chat.core.item import plan
+from dynamo_chat.core.errors import CorruptItem, NotFound
+from dynamo_chat.core.item import is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Delete, Key, Update, key_of
-from dynamo_chat.orgs.invite import HASH_ATTRIBUTE
+from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, token_hash_of
 from dynamo_chat.orgs.organization import Organization, organization_exists, organization_key
 
 DELETES_OF_ONE_TRANSACTION = 99
@@ -67,15 +68,16 @@ class OrganizationRemover(Repository):
 
 
 def _keys_of(item: AttributeValues, organization_id: str) -> Iterator[Key]:
-    if item[KIND]["S"] == keyspace.MEMBER.kind:
-        (user_id,) = keyspace.MEMBER.table.sk.decode(item[SK]["S"])
-        yield key_of(item)
-        yield keyspace.MEMBERSHIP.key(user_id=user_id, organization_id=organization_id)
-    elif item[KIND]["S"] == keyspace.INVITE.kind:
-        _, invite_id = keyspace.INVITE.table.sk.decode(item[SK]["S"])
-        yield key_of(item)
-        yield keyspace.INVITE_ID.key(invite_id=invite_id)
-        yield keyspace.INVITE_TOKEN.key(token_hash=item[HASH_ATTRIBUTE]["S"])
+    # What a damaged item led to is lost; the item itself must not keep the organization here.
+    yield key_of(item)
+    with suppress(CorruptItem):
+        if is_kind(item, keyspace.MEMBER):
+            (user_id,) = key_parts(keyspace.MEMBER, item, SK)
+            yield keyspace.MEMBERSHIP.key(user_id=user_id, organization_id=organization_id)
+        elif is_kind(item, keyspace.INVITE):
+            _, invite_id = key_parts(keyspace.INVITE, item, SK)
+            yield keyspace.INVITE_ID.key(invite_id=invite_id)
+            yield keyspace.INVITE_TOKEN.key(token_hash=token_hash_of(item))
 
 
 def _is_tombstone() -> Condition:

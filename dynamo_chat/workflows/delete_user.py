@@ -18,6 +18,7 @@ from typing import Literal, get_args
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.errors import IllegalTransition, InvalidArgument, NotFound
+from dynamo_chat.core.item import is_kind, key_parts
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.transaction import Check, Key
@@ -117,12 +118,8 @@ class Accounts(Users, SeatKeeper):
 
 def _organizations(items: Iterable[AttributeValues]) -> list[str]:
     """The organizations of the memberships among `items` of a user's partition."""
-    return [
-        organization_id
-        for item in items
-        if item[KIND]["S"] == keyspace.MEMBERSHIP.kind
-        for (organization_id,) in [keyspace.MEMBERSHIP.table.sk.decode(item[SK]["S"])]
-    ]
+    layout = keyspace.MEMBERSHIP
+    return [key_parts(layout, item, SK)[0] for item in items if is_kind(item, layout)]
 
 
 def _member(organization_id: str, user_id: str) -> Key:

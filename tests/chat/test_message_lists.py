@@ -204,15 +204,23 @@ def test_a_cursor_is_for_its_own_list(store: ChatStore, talk: str, said: list[Me
 def test_a_damaged_message_is_told_and_hides_no_other(
     world: World, store: ChatStore, talk: str, said: list[Message]
 ) -> None:
-    """In a page beside the others; where only whole answers are of use, as an error."""
+    """In a page beside the others, and so with the latest; the error names it."""
     item = next(i for i in world.items() if i.get("content") == {"S": "4"})
     world.put({**item, "documents": {"S": "{"}})
     page = store.messages.list(talk)
     assert contents(page) == "01235678"
     assert [told.kind for told in page.unreadable] == ["message"]
     assert contents(store.messages.latest(talk, 3)) == "678"
-    with pytest.raises(CorruptItem, match="a stored message cannot be read"):
-        store.messages.latest(talk, 9)
+    latest = store.messages.latest(talk, 9)
+    assert contents(latest) == "01235678"
+    (told,) = latest.unreadable
+    assert isinstance(told, CorruptItem)
+    assert told.identity == {"conversation_id": talk, "position": said[4].position}
+    assert str(told).startswith(
+        f"a stored message cannot be read (conversation_id {talk!r}, position '{said[4].position}')"
+    )
+    assert store.messages.open(talk, 9)[1].unreadable[0].identity == told.identity
+    assert store.messages.latest(talk, 3).unreadable == ()
 
 
 def test_messages_of_an_expired_namesake_are_not_shown(

@@ -14,10 +14,12 @@ from dynamo_chat import (
     ConnectionOptions,
     Conversation,
     ConversationState,
+    CorruptItem,
     Difference,
     Exchange,
     ExtractedFilters,
     Feedback,
+    Items,
     Message,
     NewMessage,
     Page,
@@ -74,7 +76,8 @@ def converse(store: ChatStore) -> str:
 
     head, latest = store.messages.open(talk.conversation_id, 20)
     assert_type(head, Conversation)
-    assert_type(latest, tuple[Message, ...])
+    assert_type(latest, Items[Message])
+    assert_type(latest.unreadable, tuple[CorruptItem, ...])
     return latest[-1].content
 
 
