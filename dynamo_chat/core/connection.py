@@ -16,9 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import botocore.config
+import botocore.loaders
 import botocore.session
 import pydantic_core
 from botocore import exceptions as aws
@@ -112,6 +114,21 @@ _DATA_OPERATIONS = frozenset(
 )
 
 
+def new_session() -> botocore.session.Session:
+    """A botocore session of its own, that shares what botocore knows of the services."""
+    session = botocore.session.Session()
+    session.register_component(
+        "data_loader", _descriptions(session.get_config_variable("data_path"))
+    )
+    return session
+
+
+@cache
+def _descriptions(data_path: str | None) -> botocore.loaders.Loader:
+    """Botocore's files, parsed once in a process: that is half of what a client costs."""
+    return botocore.loaders.create_loader(data_path)
+
+
 class _Pynamo(PynamoConnection):
     """PynamoDB's connection with a session of its own and one client, made once."""
 
@@ -133,7 +150,7 @@ class _Pynamo(PynamoConnection):
     @property
     def session(self) -> botocore.session.Session:
         if self._session is None:
-            session = botocore.session.Session()
+            session = new_session()
             session.set_default_client_config(
                 botocore.config.Config(user_agent=f"dynamo_chat botocore/{botocore.__version__}")
             )

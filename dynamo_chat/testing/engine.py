@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
+from dynamo_chat.core.connection import new_session
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size
 from dynamo_chat.testing.answers import answer, error_answer
 from dynamo_chat.testing.hook import Client
@@ -105,7 +105,7 @@ class Engine:
 
     def client(self, **config: Any) -> Client:
         """A plain botocore client. `config` goes into botocore's Config."""
-        return botocore.session.Session().create_client(
+        return new_session().create_client(
             "dynamodb",
             region_name=self.region,
             endpoint_url=self.endpoint_url,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, ConnectionOptions, NewMessage, RequestEvent
-from dynamo_chat.core.connection import ConditionFailed, Connection
+from dynamo_chat.core.connection import ConditionFailed, Connection, new_session
 from dynamo_chat.core.errors import NotFound, Throttled, Unreachable
 from dynamo_chat.core.item import Item
 from dynamo_chat.core.patterns import declared_pattern, running, running_pattern
@@ -223,3 +223,14 @@ def test_a_connection_can_be_shown() -> None:
     assert repr(Connection("chat-prod", region="eu-west-1")) == (
         "Connection(table='chat-prod', region='eu-west-1')"
     )
+
+
+def test_a_second_client_does_not_parse_botocore_s_files_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loader = new_session().get_component("data_loader")
+    assert new_session().get_component("data_loader") is loader
+    monkeypatch.setenv("AWS_DATA_PATH", "/somewhere/else")
+    other = new_session().get_component("data_loader")
+    assert "/somewhere/else" in other.search_paths
+    assert "/somewhere/else" not in loader.search_paths

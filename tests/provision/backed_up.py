@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import botocore.session
 import pytest
 
 from dynamo_chat import ChatStore, TableDefinition
+from dynamo_chat.core.connection import new_session
 from dynamo_chat.provision.backups import Backups
 from dynamo_chat.testing import Engine
 
@@ -61,7 +61,7 @@ def place(dynamo_chat_engine: Engine) -> Iterator[Place]:
 @pytest.fixture
 def bucket(dynamo_chat_engine: Engine) -> Iterator[tuple[str, Any]]:
     engine = dynamo_chat_engine
-    client = botocore.session.Session().create_client(
+    client = new_session().create_client(
         "s3", region_name=engine.region, endpoint_url=engine.endpoint_url
     )
     name = f"dynamo-chat-{uuid.uuid4().hex}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
 from typer.testing import CliRunner
@@ -21,6 +20,7 @@ from dynamo_chat import (
 )
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.cli.app import app
+from dynamo_chat.core.connection import new_session
 from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TTL
 from dynamo_chat.provision import probe as probing
 from dynamo_chat.provision.probe import LIFETIME, ProbeStep
@@ -71,7 +71,7 @@ def broken(steps: list[ProbeStep]) -> dict[tuple[str, str], str]:
 def items(store: ChatStore) -> list[Any]:
     """Everything in the table, by a client that no hook looks at."""
     connection = store.connection
-    client = botocore.session.Session().create_client(
+    client = new_session().create_client(
         "dynamodb", region_name=connection.region, endpoint_url=connection.endpoint_url
     )
     found: list[Any] = client.scan(TableName=connection.table_name, ConsistentRead=True)["Items"]

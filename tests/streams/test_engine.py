@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import botocore.session
 import pytest
 from botocore.config import Config
 from hypothesis import assume, given, settings
@@ -25,6 +24,7 @@ from dynamo_chat import (
     NewMessage,
     parse_stream_record,
 )
+from dynamo_chat.core.connection import new_session
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
 from dynamo_chat.mail.email import EmailContent, EmailSummary
@@ -79,7 +79,7 @@ def tail(dynamo_chat_engine: Engine) -> Iterator[Tail]:
         TableName=store.connection.table_name,
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )
-    streams = botocore.session.Session().create_client(
+    streams = new_session().create_client(
         "dynamodbstreams",
         region_name=engine.region,
         endpoint_url=engine.endpoint_url,
