@@ -79,6 +79,7 @@ def test_a_store_costs_no_domain() -> None:
     assert not {"dynamo_chat.core.entity", "pynamodb.models"} & set(loaded.stdout.split())
 
 
+@pytest.mark.once
 def test_every_module_imports_first() -> None:
     """No module depends on another one having been imported before it."""
     modules = pkgutil.walk_packages([str(PACKAGE)], "dynamo_chat.")

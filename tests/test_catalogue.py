@@ -102,6 +102,7 @@ def _factory(store: ChatStore) -> Callable[..., ChatStore]:
     return make
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_every_method_keeps_its_word(chat_store: ChatStore) -> None:
     """Run all cases of all methods: requests, indexes, operations; no Scan, no filter."""

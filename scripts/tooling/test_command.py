@@ -10,6 +10,7 @@ from tooling.environment import ROOT, EnvironmentFailed, announce, environment
 from tooling.interpreters import Interpreter, discover
 
 TOX = "tox>=4.23,<5"
+EVERYWHERE = "not ministack and not nightly"
 ENDPOINT = "DYNAMO_CHAT_TEST_ENDPOINT"
 
 DESCRIPTION = """\
@@ -18,7 +19,8 @@ Without options: all that is checked before a change goes in, in this order.
   lint          ruff, formatting, import contracts, the project's own rules
   types         mypy --strict over everything; pyright over a user's program
   laws          the law tests (tests/laws) with 2,000 examples each (profile `ci`)
-  py311 - py313 every test, on each Python found, with 100 examples each (profile `default`)
+  once          the long tests that every Python would answer alike (marked `once`)
+  py311 - py313 every other test, on each Python found, with 100 examples each (profile `default`)
   provision     the generated templates under cfn-lint, checkov and CDK's own assertions
   docs          the documentation, warnings are errors
 
@@ -45,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     # What is not on this machine was left out above; what tox can't find then is a failure.
     command += ["--skip-missing-interpreters", "false"]
     if pytest_arguments:
-        command += ["--", *pytest_arguments]
+        # Of what is asked for by name, each Python runs the long tests too; the last -m counts.
+        command += ["--", "-m", EVERYWHERE, *pytest_arguments]
     variables = dict(os.environ)
     if options.engine and options.engine != "ministack":
         variables[ENDPOINT] = options.engine
@@ -68,7 +71,7 @@ def _environments(options: argparse.Namespace, found: Sequence[Interpreter]) -> 
         return ["nightly"]
     if options.pytest_arguments:
         return pythons
-    return ["lint", "types", "laws", *pythons, "provision", "docs"]
+    return ["lint", "types", "laws", "once", *pythons, "provision", "docs"]
 
 
 def _found_interpreters() -> Iterator[Interpreter]:

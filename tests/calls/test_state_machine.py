@@ -335,6 +335,7 @@ class CallMachine(RuleBasedStateMachine):
         ]
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_calls_behave_like_their_model(table: Scene) -> None:
     class Machine(CallMachine):

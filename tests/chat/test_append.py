@@ -156,6 +156,7 @@ def test_order_is_the_order_of_appending(store: ChatStore, talk: str, clock: Fak
     assert positions == sorted(set(positions))
 
 
+@pytest.mark.once
 def test_order_is_kept_between_servers_whose_clocks_disagree(world: World, talk: str) -> None:
     """Nobody lands before what is there already, and nobody's message is lost."""
     skews = [timedelta(0), SECOND, -SECOND, timedelta(milliseconds=400)]

@@ -31,7 +31,7 @@ from dynamo_chat.testing.engine import Engine
 from dynamo_chat.testing.faults import Attempt
 from tests.chat.world import DAY, Item, World, assistant, faults, said, user
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 HOUR = timedelta(hours=1)
 Do = Callable[[ChatStore], Any]

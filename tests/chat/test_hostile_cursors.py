@@ -13,7 +13,7 @@ from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.testing import RequestMeter
 from tests.chat.world import SECOND, World, drained, user
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 ATTEMPTS = 10_000
 Ask = Callable[..., Page[Any]]

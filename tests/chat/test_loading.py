@@ -132,6 +132,7 @@ def test_what_was_changed_since_stays(chat_store: ChatStore) -> None:
     assert state.data == {"model": "m-2"}
 
 
+@pytest.mark.once
 def test_a_load_that_died_anywhere_is_finished_by_the_next(chat_store: ChatStore) -> None:
     """At each of its requests, before it was sent and after it was done unheard."""
     record = full_record(messages=3)

@@ -178,6 +178,7 @@ def test_only_messages_are_activity(store: ChatStore, clock: FakeClock) -> None:
     assert store.conversations.get("c-1").expires_at == before
 
 
+@pytest.mark.once
 def test_no_old_message_vanishes_from_a_living_conversation(
     world: World, store: ChatStore, clock: FakeClock
 ) -> None:
@@ -256,6 +257,7 @@ def test_items_too_large_for_one_transaction_are_renewed_and_pruned_in_parts(
     assert store.conversations.get("c-1").message_count == 2
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("died_at", range(1, 9))
 @pytest.mark.parametrize("after_sending", [False, True])
 def test_a_renewal_that_died_is_finished(
@@ -352,6 +354,7 @@ def test_an_idle_conversation_is_created_anew(
         store.reviews.get("r-c-1")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("died_at", range(1, 6))
 def test_a_crash_while_it_is_cleared(
     world: World, store: ChatStore, clock: FakeClock, died_at: int

@@ -474,6 +474,7 @@ class Chat(RuleBasedStateMachine):
             self.stores[0].messages.list(identity, cursor="bm90IGEgY3Vyc29y")
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_the_store_agrees_with_the_model(dynamo_chat_engine: Engine) -> None:
     """Whatever is done in whichever order, on three servers, with answers lost on the way."""

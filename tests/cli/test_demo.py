@@ -108,6 +108,7 @@ def test_the_documents_other_than_chats_are_in_the_table_view(shown: str) -> Non
         assert f"\n{partition}" in indexes, partition
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("domain", WALKED)
 def test_it_can_be_narrowed_to_a_domain(run: Run, domain: str) -> None:
     result = run("demo", "--domain", domain)
@@ -140,6 +141,7 @@ def test_no_secret_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert secret not in output
 
 
+@pytest.mark.once
 def test_the_walk_leaves_the_table_as_it_was(run: Run, engine: EmbeddedEngine) -> None:
     """Loading again changes nothing either: the second run ends with the same items."""
     where = ("--table", DEFAULT_TABLE, "--region", engine.region)
@@ -251,6 +253,7 @@ def test_something_must_be_loaded(run: Run, tmp_path: Path) -> None:
     assert run("demo", "--file", str(tmp_path / "missing.jsonl")).exit_code == 2
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("columns", [80, 200])
 def test_nothing_is_lost_on_a_narrow_terminal(
     run: Run, monkeypatch: pytest.MonkeyPatch, columns: int

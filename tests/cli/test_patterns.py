@@ -43,6 +43,7 @@ def test_a_domain_can_be_chosen(run: Run) -> None:
     assert "chat" in result.stderr
 
 
+@pytest.mark.once
 def test_measuring_adds_what_was_counted(run: Run) -> None:
     result = run("patterns", "--measure", "--json", "--domain", "chat")
     assert result.exit_code == 0

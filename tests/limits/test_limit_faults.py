@@ -10,7 +10,7 @@ from dynamo_chat.core.errors import LimitExceeded
 from dynamo_chat.testing import Engine, RequestMeter
 from tests.mail.scenes import Scene, disturbed, faults, open_scene
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff")]
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff"), pytest.mark.once]
 
 HOUR = timedelta(hours=1)
 

@@ -11,7 +11,7 @@ from dynamo_chat.testing import DropAnswer, Engine, RequestMeter
 from tests.mail.scenes import Scene, assert_sound, disturbed, faults, new_email, open_scene
 from tests.telemetry.samples import new_interaction
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff")]
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff"), pytest.mark.once]
 
 MINUTE = timedelta(minutes=1)
 

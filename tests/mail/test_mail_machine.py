@@ -294,6 +294,7 @@ class MailMachine(RuleBasedStateMachine):
         return self.start + timedelta(minutes=minute)
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_mail_does_what_plain_dictionaries_do(dynamo_chat_engine: Engine) -> None:
     class Machine(MailMachine):

@@ -26,6 +26,8 @@ from dynamo_chat.operations.user_policy import COGNITO, user_policy
 from tests.operations.evaluator import Authorization, authorizations, is_allowed
 from tests.operations.recording import Request, record_catalogue
 
+pytestmark = pytest.mark.once
+
 ARN = table_arn("chat-prod", "eu-west-1", "123456789012")
 OTHER = table_arn("chat-dev", "eu-west-1", "123456789012")
 SUB = COGNITO[2:-1]

@@ -302,6 +302,7 @@ class OrganizationMachine(RuleBasedStateMachine):
         self.members_are_as_modelled()
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_organizations_behave_like_their_model(scene: Scene) -> None:
     class Machine(OrganizationMachine):

@@ -14,6 +14,8 @@ from dynamo_chat.provision.restoring import Restored
 from dynamo_chat.provision.table import Difference
 from tests.provision.backed_up import Place
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def run(place: Place) -> Callable[..., Any]:

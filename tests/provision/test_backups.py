@@ -32,6 +32,8 @@ from dynamo_chat.testing import ErrorAnswer, Fault, FaultInjector, Killed, kill_
 from dynamo_chat.testing.answers import json_answer
 from tests.provision.backed_up import Place
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:

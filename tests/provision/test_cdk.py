@@ -20,8 +20,6 @@ pytest.importorskip(
 if shutil.which("node") is None:
     pytest.skip(reason="AWS CDK needs node", allow_module_level=True)
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def templates() -> dict[str, Any]:

@@ -18,6 +18,8 @@ from dynamo_chat.provision.table import Capacity, TableDefinition
 from dynamo_chat.testing import EmbeddedEngine
 from tests.provision.variants import VARIANTS
 
+pytestmark = pytest.mark.once
+
 STAND_IN = Path(__file__).with_name("aws_stand_in.py")
 NOT_THERE = {
     "dynamodb describe-table": "fails",

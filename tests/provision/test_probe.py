@@ -27,6 +27,8 @@ from dynamo_chat.provision.probe import LIFETIME, ProbeStep
 from dynamo_chat.testing import Engine, ErrorAnswer, Fault, FaultInjector, RequestMeter, Throttled
 from dynamo_chat.testing import Unreachable as Cut
 
+pytestmark = pytest.mark.once
+
 STEPS = [
     ("PutItem", "table"),
     ("UpdateItem", "table"),

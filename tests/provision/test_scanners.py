@@ -64,7 +64,6 @@ def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
     assert (done.stdout, done.returncode) == ("", 0)
 
 
-@pytest.mark.slow
 def test_checkov_finds_nothing_in_cloudformation(tmp_path: Path) -> None:
     """But for the variant without protection. Without a customer's key, its rule is set aside."""
     write_all(
@@ -79,7 +78,6 @@ def test_checkov_finds_nothing_in_cloudformation(tmp_path: Path) -> None:
         assert found[name].get("skipped", set()) == aside
 
 
-@pytest.mark.slow
 def test_checkov_finds_nothing_in_terraform(tmp_path: Path) -> None:
     """But that there is no customer's key where none was asked for: JSON can't set rules aside."""
     write_all(

@@ -33,7 +33,7 @@ from dynamo_chat.testing import Engine
 from tests.streams.record import TTL_SERVICE, TTL_SERVICE_OF_THE_API, as_lambda
 from tests.streams.strategies import entities
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 
 class Tail:

@@ -10,7 +10,7 @@ from dynamo_chat.testing import Engine, RequestMeter
 from tests.mail.scenes import Scene, disturbed, faults, open_scene
 from tests.telemetry.samples import new_interaction, new_invocation
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff")]
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff"), pytest.mark.once]
 
 
 def record(scene: Scene, **content: Any) -> Any:

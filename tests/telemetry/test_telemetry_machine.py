@@ -169,6 +169,7 @@ class TelemetryMachine(RuleBasedStateMachine):
                 return found
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_telemetry_does_what_plain_lists_do(dynamo_chat_engine: Engine) -> None:
     class Machine(TelemetryMachine):

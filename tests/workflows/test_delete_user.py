@@ -138,6 +138,7 @@ def test_an_heir_who_goes_in_between_inherits_nothing(scene: Scene) -> None:
     assert store.members.get("org-2-ann", "carl").role == "owner"
 
 
+@pytest.mark.once
 def test_deleting_survives_death_and_lost_answers(scene: Scene, no_backoff: None) -> None:
     """At any request: readers see the user gone or whole, and calling again finishes."""
     furnish(scene, "measured")
