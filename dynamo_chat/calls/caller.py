@@ -26,7 +26,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.calls.points import DAILY_POINTS, next_allowance
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Counters, Entity, Id, Time
-from dynamo_chat.core.errors import NotFound
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.transaction import Key
@@ -138,10 +138,16 @@ def place_of(caller: Caller) -> Place | None:
 
 
 def as_of(caller: Caller, now: datetime) -> Caller:
-    """The caller at `now`: what was over by then since it was written is over."""
+    """The caller at `now`: what was over by then since it was written is over.
+
+    CorruptItem when that needs a time zone which this machine does not know.
+    """
     changes: dict[str, Any] = {}
     if caller.points_until <= now:
-        following = next_allowance(caller.points_day, caller.time_zone, now)
+        try:
+            following = next_allowance(caller.points_day, caller.time_zone, now)
+        except InvalidArgument as error:
+            raise CorruptItem(caller.layout.kind, str(error)) from error
         changes |= {"points_day": following.day, "points_until": following.until}
         if following.is_new:
             changes |= {"points_left": DAILY_POINTS, "spends": {}, "spent_before": _before(caller)}
@@ -247,28 +253,52 @@ def charge(
     if not needed:
         return Charge([], None)
     caller = plan(Caller).model
-    spends = [] if not points else [caller.spends.counter(spend_id).set(points)]
+    has_enough = caller.points_left >= needed
     if known is None or known.points_until > now:
-        condition = (caller.points_until > now) & (caller.points_left >= needed)
-        actions = [caller.points_left.set(caller.points_left - points), *spends] if points else []
-        return Charge(actions, condition & _is_new_spend(spend_id))
+        return _taking(points, spend_id, (caller.points_until > now) & has_enough)
     following = next_allowance(known.points_day, known.time_zone, now)
     unturned = (caller.points_until == known.points_until) & _same_zone(known)
-    if not following.is_new:
-        actions = [caller.points_left.set(caller.points_left - points), *spends] if points else []
-        unturned &= (caller.points_left >= needed) & _is_new_spend(spend_id)
+    if following.is_new:
+        charge = _taking_of_new(points, spend_id, unturned, known)
     else:
-        actions = [
-            caller.points_left.set(DAILY_POINTS - points),
-            caller.spends.set({spend_id: points} if points else {}),
-        ]
-        if known.spends:  # what was spent before them is forgotten now
-            actions.append(caller.spent_before.set(Path(caller.spends)))
-            unturned &= caller.spends.counter(spend_id).does_not_exist()
-        else:  # a bulk reset has put them there
-            unturned &= size(caller.spends) == 0  # type: ignore[no-untyped-call]
-            unturned &= caller.spent_before.counter(spend_id).does_not_exist()
-    actions += [caller.points_day.set(following.day), caller.points_until.set(following.until)]
+        charge = _taking(points, spend_id, unturned & has_enough)
+    charge.actions.extend(
+        [caller.points_day.set(following.day), caller.points_until.set(following.until)]
+    )
+    return charge
+
+
+def _taking(points: int, spend_id: str, condition: Condition) -> Charge:
+    """Take points of the allowance that there is. Whoever takes none needs no spend id."""
+    if not points:
+        return Charge([], condition)
+    caller = plan(Caller).model
+    return Charge(
+        [
+            caller.points_left.set(caller.points_left - points),
+            caller.spends.counter(spend_id).set(points),
+        ],
+        condition
+        & caller.spends.counter(spend_id).does_not_exist()
+        & caller.spent_before.counter(spend_id).does_not_exist(),
+    )
+
+
+def _taking_of_new(points: int, spend_id: str, unturned: Condition, known: Caller) -> Charge:
+    """Take points of a new allowance: the spends of the one before are those before now."""
+    caller = plan(Caller).model
+    actions = [
+        caller.points_left.set(DAILY_POINTS - points),
+        caller.spends.set({spend_id: points} if points else {}),
+    ]
+    if known.spends:  # what was spent before them is forgotten now
+        actions.append(caller.spent_before.set(Path(caller.spends)))
+        remembered = caller.spends
+    else:  # a bulk reset has put them there
+        unturned &= size(caller.spends) == 0  # type: ignore[no-untyped-call]
+        remembered = caller.spent_before
+    if points:
+        unturned &= remembered.counter(spend_id).does_not_exist()
     return Charge(actions, unturned)
 
 
@@ -294,15 +324,6 @@ def spent_as(caller: Caller, spend_id: str) -> int | None:
 
 def _before(caller: Caller) -> dict[str, int]:
     return caller.spends or caller.spent_before
-
-
-def _is_new_spend(spend_id: str) -> Condition:
-    caller = plan(Caller).model
-    condition: Condition = (
-        caller.spends.counter(spend_id).does_not_exist()
-        & caller.spent_before.counter(spend_id).does_not_exist()
-    )
-    return condition
 
 
 def _same_zone(known: Caller) -> Condition:

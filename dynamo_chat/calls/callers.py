@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -175,9 +175,7 @@ class Callers(Repository):
         With a `reset_id` each caller is reset once under it, however often this is called, so a
         job that died is finished by calling it again. Ids of no callers are left out.
         """
-        if isinstance(user_ids, str):
-            raise InvalidArgument("user_ids", "must be several ids, not one text")
-        wanted = list(dict.fromkeys(user_ids))
+        wanted = _distinct(user_ids)
         identity = self._new_id() if reset_id is None else reset_id
         checked(Caller, reset_id=identity)
         unknown: set[str] = set()
@@ -216,7 +214,7 @@ class Callers(Repository):
                 raise Conflict(f"caller {user_id!r} is in a call; end it first", seen)
         raise contended("the caller")
 
-    def _reset(self, user_ids: list[str], reset_id: str) -> set[str]:
+    def _reset(self, user_ids: Sequence[str], reset_id: str) -> set[str]:
         """Reset up to 100 callers; those of the ids that are no callers."""
         reset = plan(Caller).model.reset_id
         is_due = exists() & (reset.does_not_exist() | (reset != reset_id))
@@ -233,3 +231,13 @@ class Callers(Repository):
                 unknown |= {waiting[place] for place, item in found.items() if item is None}
                 waiting = [each for place, each in enumerate(waiting) if place not in found]
         return unknown
+
+
+def _distinct(user_ids: Iterable[str]) -> Sequence[str]:
+    """The ids, each once, in their order: all of them are looked at before anything is sent."""
+    if isinstance(user_ids, str | bytes) or not isinstance(user_ids, Iterable):
+        raise InvalidArgument("user_ids", "must be several ids, such as a list of text")
+    ids = list(user_ids)
+    for each in ids:
+        caller_key(each)  # refuses what is no id
+    return list(dict.fromkeys(ids))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from pynamodb.expressions.condition import Condition
 
@@ -40,7 +41,11 @@ from dynamo_chat.core.transaction import Delete, Update, Write, contended, is_li
 
 __all__ = ["Call", "Calls"]
 
-MAX_OVERDUE = 1_000
+MAX_OVERDUE: Final = 1_000
+MAX_LONGEST: Final = timedelta(days=365)
+
+CLOCK_SLACK: Final = timedelta(minutes=5)
+"""By so much the clock of whoever tells the end of a call may differ from ours."""
 
 
 class Calls(Repository):
@@ -114,15 +119,20 @@ class Calls(Repository):
         """End a call, now or when it ended, and return it with its minutes.
 
         Both callers are free again, and so is the room's name. A call that has ended already is
-        returned as it is: the first end stands. NotFound.
+        returned as it is: the first end stands. InvalidArgument when `ended_at` lies more than
+        five minutes, which clocks may differ by, before the start or ahead of now. NotFound.
         """
-        moment = self._now() if ended_at is None else utc("ended_at", ended_at)
+        now = self._now()
+        moment = now if ended_at is None else utc("ended_at", ended_at)
         item = self._get_item(call_key(call_id), consistent=True)
         if item is None or not is_live(item, self._now()):
             raise NotFound("call", call_id)
         call = decode_call(item)
-        if ended_at is not None and call.is_live and moment < call.started_at:
-            raise InvalidArgument("ended_at", "must not be before the call started")
+        if call.is_live and ended_at is not None:
+            if call.started_at - moment > CLOCK_SLACK:
+                raise InvalidArgument("ended_at", "must not be before the call started")
+            if moment - now > CLOCK_SLACK:
+                raise InvalidArgument("ended_at", "must not lie ahead")
         return self._end(call, moment)
 
     @access_pattern(
@@ -137,8 +147,8 @@ class Calls(Repository):
 
         Such a call was left open: each is ended as having taken `longest`. At most `limit` are.
         """
-        if not isinstance(longest, timedelta) or longest <= timedelta(0):
-            raise InvalidArgument("longest", "must be a timedelta above 0")
+        if not isinstance(longest, timedelta) or not timedelta(0) < longest <= MAX_LONGEST:
+            raise InvalidArgument("longest", "must be a timedelta above 0, of a year at most")
         if type(limit) is not int or not 1 <= limit <= MAX_OVERDUE:
             raise InvalidArgument("limit", f"must be an integer from 1 to {MAX_OVERDUE:,}")
         found = self.list_live(until=self._now() - longest, page_size=limit)
@@ -279,7 +289,8 @@ def _another_try(
     seen = as_of(caller, now)
     if seen.is_in_call:
         raise Conflict(f"caller {side.user_id!r} is in a call", seen)
-    check_unspent(seen, call)
+    if cost:
+        check_unspent(seen, call)
     if seen.points_left < cost:
         raise LimitExceeded(
             f"caller {side.user_id!r} has {seen.points_left} points left until "

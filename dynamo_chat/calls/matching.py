@@ -20,7 +20,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -47,9 +47,10 @@ from dynamo_chat.calls.ticket import (
 )
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.entity import validated
+from dynamo_chat.core.entity import Id, Model, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.page import MAX_PAGE_SIZE
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
@@ -111,7 +112,8 @@ class Matcher(Repository):
         line = queue_of(queue)
         if matchers is not None and (type(matchers) is not int or matchers < 1):
             raise InvalidArgument("matchers", "must be an integer from 1")
-        call_id = self._new_id() if match_id is None else match_id
+        asked = validated(_Asked, match_id=match_id, room_name=room_name)
+        call_id = self._new_id() if asked.match_id is None else asked.match_id
         learnt = _Learnt()
         tries = 0
         pair: Pair | None = None
@@ -138,7 +140,7 @@ class Matcher(Repository):
                 self._crowds.lost(line.name)
             if fates != {_Fate.READY}:
                 pair = None
-            if _Fate.CLEARED not in fates:
+            if not fates & _PROGRESS:
                 tries += 1
                 if tries > 2:
                     self._connection.pause(tries)
@@ -155,7 +157,7 @@ class Matcher(Repository):
         else:
             width = min(-(-matchers // line.shards), MAX_MATCHERS)
         while True:
-            waiting = self._head(line, 2 * width, now)
+            waiting = self._head(line, 2 * width, learnt.unreadable, now)
             places = Counter(each.user_id for each in waiting)
             # Seen without its caller before, or one of two that a caller cannot both have.
             stale = [
@@ -174,33 +176,43 @@ class Matcher(Repository):
         first = 2 * self._lots.randrange(pairs)
         return waiting[first], waiting[first + 1]
 
-    def _head(self, line: CallQueue, wanted: int, now: datetime) -> list[QueueTicket]:
+    def _head(
+        self, line: CallQueue, wanted: int, passed: Collection[str], now: datetime
+    ) -> list[QueueTicket]:
         """Up to `wanted` tickets, oldest first: of one shard, or of all when it has no two."""
         first = self._heads.older_of_two(line, self._lots)
-        tickets = self._oldest(line, first, wanted, now)
+        tickets = self._oldest(line, first, wanted, passed, now)
         self._heads.seen(line, first, tickets, now)
         if len(tickets) < 2:
             for shard in range(line.shards):
                 if shard != first:
-                    tickets += self._oldest(line, shard, wanted, now)
+                    tickets += self._oldest(line, shard, wanted, passed, now)
             tickets.sort(key=lambda ticket: ticket.ticket_id)
         return tickets[:wanted]
 
-    def _oldest(self, line: CallQueue, shard: int, wanted: int, now: datetime) -> list[QueueTicket]:
+    def _oldest(
+        self, line: CallQueue, shard: int, wanted: int, passed: Collection[str], now: datetime
+    ) -> list[QueueTicket]:
         """The first tickets of a shard, `wanted` and more where they came in the same request.
 
-        Those that expired a while ago are deleted on the way.
+        Those that are `passed` over are left out. Those that expired a while ago are deleted on
+        the way, and since they may be many, each request takes more than the one before.
         """
         live: list[QueueTicket] = []
         expired: list[Key] = []
-        for items in self._walk(line.tickets(shard), limit=max(wanted, _HEAD)):
+        limit, start = max(wanted, _HEAD), None
+        while True:
+            items, start = self._query(
+                line.tickets(shard), limit=limit, start=start, consistent=True
+            )
             for item in items:
                 if is_live(item, now):
-                    live += _readable(item)
+                    live += (each for each in _readable(item) if each.ticket_id not in passed)
                 elif not is_live(item, now - _SLACK):
                     expired.append(key_of(item))
-            if len(live) >= wanted:
+            if start is None or len(live) >= wanted:
                 break
+            limit = min(2 * limit, MAX_PAGE_SIZE)
         self._delete_items(expired)
         return live
 
@@ -217,12 +229,17 @@ class Matcher(Repository):
     def _fate(
         self, item: AttributeValues | None, ticket: QueueTicket, tried: _Tried, learnt: _Learnt
     ) -> _Fate:
-        caller = None if item is None else decode_caller(item)
-        seen = None if caller is None else as_of(caller, tried.now)
+        try:
+            caller = None if item is None else decode_caller(item)
+            seen = None if caller is None else as_of(caller, tried.now)
+        except CorruptItem:
+            learnt.unreadable.add(ticket.ticket_id)
+            return _Fate.UNREADABLE
         if caller is None or seen is None or seen.ticket_id != ticket.ticket_id:
             learnt.gone.add(ticket.ticket_id)
             return _Fate.MATCHED if seen is not None and seen.is_in_call else _Fate.LEFT
-        check_unspent(seen, tried.call)
+        if tried.line.cost:
+            check_unspent(seen, tried.call)
         if seen.is_in_call or seen.points_left < tried.line.needed:
             return _Fate.CLEARED if self._send_away(caller, ticket, tried.now) else _Fate.LEFT
         learnt.known[caller.user_id] = caller  # a new day has begun for the caller, most likely
@@ -325,8 +342,19 @@ class _Fate(Enum):
     """The caller waits no more, or something changed in the moment of looking."""
     CLEARED = auto()
     """The caller may not be matched, and was taken out of the queue."""
+    UNREADABLE = auto()
+    """The caller's item is damaged, or asks for a time zone that this machine does not know."""
     READY = auto()
     """Nothing is in the way of another try, with what is known of the caller now."""
+
+
+_PROGRESS: Final = frozenset({_Fate.CLEARED, _Fate.UNREADABLE})
+"""After these the next try meets others, so it is no lost race."""
+
+
+class _Asked(Model):
+    match_id: Id | None
+    room_name: Id | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +373,8 @@ class _Learnt:
 
     gone: set[str] = field(default_factory=set)
     """Tickets whose callers were seen without them."""
+    unreadable: set[str] = field(default_factory=set)
+    """Tickets that are passed over. They stay: somebody may be able to read their callers."""
     known: dict[str, Caller] = field(default_factory=dict)
     """Callers as they were when they could not be taken, by user."""
 

@@ -103,6 +103,6 @@ def opened_before(failed: ConditionFailed, wanted: Call) -> Call | None:
 
 
 def check_unspent(caller: Caller, call: Call) -> None:
-    """Refuse a call whose id a caller's points were spent under, for something else."""
+    """Refuse a call that costs points under an id that the caller spent some under before."""
     if spent_as(caller, call.call_id) is not None:
         raise Conflict(f"points were spent under the id {call.call_id!r} before", caller)

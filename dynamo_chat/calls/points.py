@@ -12,6 +12,7 @@ So no date gives points twice, however the time zone is changed, and changing it
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -22,6 +23,8 @@ DAILY_POINTS: Final = 15
 
 _BEFORE_ALL_DAYS: Final = date.min.isoformat()
 _ONE_DAY: Final = timedelta(days=1)
+_NO_ZONES: Final = re.compile("localtime|posixrules|Factory|(posix|right)/.*", re.DOTALL)
+"""What is in a time zone database beside zones: the machine's own, other ways to count seconds."""
 
 
 class Allowance(NamedTuple):
@@ -54,6 +57,8 @@ def zone_named(name: str | None) -> tzinfo:
     if name is None:
         return UTC
     try:
+        if _NO_ZONES.fullmatch(name):
+            raise LookupError(name)
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError, TypeError) as error:
         raise InvalidArgument(

@@ -10,7 +10,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.calls.caller import Caller, Place
 from dynamo_chat.calls.points import DAILY_POINTS
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Entity, ExpiresAt, Id, Time
+from dynamo_chat.core.entity import Count, Entity, ExpiresAt, Id, Model, Time, validated
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import TABLE, Collection, Layout
@@ -39,6 +39,10 @@ class QueueTicket(Entity):
         return Place(self.queue, self.shard, self.ticket_id)
 
 
+class _Named(Model):
+    queue: Id
+
+
 @dataclass(frozen=True, slots=True)
 class CallQueue:
     """A queue: its name, its price, and over how many partitions it is spread.
@@ -55,8 +59,7 @@ class CallQueue:
     shards: int = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not 1 <= len(self.name) <= MAX_ID_CHARACTERS:
-            raise InvalidArgument("queue", f"must be text of 1 to {MAX_ID_CHARACTERS} characters")
+        validated(_Named, queue=self.name)
         _check_integer("cost", self.cost, 0, DAILY_POINTS)
         _check_integer("at_least", self.at_least, 1, DAILY_POINTS)
         _check_integer("shards", self.shards, 1, MAX_QUEUE_SHARDS)

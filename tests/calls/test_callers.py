@@ -1,6 +1,7 @@
 """Callers: their state, their points of the day, and what they spend (P1–P3)."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -8,12 +9,13 @@ from dynamo_chat import Caller, ChatStore
 from dynamo_chat.core.errors import (
     AlreadyExists,
     Conflict,
+    CorruptItem,
     InvalidArgument,
     LimitExceeded,
     NotFound,
 )
 from dynamo_chat.testing import DropAnswer, Fault, FaultInjector, RequestMeter
-from tests.calls.scenes import A_DAY, callers, join, points, requests
+from tests.calls.scenes import A_DAY, callers, join, plant, points, requests
 from tests.identity.scenes import Scene, cut_short, dead_after, faults
 
 pytestmark = pytest.mark.engine
@@ -280,6 +282,22 @@ def test_a_bulk_reset_gives_15_points_to_each(scene: Scene) -> None:
         scene.store.callers.reset_points(["ann"], reset_id="")
 
 
+@pytest.mark.parametrize("wrong", [None, 3, "ann", b"ann", [["ann"]], [{}], [3], [""], ["\ud800"]])
+def test_a_bulk_reset_takes_ids(offline: ChatStore, wrong: Any) -> None:
+    with pytest.raises(InvalidArgument, match="user_id"):
+        offline.callers.reset_points(wrong)
+
+
+def test_a_bulk_reset_with_a_bad_id_writes_nothing(scene: Scene) -> None:
+    """Wherever in the list it is: the first hundred are not reset before it is met."""
+    callers(scene, "ann")
+    scene.store.callers.spend("ann", 5)
+    names: list[Any] = ["ann", *(f"user-{number}" for number in range(100)), 7]
+    with pytest.raises(InvalidArgument, match="user_id"):
+        scene.store.callers.reset_points(names)
+    assert points(scene, "ann") == 10
+
+
 def test_a_bulk_reset_is_a_request_for_each_hundred(scene: Scene) -> None:
     names = [f"user-{number:03d}" for number in range(101)]
     callers(scene, *names)
@@ -314,6 +332,23 @@ def test_a_spend_is_known_across_a_bulk_reset_at_midnight(scene: Scene) -> None:
     scene.store.callers.reset_points(["ann"])
     assert scene.store.callers.spend("ann", 2, spend_id="early").points_left == 13
     assert scene.store.callers.spend("ann", 5, spend_id="late").points_left == 13
+
+
+def test_a_zone_that_this_machine_does_not_know_is_told(scene: Scene) -> None:
+    """Written by a machine with a newer database, or with one: while the day lasts, nobody asks."""
+    callers(scene, "ann")
+    item = next(dict(each) for each in scene.items())
+    plant(scene, {**item, "time_zone": {"S": "Moon/Tranquility"}})
+    assert scene.store.callers.spend("ann", 1).points_left == 14
+    scene.clock.advance(A_DAY)
+    for look in (
+        lambda: scene.store.callers.get("ann", consistent=True),
+        lambda: scene.store.callers.spend("ann", 1),
+    ):
+        with pytest.raises(CorruptItem, match=r"Moon/Tranquility.*tzdata"):
+            look()
+    scene.store.callers.update("ann", time_zone="Europe/Rome")
+    assert points(scene, "ann") == 15
 
 
 def test_times_are_shown_in_utc(scene: Scene) -> None:

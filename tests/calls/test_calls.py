@@ -1,7 +1,7 @@
 """Calls: started, live, ended once, kept for 90 days (P6, P8)."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -128,6 +128,14 @@ def test_an_id_that_points_were_spent_under_is_refused(scene: Scene) -> None:
         scene.store.calls.start("ann", "bob", cost=1, call_id="c-1")
 
 
+def test_an_id_that_points_were_spent_under_may_name_a_free_call(scene: Scene) -> None:
+    """Nothing is spent under it; whoever waits, and takes a second try, is no exception."""
+    join(scene, "ann")
+    callers(scene, "bob")
+    scene.store.callers.spend("ann", 2, spend_id="c-1")
+    assert who(scene.store.calls.start("ann", "bob", call_id="c-1")) == ("ann", "bob")
+
+
 # -- ending -------------------------------------------------------------------------------------
 
 
@@ -163,12 +171,48 @@ def test_an_end_may_be_told_late(scene: Scene) -> None:
     made = call(scene)
     scene.clock.advance(3600)
     with pytest.raises(InvalidArgument, match="ended_at"):
-        scene.store.calls.end(made.call_id, ended_at=made.started_at - timedelta(seconds=1))
-    with pytest.raises(InvalidArgument, match="ended_at"):
         scene.store.calls.end(made.call_id, ended_at=made.started_at.replace(tzinfo=None))
     moment = made.started_at + timedelta(minutes=10)
     ended = scene.store.calls.end(made.call_id, ended_at=moment)
     assert (ended.ended_at, ended.duration_minutes) == (moment, 10)
+
+
+def test_the_end_that_is_told_is_near_the_call(scene: Scene) -> None:
+    """A media server's clock may differ by five minutes, and may count whole seconds; no more."""
+    made = call(scene)
+    now = scene.clock.advance(60)
+    wrongs = [
+        made.started_at - timedelta(minutes=5, seconds=1),
+        now + timedelta(minutes=5, seconds=1),
+        now + timedelta(days=36_500),
+        datetime.max.replace(tzinfo=UTC),
+        datetime.min.replace(tzinfo=UTC),
+    ]
+    for wrong in wrongs:
+        with pytest.raises(InvalidArgument, match="ended_at"):
+            scene.store.calls.end(made.call_id, ended_at=wrong)
+    assert scene.store.calls.get(made.call_id, consistent=True) == made
+    early = scene.store.calls.end(made.call_id, ended_at=made.started_at - timedelta(seconds=1))
+    assert (early.ended_at, early.duration_minutes) == (made.started_at, 0)
+    ahead = call(scene)
+    moment = scene.clock() + timedelta(minutes=4)
+    assert scene.store.calls.end(ahead.call_id, ended_at=moment).duration_minutes == 4
+
+
+def test_an_end_that_is_told_again_need_not_be_near(scene: Scene) -> None:
+    """The first end stands, whatever a webhook says that comes twice."""
+    made = call(scene)
+    ended = scene.store.calls.end(made.call_id)
+    assert scene.store.calls.end(made.call_id, ended_at=ended.started_at - A_DAY) == ended
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes"), [(0, 0), (0.2, 0), (0.31, 0.01), (59.99, 1), (90, 1.5), (3601, 60.02)]
+)
+def test_minutes_are_rounded_to_hundredths(scene: Scene, seconds: float, minutes: float) -> None:
+    made = call(scene)
+    moment = scene.clock.advance(seconds)
+    assert scene.store.calls.end(made.call_id, ended_at=moment).duration_minutes == minutes
 
 
 def test_a_server_whose_clock_is_behind_ends_a_call_at_its_start(scene: Scene) -> None:
@@ -241,8 +285,10 @@ def test_calls_left_open_are_found_and_ended(scene: Scene) -> None:
 
 
 def test_overdue_is_checked(offline: ChatStore) -> None:
-    with pytest.raises(InvalidArgument, match="longest"):
-        offline.calls.end_overdue(timedelta(0))
+    absurd: list[Any] = [timedelta(0), timedelta(-1), timedelta.max, timedelta(366), 60, None]
+    for span in absurd:
+        with pytest.raises(InvalidArgument, match="longest"):
+            offline.calls.end_overdue(span)
     for wrong in (0, 1_001, True):
         with pytest.raises(InvalidArgument, match="limit"):
             offline.calls.end_overdue(timedelta(hours=1), limit=wrong)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dynamo_chat import CallQueue, ChatStore, keyspace
+from dynamo_chat.calls.caller import decode_caller
 from dynamo_chat.calls.matching import MAX_MATCHERS, Crowds
 from dynamo_chat.core.errors import AlreadyExists, Conflict, Contended, InvalidArgument
 from dynamo_chat.testing import FakeClock, FaultInjector, RequestMeter, TransactionConflict
@@ -239,6 +240,35 @@ def test_a_damaged_ticket_blocks_nobody(scene: Scene) -> None:
     unplant(scene, keyspace.CALLER.key(user_id="ann"))
 
 
+def test_a_damaged_caller_blocks_nobody(scene: Scene) -> None:
+    """Nor does one who lives in a zone that only another machine knows."""
+    join(scene, "ann", "zoe", "bob", "carl", "dora")
+    items = {
+        decode_caller(each).user_id: dict(each) for each in scene.items() if "points_day" in each
+    }
+    plant(scene, {**items["ann"], "points_until": {"S": "-"}})
+    far = {"time_zone": {"S": "Moon/Tranquility"}, "points_until": items["zoe"]["created_at"]}
+    plant(scene, {**items["zoe"], **far})
+    assert who(scene.store.queue.match()) == ("bob", "carl")
+    assert scene.store.queue.match() is None
+    # They wait on: another machine may be able to read them, and this one when they are mended.
+    assert waiting(scene) == ["ann", "zoe", "dora"]
+    plant(scene, items["ann"])
+    plant(scene, items["zoe"])
+    assert who(scene.store.queue.match()) == ("ann", "zoe")
+
+
+def test_a_pile_of_expired_tickets_is_few_requests(scene: Scene) -> None:
+    """Behind a head that expired, the next pages are longer."""
+    join(scene, *(f"user-{number:02d}" for number in range(70)))
+    scene.clock.advance(timedelta(hours=3))
+    join(scene, "ann", "bob")
+    with RequestMeter(scene.store.connection.client) as meter:
+        assert who(scene.store.queue.match()) == ("ann", "bob")
+    assert meter.operations() == {"Query": 3, "BatchWriteItem": 3, "TransactWriteItems": 1}
+    assert scene.kinds()["queue_ticket"] == 0
+
+
 # -- ids and rooms ------------------------------------------------------------------------------
 
 
@@ -256,6 +286,30 @@ def test_a_match_repeated_under_its_id_is_the_same_call(scene: Scene) -> None:
     assert points(scene, "ann") == 14
     assert scene.store.queue.match(match_id="m-2") is not None
     assert scene.store.queue.match(match_id="m-3") is None
+
+
+@pytest.mark.parametrize("wrong", ["", 3, b"id", "x" * 257, "\ud800", ["id"]])
+@pytest.mark.parametrize("argument", ["match_id", "room_name"])
+def test_ids_and_rooms_are_text(offline: ChatStore, argument: str, wrong: Any) -> None:
+    """Whether or not anybody waits."""
+    with pytest.raises(InvalidArgument, match=f"^{argument}: "):
+        offline.queue.match(**{argument: wrong})
+
+
+def test_an_id_that_points_were_spent_under_may_name_a_free_call(scene: Scene) -> None:
+    free = CallQueue("free", cost=0)
+    join(scene, "ann", "bob", queue=free)
+    scene.store.callers.spend("ann", 2, spend_id="m-1")
+    assert who(scene.store.queue.match(free, match_id="m-1")) == ("ann", "bob")
+
+
+def test_an_id_of_yesterdays_spend_may_name_a_free_call(scene: Scene) -> None:
+    free = CallQueue("free", cost=0)
+    callers(scene, "ann")
+    scene.store.callers.spend("ann", 2, spend_id="m-1")
+    scene.clock.advance(A_DAY)
+    join(scene, "ann", "bob", queue=free)
+    assert who(scene.store.queue.match(free, match_id="m-1")) == ("ann", "bob")
 
 
 def test_a_taken_id_is_refused(scene: Scene) -> None:

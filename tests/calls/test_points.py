@@ -103,6 +103,13 @@ def test_other_time_zones_are_refused(name: str) -> None:
         zone_named(name)
 
 
+@pytest.mark.parametrize("name", ["localtime", "posixrules", "Factory", "right/Europe/Rome"])
+def test_files_of_the_database_that_are_no_zones_are_refused(name: str) -> None:
+    """`localtime` is another zone on another machine, and `right` counts leap seconds."""
+    with pytest.raises(InvalidArgument, match="time_zone"):
+        zone_named(name)
+
+
 def test_a_time_zone_is_text() -> None:
     with pytest.raises(InvalidArgument, match="time_zone"):
         zone_named(3)  # type: ignore[arg-type]

@@ -184,6 +184,8 @@ def test_a_ticket_that_was_cleared_too_early_is_there_again(scene: Scene) -> Non
     [
         ("queue", {"name": ""}),
         ("queue", {"name": 3}),
+        ("queue", {"name": "\ud800"}),
+        ("queue", {"name": "x" * 257}),
         ("cost", {"cost": 16}),
         ("cost", {"cost": -1}),
         ("cost", {"cost": True}),
