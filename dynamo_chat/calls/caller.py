@@ -147,7 +147,8 @@ def as_of(caller: Caller, now: datetime) -> Caller:
         try:
             following = next_allowance(caller.points_day, caller.time_zone, now)
         except InvalidArgument as error:
-            raise CorruptItem(caller.layout.kind, str(error)) from error
+            named = {"user_id": caller.user_id}
+            raise CorruptItem(caller.layout.kind, str(error), named) from error
         changes |= {"points_day": following.day, "points_until": following.until}
         if following.is_new:
             changes |= {"points_left": DAILY_POINTS, "spends": {}, "spent_before": _before(caller)}

@@ -57,15 +57,18 @@ def zone_named(name: str | None) -> tzinfo:
     if name is None:
         return UTC
     try:
-        if _NO_ZONES.fullmatch(name):
-            raise LookupError(name)
-        return ZoneInfo(name)
+        zone = ZoneInfo(name)
     except (LookupError, ValueError, OSError, TypeError) as error:
         raise InvalidArgument(
             "time_zone",
             f"{name!r} is not in this machine's time zone database; give an IANA name such as "
             "'Europe/Rome', or install the package tzdata",
         ) from error
+    if _NO_ZONES.fullmatch(name):
+        raise InvalidArgument(
+            "time_zone", f"{name!r} is no name of a zone; give one such as 'Europe/Rome'"
+        )
+    return zone
 
 
 def _end_of(day: date, zone: tzinfo) -> datetime:
