@@ -47,8 +47,9 @@ USER_PARTITION: Final = partition("USER", text("user_id"))
 
 # -- chat ---------------------------------------------------------------------------------------
 #
-# The collection of one conversation sorts CHAT < CONV < ID < REVIEW < STATE < TITLE: the head
-# comes directly after the messages, so that one descending query gives it and the latest ones.
+# The collection of one conversation sorts CHAT < CONV < CONVREVIEW < ID < STATE < TITLE: the head
+# stands between the messages and the reviews, so that one descending query gives it and the latest
+# messages, and one query over the reviews gives it with them.
 
 CONVERSATION: Final = Layout(
     "conversation",
@@ -105,7 +106,7 @@ MESSAGE_ID: Final = Layout(
 )
 REVIEW: Final = Layout(
     "review",
-    table=Slot(CONVERSATION_PARTITION, sort("REVIEW", time("reviewed_at"), text("review_id"))),
+    table=Slot(CONVERSATION_PARTITION, sort("CONVREVIEW", time("reviewed_at"), text("review_id"))),
     gsi1=Slot(
         partition("REVIEWER", text("reviewed_by")),
         sort(
@@ -127,6 +128,7 @@ REVIEW_ID: Final = Layout(
     table=Slot(partition("REVIEW", text("review_id")), sort("REVIEW")),
     serves="C13",
     helper=True,
+    note="With the comments, so that archiving knows the whole review.",
 )
 
 CHAT: Final = (

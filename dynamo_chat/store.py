@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from dynamo_chat.workflows.accept_invite import Invitations
     from dynamo_chat.workflows.delete_user import Accounts
 
-_TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
-
 
 class ChatStore:
     """One table on one endpoint, and the repositories that use it. Safe to share between threads.
@@ -47,7 +44,8 @@ class ChatStore:
     Nothing is sent until a method is called. Credentials are found as botocore finds them.
 
     `clock` and `ids` give the present and fresh ids; `on_request` is told of every request;
-    `cursor_secret` makes cursors tamper-proof (give all servers the same).
+    `cursor_secret` makes cursors tamper-proof (give all servers the same). InvalidArgument names
+    what is none of these, at the latest when it is first used.
     """
 
     def __init__(
@@ -62,10 +60,6 @@ class ChatStore:
         on_request: RequestHook | None = None,
         cursor_secret: bytes | None = None,
     ) -> None:
-        if not isinstance(table_name, str) or _TABLE_NAME.fullmatch(table_name) is None:
-            raise InvalidArgument(
-                "table_name", "must be 3 to 255 letters, digits, '-', '_' or '.', or a table's ARN"
-            )
         self.connection = Connection(
             table_name,
             region=_region(region, endpoint_url),

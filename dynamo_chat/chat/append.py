@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pynamodb.expressions.condition import Condition
 
@@ -30,6 +30,7 @@ from dynamo_chat.chat.head import (
     facts_of,
     head_key,
     holds,
+    vouched,
 )
 from dynamo_chat.chat.message import (
     Message,
@@ -40,6 +41,7 @@ from dynamo_chat.chat.message import (
 )
 from dynamo_chat.chat.titles import title_item
 from dynamo_chat.chat.upkeep import Upkeep
+from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.errors import Conflict, InvalidArgument, ItemTooLarge
 from dynamo_chat.core.item import helper_item, helper_text, plan
@@ -49,16 +51,19 @@ from dynamo_chat.core.transaction import Put, Update, Write, absent, contended, 
 from dynamo_chat.core.ulids import check_after_1970, later_ulid, ulid_time
 
 MAX_TURN = 45
-MAX_AHEAD = timedelta(minutes=5)
 
 
 class Appender(Upkeep):
     """Appends messages and turns."""
 
     def _append(
-        self, conversation_id: str, turn: Sequence[NewMessage], user_id: str | None
+        self,
+        conversation_id: str,
+        turn: Sequence[NewMessage],
+        user_id: str | None,
+        argument: str = "messages",
     ) -> tuple[Message, ...]:
-        _check_turn(turn)
+        _check_turn(turn, argument)
         facts, stored = self._put_once(conversation_id, turn, user_id)
         if facts.keep_last is not None:
             self._prune_after_append(conversation_id, facts.keep_last)
@@ -111,7 +116,8 @@ class Appender(Upkeep):
         now: datetime,
     ) -> list[Write]:
         """The transaction that appends `messages`: the head first, then in their order."""
-        items = [plan(Message).encode(message) for message in messages]
+        sure_until = facts.sure_until(ulid_time(messages[-1].position))
+        items = [vouched(plan(Message).encode(message), sure_until) for message in messages]
         writes: list[Write] = [_head_update(facts, messages, title, now)]
         writes += [Put(item, absent(now)) for item in items]
         for new, message in zip(turn, messages, strict=True):
@@ -129,10 +135,8 @@ class Appender(Upkeep):
         positions: list[str] = []
         for index, new in enumerate(turn):
             moment = now if new.at is None else new.at
-            if moment > now + MAX_AHEAD:
-                raise InvalidArgument("at", "must not be more than 5 minutes ahead of the clock")
-            check_after_1970("at", moment)
-            fresh = self._binding.ids(moment)
+            check_after_1970("at", not_ahead("at", moment, now))
+            fresh = self._new_id(moment)
             before = positions[-1] if index else last
             follows = index > 0 and new.at is None
             if before is not None and (follows or fresh <= before):
@@ -261,12 +265,12 @@ def _id_item(facts: Facts, new: NewMessage, message: Message) -> AttributeValues
     )
 
 
-def _check_turn(turn: Sequence[NewMessage]) -> None:
+def _check_turn(turn: Sequence[NewMessage], argument: str = "messages") -> None:
     if not 1 <= len(turn) <= MAX_TURN:
         raise InvalidArgument("messages", f"a turn has from 1 to {MAX_TURN} messages")
     for new in turn:
         if not isinstance(new, NewMessage):
-            raise InvalidArgument("messages", f"must be NewMessage, not {type(new).__name__}")
+            raise InvalidArgument(argument, f"must be NewMessage, not {type(new).__name__}")
     brought = [new.message_id for new in turn if new.message_id is not None]
     if brought and len(brought) < len(turn):
         raise InvalidArgument("messages", "either all messages of a turn bring an id, or none")

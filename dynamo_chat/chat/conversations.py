@@ -25,7 +25,7 @@ from dynamo_chat.chat.head import (
 from dynamo_chat.chat.removal import Remover
 from dynamo_chat.chat.titles import title_item, title_owner, titles_of_all, titles_of_user
 from dynamo_chat.core.attributes import Raw
-from dynamo_chat.core.clock import utc, whole_second
+from dynamo_chat.core.clock import not_ahead, utc, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
@@ -68,10 +68,13 @@ class Conversations(Remover):
 
         `retention` counts from its creation or, when `sliding`, from its latest message; None
         keeps it for ever. `keep_last` keeps only that many latest messages. AlreadyExists when
-        the id belongs to somebody else or is being deleted.
+        the id belongs to somebody else or is being deleted. `created_at` may lie in the past, and
+        at most 5 minutes ahead.
         """
         now = self._now()
-        created = now if created_at is None else utc("created_at", created_at)
+        created = now
+        if created_at is not None:
+            created = not_ahead("created_at", utc("created_at", created_at), now)
         kept_until, idle_until = _deadlines(created, now, retention, sliding)
         conversation = validated(
             Conversation,

@@ -18,6 +18,7 @@ from dynamo_chat.chat.head import Conversation, check_ids, head_key, live_head
 from dynamo_chat.chat.lookup import MessageLookup
 from dynamo_chat.chat.message import Feedback, FeedbackType, Message, decode_message
 from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
@@ -56,8 +57,10 @@ class Feedbacks(MessageLookup):
         """
         if not isinstance(feedback, Feedback):
             raise InvalidArgument("feedback", f"must be Feedback, not {type(feedback).__name__}")
+        now = self._now()
         if feedback.given_at is None:
-            feedback = feedback.model_copy(update={"given_at": self._now()})
+            feedback = feedback.model_copy(update={"given_at": now})
+        not_ahead("feedback.given_at", feedback.given_at or now, now)
         position = self._position(conversation_id, message_id)
         stored = encoded(plan(Message).attributes["feedback"], feedback)
         keys = _index_keys(feedback, conversation_id, position)
@@ -90,10 +93,11 @@ class Feedbacks(MessageLookup):
 
     @access_pattern(
         "C12",
-        operation="Query",
-        requests="≤ shards: 12 by type, 2 by rank, 4 by category",
+        operation="Query; BatchGetItem",
+        requests="≤ shards: 12 by type, 2 by rank, 4 by category; + 1 when sliding conversations "
+        "may have expired",
         budget=len(RANKS) * keyspace.FEEDBACK_RANK_SHARDS,
-        index="GSI1 or GSI2",
+        index="GSI1 or GSI2, + table",
         replaces="optional GSI on feedback attributes",
     )
     def list_by_feedback(
@@ -125,7 +129,9 @@ class Feedbacks(MessageLookup):
             not newest_first,
         )
         collections = _collections(feedback_type, rank, category, lower, upper)
-        return self._page(asked, collections, decode_message)
+        return self._page_of_living(
+            asked, collections, decode_message, lambda message: message.conversation_id
+        )
 
     def _change(
         self,

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, StringConstraints
 from pynamodb.expressions.condition import Condition
@@ -23,16 +23,17 @@ from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
-from dynamo_chat.core.errors import InvalidArgument, NotFound
-from dynamo_chat.core.item import kind_of, plan
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.item import check_size, kind_of, plan
 from dynamo_chat.core.keys import parse_time
-from dynamo_chat.core.layout import KIND, Layout
-from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.layout import KIND, Collection, Layout
+from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository
 from dynamo_chat.core.transaction import Check, Key, contended, is_live
-from dynamo_chat.core.ulids import Position
+from dynamo_chat.core.ulids import Position, ulid_time
 
 REMEMBERED_CONVERSATIONS = 10_000
-
+SURE_UNTIL = "sure_until"
 
 MAX_TITLE_CHARACTERS = 200
 
@@ -98,6 +99,16 @@ class Facts:
     last_position: str | None
     """A hint, not a fact: where the last append seen by this store landed."""
 
+    def sure_until(self, latest: datetime | None = None) -> datetime | None:
+        """Until when the conversation lives at least, with a message at `latest` in it.
+
+        None when its items expire when it does: unless it slides, they need no look at the head.
+        """
+        if not self.is_sliding or self.retention is None:
+            return None
+        known = [] if self.last_position is None else [ulid_time(self.last_position)]
+        return max([self.created_at, *known, *([latest] if latest else [])]) + self.retention
+
 
 def facts_of(conversation: Conversation) -> Facts:
     """The facts in a head that was read."""
@@ -154,6 +165,14 @@ class Memory:
 
 
 T = TypeVar("T")
+
+
+class _Placed(NamedTuple, Generic[T]):
+    """An item of a page: what is stored, its sort key in the list, and what it was read as."""
+
+    item: AttributeValues
+    key: str
+    found: T | CorruptItem
 
 
 class HeadReader(Repository):
@@ -216,6 +235,63 @@ class HeadReader(Repository):
                     self._connection.pause(tries)
         raise contended("the conversation")
 
+    def _page_of_living(
+        self,
+        asked: PageRequest,
+        collections: Sequence[Collection],
+        decode: Callable[[AttributeValues], T],
+        owner: Callable[[T], str],
+    ) -> Page[T]:
+        """`_page` across conversations, without what is of one that expired before its items did.
+
+        Only items that may be so are looked up (see `vouched`): a page without them costs nothing
+        more. The page is full all the same, unless there are no more.
+        """
+        sort_key = collections[0].place.sk
+
+        def placed(item: AttributeValues) -> _Placed[T]:
+            try:
+                return _Placed(item, item[sort_key]["S"], decode(item))
+            except CorruptItem as error:  # it has its place on the page, and is told there
+                return _Placed(item, item[sort_key]["S"], error)
+
+        size = check_page_size(asked.page_size)
+        kept: list[_Placed[T]] = []
+        rest, follow_up = asked, MIN_FOLLOW_UP
+        while True:
+            page = self._page(rest, collections, placed)
+            kept += self._living(page.items, owner)
+            cursor = page.cursor
+            if len(kept) > size:
+                cursor = self._cursor_after(asked, collections, kept[size - 1].key)
+            if cursor is None or len(kept) >= size:
+                found = [each.found for each in kept[:size]]
+                return Page(
+                    tuple(each for each in found if not isinstance(each, CorruptItem)),
+                    cursor,
+                    tuple(each for each in found if isinstance(each, CorruptItem)),
+                )
+            # Behind a run of expired ones, small steps would cost a request each.
+            rest = replace(rest, cursor=cursor, page_size=max(size - len(kept), follow_up))
+            follow_up = min(2 * follow_up, MAX_PAGE_SIZE)
+
+    def _living(
+        self, page: Sequence[_Placed[T]], owner: Callable[[T], str]
+    ) -> Iterator[_Placed[T]]:
+        """Those of living conversations; one request per 100 that may not be."""
+        now = self._now()
+        doubtful = {
+            owner(each.found)
+            for each in page
+            if not isinstance(each.found, CorruptItem) and not _is_vouched(each.item, now)
+        }
+        asked = sorted(doubtful)
+        heads = self._get_items([head_key(name) for name in asked], consistent=True)
+        dead = {name for name, head in zip(asked, heads, strict=True) if _is_dead(head, now)}
+        for each in page:
+            if isinstance(each.found, CorruptItem) or owner(each.found) not in dead:
+                yield each
+
     def _check_head(self, facts: Facts) -> Check:
         """The condition that the head is live and its facts hold."""
         return Check(head_key(facts.conversation_id), holds(facts, self._now()))
@@ -223,10 +299,35 @@ class HeadReader(Repository):
 
 def check_ids(conversation_id: str, user_id: str | None = None) -> None:
     """InvalidArgument unless both are text, not empty; `user_id` may be None."""
-    for argument, value in (("conversation_id", conversation_id), ("user_id", user_id)):
-        is_missing = argument == "user_id" and value is None
-        if not is_missing and (not isinstance(value, str) or not value):
-            raise InvalidArgument(argument, "must be text, not empty")
+    if not isinstance(conversation_id, str) or not conversation_id:
+        raise InvalidArgument("conversation_id", "must be text, not empty")
+    check_owner(user_id)
+
+
+def check_owner(user_id: str | None) -> None:
+    """InvalidArgument unless it is None, or text that is not empty."""
+    if user_id is not None and (not isinstance(user_id, str) or not user_id):
+        raise InvalidArgument("user_id", "must be text, not empty")
+
+
+def vouched(item: AttributeValues, sure_until: datetime | None) -> AttributeValues:
+    """`item`, with a note of how long its conversation lives at least, if it slides.
+
+    Items of a sliding conversation outlive it. A list across conversations looks at the head only
+    of those whose note has run out: until then nothing but a deletion could have ended them.
+    """
+    if sure_until is not None:
+        item[SURE_UNTIL] = {"N": str(int(sure_until.timestamp()))}
+        check_size(item)
+    return item
+
+
+def _is_vouched(item: AttributeValues, now: datetime) -> bool:
+    noted = item.get(SURE_UNTIL)
+    try:
+        return noted is None or int(noted["N"]) > now.timestamp()
+    except (LookupError, TypeError, ValueError):
+        return False  # the head knows
 
 
 def head_key(conversation_id: str) -> Key:
@@ -237,6 +338,14 @@ def head_key(conversation_id: str) -> Key:
 def is_live_head(item: AttributeValues | None, now: datetime) -> bool:
     """Whether `item` is a head that readers may see."""
     return _is_head(item) and is_live(item, now) and not _is_idle(item or {}, now)
+
+
+def _is_dead(item: AttributeValues | None, now: datetime) -> bool:
+    """Whether it is no head that readers may see; a damaged one proves nothing."""
+    try:
+        return not is_live_head(item, now)
+    except CorruptItem:
+        return False
 
 
 def is_idle_head(item: AttributeValues | None, now: datetime) -> bool:

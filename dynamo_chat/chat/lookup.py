@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import HeadReader, head_key, is_live_head
+from dynamo_chat.chat.head import HeadReader, check_owner, head_key, is_live_head
 from dynamo_chat.chat.message import Message, decode_message, parse_minted
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
@@ -82,6 +82,7 @@ class MessageLookup(HeadReader):
 
     def _find_alone(self, message_id: str, user_id: str | None) -> Message:
         """The message with this id, in whichever conversation it is; NotFound."""
+        check_owner(user_id)
         if not isinstance(message_id, str) or not message_id:
             raise InvalidArgument("message_id", "must be text, not empty")
         minted = parse_minted(message_id)

@@ -56,7 +56,7 @@ class Messages(Appender, Feedbacks):
         conversation (of `user_id`, if given). A conversation without a title gets the words of
         its first user message. With `keep_last`, older messages are deleted afterwards (C10).
         """
-        return self._append(conversation_id, [message], user_id)[0]
+        return self._append(conversation_id, [message], user_id, "message")[0]
 
     @access_pattern(
         "C7",
@@ -420,7 +420,7 @@ def _new_exchange(exchange: Exchange, conversation_id: str) -> Exchange:
         raise InvalidArgument("exchange", f"must be an Exchange, not {type(exchange).__name__}")
     if exchange.feedback is not None:
         raise InvalidArgument("exchange.feedback", "is given with give_feedback, once it is there")
-    if exchange.conversation_id not in {None, conversation_id}:
+    if exchange.conversation_id is not None and exchange.conversation_id != conversation_id:
         raise InvalidArgument("exchange.conversation_id", "names another conversation")
     return exchange
 

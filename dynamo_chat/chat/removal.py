@@ -69,6 +69,8 @@ class Remover(HeadReader):
         count = 0
         for items in self._collection_of(conversation_id):
             first = [item for item in items if item[SK]["S"] not in _LAST_SORT_KEYS]
+            # What lists across conversations still show goes with the first request.
+            first.sort(key=lambda item: GSI1.pk not in item)
             self._delete_items([key_of(item) for item in first] + self._review_ids(first))
             count += len(items)
         with suppress(ConditionFailed):  # another call of the same deletion finished first
@@ -83,7 +85,7 @@ class Remover(HeadReader):
         partition = keyspace.CONVERSATION_PARTITION.encode(conversation_id)
         everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
         collection = Collection(TABLE, partition, everything, keyspace.CONVERSATION.table.sk)
-        return self._walk(collection, only=(PK, SK, KIND, TTL))
+        return self._walk(collection, only=(PK, SK, KIND, TTL, GSI1.pk))
 
     def _review_ids(self, items: Sequence[AttributeValues]) -> list[Key]:
         """Keys of the id items of the reviews among `items`."""

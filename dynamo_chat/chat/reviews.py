@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Facts, HeadReader, head_key, is_live_head
-from dynamo_chat.core.clock import utc
+from dynamo_chat.chat.head import (
+    Facts,
+    HeadReader,
+    check_ids,
+    head_key,
+    is_live_head,
+    live_head,
+    vouched,
+)
+from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Text, Time, validated
-from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.core.item import (
+    encoded,
     helper_item,
     helper_text,
     helper_time,
@@ -19,12 +29,24 @@ from dynamo_chat.core.item import (
     plan,
     with_index_keys,
 )
-from dynamo_chat.core.keys import format_time
-from dynamo_chat.core.layout import GSI1, GSI2, PK, TABLE, Layout
-from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.keys import KeyRange, format_time
+from dynamo_chat.core.layout import (
+    GSI1,
+    GSI2,
+    KIND,
+    PK,
+    SK,
+    TABLE,
+    TTL,
+    VERSION,
+    Collection,
+    Layout,
+)
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import PageRequest, QueryResult, time_range
 from dynamo_chat.core.transaction import (
+    Check,
     Put,
     Update,
     absent,
@@ -78,7 +100,7 @@ class Reviews(HeadReader):
         With an id that was used before: the same review again returns what is there, another one
         raises AlreadyExists. NotFound when there is no such conversation.
         """
-        moment = self._now() if reviewed_at is None else utc("reviewed_at", reviewed_at)
+        moment = self._moment("reviewed_at", reviewed_at)
         identity = self._new_id() if review_id is None else review_id
 
         def attempt(facts: Facts) -> Review:
@@ -95,7 +117,7 @@ class Reviews(HeadReader):
             try:
                 self._write(
                     self._check_head(facts),
-                    Put(_item(review), absent(now)),
+                    Put(vouched(_item(review), facts.sure_until()), absent(now)),
                     Put(_id_item(review), absent(now)),
                 )
             except ConditionFailed as failed:
@@ -126,10 +148,10 @@ class Reviews(HeadReader):
             raise NotFound("review", review_id)
         return _decode(item)
 
-    @access_pattern("C13", operation="GetItem, UpdateItem", requests="≤2")
+    @access_pattern("C13", operation="GetItem, TransactWriteItems", requests="≤2")
     def archive(self, review_id: str, *, archived_at: datetime | None = None) -> Review:
         """Archive a review and return it; one that is archived already stays as it is. NotFound."""
-        moment = self._now() if archived_at is None else utc("archived_at", archived_at)
+        moment = self._moment("archived_at", archived_at)
         pointer = self._get_item(keyspace.REVIEW_ID.key(review_id=review_id), consistent=True)
         if pointer is None or not is_live(pointer, self._now()):
             raise NotFound("review", review_id)
@@ -137,7 +159,8 @@ class Reviews(HeadReader):
         attributes = plan(Review).model
         keys = {**place, "archived": True, "shard": _shard(review_id)}
         try:
-            item = self._write(
+            self._write(
+                Check(head_key(place["conversation_id"]), live_head(self._now())),
                 Update(
                     keyspace.REVIEW.key(**place),
                     [
@@ -149,19 +172,26 @@ class Reviews(HeadReader):
                     & (attributes.reviewed_by == place["reviewed_by"])
                     & attributes.archived_at.does_not_exist(),
                 ),
-                returning=True,
             )
         except ConditionFailed as failed:
-            there = failed.items.get(0)
-            if there is None or not is_live(there, self._now()):
+            there = failed.items.get(1)
+            if 0 in failed.items or there is None or not is_live(there, self._now()):
                 raise NotFound("review", review_id) from failed
             found = _decode(there)
             if found.is_archived:
                 return found
             raise contended("the review") from failed
-        return _decode(item)
+        # A transaction answers nothing: the pointer has what the review says.
+        return _pointed_at(pointer, place, archived_at=moment)
 
-    @access_pattern("C14", operation="Query", requests="1", replaces="GSI on session_id")
+    @access_pattern(
+        "C14",
+        operation="Query; GetItem",
+        requests="1; 2 when the page does not reach the conversation's head: later pages, oldest "
+        "first; newest first, when there are more",
+        budget=1,
+        replaces="GSI on session_id",
+    )
     def list_by_conversation(
         self,
         conversation_id: str,
@@ -173,7 +203,12 @@ class Reviews(HeadReader):
         cursor: str | None = None,
         consistent: bool = False,
     ) -> Page[Review]:
-        """A conversation's reviews by the time of review, newest first; empty when it has none."""
+        """A conversation's reviews by the time of review, newest first.
+
+        Empty when it has none, and when there is no such conversation any more.
+        """
+        check_ids(conversation_id)
+        check_page_size(page_size)
         lower, upper = time_range(since, until)
         collection = keyspace.REVIEW.collection(TABLE, conversation_id)(lower=lower, until=upper)
         asked = PageRequest(
@@ -184,14 +219,17 @@ class Reviews(HeadReader):
             not newest_first,
             consistent,
         )
-        return self._page(asked, [collection], _decode)
+        begun, head = self._with_head(asked, collection)
+        if not is_live_head(head, self._now()):
+            return Page(())
+        return self._page(asked, [collection], _decode, begun=begun)
 
     @access_pattern(
         "C15",
-        operation="Query",
-        requests="1; of all reviewers ≤ shards",
+        operation="Query; BatchGetItem",
+        requests="1; of all reviewers ≤ shards; + 1 when sliding conversations may have expired",
         budget=keyspace.REVIEW_SHARDS,
-        index="GSI1 or GSI2",
+        index="GSI1 or GSI2, + table",
         replaces="optional GSI on has_archived and reviewed_by",
     )
     def list_by_status(
@@ -209,8 +247,6 @@ class Reviews(HeadReader):
 
         With `since` and `until`, those reviewed in [since, until).
         """
-        if not isinstance(archived, bool):
-            raise InvalidArgument("archived", "must be True or False")
         lower, upper = time_range(since, until)
         if reviewed_by is None:
             collections = [
@@ -228,7 +264,43 @@ class Reviews(HeadReader):
             cursor,
             not newest_first,
         )
-        return self._page(asked, collections, _decode)
+        return self._page_of_living(
+            asked, collections, _decode, lambda review: review.conversation_id
+        )
+
+    def _with_head(
+        self, asked: PageRequest, collection: Collection
+    ) -> tuple[QueryResult | None, AttributeValues | None]:
+        """The first query of a page of reviews, and the head, which stands below the reviews.
+
+        One query over both, where the page begins or may end at the head.
+        """
+        key = head_key(asked.arguments[0])
+        (narrowed,) = self._narrowed(asked, [collection])
+        begun, head = None, None
+        everything = keyspace.REVIEW.collection(TABLE, asked.arguments[0])()
+        if narrowed.keys.lower == everything.keys.lower and not narrowed.keys.is_empty:
+            both = narrowed._replace(keys=KeyRange(key[SK]["S"], narrowed.keys.upper))
+            items, start = self._query(
+                both,
+                forward=asked.forward,
+                limit=asked.page_size + 1,
+                consistent=asked.consistent,
+            )
+            at = 0 if asked.forward else -1
+            if items and items[at][SK] == key[SK]:
+                head = items.pop(at)
+                start = start if asked.forward else None
+            if items or start is None:
+                begun = (items, start)
+        if head is None:
+            head = self._get_item(key, consistent=asked.consistent)
+        return begun, head
+
+    def _moment(self, argument: str, given: datetime | None) -> datetime:
+        """`given` in UTC, or now; InvalidArgument when it is ahead of the clock."""
+        now = self._now()
+        return now if given is None else not_ahead(argument, utc(argument, given), now)
 
     def _by_pointer(self, pointer: AttributeValues | None) -> Review | None:
         """The review that an id item points to."""
@@ -248,13 +320,34 @@ def _item(review: Review) -> AttributeValues:
 
 
 def _id_item(review: Review) -> AttributeValues:
-    return helper_item(
+    item = helper_item(
         keyspace.REVIEW_ID,
         review.__dict__,
         expires_at=review.expires_at,
         conversation_id=review.conversation_id,
         reviewed_by=review.reviewed_by,
         reviewed_at=format_time(review.reviewed_at),
+    )
+    if review.comments is not None:
+        item["comments"] = encoded(plan(Review).attributes["comments"], review.comments)
+    return item
+
+
+def _pointed_at(
+    pointer: AttributeValues, place: Mapping[str, Any], *, archived_at: datetime
+) -> Review:
+    """The review that an id item names, archived."""
+    keys = keyspace.REVIEW.key(**place)
+    said = {name: pointer[name] for name in ("comments", TTL) if name in pointer}
+    return _decode(
+        {
+            **keys,
+            **said,
+            KIND: {"S": keyspace.REVIEW.kind},
+            VERSION: {"N": str(Review.schema_version)},
+            "reviewed_by": {"S": place["reviewed_by"]},
+            "archived_at": {"S": format_time(archived_at)},
+        }
     )
 
 

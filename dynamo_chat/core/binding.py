@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dynamo_chat.core.clock import Clock, IdSource
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.page import CursorCodec
+from dynamo_chat.core.settings import check_callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,7 @@ class Binding:
     clock: Clock
     ids: IdSource
     cursors: CursorCodec
+
+    def __post_init__(self) -> None:
+        check_callable("clock", self.clock)
+        check_callable("ids", self.ids)

@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from dynamo_chat.core.errors import InvalidArgument
 
+MAX_AHEAD = timedelta(minutes=5)
+"""How far ahead of the store's clock a time may be that lists are sorted by."""
+
 _SECOND = timedelta(seconds=1)
 
 Clock = Callable[[], datetime]
@@ -36,6 +39,17 @@ def utc(argument: str, moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise InvalidArgument(argument, "must lie in the years 1 to 9999 in UTC") from error
+
+
+def not_ahead(argument: str, moment: datetime, now: datetime) -> datetime:
+    """`moment`, or InvalidArgument when it is further ahead of the clock than clocks disagree.
+
+    What lists are sorted by may lie in the past, as history does when it is brought over; in the
+    future it would stand before everything that comes.
+    """
+    if moment > now + MAX_AHEAD:
+        raise InvalidArgument(argument, "must not be more than 5 minutes ahead of the clock")
+    return moment
 
 
 def whole_second(moment: datetime) -> datetime:

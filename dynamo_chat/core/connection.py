@@ -26,7 +26,7 @@ import pydantic_core
 from botocore import exceptions as aws
 from pynamodb.connection import Connection as PynamoConnection
 
-from dynamo_chat.core import errors
+from dynamo_chat.core import errors, settings
 from dynamo_chat.core.patterns import running_pattern
 from dynamo_chat.core.signing import PostSigner
 from dynamo_chat.core.size import MAX_ITEM_BYTES
@@ -51,6 +51,15 @@ class ConnectionOptions:
     aws_access_key_id: str | None = None
     aws_secret_access_key: str | None = field(default=None, repr=False)
     aws_session_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for timeout in ("connect_timeout", "read_timeout"):
+            settings.check_seconds(timeout, getattr(self, timeout))
+        for count in ("max_attempts", "transaction_attempts", "max_pool_connections"):
+            settings.check_count(count, getattr(self, count))
+        settings.check_credentials(
+            self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +197,12 @@ class _Pynamo(PynamoConnection):
         if client is not None and client is self._fitted and self._has_credentials(client):
             return client
         with self._making:
-            client = PynamoConnection.client.__get__(self)
+            try:
+                client = PynamoConnection.client.__get__(self)
+            except aws.BotoCoreError:
+                raise
+            except ValueError as error:  # what botocore itself found in the environment
+                raise errors.InvalidArgument("endpoint_url", str(error)) from error
             if client is not self._fitted:
                 for operation in _DATA_OPERATIONS:
                     client.meta.events.register(f"before-parse.dynamodb.{operation}", _parse_body)
@@ -231,6 +245,13 @@ class Connection:
         options: ConnectionOptions | None = None,
         on_request: RequestHook | None = None,
     ) -> None:
+        settings.check_table_name(table_name)
+        settings.check_region(region)
+        settings.check_endpoint(endpoint_url)
+        if options is not None and not isinstance(options, ConnectionOptions):
+            raise errors.InvalidArgument("options", "must be ConnectionOptions")
+        if on_request is not None:
+            settings.check_callable("on_request", on_request)
         self.table_name = table_name
         self.region = region
         self.endpoint_url = endpoint_url

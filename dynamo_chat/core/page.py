@@ -83,6 +83,8 @@ class CursorCodec:
     """Seals positions into cursors, and opens them for the same question only."""
 
     def __init__(self, table_name: str, secret: bytes | None = None) -> None:
+        if secret is not None and (not isinstance(secret, bytes) or not secret):
+            raise InvalidArgument("cursor_secret", "must be bytes, not empty")
         self._table = table_name
         self._secret = secret or b""
 

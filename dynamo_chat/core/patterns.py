@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from dynamo_chat.core.errors import InvalidArgument
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -66,9 +68,11 @@ def access_pattern(
             description=_first_sentence(method.__doc__ or ""),
             replaces=replaces,
         )
+        check = _argument_check(method)
 
         @wraps(method)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            check(args, kwargs)
             if _running.get():  # one method built on another: the outer question is the pattern
                 return method(*args, **kwargs)
             token = _running.set(pattern_id)
@@ -102,6 +106,37 @@ def running(pattern_id: str) -> Iterator[None]:
         yield
     finally:
         _running.reset(token)
+
+
+def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], None]:
+    """What holds for the arguments of every method, whatever its question is.
+
+    A flag is True or False: ``consistent="false"`` would count as true. UNCHANGED is taken only
+    where it is the default, since elsewhere there is nothing that could stay as it is.
+    """
+    # Whoever declares methods has loaded it; whoever only sends requests need not.
+    from dynamo_chat.core.entity import UNCHANGED
+
+    code = method.__code__
+    positional = code.co_varnames[: code.co_argcount]
+    flags = {name for name, kind in method.__annotations__.items() if kind in {"bool", bool}}
+    defaults = method.__kwdefaults__ or {}
+    may_stay = {name for name, default in defaults.items() if default is UNCHANGED}
+
+    def check_one(name: str, value: Any) -> None:
+        if value is UNCHANGED:
+            if name not in may_stay:
+                raise InvalidArgument(name, "must be given: there is nothing to leave as it is")
+        elif name in flags and value is not True and value is not False:
+            raise InvalidArgument(name, f"must be True or False, not {type(value).__name__}")
+
+    def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for name, value in zip(positional, args, strict=False):
+            check_one(name, value)
+        for name, value in kwargs.items():
+            check_one(name, value)
+
+    return check
 
 
 def _first_sentence(docstring: str) -> str:

@@ -21,12 +21,13 @@ from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import PK, SK, Collection
 from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.settings import fresh_id, present
 from dynamo_chat.core.transaction import Key, Write, is_live, write
 
 MAX_BATCH_GET = 100
 MAX_BATCH_WRITE = 25
 _BATCH_ATTEMPTS = 10
-_MIN_FOLLOW_UP = 25
+MIN_FOLLOW_UP = 25
 
 QueryResult: TypeAlias = tuple[list[AttributeValues], Mapping[str, Any] | None]
 """The items of one Query, and where the next one starts; None at the end."""
@@ -56,10 +57,12 @@ class Repository:
         self._connection = binding.connection
 
     def _now(self) -> datetime:
-        return self._binding.clock()
+        """The present in UTC, whatever clock the store was given."""
+        return present(self._binding.clock())
 
-    def _new_id(self) -> str:
-        return self._binding.ids(self._now())
+    def _new_id(self, moment: datetime | None = None) -> str:
+        """A fresh ULID of this moment; of the present, if none is given."""
+        return fresh_id(self._binding.ids(self._now() if moment is None else moment))
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -202,11 +205,7 @@ class Repository:
         more = sum(map(len, keyed)) > len(taken) or any(unfinished for _, unfinished in runs)
         cursor = None
         if more and taken:
-            position = taken[-1][0]
-            is_stray = not collections[0].shape.matches(position)
-            cursor = self._binding.cursors.seal(
-                asked.pattern, asked.arguments, position, is_stray=is_stray
-            )
+            cursor = self._cursor_after(asked, collections, taken[-1][0])
         decoded: list[T] = []
         unreadable: list[errors.CorruptItem] = []
         for _, item in taken:
@@ -215,6 +214,15 @@ class Repository:
             except errors.CorruptItem as error:
                 unreadable.append(error)
         return Page(tuple(decoded), cursor, tuple(unreadable))
+
+    def _cursor_after(
+        self, asked: PageRequest, collections: Sequence[Collection], position: str
+    ) -> str:
+        """The cursor that leads on from this sort key."""
+        is_stray = not collections[0].shape.matches(position)
+        return self._binding.cursors.seal(
+            asked.pattern, asked.arguments, position, is_stray=is_stray
+        )
 
     def _narrowed(
         self, asked: PageRequest, collections: Sequence[Collection]
@@ -240,7 +248,7 @@ class Repository:
         """Up to `size` kept items of one collection, and whether it may hold more of them."""
         kept: list[AttributeValues] = []
         start: Mapping[str, Any] | None = None
-        limit, follow_up = size, _MIN_FOLLOW_UP
+        limit, follow_up = size, MIN_FOLLOW_UP
         while True:
             items, start = begun or self._query(
                 collection,

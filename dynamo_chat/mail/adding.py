@@ -80,7 +80,7 @@ class Adder(PairReader):
         if not isinstance(new, NewEmail):
             raise InvalidArgument("new", f"must be a NewEmail, not {type(new).__name__}")
         now = self._now()
-        place = EmailPlace(conversation_id, new.timestamp or now, self._binding.ids(now))
+        place = EmailPlace(conversation_id, new.timestamp or now, self._new_id(now))
         digest = digest_of(new, conversation_id)
         guess = _first_guess(new, conversation_id)
         for attempt in range(self._connection.options.transaction_attempts):

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from inspect import Parameter, signature
+from operator import attrgetter
 from typing import Any
 
 import pytest
 
-from dynamo_chat import ChatStore, Exchange, Feedback, InvalidArgument, NewMessage
+from dynamo_chat import UNCHANGED, ChatStore, Exchange, Feedback, InvalidArgument, NewMessage
+from dynamo_chat.catalogue import catalogue
 
 NO_IDS: list[Any] = [7, b"x", "", [], {}, {"a"}, object()]
 HELLO = NewMessage(role="user", content="Hello")
@@ -84,3 +87,40 @@ def test_a_slow_response_is_dated_ahead_and_takes_its_place_now(chat_store: Chat
     prompt, response = chat_store.messages.latest(talk)
     assert response.sent_at == sent + timedelta(seconds=400)
     assert prompt.position < response.position
+
+
+FLAGS: list[Any] = [None, 0, 1, "false", "", [], {}, object(), UNCHANGED]
+
+
+def test_every_flag_of_every_method_is_true_or_false(chat_store: ChatStore) -> None:
+    """What only counts as true, such as the text "false", is refused before anything is sent."""
+    seen = set()
+    for entry in catalogue():
+        method = attrgetter(entry.method)(chat_store)
+        flags = [n for n, p in signature(method).parameters.items() if p.annotation == "bool"]
+        for flag in flags:
+            seen.add(flag)
+            for wrong in FLAGS:
+                with pytest.raises(InvalidArgument) as caught:
+                    method(**{flag: wrong})
+                assert caught.value.argument == flag, entry.method
+    assert seen >= {"consistent", "newest_first", "sliding", "archived", "descending"}
+
+
+def test_unchanged_is_taken_only_where_something_can_stay(chat_store: ChatStore) -> None:
+    """By every method, for every argument: what has no such default is refused by name."""
+    taken = set()
+    for entry in catalogue():
+        method = attrgetter(entry.method)(chat_store)
+        for name, parameter in signature(method).parameters.items():
+            if parameter.default is UNCHANGED:
+                taken.add(f"{entry.method} {name}")
+                continue
+            if parameter.kind in {Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL}:
+                continue
+            with pytest.raises(InvalidArgument) as caught:
+                method(**{name: UNCHANGED})
+            assert caught.value.argument == name, entry.method
+    assert "messages.edit content" in taken
+    with pytest.raises(InvalidArgument, match=r"^title: "):
+        chat_store.conversations.rename("c", UNCHANGED)  # type: ignore[arg-type]

@@ -157,6 +157,10 @@ def reviews_of_conversation(stage: Stage) -> Iterator[Case]:
         stage.later()
         reviews.create(identity, stage.fresh("admin"))
     yield Case("", lambda: reviews.list_by_conversation(identity))
+    yield Case("oldest first", lambda: reviews.list_by_conversation(identity, newest_first=False))
+    yield Case(
+        "more than a page", lambda: reviews.list_by_conversation(identity, page_size=2), budget=2
+    )
 
 
 def reviews_by_status(stage: Stage) -> Iterator[Case]:

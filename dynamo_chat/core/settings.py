@@ -1,0 +1,105 @@
+"""What a store is made of, checked when it is made: each complaint names the argument.
+
+botocore checks the same when the first request is sent, with errors of its own and without a name.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
+
+from dynamo_chat.core.clock import utc
+from dynamo_chat.core.errors import InvalidArgument
+
+MAX_SECONDS = 86_400
+MAX_TRIES = 10_000
+
+_REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)", re.ASCII)
+_TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
+_ENDPOINT = "must be an address such as 'http://127.0.0.1:8000', of http or https"
+
+
+def check_table_name(name: Any) -> None:
+    """InvalidArgument unless DynamoDB could have a table of this name."""
+    if not isinstance(name, str) or _TABLE_NAME.fullmatch(name) is None:
+        raise InvalidArgument(
+            "table_name", "must be 3 to 255 letters, digits, '-', '_' or '.', or a table's ARN"
+        )
+
+
+def check_region(region: Any) -> None:
+    """InvalidArgument unless it is None or could be a region's name."""
+    if region is not None and (not isinstance(region, str) or not _REGION.fullmatch(region)):
+        raise InvalidArgument("region", "must be the name of an AWS region such as 'eu-west-1'")
+
+
+def check_endpoint(endpoint_url: Any) -> None:
+    """InvalidArgument unless it is None or an address that botocore can send to."""
+    if endpoint_url is not None and not _is_endpoint(endpoint_url):
+        raise InvalidArgument("endpoint_url", _ENDPOINT)
+
+
+def check_callable(argument: str, function: Any) -> None:
+    """InvalidArgument unless it can be called."""
+    if not callable(function):
+        raise InvalidArgument(argument, f"must be a function, not {type(function).__name__}")
+
+
+def check_seconds(argument: str, seconds: Any) -> None:
+    """InvalidArgument unless it is a time to wait."""
+    if type(seconds) not in {int, float} or not 0 < seconds <= MAX_SECONDS:
+        raise InvalidArgument(argument, f"must be seconds, more than 0, at most {MAX_SECONDS:,}")
+
+
+def check_count(argument: str, count: Any) -> None:
+    """InvalidArgument unless it is a number of tries or connections."""
+    if type(count) is not int or not 1 <= count <= MAX_TRIES:
+        raise InvalidArgument(argument, f"must be an integer from 1 to {MAX_TRIES:,}")
+
+
+def check_credentials(key_id: Any, secret: Any, token: Any) -> None:
+    """InvalidArgument unless they are text; a secret needs its id, and a token needs both."""
+    for argument, value in (
+        ("aws_access_key_id", key_id),
+        ("aws_secret_access_key", secret),
+        ("aws_session_token", token),
+    ):
+        if value is not None and (not isinstance(value, str) or not value):
+            raise InvalidArgument(argument, "must be text, not empty")
+    if key_id is None and (secret is not None or token is not None):
+        raise InvalidArgument("aws_access_key_id", "must be given with the secret key or the token")
+    if key_id is not None and secret is None:
+        raise InvalidArgument("aws_secret_access_key", "must be given with the access key id")
+
+
+def present(moment: Any) -> datetime:
+    """The time that a clock gave, in UTC; InvalidArgument when it is none."""
+    if type(moment) is datetime and moment.tzinfo is UTC:
+        return moment
+    return utc("clock", moment)
+
+
+def fresh_id(identifier: Any) -> str:
+    """What a source of ids gave; InvalidArgument unless it is a ULID."""
+    from dynamo_chat.core.ulids import is_ulid  # the library behind it imports much
+
+    if not isinstance(identifier, str) or not is_ulid(identifier):
+        raise InvalidArgument("ids", "must give ULIDs: 26 digits and upper-case letters")
+    return identifier
+
+
+def _is_endpoint(endpoint_url: Any) -> bool:
+    if not isinstance(endpoint_url, str):
+        return False
+    try:
+        parts = urlsplit(endpoint_url)
+        is_address = parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:  # a port that is no number, or an unclosed bracket
+        return False
+    return is_address and (
+        is_valid_endpoint_url(endpoint_url) or is_valid_ipv6_endpoint_url(endpoint_url)
+    )
