@@ -217,15 +217,15 @@ def test_bad_arguments_are_named_and_nothing_is_sent(
     assert world.items() == []
 
 
-def test_deadlines_that_make_no_sense(store: ChatStore, clock: FakeClock) -> None:
+def test_deadlines_that_make_no_sense(world: World, store: ChatStore, clock: FakeClock) -> None:
     """Sliding without retention, over before it began, past the end of time."""
     with pytest.raises(InvalidArgument, match="sliding: needs a retention"):
         store.conversations.create("u-1", sliding=True)
     with pytest.raises(InvalidArgument, match="retention: ended before now"):
         store.conversations.create("u-1", retention=DAY, created_at=clock() - 2 * DAY)
     with pytest.raises(InvalidArgument, match="retention: ends after the year 9999"):
-        store.conversations.create(
-            "u-1", retention=DAY, created_at=datetime(9999, 12, 31, 12, tzinfo=UTC)
+        world.store(lambda: datetime(9999, 12, 31, 12, tzinfo=UTC)).conversations.create(
+            "u-1", retention=DAY
         )
 
 
