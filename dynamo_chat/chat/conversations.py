@@ -387,7 +387,7 @@ def _deadlines(
 
 
 def _item(conversation: Conversation) -> AttributeValues:
-    item = plan(Conversation).encode(conversation)
+    item = plan(Conversation).encode(conversation, is_checked=False)
     with_index_keys(item, keyspace.CONVERSATION, conversation.__dict__, GSI1, GSI2)
     # What appends and renames add must always fit: only preferences can be large.
     check_size(item, reserved=_RESERVED_BYTES)

@@ -233,15 +233,16 @@ class FreeJsonAttribute(BodyAttribute):
         return pydantic_core.from_json(unpacked(stored), allow_inf_nan=False)
 
 
+# Made once: `json.dumps` would make an encoder for each value.
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_sorted_json = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True
+)
+
+
 def json_text(value: Any, *, sort_keys: bool = False) -> str:
     """`value` as compact JSON. Floats in their shortest exact form, keys in their order."""
-    return json.dumps(
-        value,
-        ensure_ascii=False,
-        separators=(",", ":"),
-        allow_nan=False,
-        sort_keys=sort_keys,
-    )
+    return (_sorted_json if sort_keys else _json).encode(value)
 
 
 def packed(text: str, name: str = "body") -> AttributeValue:

@@ -132,11 +132,16 @@ class ItemPlan:
     deadline: str | None
     pk_names: tuple[str, ...]
     sk_names: tuple[str, ...]
+    key_names: tuple[str, ...]
+    """Both, one after the other."""
     unwanted: tuple[str, ...]
     """Components of the key that are no fields."""
 
-    def encode(self, entity: Entity) -> AttributeValues:
-        """The item of `entity`, with its table key and without index keys. ItemTooLarge."""
+    def encode(self, entity: Entity, *, is_checked: bool = True) -> AttributeValues:
+        """The item of `entity`, with its table key and without index keys. ItemTooLarge.
+
+        Not `is_checked`, its size is for the caller to check, who adds to it.
+        """
         layout = entity.layout
         fields = entity.__dict__
         item: AttributeValues = {
@@ -151,7 +156,8 @@ class ItemPlan:
             if name in implied or self.is_left_out(name, value):
                 continue
             item[attribute.attr_name] = encoded(attribute, value)
-        check_size(item)
+        if is_checked:
+            check_size(item)
         return item
 
     def is_left_out(self, name: str, value: Any) -> bool:
@@ -171,8 +177,9 @@ class ItemPlan:
             if version != self.entity.schema_version:
                 item = self._upgraded(dict(item), version)
             fields: dict[str, Any] = dict.fromkeys(self.nullable)
-            fields.update(zip(self.pk_names, _key(layout.table.pk, item[PK]["S"]), strict=True))
-            fields.update(zip(self.sk_names, layout.table.sk.decode(item[SK]["S"]), strict=True))
+            in_key = _key(layout.table.pk, item[PK]["S"]) + layout.table.sk.decode(item[SK]["S"])
+            for name, value in zip(self.key_names, in_key, strict=True):
+                fields[name] = value
             for name in self.unwanted:
                 del fields[name]
             checked: dict[str, Any] = {}
@@ -256,6 +263,7 @@ def plan(entity: type[Entity]) -> ItemPlan:
         deadline=deadline,
         pk_names=pk_names,
         sk_names=sk_names,
+        key_names=pk_names + sk_names,
         unwanted=tuple(sorted(from_key - set(entity.model_fields))),
     )
 

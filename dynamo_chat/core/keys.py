@@ -43,7 +43,7 @@ def format_time(moment: datetime) -> str:
     Written out digit by digit, because strftime pads years differently between platforms and
     isoformat leaves zero microseconds out.
     """
-    m = moment.astimezone(UTC)
+    m = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return (
         f"{m.year:04d}-{m.month:02d}-{m.day:02d}T"
         f"{m.hour:02d}:{m.minute:02d}:{m.second:02d}.{m.microsecond:06d}Z"

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from pynamodb.expressions.condition import Condition
@@ -158,15 +159,24 @@ def contended(what: str) -> errors.Contended:
 
 def absent(now: datetime) -> Condition:
     """The item does not exist, or has expired: to every reader the same."""
-    condition: Condition = Item.PK.does_not_exist() | (Item.ttl <= epoch_seconds_now(now))
-    return condition
+    return _absent(epoch_seconds_now(now))
 
 
 def live(now: datetime) -> Condition:
     """The item exists and has not expired."""
-    condition: Condition = Item.PK.exists() & (
-        Item.ttl.does_not_exist() | (Item.ttl > epoch_seconds_now(now))
-    )
+    return _live(epoch_seconds_now(now))
+
+
+# The same for a whole second, and building one takes as long as writing it into a request.
+@lru_cache(maxsize=8)
+def _absent(second: int) -> Condition:
+    condition: Condition = Item.PK.does_not_exist() | (Item.ttl <= second)
+    return condition
+
+
+@lru_cache(maxsize=8)
+def _live(second: int) -> Condition:
+    condition: Condition = Item.PK.exists() & (Item.ttl.does_not_exist() | (Item.ttl > second))
     return condition
 
 

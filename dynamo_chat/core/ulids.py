@@ -36,7 +36,7 @@ def ulid_time(ulid: str) -> datetime:
     """The time part of a ULID, in UTC, to the millisecond."""
     # Once per message read: Python's own base 32 is ten times as fast as taking the ULID apart.
     milliseconds = int(ulid[:_TIME_CHARACTERS].translate(_TO_PYTHON_BASE_32), 32)
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    return _EPOCH + timedelta(0, milliseconds // 1_000, milliseconds % 1_000 * 1_000)
 
 
 def new_ulid(moment: datetime) -> str:
