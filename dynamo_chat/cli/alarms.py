@@ -7,13 +7,13 @@ from typing import Annotated, Final
 
 import typer
 
+from dynamo_chat.cli.definition import tags_of
 from dynamo_chat.cli.template import (
     NameOption,
     OutputOption,
     StageOption,
     StagePlace,
     StagePlaceOption,
-    tags_of,
     write_json,
 )
 from dynamo_chat.provision.alarms import Thresholds, Watch

@@ -13,10 +13,12 @@ import typer
 from rich.text import Text
 
 from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, Target
 from dynamo_chat.core.errors import StillRunning
 from dynamo_chat.provision.backups import TIMEOUT_SECONDS, Backup, Backups, Export
+from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.restoring import Restored
 from dynamo_chat.provision.waiting import Progress, ProgressHook
 
@@ -123,6 +125,7 @@ def describe(
 
 
 @app.command()
+@defines_table
 def restore(
     arn: Annotated[str, typer.Argument(metavar="ARN", help="Of the backup.")],
     *,
@@ -132,17 +135,21 @@ def restore(
     region: RegionOption = None,
     to_region: _ToRegionOption = None,
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
+    definition: TableDefinition | None,
 ) -> None:
     """Restore a backup to a new table, and check that table.
 
     TTL, point-in-time recovery and deletion protection, which a restore leaves off, are switched
-    on. Interrupted, the same command joins the restore that runs. The exit code is 1 when the
-    table is not as it should be.
+    on. With any of the options that say what a table should be, the new table is made as all of
+    them say, and checked against them; without one, billing and encryption stay as they were.
+    Interrupted, the same command joins the restore that runs. The exit code is 1 when the table is
+    not as it should be.
     """
     with _progress() as told:
         restored = _backups(name, endpoint_url, region).restore(
             arn,
             to,
+            definition=definition,
             region=to_region,
             timeout_seconds=timeout,
             on_progress=told,
@@ -151,6 +158,7 @@ def restore(
 
 
 @app.command("restore-to-time")
+@defines_table
 def restore_to_time(
     *,
     to: _ToOption,
@@ -160,6 +168,7 @@ def restore_to_time(
     region: RegionOption = None,
     to_region: _ToRegionOption = None,
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
+    definition: TableDefinition | None,
 ) -> None:
     """Restore the table, as it was at a moment, to a new table, and check that table.
 
@@ -170,6 +179,7 @@ def restore_to_time(
         restored = _backups(name, endpoint_url, region).restore_to_time(
             to,
             moment,
+            definition=definition,
             region=to_region,
             timeout_seconds=timeout,
             on_progress=told,

@@ -10,8 +10,10 @@ import typer
 from rich.text import Text
 
 from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.cli.target import RegionOption, Target
-from dynamo_chat.provision.table import Difference, TableDefinition
+from dynamo_chat.provision.definition import TableDefinition
+from dynamo_chat.provision.differences import Difference
 
 app = typer.Typer(help="Create, check and describe the table.", no_args_is_help=True)
 
@@ -36,56 +38,26 @@ TableEndpointOption = Annotated[
         show_envvar=True,
     ),
 ]
-_ProtectionOption = Annotated[
-    bool, typer.Option(help="Refuse to delete the table until this is switched off.")
-]
-_RecoveryOption = Annotated[
-    bool, typer.Option(help="Point-in-time recovery, to any moment of the last 35 days.")
-]
-_EncryptionOption = Annotated[
-    bool, typer.Option(help="Encrypt with a KMS key instead of a key that AWS owns.")
-]
-_KmsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--kms-key",
-        metavar="KEY",
-        help="Which KMS key; AWS's managed one if none is named.",
-        show_default=False,
-    ),
-]
 
 
 @app.command()
+@defines_table
 def create(
     *,
     name: TableOption,
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
-    deletion_protection: _ProtectionOption = True,
-    point_in_time_recovery: _RecoveryOption = True,
-    managed_encryption: _EncryptionOption = True,
-    kms_key: _KmsOption = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False),
-    ] = None,
+    definition: TableDefinition,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait until it is active.")
     ] = 300.0,
 ) -> None:
     """Create the table with its two indexes, and wait until it can be used.
 
-    A table that exists already is left as it is, except that TTL and point-in-time recovery are
-    switched on; how else it differs is listed.
+    A table that exists already is left as it is, except that TTL, point-in-time recovery, insights
+    and replicas are added; how else it differs is listed. Capacity that is to be scaled is refused:
+    `dynamo-chat template` sets it up.
     """
-    definition = TableDefinition(
-        deletion_protection=deletion_protection,
-        point_in_time_recovery=point_in_time_recovery,
-        encryption_managed=managed_encryption,
-        kms_key=kms_key,
-        tags=_tags(tag or ()),
-    )
     store = Target(name, endpoint_url, region).store()
     console = output()
     with output(stderr=True).status(f"creating table {name} …"):
@@ -96,23 +68,15 @@ def create(
 
 
 @app.command()
+@defines_table
 def check(
     *,
     name: TableOption,
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
-    deletion_protection: _ProtectionOption = True,
-    point_in_time_recovery: _RecoveryOption = True,
-    managed_encryption: _EncryptionOption = True,
-    kms_key: _KmsOption = None,
+    definition: TableDefinition,
 ) -> None:
-    """Say how the table differs from what it should be. The exit code is 1 when it does."""
-    definition = TableDefinition(
-        deletion_protection=deletion_protection,
-        point_in_time_recovery=point_in_time_recovery,
-        encryption_managed=managed_encryption,
-        kms_key=kms_key,
-    )
+    """Say how the table differs from what the options say. The exit code is 1 when it does."""
     differences = Target(name, endpoint_url, region).store().table.check(definition)
     if differences:
         _show_differences(differences)
@@ -154,31 +118,41 @@ def _facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("created", str(description.get("CreationDateTime", "–"))),
         ("items", f"{description.get('ItemCount', 0):,}"),
         ("size", f"{description.get('TableSizeBytes', 0):,} bytes"),
-        ("billing", billing),
+        ("billing", billing + _capacity(description, billing)),
         ("keys", _keys(description)),
         ("deletion protection", "on" if description.get("DeletionProtectionEnabled") else "off"),
-        ("encryption", str(description.get("SSEDescription", {}).get("SSEType", "AWS owned key"))),
+        ("encryption", _encryption(description.get("SSEDescription", {}))),
+        ("stream", str(description.get("StreamSpecification", {}).get("StreamViewType", "off"))),
+    ]
+    facts += [
+        (f"replica in {replica['RegionName']}", str(replica.get("ReplicaStatus", "ACTIVE")))
+        for replica in description.get("Replicas", [])
     ]
     for index in description.get("GlobalSecondaryIndexes", []):
         projection = index.get("Projection", {}).get("ProjectionType", "–")
         status, count = index.get("IndexStatus", "ACTIVE"), index.get("ItemCount", 0)
         said = f"{_keys(index)}, projects {projection}, {status}, {count:,} items"
+        said += _capacity(index, billing)
         facts.append((f"index {index['IndexName']}", said))
     return facts
 
 
+def _capacity(described: Mapping[str, Any], billing: str) -> str:
+    if billing != "PROVISIONED":
+        return ""
+    found = described.get("ProvisionedThroughput", {})
+    units = (found.get(f"{kind}CapacityUnits", 0) for kind in ("Read", "Write"))
+    return ", {} read and {} write units a second".format(*units)
+
+
+def _encryption(found: Mapping[str, Any]) -> str:
+    if not found.get("SSEType"):
+        return "AWS owned key"
+    return " ".join(filter(None, (found["SSEType"], found.get("KMSMasterKeyArn"))))
+
+
 def _keys(described: Mapping[str, Any]) -> str:
     return " / ".join(key["AttributeName"] for key in described.get("KeySchema", []))
-
-
-def _tags(given: Sequence[str]) -> dict[str, str]:
-    tags = {}
-    for each in given:
-        key, separator, value = each.partition("=")
-        if not key or not separator:
-            raise typer.BadParameter(f"--tag {each}: write KEY=VALUE")
-        tags[key] = value
-    return tags
 
 
 def _show_differences(differences: Sequence[Difference]) -> None:

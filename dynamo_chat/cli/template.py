@@ -11,12 +11,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from dynamo_chat.cli.console import output
+from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.operations.policies import data_entries, service_policy, table_arn
 from dynamo_chat.provision.cloudformation import cloudformation
 from dynamo_chat.provision.commands import SCRIPT, Role, command_files
+from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.naming import logical_name, table_name
-from dynamo_chat.provision.table import Capacity, TableDefinition
 from dynamo_chat.provision.terraform import terraform
 
 
@@ -27,14 +28,6 @@ class Format(StrEnum):
     TERRAFORM = "terraform"
     CLI = "cli"
     CDK = "cdk"
-
-
-class Encryption(StrEnum):
-    """Whose key a table is encrypted with."""
-
-    AWS_MANAGED = "aws-managed"
-    AWS_OWNED = "aws-owned"
-    CUSTOMER = "customer"
 
 
 class StagePlace(StrEnum):
@@ -70,14 +63,11 @@ OutputOption = Annotated[
         show_default=False,
     ),
 ]
-TagOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False),
-]
 _REGION_HELP: Final = "For cli: the region to work in."
 
 
-def template(  # noqa: PLR0913 - each option is a setting of the table
+@defines_table
+def template(
     format_: Annotated[Format, typer.Argument(metavar="FORMAT", help=", ".join(Format))],
     *,
     name: NameOption,
@@ -93,46 +83,7 @@ def template(  # noqa: PLR0913 - each option is a setting of the table
             show_default=False,
         ),
     ] = None,
-    provisioned: Annotated[
-        bool, typer.Option("--provisioned", help="Provisioned capacity with autoscaling.")
-    ] = False,
-    read: Annotated[
-        str, typer.Option(metavar="LEAST:MOST", help="With --provisioned: read units.")
-    ] = "5:100",
-    write: Annotated[
-        str, typer.Option(metavar="LEAST:MOST", help="With --provisioned: write units.")
-    ] = "5:100",
-    utilization: Annotated[
-        int, typer.Option(help="With --provisioned: the share to have in use, in percent.")
-    ] = 70,
-    encryption: Annotated[
-        Encryption, typer.Option(help="Whose key the table is encrypted with.")
-    ] = Encryption.AWS_MANAGED,
-    kms_key: Annotated[
-        str | None,
-        typer.Option(metavar="ARN", help="The customer's key.", show_default=False),
-    ] = None,
-    deletion_protection: Annotated[
-        bool, typer.Option(help="Refuse to delete the table until this is switched off.")
-    ] = True,
-    point_in_time_recovery: Annotated[
-        bool, typer.Option(help="Recovery to any moment of the last 35 days.")
-    ] = True,
-    stream: Annotated[
-        bool, typer.Option("--stream", help="A stream of changes, before and after.")
-    ] = False,
-    contributor_insights: Annotated[
-        bool, typer.Option("--contributor-insights", help="Report the most used keys.")
-    ] = False,
-    replica: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REGION",
-            help="A replica in another region; may be repeated. Write in one region only.",
-            show_default=False,
-        ),
-    ] = None,
-    tag: TagOption = None,
+    definition: TableDefinition,
     region: Annotated[str | None, typer.Option(help=_REGION_HELP, show_default=False)] = None,
     role: Annotated[
         str | None,
@@ -154,27 +105,12 @@ def template(  # noqa: PLR0913 - each option is a setting of the table
     The table is kept when its stack is deleted. `cli` writes a folder with the requests as JSON
     and a script, create.sh, that sends them.
     """
-    if (encryption is Encryption.CUSTOMER) != (kms_key is not None):
-        raise typer.BadParameter("--encryption customer and --kms-key belong together")
-    definition = TableDefinition(
-        point_in_time_recovery=point_in_time_recovery,
-        deletion_protection=deletion_protection,
-        encryption_managed=encryption is not Encryption.AWS_OWNED,
-        kms_key=kms_key,
-        tags=tags_of(tag),
-        provisioned=(
-            Capacity(_range("--read", read), _range("--write", write), utilization)
-            if provisioned
-            else None
-        ),
-        stream=stream,
-        contributor_insights=contributor_insights,
-        replicas=tuple(replica or ()),
-    )
     full_name = table_name(name, stage, stage_as.value)
     if format_ is Format.CLI:
         arn = table_arn(full_name, region or "*", "*")
-        access = role and Role(role, service_policy(data_entries(), arn, kms_key=kms_key))
+        access = role and Role(
+            role, service_policy(data_entries(), arn, kms_key=definition.kms_key)
+        )
         files = command_files(
             definition, full_name, region=region, role=access or None, function=function
         )
@@ -198,24 +134,6 @@ def write_text(text: str, path: Path | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         output(stderr=True).print(f"wrote {path}", soft_wrap=True)
-
-
-def tags_of(given: list[str] | None) -> dict[str, str]:
-    """The tags of ``KEY=VALUE`` options."""
-    tags = {}
-    for each in given or ():
-        key, separator, value = each.partition("=")
-        if not key or not separator:
-            raise typer.BadParameter(f"--tag {each}: write KEY=VALUE")
-        tags[key] = value
-    return tags
-
-
-def _range(option: str, text: str) -> tuple[int, int]:
-    least, separator, most = text.partition(":")
-    if not separator or not least.isdecimal() or not most.isdecimal():
-        raise typer.BadParameter(f"{option} {text}: write LEAST:MOST, as in 5:100")
-    return int(least), int(most)
 
 
 def _write_folder(folder: Path | None, files: Mapping[str, str]) -> None:

@@ -142,7 +142,8 @@ class Backups:
     @access_pattern(
         "T5",
         operation="RestoreTableFromBackup, DescribeTable, DescribeTimeToLive, UpdateTimeToLive, "
-        "DescribeContinuousBackups, UpdateContinuousBackups, UpdateTable, TagResource",
+        "DescribeContinuousBackups, UpdateContinuousBackups, UpdateTable, TagResource, "
+        "ListTagsOfResource, DescribeContributorInsights, UpdateContributorInsights",
         requests="some 12, and more until the table is active",
         budget=200,
         replaces="aws dynamodb restore-table-from-backup",
@@ -159,10 +160,10 @@ class Backups:
     ) -> Restored:
         """Restore a backup to a new table, wait for it, switch on what a restore leaves off.
 
-        That is TTL, point-in-time recovery, deletion protection, tags and the stream, as
-        `definition` wants them; then the table is checked against it. Without one, billing and
-        encryption stay as they were in the source, and the rest is as `TableDefinition` has it.
-        With `region`, the table is made there.
+        That is TTL, point-in-time recovery, deletion protection, contributor insights, tags and the
+        stream, as `definition` wants them; then the table is checked against it. Without one,
+        billing and encryption stay as they were in the source, and the rest is as
+        `TableDefinition` has it. With `region`, the table is made there.
 
         Called again with the same arguments, it joins the restore that runs, and finishes it.
         NotFound without such a backup, AlreadyExists when another table has the name,
@@ -191,7 +192,8 @@ class Backups:
     @access_pattern(
         "T5",
         operation="DescribeContinuousBackups, RestoreTableToPointInTime, DescribeTable, "
-        "DescribeTimeToLive, UpdateTimeToLive, UpdateContinuousBackups, UpdateTable, TagResource",
+        "DescribeTimeToLive, UpdateTimeToLive, UpdateContinuousBackups, UpdateTable, TagResource, "
+        "ListTagsOfResource, DescribeContributorInsights, UpdateContributorInsights",
         requests="some 14, and more until the table is active",
         budget=200,
         replaces="aws dynamodb restore-table-to-point-in-time",

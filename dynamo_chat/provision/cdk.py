@@ -19,7 +19,7 @@ from constructs import Construct
 
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.provision.cloudformation import TABLE, cloudformation
-from dynamo_chat.provision.table import TableDefinition
+from dynamo_chat.provision.definition import TableDefinition
 
 
 class ChatTable(Construct):

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TTL
-from dynamo_chat.provision.encryption import replica_key
-from dynamo_chat.provision.scaling import scaling_targets
-from dynamo_chat.provision.table import (
+from dynamo_chat.provision.definition import (
     RECOVERY_DAYS,
     STREAM_VIEW,
     Capacity,
     TableDefinition,
     key_schema,
 )
+from dynamo_chat.provision.encryption import replica_key
+from dynamo_chat.provision.scaling import scaling_targets
 
 TABLE: Final = "ChatTable"
 """The table's logical id."""

@@ -12,9 +12,8 @@ from shlex import quote
 from typing import Any, Final
 
 from dynamo_chat.core.layout import PLACES
-from dynamo_chat.provision.encryption import replica_key
+from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.scaling import scaling_targets
-from dynamo_chat.provision.table import TableDefinition
 
 SCRIPT: Final = "create.sh"
 POLICY_NAME: Final = "DynamoChatTableAccess"
@@ -56,8 +55,12 @@ retry aws dynamodb update-continuous-backups \\
   --cli-input-json file://continuous-backups.json > /dev/null
 """
 _INSIGHTS = """
-aws dynamodb update-contributor-insights --table-name {table}{index} \\
-  --contributor-insights-action ENABLE > /dev/null
+insights=$(aws dynamodb describe-contributor-insights --table-name {table}{index} \\
+  --query ContributorInsightsStatus --output text)
+if [ "$insights" != ENABLED ] && [ "$insights" != ENABLING ]; then
+  aws dynamodb update-contributor-insights --table-name {table}{index} \\
+    --contributor-insights-action ENABLE > /dev/null
+fi
 """
 _REPLICA = """
 regions=$(aws dynamodb describe-table --table-name {table} \\
@@ -132,11 +135,7 @@ def _requests(definition: TableDefinition, table_name: str) -> Iterator[tuple[st
     if definition.point_in_time_recovery:
         yield "continuous-backups.json", _json(definition.recovery_request(table_name))
     for region in definition.replicas:
-        replica = {"RegionName": region}
-        if definition.encryption_managed and definition.kms_key is not None:
-            replica["KMSMasterKeyId"] = replica_key(definition.kms_key, region)
-        request = {"TableName": table_name, "ReplicaUpdates": [{"Create": replica}]}
-        yield f"replica-{region}.json", _json(request)
+        yield f"replica-{region}.json", _json(definition.replica_request(table_name, region))
     for target in scaling_targets(definition.provisioned):
         capacity = {
             "ServiceNamespace": "dynamodb",

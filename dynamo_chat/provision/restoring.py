@@ -1,9 +1,10 @@
 """Making a restored table a table of this package again.
 
 DynamoDB restores keys, indexes, items, billing and encryption. TTL, point-in-time recovery,
-deletion protection, tags and the stream are not restored: they are switched on here, once the
-table is active, and then the table is checked. Every step may be done again, so a restore that
-was interrupted is finished by calling it again.
+deletion protection, contributor insights, tags and the stream are not restored: they are switched
+on here, once the table is active, and then the table is checked. Every step may be done again, so
+a restore that was interrupted is finished by calling it again. Replicas are told as missing;
+`table.create` with the same definition adds them.
 """
 
 from __future__ import annotations
@@ -15,13 +16,10 @@ from typing import Any, TypeVar
 
 from dynamo_chat.core import errors
 from dynamo_chat.core.connection import Connection
-from dynamo_chat.provision.table import (
-    BACKUPS_NOT_YET,
-    STREAM_VIEW,
-    Difference,
-    Table,
-    TableDefinition,
-)
+from dynamo_chat.provision.definition import STREAM_VIEW, TableDefinition
+from dynamo_chat.provision.differences import Difference
+from dynamo_chat.provision.insights import switch_on_insights
+from dynamo_chat.provision.table import BACKUPS_NOT_YET, Table
 from dynamo_chat.provision.waiting import ProgressHook, Seen, wait_until
 
 _TAKEN = {"TableAlreadyExistsException", "TableInUseException", "ResourceInUseException"}
@@ -137,6 +135,7 @@ class Restoration:
             self._update(DeletionProtectionEnabled=True)
         if wanted.has_stream and not self._table.describe().get("StreamSpecification"):
             self._update(StreamSpecification={"StreamEnabled": True, "StreamViewType": STREAM_VIEW})
+        switch_on_insights(self._connection, wanted)
         if wanted.tags:
             request = {"ResourceArn": arn, "Tags": wanted.tag_list()}
             self._connection.call("TagResource", request)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynamo_chat.core.layout import PLACES
-from dynamo_chat.provision.table import Capacity
+from dynamo_chat.provision.definition import Capacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,14 @@ class ScalingTarget:
 
 
 def scaling_targets(capacity: Capacity | None) -> Iterator[ScalingTarget]:
-    """Every capacity to scale; none with on-demand billing."""
+    """Every capacity to scale; none with on-demand billing, and none that is fixed."""
     if capacity is None:
         return
     for place in PLACES:
         index = place.index
         for kind, (least, most) in (("Read", capacity.read), ("Write", capacity.write)):
+            if least == most:
+                continue
             yield ScalingTarget(
                 name=f"{(index or 'Table').capitalize()}{kind}",
                 path="" if index is None else f"/index/{index}",

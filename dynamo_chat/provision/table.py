@@ -3,171 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dynamo_chat.core import errors
 from dynamo_chat.core.connection import Connection
-from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TTL, Place
+from dynamo_chat.core.layout import GSI1, GSI2, TTL
 from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.provision.definition import RECOVERY_DAYS, Capacity, TableDefinition
+from dynamo_chat.provision.differences import (
+    Difference,
+    described_differences,
+    tag_differences,
+)
+from dynamo_chat.provision.insights import insight_differences, switch_on_insights
 
 if TYPE_CHECKING:
     from dynamo_chat.provision.backups import Backups
     from dynamo_chat.provision.probe import ProbeStep
 
-RECOVERY_DAYS = 35
+__all__ = ["BACKUPS_NOT_YET", "Capacity", "Difference", "Table", "TableDefinition"]
+
 BACKUPS_NOT_YET = "ContinuousBackupsUnavailableException"
 """What DynamoDB answers while it prepares the backups of a table that was just created."""
-STREAM_VIEW = "NEW_AND_OLD_IMAGES"
 _POLL_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """Provisioned capacity that follows the load: of the table, and of each index by itself."""
-
-    read: tuple[int, int] = (5, 100)
-    """The least and the most read units a second."""
-    write: tuple[int, int] = (5, 100)
-    """The least and the most write units a second."""
-    utilization: int = 70
-    """The share of the capacity that scaling aims to have in use, in percent."""
-
-    def __post_init__(self) -> None:
-        for name, (least, most) in (("read", self.read), ("write", self.write)):
-            if not 1 <= least <= most:
-                raise errors.InvalidArgument(name, "must be from at least 1 to no less than that")
-        if not 20 <= self.utilization <= 90:
-            raise errors.InvalidArgument("utilization", "must be from 20 to 90 percent")
-
-    def throughput(self) -> dict[str, int]:
-        """``ProvisionedThroughput`` to begin with: the least."""
-        return {"ReadCapacityUnits": self.read[0], "WriteCapacityUnits": self.write[0]}
-
-
-@dataclass(frozen=True, slots=True)
-class TableDefinition:
-    """What the table should be: keys, two indexes, and the settings that protect its data.
-
-    Keys, indexes and TTL are the store's own; the rest are settings that a team may choose.
-    `table.create` sets up all of it but scaling, contributor insights and replicas, which are
-    services beside the table: those are for templates.
-    """
-
-    point_in_time_recovery: bool = True
-    deletion_protection: bool = True
-    kms_key: str | None = None
-    """``alias/aws/dynamodb`` for AWS's managed key, or a key's id; None for the AWS owned key."""
-    encryption_managed: bool = True
-    """Encrypt with a KMS key (AWS managed unless `kms_key` names one)."""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    provisioned: Capacity | None = None
-    """Provisioned capacity; None for on-demand billing."""
-    stream: bool = False
-    """A stream of every change, with the item before and after it. Replicas need one."""
-    contributor_insights: bool = False
-    """Report the most used keys of the table and of each index."""
-    replicas: tuple[str, ...] = ()
-    """Regions, beside its own, that hold a replica. Only one region may be written to."""
-
-    @property
-    def has_stream(self) -> bool:
-        """Whether changes are streamed: when asked, and whenever there are replicas."""
-        return self.stream or bool(self.replicas)
-
-    @property
-    def billing_mode(self) -> str:
-        """``BillingMode``."""
-        return "PAY_PER_REQUEST" if self.provisioned is None else "PROVISIONED"
-
-    def attributes(self) -> list[dict[str, str]]:
-        """``AttributeDefinitions``."""
-        return [
-            {"AttributeName": name, "AttributeType": "S"}
-            for place in PLACES
-            for name in (place.pk, place.sk)
-        ]
-
-    def indexes(self) -> list[dict[str, Any]]:
-        """``GlobalSecondaryIndexes``."""
-        return [
-            {
-                "IndexName": place.index,
-                "KeySchema": key_schema(place),
-                "Projection": {"ProjectionType": "ALL"},
-            }
-            for place in (GSI1, GSI2)
-        ]
-
-    def create_request(self, table_name: str) -> dict[str, Any]:
-        """The ``CreateTable`` request."""
-        request: dict[str, Any] = {
-            "TableName": table_name,
-            "AttributeDefinitions": self.attributes(),
-            "KeySchema": key_schema(PLACES[0]),
-            "GlobalSecondaryIndexes": self.indexes(),
-            "BillingMode": self.billing_mode,
-            "DeletionProtectionEnabled": self.deletion_protection,
-        }
-        if self.provisioned is not None:
-            for place in (request, *request["GlobalSecondaryIndexes"]):
-                place["ProvisionedThroughput"] = self.provisioned.throughput()
-        if self.has_stream:
-            request["StreamSpecification"] = {
-                "StreamEnabled": True,
-                "StreamViewType": STREAM_VIEW,
-            }
-        if self.encryption_managed:
-            request["SSESpecification"] = {"Enabled": True, "SSEType": "KMS"}
-            if self.kms_key is not None:
-                request["SSESpecification"]["KMSMasterKeyId"] = self.kms_key
-        if self.tags:
-            request["Tags"] = self.tag_list()
-        return request
-
-    def tag_list(self) -> list[dict[str, str]]:
-        """``Tags``."""
-        return [{"Key": key, "Value": value} for key, value in sorted(self.tags.items())]
-
-    def ttl_request(self, table_name: str) -> dict[str, Any]:
-        """The ``UpdateTimeToLive`` request."""
-        return {
-            "TableName": table_name,
-            "TimeToLiveSpecification": {"Enabled": True, "AttributeName": TTL},
-        }
-
-    def recovery_request(self, table_name: str) -> dict[str, Any]:
-        """The ``UpdateContinuousBackups`` request."""
-        return {
-            "TableName": table_name,
-            "PointInTimeRecoverySpecification": {
-                "PointInTimeRecoveryEnabled": True,
-                "RecoveryPeriodInDays": RECOVERY_DAYS,
-            },
-        }
-
-
-def key_schema(place: Place) -> list[dict[str, str]]:
-    """``KeySchema`` of the table or an index."""
-    return [
-        {"AttributeName": place.pk, "KeyType": "HASH"},
-        {"AttributeName": place.sk, "KeyType": "RANGE"},
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One way in which the table is not what it should be."""
-
-    setting: str
-    wanted: str
-    found: str
-    is_essential: bool
-    """The store does not work with it; otherwise it works with less protection."""
-
-    def __str__(self) -> str:
-        return f"{self.setting}: {self.found}, should be {self.wanted}"
 
 
 class Table:
@@ -180,7 +38,8 @@ class Table:
     @access_pattern(
         "T1",
         operation="CreateTable, DescribeTable, DescribeTimeToLive, UpdateTimeToLive, "
-        "DescribeContinuousBackups, UpdateContinuousBackups",
+        "DescribeContinuousBackups, UpdateContinuousBackups, DescribeContributorInsights, "
+        "UpdateContributorInsights, UpdateTable",
         requests="a few, once",
         budget=50,
         index="table + GSI1 + GSI2",
@@ -191,10 +50,17 @@ class Table:
     ) -> bool:
         """Create the table with its indexes and settings, and wait until it can be used.
 
-        True when it was created, False when it existed already; then only what its TTL and
-        point-in-time recovery lack is switched on, and `check` says what else differs.
+        True when it was created. False when it existed already; then only what it lacks of TTL,
+        point-in-time recovery, contributor insights and replicas is added, and `check` says what
+        else differs. InvalidArgument for capacity that is to be scaled: that takes a template.
         """
         wanted = definition or TableDefinition()
+        if wanted.provisioned is not None and wanted.provisioned.is_scaled:
+            raise errors.InvalidArgument(
+                "provisioned",
+                "must have the same least and most: scaling is a service beside DynamoDB, which "
+                "dynamo-chat template sets up",
+            )
         try:
             self._connection.call("CreateTable", wanted.create_request(self._name))
             created = True
@@ -207,6 +73,11 @@ class Table:
             self._connection.call("UpdateTimeToLive", wanted.ttl_request(self._name))
         if wanted.point_in_time_recovery and not self._recovery_days():
             self._switch_on_recovery(wanted, time.monotonic() + timeout_seconds)
+        switch_on_insights(self._connection, wanted)
+        for region in self._regions_without_replica(wanted):
+            # One at a time: DynamoDB takes no other while the table is being updated.
+            self._connection.call("UpdateTable", wanted.replica_request(self._name, region))
+            self._wait_for_replica(region, time.monotonic() + timeout_seconds)
         return created
 
     def _switch_on_recovery(self, wanted: TableDefinition, deadline: float) -> None:
@@ -260,21 +131,20 @@ class Table:
 
     @access_pattern(
         "T1",
-        operation="DescribeTable, DescribeTimeToLive, DescribeContinuousBackups",
-        requests="3",
+        operation="DescribeTable, DescribeTimeToLive, DescribeContinuousBackups, "
+        "ListTagsOfResource, DescribeContributorInsights",
+        requests="3, 1 for tags, 3 for insights",
+        budget=7,
     )
     def check(self, definition: TableDefinition | None = None) -> list[Difference]:
         """How the table differs from what it should be; an empty list when it does not.
 
-        TableNotFound when there is none.
+        TableNotFound when there is none. Of scaling it sees what it did: capacity outside of its
+        bounds. A key that was named by its alias can't be told from another.
         """
         wanted = definition or TableDefinition()
         description = self.describe()
-        found = [
-            *_key_differences(description),
-            *_index_differences(description),
-            *_setting_differences(description, wanted),
-        ]
+        found = described_differences(description, wanted)
         if not self._has_ttl():
             found.append(Difference("TTL", f"on attribute {TTL!r}", "off", is_essential=True))
         days = self._recovery_days()
@@ -285,6 +155,9 @@ class Table:
                     "point-in-time recovery", f"{RECOVERY_DAYS} days", is_days, is_essential=False
                 )
             )
+        if wanted.tags:
+            found += tag_differences(self._tags(str(description["TableArn"])), wanted)
+        found += insight_differences(self._connection, wanted)
         return found
 
     @access_pattern(
@@ -314,6 +187,39 @@ class Table:
 
         return Backups(self._connection)
 
+    def _tags(self, arn: str) -> dict[str, str]:
+        request, tags = {"ResourceArn": arn}, {}
+        while True:
+            answer = self._connection.call("ListTagsOfResource", request)
+            tags.update({tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])})
+            if not answer.get("NextToken"):
+                return tags
+            request["NextToken"] = answer["NextToken"]
+
+    def _regions_without_replica(self, wanted: TableDefinition) -> list[str]:
+        if not wanted.replicas:
+            return []
+        there = {replica.get("RegionName") for replica in self.describe().get("Replicas", [])}
+        return [region for region in wanted.replicas if region not in there]
+
+    def _wait_for_replica(self, region: str, deadline: float) -> None:
+        """Wait until a replica can be read. IndexNotReady when that takes too long."""
+        while True:
+            description = self.describe()
+            found = {
+                replica.get("RegionName"): replica.get("ReplicaStatus", "ACTIVE")
+                for replica in description.get("Replicas", [])
+            }
+            status = found.get(region, "CREATING")
+            if status == "ACTIVE" and description.get("TableStatus", "ACTIVE") == "ACTIVE":
+                return
+            if time.monotonic() >= deadline or status.endswith("FAILED"):
+                raise errors.IndexNotReady(
+                    f"the replica of table {self._name!r} in {region} is {status.lower()}; "
+                    "store.table.create() can be called again"
+                )
+            time.sleep(_POLL_SECONDS)
+
     def _has_ttl(self) -> bool:
         answer = self._connection.call("DescribeTimeToLive", {"TableName": self._name})
         ttl = answer.get("TimeToLiveDescription", {})
@@ -331,68 +237,3 @@ class Table:
             return 0
         # Engines that do not report the period have DynamoDB's default, which is the longest.
         return int(recovery.get("RecoveryPeriodInDays", RECOVERY_DAYS))
-
-
-def _key_differences(description: Mapping[str, Any]) -> list[Difference]:
-    wanted = key_schema(PLACES[0])
-    found = description.get("KeySchema", [])
-    if _schema(found) == _schema(wanted):
-        return []
-    return [
-        Difference("key schema", _schema(wanted), _schema(found) or "missing", is_essential=True)
-    ]
-
-
-def _index_differences(description: Mapping[str, Any]) -> list[Difference]:
-    there = {index["IndexName"]: index for index in description.get("GlobalSecondaryIndexes", [])}
-    differences = []
-    for place in (GSI1, GSI2):
-        index = there.get(place.index)
-        name = f"index {place.index}"
-        if index is None:
-            differences.append(Difference(name, "active", "missing", is_essential=True))
-            continue
-        wanted, found = _schema(key_schema(place)), _schema(index.get("KeySchema", []))
-        if wanted != found:
-            differences.append(Difference(f"{name} keys", wanted, found, is_essential=True))
-        projection = index.get("Projection", {}).get("ProjectionType")
-        if projection != "ALL":
-            differences.append(
-                Difference(f"{name} projection", "ALL", str(projection), is_essential=True)
-            )
-        status = index.get("IndexStatus", "ACTIVE")
-        if status != "ACTIVE":
-            differences.append(Difference(name, "active", status.lower(), is_essential=True))
-    return differences
-
-
-def _setting_differences(
-    description: Mapping[str, Any], wanted: TableDefinition
-) -> list[Difference]:
-    billing = description.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
-    protected = bool(description.get("DeletionProtectionEnabled", False))
-    encrypted = description.get("SSEDescription", {}).get("Status") in {"ENABLED", "ENABLING"}
-    stream = description.get("StreamSpecification", {})
-    view = stream.get("StreamViewType", "off") if stream.get("StreamEnabled") else "off"
-    differences = []
-    if billing != wanted.billing_mode:
-        differences.append(Difference("billing", wanted.billing_mode, billing, is_essential=False))
-    if wanted.has_stream and view != STREAM_VIEW:
-        differences.append(Difference("stream", STREAM_VIEW, view, is_essential=False))
-    there = {replica.get("RegionName") for replica in description.get("Replicas", [])}
-    differences += [
-        Difference(f"replica in {region}", "there", "missing", is_essential=False)
-        for region in wanted.replicas
-        if region not in there
-    ]
-    if wanted.deletion_protection and not protected:
-        differences.append(Difference("deletion protection", "on", "off", is_essential=False))
-    if wanted.encryption_managed and not encrypted:
-        differences.append(
-            Difference("encryption", "with a KMS key", "AWS owned key", is_essential=False)
-        )
-    return differences
-
-
-def _schema(schema: list[dict[str, str]]) -> str:
-    return ", ".join(f"{each['AttributeName']} {each['KeyType']}" for each in schema)

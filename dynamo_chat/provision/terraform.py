@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.layout import GSI1, GSI2, TABLE, TTL, Place
+from dynamo_chat.provision.definition import RECOVERY_DAYS, STREAM_VIEW, TableDefinition
 from dynamo_chat.provision.encryption import replica_key
 from dynamo_chat.provision.naming import identifier
 from dynamo_chat.provision.scaling import scaling_targets
-from dynamo_chat.provision.table import RECOVERY_DAYS, STREAM_VIEW, TableDefinition
 
 PROVIDERS: Final = {"aws": {"source": "hashicorp/aws", "version": ">= 6.0"}}
 """Version 6 knows all that is used here: how long to recover, protection of replicas."""
@@ -28,7 +28,7 @@ def terraform(definition: TableDefinition, table_name: str) -> dict[str, Any]:
             }
             for place in (TABLE, GSI1, GSI2)
         }
-    if definition.provisioned is not None:
+    if definition.provisioned is not None and definition.provisioned.is_scaled:
         resources |= _scaling(definition, name)
     outputs = {
         "table_name": {"value": f"${{{address}.name}}", "description": "For DYNAMODB_TABLE_NAME."},
@@ -109,7 +109,7 @@ def _replica(definition: TableDefinition, region: str) -> dict[str, Any]:
 
 def _lifecycle(definition: TableDefinition) -> dict[str, Any]:
     lifecycle: dict[str, Any] = {"prevent_destroy": True}
-    if definition.provisioned is not None:
+    if definition.provisioned is not None and definition.provisioned.is_scaled:
         # What scaling has set is not to be set back; Terraform sees an index only as a whole.
         lifecycle["ignore_changes"] = ["read_capacity", "write_capacity", "global_secondary_index"]
     return lifecycle

@@ -7,7 +7,8 @@ The embedded engine is moto, with the faults that would mislead a test cured whi
 
 * one lock around every request: without it threads lose updates and tear transactions;
 * a transaction sent again under its ClientRequestToken is answered, not applied a second time;
-* items may be as large as DynamoDB allows (409,600 bytes, by its own count), also under updates.
+* items may be as large as DynamoDB allows (409,600 bytes, by its own count), also under updates;
+* contributor insights can be switched on, and report nothing.
 
 It gets slow beyond some thousand items a table, shows no throttling, conflict or index lag, and
 accepts requests that DynamoDB rejects: `StrictHook` and `FaultInjector` are for those.
@@ -34,6 +35,7 @@ from dynamo_chat.core.connection import new_session
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size
 from dynamo_chat.testing.answers import answer, error_answer
 from dynamo_chat.testing.hook import Client
+from dynamo_chat.testing.insights import kept_insights
 from dynamo_chat.testing.rollback import small_rollbacks
 
 if TYPE_CHECKING:
@@ -146,6 +148,7 @@ class EmbeddedEngine(Engine):
                 cls._undo.enter_context(_one_request_at_a_time())
                 cls._undo.enter_context(_items_of_full_size())
                 cls._undo.enter_context(small_rollbacks())
+                cls._undo.enter_context(kept_insights())
 
     @classmethod
     def _uncure(cls) -> None:

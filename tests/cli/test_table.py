@@ -41,6 +41,34 @@ def test_differences_are_listed_and_told_by_the_exit_code(run: Run, where: tuple
     assert run("table", "check", *where, "--no-deletion-protection").exit_code == 0
 
 
+def test_every_option_is_created_and_checked(run: Run, where: tuple[str, ...]) -> None:
+    key = "arn:aws:kms:eu-west-1:123456789012:key/1"
+    options = (
+        *("--provisioned", "--read", "4", "--write", "3:3"),
+        *("--encryption", "customer", "--kms-key", key),
+        *("--stream", "--contributor-insights", "--tag", "team=chat"),
+    )
+    created = run("table", "create", *where, *options)
+    assert created.exit_code == 0, created.output
+    assert run("table", "check", *where, *options).exit_code == 0
+    shown = run("table", "describe", *where).stdout
+    for told in ("4 read and 3 write units a second", key, "NEW_AND_OLD_IMAGES"):
+        assert told in " ".join(shown.split()), told
+    other = run("table", "check", *where, *options, "--tag", "stage=prod", "--replica", "us-east-1")
+    assert other.exit_code == 1  # a key of one region can't be a replica's
+    assert "multi-Region" in other.stderr
+    less = run("table", "check", *where, *options[3:], "--tag", "stage=prod")
+    assert less.exit_code == 1
+    for told in ("billing: PROVISIONED, should be PAY_PER_REQUEST", "tag stage: None"):
+        assert told in less.stdout
+
+
+def test_capacity_that_is_to_be_scaled_is_for_a_template(run: Run, where: tuple[str, ...]) -> None:
+    result = run("table", "create", *where, "--provisioned")
+    assert result.exit_code == 1
+    assert "dynamo-chat template" in result.stderr
+
+
 def test_what_the_store_cannot_do_without_is_marked(
     run: Run, engine: EmbeddedEngine, where: tuple[str, ...]
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from dynamo_chat import StillRunning
+from dynamo_chat import StillRunning, TableDefinition
 from dynamo_chat.cli.app import app
 from dynamo_chat.provision.backups import Backup, Backups
 from dynamo_chat.provision.restoring import Restored
@@ -45,6 +45,40 @@ def test_the_commands_back_up_and_restore(place: Place, run: Callable[..., Any])
     assert "It is as it should be." in restored.stdout
     again = run("restore-to-time", "--to", place.fresh())
     assert again.exit_code == 0, again.output
+
+
+@pytest.mark.engine
+def test_a_table_is_restored_as_the_options_say(place: Place, run: Callable[..., Any]) -> None:
+    arn, target = place.backups.create().arn, place.fresh()
+    options = ("--encryption", "aws-owned", "--stream", "--tag", "team=chat")
+    restored = run("restore", arn, "--to", target, *options)
+    assert f"Table {target} was restored." in restored.stdout
+    wanted = TableDefinition(encryption_managed=False, stream=True, tags={"team": "chat"})
+    # Not every engine restores the billing that it is asked to.
+    found = [each for each in place.at(target).table.check(wanted) if each.setting != "billing"]
+    assert found == []
+    for setting in ("stream", "tag", "encryption"):
+        assert f"- {setting}" not in restored.stdout
+
+
+def test_without_options_a_restore_is_as_the_source_was(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what has no option of its own is left to the source."""
+    asked: list[TableDefinition | None] = []
+
+    def restore(*_: Any, definition: TableDefinition | None, **__: Any) -> Restored:
+        asked.append(definition)
+        return Restored("x", ())
+
+    monkeypatch.setattr(Backups, "restore", restore)
+    monkeypatch.setattr(Backups, "restore_to_time", restore)
+    for command in (("restore", "arn:backup"), ("restore-to-time",)):
+        assert run(*command, "--to", "x").exit_code == 0
+        assert run(*command, "--to", "x", "--encryption", "aws-managed").exit_code == 0
+        assert run(*command, "--to", "x", "--no-deletion-protection").exit_code == 0
+    managed, unprotected = TableDefinition(), TableDefinition(deletion_protection=False)
+    assert asked == [None, managed, unprotected] * 2
 
 
 @pytest.mark.engine

@@ -59,6 +59,15 @@ def test_options_are_the_definition(run: Run) -> None:
     assert read(run("template", "terraform", *NAME, *options)) == terraform(definition, "chat")
 
 
+def test_capacity_may_be_fixed(run: Run) -> None:
+    options = ("--provisioned", "--read", "5", "--write", "3:3")
+    wanted = TableDefinition(provisioned=Capacity((5, 5), (3, 3)))
+    for kind, write in (("cloudformation", cloudformation), ("terraform", terraform)):
+        made = read(run("template", kind, *NAME, *options))
+        assert made == write(wanted, "chat")
+        assert "autoscaling" not in json.dumps(made).lower()
+
+
 def test_without_options_a_table_is_protected(run: Run) -> None:
     made = read(run("template", "cloudformation", *NAME, "--stage", "dev"))
     assert made == cloudformation(TableDefinition(), "chat-dev")
@@ -115,7 +124,7 @@ def test_a_program_for_cdk(run: Run, tmp_path: Path) -> None:
         ("template", "cloudformation", *NAME, "--kms-key", KEY),
         ("template", "cloudformation", *NAME, "--encryption", "customer"),
         ("template", "cloudformation", *NAME, "--role", "x"),
-        ("template", "cloudformation", *NAME, "--provisioned", "--read", "5"),
+        ("template", "cloudformation", *NAME, "--provisioned", "--read", "5-9"),
         ("template", "cloudformation", *NAME, "--tag", "nonsense"),
         ("template", "pulumi", *NAME),
         ("template", "cli", *NAME),

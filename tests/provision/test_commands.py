@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore
+from dynamo_chat.core.layout import PLACES
 from dynamo_chat.provision.commands import SCRIPT, Role, command_files
-from dynamo_chat.provision.table import Capacity, TableDefinition
+from dynamo_chat.provision.table import TableDefinition
 from dynamo_chat.testing import EmbeddedEngine
 from tests.provision.variants import VARIANTS
 
@@ -81,30 +82,21 @@ def test_the_requests_create_the_table_that_is_checked_for(variant: str) -> None
         client.create_table(**json.loads(files["create-table.json"]))
         client.update_time_to_live(**json.loads(files["time-to-live.json"]))
         client.update_continuous_backups(**json.loads(files["continuous-backups.json"]))
+        if definition.contributor_insights:  # has no file: the script asks for it
+            for place in PLACES:
+                client.update_contributor_insights(**definition.insights_request(name, place))
         store = ChatStore(name, region=engine.region)
         assert store.table.check(definition) == []
         store.conversations.create("user-1")
 
 
-def test_what_a_table_lacks_of_its_definition_is_told() -> None:
-    name = f"chat-{uuid.uuid4().hex}"
-    with EmbeddedEngine() as engine:
-        store = ChatStore(name, region=engine.region)
-        store.table.create()
-        wanted = TableDefinition(provisioned=Capacity(), replicas=("us-east-1",))
-        assert [str(each) for each in store.table.check(wanted)] == [
-            "billing: PAY_PER_REQUEST, should be PROVISIONED",
-            "stream: off, should be NEW_AND_OLD_IMAGES",
-            "replica in us-east-1: missing, should be there",
-        ]
-        assert store.table.check() == []
-
-
 @pytest.mark.ministack
 def test_the_script_creates_the_table_on_a_server(run: Run, chat_store: ChatStore) -> None:
     """Run twice; the second time it finds all of it there."""
-    definition, name = VARIANTS["observed"], f"chat-{uuid.uuid4().hex}"
-    definition = TableDefinition(stream=True, deletion_protection=False)
+    name = f"chat-{uuid.uuid4().hex}"
+    definition = TableDefinition(
+        stream=True, contributor_insights=True, deletion_protection=False, tags={"team": "chat"}
+    )
     files = command_files(definition, name, region=chat_store.connection.region)
     endpoint = str(chat_store.connection.endpoint_url)
     assert "dynamodb create-table" in calls(run(files, {}, AWS_ENDPOINT_URL=endpoint))
@@ -112,7 +104,8 @@ def test_the_script_creates_the_table_on_a_server(run: Run, chat_store: ChatStor
     try:
         assert store.table.check(definition) == []
         again = calls(run(files, {}, AWS_ENDPOINT_URL=endpoint))
-        assert not {"dynamodb create-table", "dynamodb update-time-to-live"} & set(again)
+        changes = {"create-table", "update-time-to-live", "update-contributor-insights"}
+        assert not {f"dynamodb {change}" for change in changes} & set(again)
         assert store.table.check(definition) == []
     finally:
         store.connection.client.delete_table(TableName=name)
@@ -138,8 +131,13 @@ def test_the_script_does_one_thing_after_the_other(run: Run) -> None:
 
 def test_what_is_there_is_left(run: Run) -> None:
     status = {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED"}}
-    there = {"dynamodb describe-time-to-live": status}
-    done = calls(run(command_files(TableDefinition(), "chat-dev"), there))
+    there = {
+        "dynamodb describe-time-to-live": status,
+        "dynamodb describe-contributor-insights": {"ContributorInsightsStatus": "ENABLED"},
+    }
+    wanted = TableDefinition(contributor_insights=True)
+    done = calls(run(command_files(wanted, "chat-dev"), there))
+    assert "dynamodb update-contributor-insights" not in done
     assert "dynamodb create-table" not in done
     assert "dynamodb update-time-to-live" not in done
 
@@ -156,7 +154,9 @@ def test_scaling_insights_and_replicas_are_set_up(run: Run) -> None:
     assert calls(scaled).count("application-autoscaling put-scaling-policy") == 6
     observed = run(command_files(VARIANTS["observed"], "chat"), NOT_THERE)
     insights = [
-        each["request"].get("IndexName") for each in observed if each["call"].endswith("insights")
+        each["request"].get("IndexName")
+        for each in observed
+        if each["call"].endswith("update-contributor-insights")
     ]
     assert insights == [None, "GSI1", "GSI2"]
     answers = {**NOT_THERE, "dynamodb describe-table": {"Table": {"Replicas": []}}}

@@ -1,0 +1,176 @@
+"""What the table should be: one definition, from which everything else is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TTL, Place
+from dynamo_chat.provision.encryption import replica_key
+
+RECOVERY_DAYS: Final = 35
+STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Provisioned capacity that follows the load: of the table, and of each index by itself.
+
+    With the same least and most it is fixed, and nothing scales.
+    """
+
+    read: tuple[int, int] = (5, 100)
+    """The least and the most read units a second."""
+    write: tuple[int, int] = (5, 100)
+    """The least and the most write units a second."""
+    utilization: int = 70
+    """The share of the capacity that scaling aims to have in use, in percent."""
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in (("read", self.read), ("write", self.write)):
+            if not 1 <= least <= most:
+                raise InvalidArgument(name, "must be from at least 1 to no less than that")
+        if not 20 <= self.utilization <= 90:
+            raise InvalidArgument("utilization", "must be from 20 to 90 percent")
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it follows the load; what is the least and the most at once is fixed."""
+        return self.read[0] < self.read[1] or self.write[0] < self.write[1]
+
+    def throughput(self) -> dict[str, int]:
+        """``ProvisionedThroughput`` to begin with: the least."""
+        return {"ReadCapacityUnits": self.read[0], "WriteCapacityUnits": self.write[0]}
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """What the table should be: keys, two indexes, and the settings that protect its data.
+
+    Keys, indexes and TTL are the store's own; the rest are settings that a team may choose.
+    `table.create` sets up all of it but scaling, which is a service beside DynamoDB: it refuses
+    capacity that is to be scaled, and templates set it up.
+    """
+
+    point_in_time_recovery: bool = True
+    deletion_protection: bool = True
+    kms_key: str | None = None
+    """``alias/aws/dynamodb`` for AWS's managed key, or a key's id; None for the AWS owned key."""
+    encryption_managed: bool = True
+    """Encrypt with a KMS key (AWS managed unless `kms_key` names one)."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    provisioned: Capacity | None = None
+    """Provisioned capacity; None for on-demand billing."""
+    stream: bool = False
+    """A stream of every change, with the item before and after it. Replicas need one."""
+    contributor_insights: bool = False
+    """Report the most used keys of the table and of each index."""
+    replicas: tuple[str, ...] = ()
+    """Regions, beside its own, that hold a replica. Only one region may be written to."""
+
+    def __post_init__(self) -> None:
+        if self.kms_key is not None and not self.encryption_managed:
+            raise InvalidArgument("kms_key", "must be None without encryption_managed")
+        if len(set(self.replicas)) < len(self.replicas):
+            raise InvalidArgument("replicas", "must name each region once")
+        if self.replicas and self.encryption_managed and self.kms_key is not None:
+            for region in self.replicas:
+                replica_key(self.kms_key, region)  # refuses a key that does not leave its region
+
+    @property
+    def has_stream(self) -> bool:
+        """Whether changes are streamed: when asked, and whenever there are replicas."""
+        return self.stream or bool(self.replicas)
+
+    @property
+    def billing_mode(self) -> str:
+        """``BillingMode``."""
+        return "PAY_PER_REQUEST" if self.provisioned is None else "PROVISIONED"
+
+    def attributes(self) -> list[dict[str, str]]:
+        """``AttributeDefinitions``."""
+        return [
+            {"AttributeName": name, "AttributeType": "S"}
+            for place in PLACES
+            for name in (place.pk, place.sk)
+        ]
+
+    def indexes(self) -> list[dict[str, Any]]:
+        """``GlobalSecondaryIndexes``."""
+        return [
+            {
+                "IndexName": place.index,
+                "KeySchema": key_schema(place),
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for place in (GSI1, GSI2)
+        ]
+
+    def create_request(self, table_name: str) -> dict[str, Any]:
+        """The ``CreateTable`` request."""
+        request: dict[str, Any] = {
+            "TableName": table_name,
+            "AttributeDefinitions": self.attributes(),
+            "KeySchema": key_schema(PLACES[0]),
+            "GlobalSecondaryIndexes": self.indexes(),
+            "BillingMode": self.billing_mode,
+            "DeletionProtectionEnabled": self.deletion_protection,
+        }
+        if self.provisioned is not None:
+            for place in (request, *request["GlobalSecondaryIndexes"]):
+                place["ProvisionedThroughput"] = self.provisioned.throughput()
+        if self.has_stream:
+            request["StreamSpecification"] = {
+                "StreamEnabled": True,
+                "StreamViewType": STREAM_VIEW,
+            }
+        if self.encryption_managed:
+            request["SSESpecification"] = {"Enabled": True, "SSEType": "KMS"}
+            if self.kms_key is not None:
+                request["SSESpecification"]["KMSMasterKeyId"] = self.kms_key
+        if self.tags:
+            request["Tags"] = self.tag_list()
+        return request
+
+    def tag_list(self) -> list[dict[str, str]]:
+        """``Tags``."""
+        return [{"Key": key, "Value": value} for key, value in sorted(self.tags.items())]
+
+    def ttl_request(self, table_name: str) -> dict[str, Any]:
+        """The ``UpdateTimeToLive`` request."""
+        return {
+            "TableName": table_name,
+            "TimeToLiveSpecification": {"Enabled": True, "AttributeName": TTL},
+        }
+
+    def recovery_request(self, table_name: str) -> dict[str, Any]:
+        """The ``UpdateContinuousBackups`` request."""
+        return {
+            "TableName": table_name,
+            "PointInTimeRecoverySpecification": {
+                "PointInTimeRecoveryEnabled": True,
+                "RecoveryPeriodInDays": RECOVERY_DAYS,
+            },
+        }
+
+    def insights_request(self, table_name: str, place: Place) -> dict[str, Any]:
+        """The ``UpdateContributorInsights`` request for the table or an index of it."""
+        index = {} if place.index is None else {"IndexName": place.index}
+        return {"TableName": table_name, **index, "ContributorInsightsAction": "ENABLE"}
+
+    def replica_request(self, table_name: str, region: str) -> dict[str, Any]:
+        """The ``UpdateTable`` request that adds a replica."""
+        replica = {"RegionName": region}
+        if self.encryption_managed and self.kms_key is not None:
+            replica["KMSMasterKeyId"] = replica_key(self.kms_key, region)
+        return {"TableName": table_name, "ReplicaUpdates": [{"Create": replica}]}
+
+
+def key_schema(place: Place) -> list[dict[str, str]]:
+    """``KeySchema`` of the table or an index."""
+    return [
+        {"AttributeName": place.pk, "KeyType": "HASH"},
+        {"AttributeName": place.sk, "KeyType": "RANGE"},
+    ]
