@@ -6,7 +6,8 @@
 
 ministack is installed in an environment of its own, because it pins another botocore: once, into
 a folder that can be deleted at any time, unless an interpreter that has it is named. It listens on
-127.0.0.1 only, keeps nothing on disk, and is stopped by its process id.
+127.0.0.1 only, keeps nothing on disk unless it is given a folder for that, and is stopped by its
+process id.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ HOST = "127.0.0.1"
 START_ATTEMPTS = 3
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+SAVE_SECONDS = 120.0
+"""What is not saved when it is told to stop is lost, so that is waited for."""
 
 _SETTINGS = {
     "BIND_HOST": HOST,
@@ -54,12 +57,20 @@ class MinistackServer:
 
     `python` is an interpreter that has ministack; by default the one that the environment names,
     or else one in an environment made for it under `cache` (``.ministack`` where the tests run).
+    With a folder for its `state`, it keeps its tables there while it is not running.
     """
 
-    def __init__(self, *, python: Path | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        python: Path | None = None,
+        cache: Path | None = None,
+        state: Path | None = None,
+    ) -> None:
         named = os.environ.get(PYTHON_VARIABLE)
         self._python = python or (Path(named) if named else None)
         self._cache = cache or Path(".ministack")
+        self._state = state
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
         self._port = 0
@@ -84,7 +95,7 @@ class MinistackServer:
         """Install it if need be, start it on a free port, and wait until it answers."""
         if self._process is not None:
             return self
-        python = self._python or install_ministack(self._cache)
+        python = self._interpreter()
         printed = ""
         for _ in range(START_ATTEMPTS):
             # Another process may take the port between looking and listening: then try another.
@@ -96,13 +107,32 @@ class MinistackServer:
             self.stop()
         raise ServerFailed(f"ministack did not start:\n{printed}")
 
+    def restart(self) -> Self:
+        """Stop it, and start it again at the same address, with the tables that it kept.
+
+        RuntimeError when it has no folder for its state; ServerFailed when another process took
+        the port. It has forgotten the tokens of transactions, which DynamoDB would not.
+        """
+        if self._state is None:
+            raise RuntimeError("a server without state=… would come back without its tables")
+        port, printed = self._port, ""
+        self.stop()
+        for _ in range(START_ATTEMPTS):
+            self._port = port
+            self._launch(self._interpreter())
+            if self._answers():
+                return self
+            printed = self._printed()
+            self.stop()
+        raise ServerFailed(f"ministack did not start again:\n{printed}")
+
     def stop(self) -> None:
-        """Stop it and wait until it is gone. Its tables are gone with it."""
+        """Stop it and wait until it is gone; its tables, too, unless it has a folder for them."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
             try:
-                process.wait(STOP_SECONDS)
+                process.wait(STOP_SECONDS if self._state is None else SAVE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -116,6 +146,9 @@ class MinistackServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _interpreter(self) -> Path:
+        return self._python or install_ministack(self._cache)
+
     def _launch(self, python: Path) -> None:
         environment = {
             name: value
@@ -123,6 +156,8 @@ class MinistackServer:
             if name not in _NOT_INHERITED and not name.startswith("AWS_")
         }
         environment |= {**_SETTINGS, "GATEWAY_PORT": str(self._port)}
+        if self._state is not None:
+            environment |= {"PERSIST_STATE": "1", "STATE_DIR": str(self._state)}
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._process = subprocess.Popen(  # noqa: S603 - the interpreter that the caller named
             [str(python), "-m", "ministack"],

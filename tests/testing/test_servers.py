@@ -73,6 +73,29 @@ def test_it_runs_from_start_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         _ = server.endpoint_url
 
 
+def test_it_comes_back_where_it_was(tmp_path: Path) -> None:
+    """At the same address, in another process, with the folder that its tables are kept in."""
+    with MinistackServer(python=stand_in(tmp_path), state=tmp_path / "state") as server:
+        address, pid = server.endpoint_url, server.pid
+        assert server.restart() is server
+        assert server.endpoint_url == address
+        assert server.pid not in {None, pid}
+        with urlopen(f"{address}/_ministack/health") as answer:  # noqa: S310 - http
+            _, environment = json.load(answer)
+    assert (environment["PERSIST_STATE"], environment["STATE_DIR"]) == (
+        "1",
+        str(tmp_path / "state"),
+    )
+
+
+def test_it_does_not_come_back_without_its_tables(tmp_path: Path) -> None:
+    with MinistackServer(python=stand_in(tmp_path)) as server:
+        pid = server.pid
+        with pytest.raises(RuntimeError, match="state="):
+            server.restart()
+        assert server.pid == pid
+
+
 def test_it_says_why_it_did_not_start(tmp_path: Path) -> None:
     """With what the server printed."""
     with pytest.raises(servers.ServerFailed, match="no such luck"):

@@ -1,0 +1,177 @@
+"""``scripts/prove``: nothing lost, nothing doubled, nobody else's data, as figures.
+
+Rounds of a mixed workload on a ministack server, from several processes with many threads each,
+while requests are throttled, fail, collide and lose their answers, processes are killed and the
+server is restarted. Then all that was answered is checked against the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from dynamo_chat.testing import Engine, MinistackServer
+from proof import report
+from proof.bugs import BUGS
+from proof.domains import NAMES
+from proof.rounds import Arena, Outcome, Scale
+
+SERVER_HOME: Final = Path(__file__).resolve().parents[2] / ".venv-tools" / "ministack"
+BUG_ROUNDS: Final = 4
+"""Rounds after which a planted bug counts as not found."""
+BUG_SECONDS: Final = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When a run is over: after so many minutes, operations or rounds, whatever comes first."""
+
+    minutes: float
+    operations: int | None
+    rounds: int | None
+    first: int
+
+    def is_over(self, started: float, total: report.Total, number: int) -> bool:
+        """Whether there is no time, or no need, for another round."""
+        left = self.minutes * 60 - (time.monotonic() - started)
+        enough = self.operations is not None and total.calls >= self.operations
+        done = self.rounds is not None and number >= self.first + self.rounds
+        # What is left must be worth the setting up.
+        return done or enough or (left < 5 and number > self.first)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the rounds that were asked for; 1 when something was violated, or not caught."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # A server's state is the size of its tables, and worth nothing after the run.
+    with tempfile.TemporaryDirectory(prefix="prove-state-") as state:
+        server = MinistackServer(cache=SERVER_HOME, state=Path(state))
+        with server, server.engine() as engine:
+            return _bugs(options, engine, server) if options.bugs else _run(options, engine, server)
+
+
+def _run(options: argparse.Namespace, engine: Engine, server: MinistackServer) -> int:
+    scale, bounds = _scale(options), _bounds(options)
+    total = report.Total(seed=scale.seed)
+    print(f"seed {scale.seed}: {scale.processes} processes of {scale.threads} threads", flush=True)
+    started, number = time.monotonic(), bounds.first
+    arena = Arena(engine, server)
+    while not bounds.is_over(started, total, number):
+        left = bounds.minutes * 60 - (time.monotonic() - started)
+        asked = replace(scale, seconds=max(2.0, min(scale.seconds, left - 3)))
+        if bounds.operations is not None:
+            most = bounds.operations - total.calls
+            asked = replace(asked, operations=min(scale.operations, most))
+        outcome = arena.round(number, asked)
+        total.add(number, outcome)
+        print(report.line(number, outcome), flush=True)
+        number += 1
+        if outcome.violations:
+            break
+    print(report.table(total, time.monotonic() - started))
+    if options.json:
+        options.json.write_text(json.dumps(total.data(), indent=2) + "\n", "utf-8")
+    return 1 if total.violations else 0
+
+
+def _bugs(options: argparse.Namespace, engine: Engine, server: MinistackServer) -> int:
+    """Plant each bug in turn; 1 when one of them is not caught."""
+    arena, rows = Arena(engine, server), []
+    for name, bug in BUGS.items():
+        if options.bug and name != options.bug:
+            continue
+        scale = replace(_scale(options), bug=name, domains=[bug.domain], strict=False)
+        scale = replace(scale, kills=0, restarts=0, seconds=BUG_SECONDS, operations=1_500)
+        rows.append(_hunt(arena, name, scale))
+        print(rows[-1].line(), flush=True)
+    print(report.bugs(rows))
+    if options.json:
+        options.json.write_text(json.dumps([row.data() for row in rows], indent=2) + "\n", "utf-8")
+    return 0 if all(row.caught for row in rows) else 1
+
+
+def _hunt(arena: Arena, name: str, scale: Scale) -> report.Hunt:
+    hunt = report.Hunt(name, BUGS[name].what)
+    for number in range(1, BUG_ROUNDS + 1):
+        outcome: Outcome = arena.round(number, scale)
+        hunt.rounds, hunt.calls = number, hunt.calls + outcome.calls
+        for check, _ in outcome.violations:
+            hunt.caught[check] += 1
+        outcome.forget()
+        if hunt.caught:
+            break
+    return hunt
+
+
+def _scale(options: argparse.Namespace) -> Scale:
+    bug = BUGS.get(options.bug)
+    domains = options.domains or ([bug.domain] if bug else NAMES)
+    return Scale(
+        seed=options.seed,
+        processes=options.processes,
+        threads=options.threads,
+        seconds=20.0 if options.quick else options.seconds,
+        operations=options.round_operations,
+        domains=domains,
+        kills=1 if options.quick else 2,
+        restarts=1,
+        bug=options.bug,
+        strict=bug is None,
+    )
+
+
+def _bounds(options: argparse.Namespace) -> Bounds:
+    minutes = options.minutes
+    if minutes is None:
+        minutes = 0.75 if options.quick else 10.0
+    if options.round is not None:
+        return Bounds(minutes, options.operations, 1, options.round)
+    return Bounds(minutes, options.operations, options.rounds, 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/prove",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+    def option(name: str, kind: Any, default: Any, text: str) -> None:
+        shown = "" if default is None else f" ({default})"
+        parser.add_argument(
+            name, type=kind, default=default, metavar=name[2].upper(), help=text + shown
+        )
+
+    parser.add_argument("--quick", action="store_true", help="two short rounds, under two minutes")
+    option("--minutes", float, None, "stop after so many minutes (10)")
+    option("--operations", int, None, "stop after about so many calls of repository methods")
+    option("--rounds", int, None, "stop after so many rounds")
+    option("--seed", str, secrets.token_hex(4), "what the plans of all workers are drawn from")
+    option("--round", int, None, "run this round of the seed alone, to replay a failure")
+    option("--processes", int, 3, "worker processes")
+    option("--threads", int, 5, "threads of each process")
+    option("--seconds", float, 60.0, "of a round")
+    option("--round-operations", int, 6_000, "the most calls of a round: tables stay small")
+    parser.add_argument(
+        "--domain", dest="domains", action="append", choices=NAMES, help="this one alone, or these"
+    )
+    parser.add_argument(
+        "--bug", choices=sorted(BUGS), metavar="NAME", help=f"plant a bug: {', '.join(BUGS)}"
+    )
+    parser.add_argument("--bugs", action="store_true", help="plant each bug, and see it caught")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""Bugs, planted in a worker to see whether the proof finds them. The package knows none of them.
+
+Each is a mistake that is easily made in such a package, and takes something away that its
+correctness rests on. A bug is patched in from here and gone when its context is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from unittest.mock import patch
+
+from dynamo_chat import keyspace
+from dynamo_chat.calls.call import call_item
+from dynamo_chat.calls.caller import Charge, charge, exists
+from dynamo_chat.chat import append
+from dynamo_chat.chat.append import Appender
+from dynamo_chat.chat.head import Conversation, head_key, holds
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import GSI1, GSI2, KIND
+from dynamo_chat.core.page import CursorCodec
+from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.transaction import Put, Update
+from dynamo_chat.limits.rate_limits import RateLimit
+from dynamo_chat.orgs.invite import Invite
+from dynamo_chat.orgs.seats import Move
+
+Patches = Callable[[], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A mistake, where it shows, and how it is made."""
+
+    what: str
+    domain: str
+    patches: Patches
+
+
+def _missing_condition() -> Sequence[Any]:
+    def unchecked(*args: Any, **named: Any) -> Charge:
+        return charge(*args, **named)._replace(condition=None)
+
+    return [patch("dynamo_chat.calls.callers.charge", unchecked)]
+
+
+def _counter_outside() -> Sequence[Any]:
+    head = plan(Conversation).model
+    put_once, head_update = Appender._put_once, append._head_update  # noqa: SLF001 - the bug's place
+
+    def uncounted(*args: Any) -> Update:
+        update = head_update(*args)
+        return replace(update, actions=update.actions[1:])
+
+    def counted_afterwards(self: Any, conversation_id: str, turn: Any, user_id: Any) -> Any:
+        done = put_once(self, conversation_id, turn, user_id)
+        count = self._head(conversation_id).message_count + len(turn)
+        self._write(Update(head_key(conversation_id), [head.message_count.set(count)]))
+        return done
+
+    return [
+        patch.object(append, "_head_update", uncounted),
+        patch.object(Appender, "_put_once", counted_afterwards),
+    ]
+
+
+def _lost_identity() -> Sequence[Any]:
+    writes = Appender._writes  # noqa: SLF001 - the bug's place
+
+    def without_ids(*args: Any) -> Any:
+        return [each for each in writes(*args) if _kind(each) != keyspace.MESSAGE_ID.kind]
+
+    return [patch.object(Appender, "_writes", without_ids)]
+
+
+def _lost_token() -> Sequence[Any]:
+    write = Repository._write  # noqa: SLF001 - the bug's place
+
+    def forgetful(self: Any, *writes: Any, returning: bool = False, once: bool = False) -> Any:
+        del once
+        return write(self, *writes, returning=returning)
+
+    return [patch.object(Repository, "_write", forgetful)]
+
+
+def _cursor_not_bound() -> Sequence[Any]:
+    mark = CursorCodec._mark  # noqa: SLF001 - the bug's place
+
+    def unbound(self: Any, pattern: str, arguments: Any, position: bytes) -> bytes:
+        del arguments
+        return mark(self, pattern, (), position)
+
+    return [patch.object(CursorCodec, "_mark", unbound)]
+
+
+def _stale_index_key() -> Sequence[Any]:
+    return [patch("dynamo_chat.chat.conversations.set_index_keys", lambda *_, **__: [])]
+
+
+def _address_not_claimed() -> Sequence[Any]:
+    def unchecked(item: Any, condition: Any = None) -> Put:
+        is_address = item[KIND]["S"] == keyspace.USER_EMAIL.kind
+        return Put(item, None if is_address else condition)
+
+    return [patch("dynamo_chat.identity.users.Put", unchecked)]
+
+
+def _invite_twice() -> Sequence[Any]:
+    status = plan(Invite).model.status
+    return [
+        patch("dynamo_chat.workflows.accept_invite.is_pending", lambda _: status.exists()),
+    ]
+
+
+def _expired_lives() -> Sequence[Any]:
+    return [patch("dynamo_chat.core.repository.is_live", lambda item, _: bool(item))]
+
+
+def _exchanged_keys() -> Sequence[Any]:
+    def exchanged(call: Any) -> Any:
+        item = call_item(call)
+        for first, second in ((GSI1.pk, GSI2.pk), (GSI1.sk, GSI2.sk)):
+            item[first], item[second] = item[second], item[first]
+        return item
+
+    return [patch("dynamo_chat.calls.opening.call_item", exchanged)]
+
+
+def _ticket_not_checked() -> Sequence[Any]:
+    return [
+        patch("dynamo_chat.calls.opening.waits_with", lambda *_: exists()),
+        patch("dynamo_chat.calls.opening.is_in_no_call", lambda _: exists()),
+    ]
+
+
+def _order_by_clock() -> Sequence[Any]:
+    head_update, positions = append._head_update, Appender._positions  # noqa: SLF001 - its place
+
+    def anywhere(facts: Any, messages: Any, title: Any, now: Any) -> Update:
+        return replace(head_update(facts, messages, title, now), condition=holds(facts, now))
+
+    def by_the_clock(self: Any, turn: Any, now: Any, last: Any) -> Any:
+        del last
+        return positions(self, turn, now, None)
+
+    return [
+        patch.object(append, "_head_update", anywhere),
+        patch.object(Appender, "_positions", by_the_clock),
+    ]
+
+
+def _seat_not_given_back() -> Sequence[Any]:
+    seats: Any = vars(Move)["seats"]
+    return [patch.object(Move, "seats", property(lambda move: max(0, seats.fget(move))))]
+
+
+def _limit_not_checked() -> Sequence[Any]:
+    window_end = plan(RateLimit).model.window_end
+    return [
+        patch(
+            "dynamo_chat.limits.rate_limits._may_count", lambda _name, _terms, now: window_end > now
+        )
+    ]
+
+
+BUGS: Final[dict[str, Bug]] = {
+    "missing-condition": Bug(
+        "points are spent without asking whether they are there, or spent already",
+        "points",
+        _missing_condition,
+    ),
+    "counter-outside": Bug(
+        "message_count is read and written after the append, not in its transaction",
+        "chat",
+        _counter_outside,
+    ),
+    "lost-identity": Bug(
+        "the caller's message id is not kept, so a retry cannot be told", "chat", _lost_identity
+    ),
+    "lost-token": Bug(
+        "usage is counted without a ClientRequestToken, and again when it is sent again",
+        "orgs",
+        _lost_token,
+    ),
+    "cursor-not-bound": Bug("a cursor is good for every list", "chat", _cursor_not_bound),
+    "stale-index-key": Bug(
+        "archiving changes the status, and not the index key made of it", "chat", _stale_index_key
+    ),
+    "address-not-claimed": Bug(
+        "an address is written without asking whose it is", "identity", _address_not_claimed
+    ),
+    "invite-twice": Bug(
+        "an invite is marked without asking whether it is pending", "orgs", _invite_twice
+    ),
+    "expired-lives": Bug(
+        "what has expired is shown until it is deleted", "identity", _expired_lives
+    ),
+    "exchanged-keys": Bug(
+        "a call stands in the wrong index on each side", "calls", _exchanged_keys
+    ),
+    "ticket-not-checked": Bug(
+        "callers are matched without asking whether they still wait", "calls", _ticket_not_checked
+    ),
+    "order-by-clock": Bug(
+        "a message takes the place that its server's clock says", "chat", _order_by_clock
+    ),
+    "seat-not-given-back": Bug(
+        "a member who leaves is not counted out", "orgs", _seat_not_given_back
+    ),
+    "limit-not-checked": Bug(
+        "a call is counted, and allowed, whatever the limit is", "limits", _limit_not_checked
+    ),
+}
+
+
+@contextmanager
+def planted(name: str | None) -> Iterator[None]:
+    """The package with this bug; as it is, with None."""
+    with ExitStack() as stack:
+        for each in BUGS[name].patches() if name else ():
+            stack.enter_context(each)
+        yield
+
+
+def _kind(write: Any) -> str:
+    return str(write.item[KIND]["S"]) if isinstance(write, Put) else ""

@@ -1,0 +1,47 @@
+"""Nothing lost, nothing doubled: what calls claim, against what the table has.
+
+acknowledged                 there, once
+unknown                      there once, or not at all
+refused                      not there
+taken away, acknowledged     not there, if that began after all that put it there had returned
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from proof.evidence import Evidence, Violation, told
+from proof.history import Call
+from proof.steps import Action
+
+
+def check_claims(
+    evidence: Evidence, actions: Mapping[str, Action], found: Iterable[str]
+) -> Iterator[Violation]:
+    """Every thing that was claimed, and every thing that was found."""
+    there = Counter(found)
+    puts: dict[str, list[Call]] = defaultdict(list)
+    drops: dict[str, list[Call]] = defaultdict(list)
+    for call in evidence.calls:
+        action = actions.get(call.kind)
+        for claim in action.claims(call) if action else ():
+            (puts if claim.is_there else drops)[claim.thing].append(call)
+    for thing in puts.keys() | there.keys():
+        yield from _judge(thing, there[thing], puts[thing], drops[thing])
+
+
+def _judge(thing: str, count: int, puts: list[Call], drops: list[Call]) -> Iterator[Violation]:
+    calls = told([*puts, *drops])
+    if count > 1:
+        yield Violation("doubled", f"{thing} is there {count} times{calls}")
+    if count and not any(call.may_count for call in puts):
+        yield Violation("written though refused", f"{thing} is there{calls}")
+    may_be_gone = any(call.may_count for call in drops)
+    if not count and any(call.is_ok for call in puts) and not may_be_gone:
+        yield Violation("lost", f"{thing} is not there{calls}")
+    must_be_gone = any(
+        drop.is_ok and all(put.before(drop) for put in puts if put.may_count) for drop in drops
+    )
+    if count and must_be_gone:
+        yield Violation("still there", f"{thing} was taken away{calls}")

@@ -1,0 +1,164 @@
+"""Rate limits in windows of two seconds: many calls of a few accounts, from clocks that differ."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from dynamo_chat import ChatStore
+from dynamo_chat.core.errors import LimitExceeded
+from proof.domains.common import linear
+from proof.evidence import Evidence, Violation, told
+from proof.history import NEVER, Call, Json
+from proof.steps import Action, Args, Dice, Domain, Step, alone
+
+ACCOUNTS: Final = tuple(f"account-{number}" for number in range(6))
+LIMIT: Final = 8
+WINDOW: Final = timedelta(seconds=2)
+TRIES: Final = 4
+"""How often a request is sent again at the most."""
+SLACK: Final = 12.0
+"""Seconds that a call without an answer, and a clock, may be off."""
+
+
+def _count(store: ChatStore, args: Args) -> Json:
+    window = store.rate_limits.count(
+        args["account"], "ai", args["function"], limit=LIMIT, window=WINDOW
+    )
+    return window.model_dump(mode="json")
+
+
+def _get(store: ChatStore, args: Args) -> Json:
+    found = store.rate_limits.get(
+        args["account"], "ai", limit=LIMIT, window=WINDOW, consistent=True
+    )
+    return found.model_dump(mode="json")
+
+
+def _plan_count(dice: Dice) -> Args:
+    return {"account": dice.choice(ACCOUNTS), "function": f"function-{dice.randrange(3)}"}
+
+
+def _plan_burst(dice: Dice) -> Sequence[Step]:
+    account = dice.choice(ACCOUNTS)
+    return [
+        Step("limits.count", {"account": account, "function": f"function-{dice.randrange(3)}"})
+        for _ in range(4)
+    ]
+
+
+def _setup() -> Iterable[Step]:
+    return ()
+
+
+def _settle(calls: Sequence[Call]) -> Iterable[Step]:
+    del calls
+    return ()
+
+
+def _found(evidence: Evidence) -> Iterable[str]:
+    del evidence
+    return ()
+
+
+class Window:
+    """One window of one account: a counter that stops at the limit."""
+
+    initial = 0
+
+    def after(self, state: int, call: Call) -> Iterable[int]:
+        """The counts that a call may leave."""
+        if call.kind == "limits.get":
+            return [state] if call.result["request_count"] == state else []
+        if call.outcome == "refused":
+            return [state] if state >= LIMIT else []
+        if state >= LIMIT or (call.is_ok and call.result["request_count"] != state + 1):
+            return []
+        return [state + 1]
+
+
+def as_sent(calls: Iterable[Call], evidence: Evidence) -> Iterator[Call]:
+    """The calls, and for each time that one was sent again another that may have counted.
+
+    A call that is sent again after its answer was lost may count twice, as the documents say;
+    never more often than it was sent.
+    """
+    for call in calls:
+        again = call.resends
+        if evidence.was_restarted(call, min(call.returned, call.invoked + SLACK)):
+            again += TRIES
+        yield from [replace(call, outcome="unknown", returned=NEVER)] * again
+        yield call
+
+
+def _windows(evidence: Evidence) -> Iterator[Violation]:
+    """What each window counted could have been counted one call at a time."""
+    for account, calls in evidence.grouped("account", "limits.count", "limits.get").items():
+        windows: dict[str, list[Call]] = defaultdict(list)
+        for call in calls:
+            if call.result is not None:
+                windows[call.result["window_start"]].append(call)
+        lost = [call for call in calls if call.is_unknown and call.kind == "limits.count"]
+        for start, counted in windows.items():
+            near = [call for call in lost if abs(call.now - _seconds(start)) < SLACK]
+            sent = as_sent([*counted, *near], evidence)
+            yield from linear("rate limit", f"{account} from {start}", Window(), sent, reads=[])
+
+
+def _never_back(evidence: Evidence) -> Iterator[Violation]:
+    """Who counts after another call had returned does not count in an earlier window."""
+    for calls in evidence.grouped("account", "limits.count").values():
+        done = [call for call in calls if call.is_ok]
+        by_return = sorted(done, key=lambda call: call.returned)
+        latest: Call | None = None
+        place = 0
+        for call in done:
+            while by_return[place].returned < call.invoked:
+                seen = by_return[place]
+                if latest is None or _start(seen) > _start(latest):
+                    latest = seen
+                place += 1
+            if latest is not None and _start(call) < _start(latest):
+                yield Violation("a window came back", told([latest, call]))
+
+
+def _breakdown(evidence: Evidence) -> Iterator[Violation]:
+    for call in evidence.of("limits.count", "limits.get"):
+        window = call.result
+        if window and sum(window["breakdown"].values()) != window["request_count"]:
+            yield Violation("breakdown of a rate limit", str(call))
+
+
+def _start(call: Call) -> str:
+    start: str = call.result["window_start"]
+    return start
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+DOMAIN: Final = Domain(
+    name="limits",
+    weight=1,
+    actions={
+        "limits.count": Action(_count, refusals=(LimitExceeded,), repeatable=False),
+        "limits.get": Action(_get),
+    },
+    plans=[
+        (4, alone("limits.count", _plan_count)),
+        (2, _plan_burst),
+        (1, alone("limits.get", lambda dice: {"account": dice.choice(ACCOUNTS)})),
+    ],
+    setup=_setup,
+    settle=_settle,
+    found=_found,
+    checks=[
+        ("histories of rate limits", _windows),
+        ("windows", _never_back),
+        ("breakdowns", _breakdown),
+    ],
+)

@@ -1,0 +1,106 @@
+"""What a round is judged by: the history of its calls, and the table as they left it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.errors import CorruptItem
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import GSI1, GSI2, KIND, Layout
+from proof.history import Call, Json
+
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must never be, and what shows it."""
+
+    check: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """That a thing is in the table, or no more, if the call happened that says so."""
+
+    thing: str
+    is_there: bool = True
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that is known of a round."""
+
+    calls: Sequence[Call]
+    items: Sequence[Item]
+    """The whole table."""
+    indexed: Mapping[str, Sequence[Item]]
+    """Everything that each index holds."""
+    restarts: Sequence[tuple[float, float]]
+    """When the server was down, by the clock of the calls."""
+
+    def of(self, *kinds: str) -> list[Call]:
+        """The calls of these kinds, in the order in which they began."""
+        wanted = set(kinds)
+        return [call for call in self.calls if call.kind in wanted]
+
+    def grouped(self, argument: str, *kinds: str) -> dict[str, list[Call]]:
+        """The calls of these kinds, by one of their arguments."""
+        groups: dict[str, list[Call]] = defaultdict(list)
+        for call in self.of(*kinds):
+            groups[call.args[argument]].append(call)
+        return groups
+
+    @cached_property
+    def by_kind(self) -> dict[str, list[Item]]:
+        """The table's items by their kind."""
+        kinds: dict[str, list[Item]] = defaultdict(list)
+        for item in self.items:
+            kinds[item[KIND]["S"]].append(item)
+        return kinds
+
+    def stored(self, layout: Layout) -> list[Item]:
+        """The items of one kind."""
+        return self.by_kind.get(layout.kind, [])
+
+    def entities(self, entity: type[Entity]) -> Iterator[Any]:
+        """The entities of one kind; those that cannot be read are found by another check."""
+        for item in self.stored(entity.layout):
+            with suppress(CorruptItem):
+                yield plan(entity).decode(item)
+
+    def was_restarted(self, call: Call, until: float | None = None) -> bool:
+        """Whether the server was down at some time of a call."""
+        end = call.returned if until is None else until
+        return any(down < end and up > call.invoked for down, up in self.restarts)
+
+
+def read_evidence(
+    client: Any, table: str, calls: Sequence[Call], restarts: Sequence[tuple[float, float]]
+) -> Evidence:
+    """The history, with the whole table and both of its indexes."""
+    indexed = {str(place.index): _scan(client, table, place.index) for place in (GSI1, GSI2)}
+    return Evidence(calls, _scan(client, table, None), indexed, restarts)
+
+
+def _scan(client: Any, table: str, index: str | None) -> list[Item]:
+    more: dict[str, Json] = {"ConsistentRead": True} if index is None else {"IndexName": index}
+    pages = client.get_paginator("scan").paginate(TableName=table, **more)
+    return [item for page in pages for item in page["Items"]]
+
+
+def told(calls: Iterable[Call], most: int = 12) -> str:
+    """The last of some calls, one a line, for the text of a violation."""
+    lines = [f"\n    {call}" for call in calls]
+    left_out = f"\n    … {len(lines) - most} calls before" if len(lines) > most else ""
+    return left_out + "".join(lines[-most:])

@@ -1,0 +1,137 @@
+"""What a worker can do, and the plan that its seed makes of that.
+
+A plan is drawn before anything is called: no step depends on an answer, only on the dice and on
+what was planned before. So the same seed and the same name give a worker the same calls with the
+same ids, contents and order. How the calls of several workers interleave is the machine's affair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dynamo_chat import ChatStore
+from dynamo_chat.core.errors import DynamoChatError
+from proof.evidence import Claim, Evidence, Violation
+from proof.history import Call, Json
+
+Args = dict[str, Json]
+
+REMEMBERED: Final = 40
+"""A worker comes back to this many things of a kind that it made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A call to be made."""
+
+    kind: str
+    args: Args
+
+
+class Dice(random.Random):
+    """The dice of one worker, its fresh names, and what it planned before."""
+
+    def __init__(self, seed: str, name: str) -> None:
+        super().__init__(f"{seed}/{name}")
+        self.name = name
+        self._made = 0
+        self._known: dict[str, deque[Any]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+
+    def fresh(self, what: str) -> str:
+        """A name that no other worker of the round makes."""
+        self._made += 1
+        return f"{what}-{self.name}-{self._made}"
+
+    def secret(self, what: str) -> str:
+        """A fresh secret of 256 bits: a token of an invite, the secret of a login."""
+        return hashlib.sha256(f"{self.random()} {self.fresh(what)}".encode()).hexdigest()
+
+    def remember(self, what: str, thing: Any) -> Any:
+        """`thing`, to be recalled later."""
+        self._known[what].append(thing)
+        return thing
+
+    def recall(self, what: str) -> Any | None:
+        """One of the things that were remembered last; None when there is none."""
+        known = self._known[what]
+        return self.choice(known) if known else None
+
+
+Plan = Callable[[Dice], Sequence[Step] | None]
+"""The steps to be made at the same time; None when there is nothing to do it with."""
+
+Claims = Callable[[Call], Iterable[Claim]]
+
+
+def no_claims(_: Call) -> Iterable[Claim]:
+    """What a call claims that leaves nothing of its own."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A repository method as the proof calls it."""
+
+    do: Callable[[ChatStore, Args], Json]
+    refusals: tuple[type[DynamoChatError], ...] = ()
+    """The errors that may refuse it; any other refusal is a violation."""
+    claims: Claims = no_claims
+    """What it leaves in the table, or takes away, if it happens."""
+    repeatable: bool = True
+    """Whether it may be called again with the same arguments when its answer was lost."""
+    many: bool = False
+    """Whether it writes in several requests, so that one that is refused says nothing of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A part of the store: what to do with it, and what must hold afterwards."""
+
+    name: str
+    actions: dict[str, Action]
+    plans: Sequence[tuple[int, Plan]]
+    """How to plan a step, each with its weight."""
+    setup: Callable[[], Iterable[Step]]
+    """What is there before the workers come."""
+    settle: Callable[[Sequence[Call]], Iterable[Step]]
+    """What is called when they are gone: what was cut short is finished, and all is read."""
+    found: Callable[[Evidence], Iterable[str]]
+    """The things in the table that claims speak of."""
+    checks: Sequence[tuple[str, Callable[[Evidence], Iterable[Violation]]]] = ()
+    weight: int = 1
+
+
+@dataclass(slots=True)
+class Planner:
+    """Draws the steps of one worker."""
+
+    dice: Dice
+    domains: Sequence[Domain]
+    _weights: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._weights = [domain.weight for domain in self.domains]
+
+    def __iter__(self) -> Iterator[Sequence[Step]]:
+        while True:
+            (domain,) = self.dice.choices(self.domains, self._weights)
+            weights, plans = zip(*domain.plans, strict=True)
+            (plan,) = self.dice.choices(plans, weights)
+            steps = plan(self.dice)
+            if steps:
+                yield steps
+
+
+def alone(kind: str, plan: Callable[[Dice], Args | None]) -> Plan:
+    """A plan of one call."""
+
+    def planned(dice: Dice) -> Sequence[Step] | None:
+        args = plan(dice)
+        return None if args is None else [Step(kind, args)]
+
+    return planned

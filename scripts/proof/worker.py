@@ -1,0 +1,201 @@
+"""A worker process: threads that share one store, call it as their plans say, and record it.
+
+Run as ``python -m proof.worker SETTING``, where SETTING is a `Setting` as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from dynamo_chat import ChatStore
+from dynamo_chat.core import errors
+from dynamo_chat.testing import Engine, Killed, StrictHook
+from proof import faults
+from proof.bugs import planted
+from proof.domains import ACTIONS, chosen
+from proof.faults import ShiftedClock
+from proof.history import Json, Outcome, Recorder
+from proof.steps import Action, Args, Dice, Planner, Step
+
+TOGETHER: Final = 4
+"""The most calls that one step makes at the same time."""
+RETRIED: Final = 0.6
+"""How often a call is made again whose answer was lost."""
+AWAY: Final = 1.0
+"""Seconds to wait when the server cannot be reached."""
+
+_SURELY_NOT_DONE: Final = frozenset({"Throttled", "TransactionConflict", "Unreachable"})
+"""Faults that keep a request from being done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a worker process is told."""
+
+    name: str
+    seed: str
+    table: str
+    region: str
+    endpoint: str | None
+    history: str
+    """The file to write."""
+    threads: int
+    steps: int
+    """The most steps of each thread."""
+    deadline: float
+    """When to stop, by the monotonic clock."""
+    ahead: float
+    """Seconds that the clock of this process is ahead."""
+    domains: Sequence[str]
+    faults: float
+    """How often requests go wrong, 1.0 for as often as planned."""
+    strict: bool
+    """Whether to look at each request for what DynamoDB would reject."""
+    bug: str | None = None
+
+    def to_json(self) -> str:
+        """The setting as the worker's argument."""
+        return json.dumps(asdict(self))
+
+    @property
+    def clock(self) -> ShiftedClock:
+        """The clock of the process."""
+        return ShiftedClock(timedelta(seconds=self.ahead))
+
+    def store(self) -> ChatStore:
+        """A store of this process's own."""
+        return ChatStore(
+            self.table, region=self.region, endpoint_url=self.endpoint, clock=self.clock
+        )
+
+
+class Runner:
+    """Makes calls, and records what they answer. Safe between threads."""
+
+    def __init__(self, store: ChatStore, recorder: Recorder, clock: ShiftedClock) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._clock = clock
+        self._actions: Mapping[str, Action] = ACTIONS
+
+    def run(self, step: Step) -> Outcome:
+        """Make one call; what became of it."""
+        action = self._actions[step.kind]
+        faults.forget()
+        call_id = self._recorder.began(step.kind, step.args, self._clock().timestamp())
+        outcome, result, error = self._answer(action, step.args)
+        met = faults.forget()
+        self._recorder.ended(call_id, outcome, result, error, met)
+        if outcome == "unknown" and not met:
+            time.sleep(AWAY)  # nothing was injected: the server is away
+        return outcome
+
+    def insist(self, step: Step, times: int = 8) -> None:
+        """Make a call until its outcome is known."""
+        for _ in range(times):
+            if self.run(step) != "unknown":
+                return
+
+    def _answer(self, action: Action, args: Args) -> tuple[Outcome, Json, str]:
+        try:
+            return "ok", action.do(self._store, args), ""
+        except Killed:
+            return "unknown", None, "Killed"
+        except errors.ServiceError as error:
+            return _what_of(error, action), None, f"{type(error).__name__}: {error}"
+        except errors.DynamoChatError as error:
+            outcome: Outcome = "refused" if isinstance(error, action.refusals) else "broken"
+            return outcome, _current(error), f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - to find those is what this is for
+            return "broken", None, f"{type(error).__name__}: {error}"
+
+
+def _what_of(error: errors.ServiceError, action: Action) -> Outcome:
+    """Whether a call may have happened that the service did not serve."""
+    if isinstance(error, errors.Contended):
+        return "refused"  # which says that nothing was written
+    not_done = set(faults.known()) <= _SURELY_NOT_DONE and not action.many
+    if isinstance(error, errors.Throttled) and not_done:
+        return "refused"
+    if isinstance(error, errors.Throttled | errors.Unreachable | errors.BatchIncomplete):
+        return "unknown"
+    return "broken"  # nothing that is injected leads to it
+
+
+def _current(error: errors.DynamoChatError) -> Json:
+    """The entity that a refusal carries."""
+    current = getattr(error, "current", None)
+    return None if current is None else current.model_dump(mode="json")
+
+
+def work(setting: Setting, store: ChatStore | None = None) -> list[str]:
+    """Run the threads of a worker until they are done; what the strict hook found."""
+    store = setting.store() if store is None else store
+    recorder = Recorder(Path(setting.history), setting.name)
+    runner = Runner(store, recorder, setting.clock)
+    client = store.connection.client
+    strict = StrictHook(client) if setting.strict else None
+    with ExitStack() as stack:
+        stack.enter_context(planted(setting.bug))
+        stack.enter_context(strict or nullcontext())
+        stack.enter_context(
+            faults.troubled(client, f"{setting.seed}/{setting.name}", setting.faults)
+        )
+        threads = [
+            threading.Thread(target=_follow, args=(setting, number, runner))
+            for number in range(setting.threads)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    recorder.close()
+    return [str(violation) for violation in strict.violations] if strict else []
+
+
+def _follow(setting: Setting, number: int, runner: Runner) -> None:
+    """Follow one plan until it is time to stop."""
+    dice = Dice(setting.seed, f"{setting.name}.{number}")
+    again = Dice(setting.seed, f"{setting.name}.{number}/again")
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        for count, steps in enumerate(Planner(dice, chosen(setting.domains))):
+            if count >= setting.steps or time.monotonic() >= setting.deadline:
+                return
+            if len(steps) > 1:
+                outcomes = list(pool.map(runner.run, steps))
+            else:
+                outcomes = [runner.run(steps[0])]
+            for step, outcome in zip(steps, outcomes, strict=True):
+                if outcome == "unknown":
+                    _once_more(step, again, runner)
+
+
+def _once_more(step: Step, dice: Dice, runner: Runner) -> None:
+    """Do what a caller does whose answer was lost, and who brought ids: call again, mostly."""
+    if ACTIONS[step.kind].repeatable and dice.random() < RETRIED:
+        runner.run(step)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the setting says; 3 when a request was one that DynamoDB rejects."""
+    told: dict[str, Any] = json.loads(arguments[0])
+    setting = Setting(**told)
+    with Engine(setting.endpoint, region=setting.region):
+        found = work(setting)
+    for violation in found:
+        sys.stderr.write(f"{violation}\n")
+    return 3 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
