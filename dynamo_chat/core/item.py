@@ -176,10 +176,9 @@ class ItemPlan:
             version = int(item[VERSION]["N"])
             if version != self.entity.schema_version:
                 item = self._upgraded(dict(item), version)
-            fields: dict[str, Any] = dict.fromkeys(self.nullable)
             in_key = _key(layout.table.pk, item[PK]["S"]) + layout.table.sk.decode(item[SK]["S"])
-            for name, value in zip(self.key_names, in_key, strict=True):
-                fields[name] = value
+            fields: dict[str, Any] = dict(zip(self.key_names, in_key, strict=True))
+            fields.update(dict.fromkeys(self.nullable))
             for name in self.unwanted:
                 del fields[name]
             checked: dict[str, Any] = {}
