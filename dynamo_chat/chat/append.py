@@ -122,7 +122,7 @@ class Appender(Upkeep):
         writes += [Put(item, absent(now)) for item in items]
         for new, message in zip(turn, messages, strict=True):
             if new.message_id is not None:
-                writes.append(Put(_id_item(facts, new, message), absent(now)))
+                writes.append(Put(message_id_item(message, content_digest(new)), absent(now)))
         if title is not None:
             writes.append(Put(title_item(facts, title)))
         size = sum(item_size(each.item) for each in writes if isinstance(each, Put))
@@ -253,15 +253,15 @@ def _head_update(
     return Update(head_key(facts.conversation_id), actions, condition)
 
 
-def _id_item(facts: Facts, new: NewMessage, message: Message) -> AttributeValues:
-    fields = {"conversation_id": facts.conversation_id, "message_id": message.message_id}
+def message_id_item(message: Message, digest: str) -> AttributeValues:
+    """The item that names a message by its caller's id; `digest` tells retries from others."""
     return helper_item(
         keyspace.MESSAGE_ID,
-        fields,
+        message.__dict__,
         GSI2,
-        expires_at=facts.kept_until,
+        expires_at=message.expires_at,
         position=message.position,
-        digest=content_digest(new),
+        digest=digest,
     )
 
 

@@ -16,6 +16,7 @@ from dynamo_chat.chat.head import (
     ConversationStatus,
     Facts,
     facts_of,
+    head_item,
     head_key,
     holds,
     is_idle_head,
@@ -29,7 +30,7 @@ from dynamo_chat.core.clock import not_ahead, utc, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
-from dynamo_chat.core.item import check_size, plan, with_index_keys
+from dynamo_chat.core.item import check_size, plan
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.patterns import access_pattern
@@ -387,8 +388,7 @@ def _deadlines(
 
 
 def _item(conversation: Conversation) -> AttributeValues:
-    item = plan(Conversation).encode(conversation, is_checked=False)
-    with_index_keys(item, keyspace.CONVERSATION, conversation.__dict__, GSI1, GSI2)
+    item = head_item(conversation)
     # What appends and renames add must always fit: only preferences can be large.
     check_size(item, reserved=_RESERVED_BYTES)
     return item

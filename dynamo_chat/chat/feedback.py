@@ -19,7 +19,7 @@ from dynamo_chat.chat.lookup import MessageLookup
 from dynamo_chat.chat.message import Feedback, FeedbackType, Message, decode_message
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.clock import not_ahead
-from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.layout import GSI1, GSI2, Collection
@@ -63,7 +63,7 @@ class Feedbacks(MessageLookup):
         not_ahead("feedback.given_at", feedback.given_at or now, now)
         position = self._position(conversation_id, message_id)
         stored = encoded(plan(Message).attributes["feedback"], feedback)
-        keys = _index_keys(feedback, conversation_id, position)
+        keys = feedback_keys(feedback, conversation_id, position)
         values = {"feedback": stored, **{name: {"S": key} for name, key in keys.items()}}
         check_size(values)
         actions: list[Action] = [Path(name).set(Raw(value)) for name, value in values.items()]
@@ -157,7 +157,16 @@ class Feedbacks(MessageLookup):
             raise NotFound("message", message_id) from failed
 
 
-def _index_keys(feedback: Feedback, conversation_id: str, position: str) -> dict[str, str]:
+def message_item(message: Message) -> AttributeValues:
+    """The item of a message, with the index keys that its feedback gives it."""
+    item = plan(Message).encode(message)
+    if message.feedback is not None:
+        keys = feedback_keys(message.feedback, message.conversation_id, message.position)
+        item |= {name: {"S": key} for name, key in keys.items()}
+    return item
+
+
+def feedback_keys(feedback: Feedback, conversation_id: str, position: str) -> dict[str, str]:
     """The index keys of a message with this feedback; in GSI2 only with a category."""
     spread_by = f"{conversation_id} {position}"
     fields: dict[str, Any] = {

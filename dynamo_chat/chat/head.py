@@ -24,9 +24,9 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
-from dynamo_chat.core.item import check_size, kind_of, plan
+from dynamo_chat.core.item import check_size, kind_of, plan, with_index_keys
 from dynamo_chat.core.keys import parse_time
-from dynamo_chat.core.layout import KIND, Collection, Layout
+from dynamo_chat.core.layout import GSI1, GSI2, KIND, Collection, Layout
 from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository
 from dynamo_chat.core.transaction import Check, Key, contended, is_live
@@ -328,6 +328,17 @@ def _is_vouched(item: AttributeValues, now: datetime) -> bool:
         return noted is None or int(noted["N"]) > now.timestamp()
     except (LookupError, TypeError, ValueError):
         return False  # the head knows
+
+
+def head_item(conversation: Conversation) -> AttributeValues:
+    """The item of a conversation, with its index keys. Its size is the writer's to check."""
+    return with_index_keys(
+        plan(Conversation).encode(conversation, is_checked=False),
+        keyspace.CONVERSATION,
+        conversation.__dict__,
+        GSI1,
+        GSI2,
+    )
 
 
 def head_key(conversation_id: str) -> Key:

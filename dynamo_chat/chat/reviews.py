@@ -117,8 +117,8 @@ class Reviews(HeadReader):
             try:
                 self._write(
                     self._check_head(facts),
-                    Put(vouched(_item(review), facts.sure_until()), absent(now)),
-                    Put(_id_item(review), absent(now)),
+                    Put(vouched(review_item(review), facts.sure_until()), absent(now)),
+                    Put(review_id_item(review), absent(now)),
                 )
             except ConditionFailed as failed:
                 if 0 in failed.items:
@@ -140,7 +140,7 @@ class Reviews(HeadReader):
         now = self._now()
         if pointer is None or not is_live(pointer, now):
             raise NotFound("review", review_id)
-        place = _place(pointer, review_id)
+        place = review_place(pointer, review_id)
         head, item = self._get_items(
             [head_key(place["conversation_id"]), keyspace.REVIEW.key(**place)], consistent=True
         )
@@ -155,7 +155,7 @@ class Reviews(HeadReader):
         pointer = self._get_item(keyspace.REVIEW_ID.key(review_id=review_id), consistent=True)
         if pointer is None or not is_live(pointer, self._now()):
             raise NotFound("review", review_id)
-        place = _place(pointer, review_id)
+        place = review_place(pointer, review_id)
         attributes = plan(Review).model
         keys = {**place, "archived": True, "shard": _shard(review_id)}
         try:
@@ -307,10 +307,11 @@ class Reviews(HeadReader):
         if pointer is None or not is_live(pointer, self._now()):
             return None
         (review_id,) = key_parts(keyspace.REVIEW_ID, pointer, PK)
-        return self._get(Review, consistent=True, **_place(pointer, review_id))
+        return self._get(Review, consistent=True, **review_place(pointer, review_id))
 
 
-def _item(review: Review) -> AttributeValues:
+def review_item(review: Review) -> AttributeValues:
+    """The item of a review, with its index keys."""
     fields = {
         **review.__dict__,
         "archived": review.is_archived,
@@ -319,7 +320,8 @@ def _item(review: Review) -> AttributeValues:
     return with_index_keys(plan(Review).encode(review), keyspace.REVIEW, fields, GSI1, GSI2)
 
 
-def _id_item(review: Review) -> AttributeValues:
+def review_id_item(review: Review) -> AttributeValues:
+    """The item that makes a review's id unique and leads to it."""
     item = helper_item(
         keyspace.REVIEW_ID,
         review.__dict__,
@@ -351,7 +353,8 @@ def _pointed_at(
     )
 
 
-def _place(pointer: AttributeValues, review_id: str) -> dict[str, Any]:
+def review_place(pointer: AttributeValues, review_id: str) -> dict[str, Any]:
+    """What an id item says of its review: the fields that its keys are made of. CorruptItem."""
     layout = keyspace.REVIEW_ID
     return {
         "conversation_id": helper_text(pointer, "conversation_id", layout),

@@ -175,7 +175,7 @@ class ItemPlan:
                 raise ValueError(f"its kind is {item[KIND]['S']!r}")
             version = int(item[VERSION]["N"])
             if version != self.entity.schema_version:
-                item = self._upgraded(dict(item), version)
+                item = self.upgraded(dict(item), version)
             in_key = _key(layout.table.pk, item[PK]["S"]) + layout.table.sk.decode(item[SK]["S"])
             fields: dict[str, Any] = dict(zip(self.key_names, in_key, strict=True))
             fields.update(dict.fromkeys(self.nullable))
@@ -196,7 +196,11 @@ class ItemPlan:
         except UNREADABLE as error:
             raise corrupt(item, _reason(error), layout) from error
 
-    def _upgraded(self, item: dict[str, Any], version: int) -> dict[str, Any]:
+    def upgraded(self, item: dict[str, Any], version: int) -> dict[str, Any]:
+        """The attributes that an item of schema `version` has in the present one.
+
+        ``v`` stays as it is: whoever writes the item raises it. ValueError when there is no way.
+        """
         if version > self.entity.schema_version:
             raise ValueError(f"schema version {version} is newer than this package reads")
         while version < self.entity.schema_version:

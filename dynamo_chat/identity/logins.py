@@ -114,8 +114,8 @@ class Logins(Repository):
         )
         try:
             self._write(
-                Put(_item(login), absent(now)),
-                Put(_listing(login)),
+                Put(login_item(login), absent(now)),
+                Put(listing_item(login)),
                 Check(user_key(user_id), user_exists()),
             )
         except ConditionFailed as failed:
@@ -262,11 +262,13 @@ def _expiry(now: datetime, lifetime: timedelta) -> datetime:
     return whole_second(now + lifetime)
 
 
-def _item(login: LoginSession) -> AttributeValues:
+def login_item(login: LoginSession) -> AttributeValues:
+    """The item of a login, with its index keys."""
     return with_index_keys(plan(LoginSession).encode(login), keyspace.LOGIN, login.__dict__, GSI1)
 
 
-def _listing(login: LoginSession) -> AttributeValues:
+def listing_item(login: LoginSession) -> AttributeValues:
+    """The item of a login in its user's partition."""
     return helper_item(keyspace.LOGIN_LISTING, login.__dict__, expires_at=login.expires_at)
 
 

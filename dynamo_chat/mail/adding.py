@@ -52,6 +52,7 @@ from dynamo_chat.mail.email import (
     EMAIL_PAIR,
     EmailMessage,
     EmailPlace,
+    EmailSummary,
     NewEmail,
     content_item,
     digest_of,
@@ -87,7 +88,7 @@ class Adder(PairReader):
             now = self._now()
             email = _email(new, place, guess)
             items = [record_item(email), content_item(email)]
-            ids = _id_items(new, email, digest)
+            ids = id_items(email, digest, has_response_id=new.response_id is not None)
             try:
                 self._write(
                     _thread_write(email, guess, now),
@@ -247,8 +248,8 @@ def _email(new: NewEmail, place: EmailPlace, guess: _Guess) -> EmailMessage:
     return validated(EmailMessage, **fields)
 
 
-def _id_items(new: NewEmail, email: EmailMessage, digest: str) -> list[AttributeValues]:
-    """The items that keep the e-mail's ids unique and lead to it."""
+def id_items(email: EmailSummary, digest: str, *, has_response_id: bool) -> list[AttributeValues]:
+    """The items that keep the ids unique that an e-mail's caller brought, and lead to it."""
     fields: dict[str, Any] = dict(email.__dict__)
     said: dict[str, Any] = {
         "timestamp": format_time(email.timestamp),
@@ -256,10 +257,10 @@ def _id_items(new: NewEmail, email: EmailMessage, digest: str) -> list[Attribute
         "digest": digest,
     }
     items = []
-    if new.response_id is not None:
+    if has_response_id:
         items.append(helper_item(keyspace.EMAIL_RESPONSE_ID, fields, GSI2, **said))
-    if new.message_id is not None:
-        fields["message_hash"] = keyspace.digest_of(new.message_id)
+    if email.message_id is not None:
+        fields["message_hash"] = keyspace.digest_of(email.message_id)
         said["conversation_id"] = email.conversation_id
         items.append(helper_item(keyspace.EMAIL_MESSAGE_ID, fields, **said))
     return items

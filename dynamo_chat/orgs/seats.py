@@ -182,7 +182,7 @@ def seat_writes(
     writes: list[Write] = [_organization_write(organization_id, moves, domain)]
     for before, after in moves:
         if before is None and after is not None:
-            writes += [Put(member_item(after), absent(now)), Put(_membership_item(after))]
+            writes += [Put(member_item(after), absent(now)), Put(membership_item(after))]
         elif before is not None and after is not None:
             writes.append(_change(before, after))
         elif before is not None:
@@ -284,7 +284,8 @@ def _change(before: Member, after: Member) -> Update | Check:
     return Update(member_key(before), actions(Member, differing), _is_still(before))
 
 
-def _membership_item(member: Member) -> AttributeValues:
+def membership_item(member: Member) -> AttributeValues:
+    """The item of a member in its user's partition."""
     return helper_item(keyspace.MEMBERSHIP, member.__dict__)
 
 

@@ -1,0 +1,67 @@
+"""Conditions of repairs: nothing that changed after it was looked at is overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import reduce
+from operator import and_
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from dynamo_chat.core.attributes import AttributeValue, ExactPath, Raw
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.layout import KEY_ATTRIBUTES, PK, SK, TTL
+from dynamo_chat.core.transaction import Check, Delete, Key, Update, absent, key_of
+from dynamo_chat.operations.doctor.findings import kind_of
+from dynamo_chat.operations.doctor.stored import ENTITY_OF
+
+_KEY = (PK, SK)
+
+
+def unchanged(item: AttributeValues) -> Condition:
+    """The item is what it was: every attribute, and none of its kind's more."""
+    entity = ENTITY_OF.get(kind_of(item))
+    known = set() if entity is None else {a.attr_name for a in plan(entity).attributes.values()}
+    lacking = sorted((known | KEY_ATTRIBUTES | {TTL}) - item.keys())
+    conditions: list[Condition] = [Item.PK.exists()]
+    conditions += [
+        ExactPath([name]) == Raw(value) for name, value in item.items() if name not in _KEY
+    ]
+    conditions += [ExactPath([name]).does_not_exist() for name in lacking]
+    return reduce(and_, conditions)
+
+
+def set_attributes(item: AttributeValues, wanted: Mapping[str, AttributeValue | None]) -> Update:
+    """Give an item that is unchanged these attributes; None takes one away."""
+    actions: list[Action] = [
+        ExactPath([name]).remove() if value is None else ExactPath([name]).set(Raw(value))
+        for name, value in wanted.items()
+    ]
+    return Update(key_of(item), actions, unchanged(item))
+
+
+def delete(item: AttributeValues) -> Delete:
+    """Remove an item that is unchanged."""
+    return Delete(key_of(item), unchanged(item))
+
+
+def still(item: AttributeValues) -> Check:
+    """The item is unchanged."""
+    return Check(key_of(item), unchanged(item))
+
+
+def not_there(key: Key, now: datetime) -> Check:
+    """There is no item, or an expired one."""
+    return Check(key, absent(now))
+
+
+def same(names: Iterable[str], item: AttributeValues) -> Condition:
+    """These attributes of an item are what they were."""
+    conditions = [
+        ExactPath([name]) == Raw(item[name]) if name in item else ExactPath([name]).does_not_exist()
+        for name in names
+    ]
+    return reduce(and_, conditions)

@@ -1,0 +1,270 @@
+"""The doctor: examines a table page by page, tells what is wrong, and repairs what can be.
+
+    page of the Scan ──suspicion──▶ waits ──look, pause, look──▶ the same both times? ──▶ finding
+
+A suspicion costs next to nothing and is often wrong: on a table in use, what belongs together is
+seldom read at one moment. So it is looked at twice with strongly consistent reads, some seconds
+apart; what other writers bring about in passing is gone or different at the second look.
+
+A repair is decided on what lies there when its turn comes, and is one transaction on condition
+that it still does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from dynamo_chat.core.clock import Clock, system_clock
+from dynamo_chat.core.connection import ConditionFailed, Connection
+from dynamo_chat.core.errors import DynamoChatError, InvalidArgument
+from dynamo_chat.core.transaction import write
+from dynamo_chat.operations.doctor.counts import Tally
+from dynamo_chat.operations.doctor.deletions import Deletions
+from dynamo_chat.operations.doctor.findings import (
+    CODES,
+    Code,
+    Finding,
+    Place,
+    Problem,
+    Repaired,
+    Report,
+    finding,
+    kind_of,
+    place_of,
+)
+from dynamo_chat.operations.doctor.forms import Examiner
+from dynamo_chat.operations.doctor.looks import Look, Looker
+from dynamo_chat.operations.doctor.reading import Pace, PacedConnection, Reader
+
+DEFAULT_PAGE_SIZE: Final = 200
+MAX_PAGE_SIZE: Final = 10_000
+_WAITING: Final = 100
+_ROUNDS: Final = 4
+"""Looks at an item that shows something else each time, before nothing is said of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorOptions:
+    """How an examination goes about it."""
+
+    read_units_per_second: float | None = None
+    """At most so many; None for no limit."""
+    page_size: int = DEFAULT_PAGE_SIZE
+    """Items read at a time."""
+    settle_seconds: float = 2.0
+    """The pause between the two looks at what may be wrong."""
+    slack: timedelta = timedelta(days=7)
+    """How long after its TTL an item may still be there. DynamoDB takes some days."""
+    longest_call: timedelta = timedelta(days=1)
+    """A call that is live for longer was left open."""
+    max_listed: int = 10_000
+    """Findings that a report lists; more are only counted."""
+
+    def __post_init__(self) -> None:
+        rate = self.read_units_per_second
+        if rate is not None and not rate > 0:
+            raise InvalidArgument("read_units_per_second", "must be above 0, or None")
+        if not 1 <= self.page_size <= MAX_PAGE_SIZE:
+            raise InvalidArgument("page_size", f"must be from 1 to {MAX_PAGE_SIZE:,}")
+        if not 0 <= self.settle_seconds <= 3_600:
+            raise InvalidArgument("settle_seconds", "must be from 0 to 3,600")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """How far an examination is."""
+
+    items: int
+    findings: int
+    read_units: float
+
+
+class Doctor:
+    """Examines one table, and repairs it. `connection` is that of a store.
+
+    It reads the whole table: the role that it runs under needs ``dynamodb:Scan``, which no
+    repository does.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        options: DoctorOptions | None = None,
+        *,
+        clock: Clock = system_clock,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.options = options or DoctorOptions()
+        self._sleep = sleep
+        self._pace = Pace(self.options.read_units_per_second, sleep=sleep)
+        self._connection = PacedConnection(connection, self._pace)
+        self._reader = Reader(self._connection, clock)
+        self._examiner = Examiner(clock, self.options.slack, self.options.longest_call)
+        binding = self._reader.binding
+        self._clock = clock
+        self._looker = Looker(binding, self._examiner, Deletions(binding))
+
+    # -- finding ------------------------------------------------------------------------------
+
+    def examine(
+        self,
+        *,
+        start: str | None = None,
+        on_progress: Callable[[Examined], object] | None = None,
+    ) -> Report:
+        """Read the table, from `start` on if a report gave it, and tell what is wrong.
+
+        KeyboardInterrupt ends it early: the report is then of what was read, and says where to
+        go on. Nothing is written.
+        """
+        report = Report(self._connection.table_name, self.options.max_listed, position=start)
+        units_before = self._pace.units
+        waiting: dict[Place, set[Code]] = {}
+        tallied = [Tally("")]
+        try:
+            for suspected, position in self._suspicions(report, start, tallied):
+                for place, codes in suspected.items():
+                    waiting.setdefault(place, set()).update(codes)
+                report.position = position
+                while len(waiting) >= _WAITING or (waiting and position is None):
+                    self._confirm(waiting, report)
+                report.read_units = self._pace.units - units_before
+                if on_progress is not None:
+                    told = Examined(report.items, sum(report.counts.values()), report.read_units)
+                    on_progress(told)
+            report.is_complete = start is None
+        except KeyboardInterrupt:
+            _suspect_count(tallied[0], waiting)
+            while waiting:
+                self._confirm(waiting, report)
+        report.read_units = self._pace.units - units_before
+        return report
+
+    def _suspicions(
+        self, report: Report, start: str | None, tallied: list[Tally]
+    ) -> Iterator[tuple[dict[Place, set[Code]], str | None]]:
+        """What may be wrong, page by page, and where the next page starts.
+
+        `tallied` holds the tally of the partition that is being read.
+        """
+        for items, position in self._reader.scan(self.options.page_size, start):
+            forms = [self._examiner.form(item) for item in items]
+            suspected = self._looker.suspicious(items, forms)
+            for item, form in zip(items, forms, strict=True):
+                if place_of(item)[0] != tallied[0].partition:
+                    _suspect_count(tallied[0], suspected)
+                    tallied[0] = Tally(place_of(item)[0])
+                subject = form.subject
+                entity = None if subject is None else subject.entity
+                tallied[0].add(item, entity, self._clock())
+                report.items += 1
+                report.kinds[kind_of(item)] += 1
+            if position is None:
+                _suspect_count(tallied[0], suspected)
+            yield suspected, position
+
+    def _confirm(self, waiting: dict[Place, set[Code]], report: Report) -> None:
+        """Look twice at some of what waits, report what is wrong, and let it wait no more."""
+        suspected = {place: waiting[place] for place in list(waiting)[:_WAITING]}
+        taken, found = list(suspected), list[Finding]()
+        for _ in range(_ROUNDS):
+            first = self._looker.look(suspected)
+            suspected = {place: codes for place, codes in suspected.items() if _tells(first[place])}
+            if not suspected:
+                break
+            self._sleep(self.options.settle_seconds)
+            second = self._looker.look(suspected)
+            open_still: dict[Place, set[Code]] = {}
+            for place, codes in suspected.items():
+                agreed = _agreed(first[place], second[place])
+                if agreed is None:
+                    open_still[place] = codes
+                else:
+                    found += agreed
+            suspected = open_still
+        # All at once, so that what an interruption leaves is looked at again as a whole.
+        for place in taken:
+            del waiting[place]
+        report.unsettled += len(suspected)
+        for each in found:
+            report.add(each)
+
+    # -- repairing ----------------------------------------------------------------------------
+
+    def repair(
+        self,
+        findings: Sequence[Finding],
+        *,
+        on_progress: Callable[[Repaired], object] | None = None,
+    ) -> list[Repaired]:
+        """Repair what can be, of `findings`; what became of each, in the order of the repairs.
+
+        Each is looked at anew, and left alone when it changes at the same moment. Repairing one
+        may make another possible, or needless: those are tried again.
+        """
+        todo = sorted(findings, key=lambda each: CODES.index(each.code))
+        done: list[Repaired] = []
+        while todo:
+            results = [self._repaired(each) for each in todo]
+            left = [each.finding for each in results if each.outcome == "left"]
+            is_last = len(left) == len(todo) or not left
+            for each in results:
+                if is_last or each.outcome != "left":
+                    done.append(each)
+                    if on_progress is not None:
+                        on_progress(each)
+            todo = [] if is_last else left
+        return done
+
+    def _repaired(self, found: Finding) -> Repaired:
+        place = (found.pk, found.sk)
+        problem = self._problem(place, found)
+        if problem is None:
+            return Repaired(found, "gone", "it is in order by now")
+        repair = problem.repair
+        if repair is None:
+            return Repaired(found, "left", "it can't be repaired safely")
+        try:
+            if repair.finish is not None:
+                repair.finish()
+            else:
+                write(self._connection, *repair.writes)
+        except ConditionFailed:
+            return Repaired(found, "left", "it was changed at the same moment; examine it again")
+        except DynamoChatError as error:
+            return Repaired(found, "left", str(error))
+        return Repaired(found, "repaired", repair.does)
+
+    def _problem(self, place: Place, found: Finding) -> Problem | None:
+        """The problem of a finding as it is now; None when it is no more."""
+        look = self._looker.look({place: {found.code}})[place]
+        same = [each for each in look.problems if each.code == found.code]
+        # An item may have two of one sort: an e-mail that lacks both of its id items.
+        told = [each for each in same if each.says == found.says]
+        return next(iter(told or same), None)
+
+
+def _suspect_count(tally: Tally, suspected: dict[Place, set[Code]]) -> None:
+    head = tally.differing()
+    if head is not None:
+        suspected.setdefault(place_of(head), set()).add("counter")
+
+
+def _tells(look: Look) -> bool:
+    return look.is_moving or bool(look.problems)
+
+
+def _agreed(first: Look, second: Look) -> list[Finding] | None:
+    """What two looks agree on; None when they do not."""
+    if second.item is None or not _tells(second):
+        return []
+    if first.is_moving or second.is_moving:
+        return None
+    before = {each.mark for each in first.problems}
+    if any(each.mark not in before for each in second.problems):
+        return None
+    return [finding(second.item, each) for each in second.problems]

@@ -1,0 +1,239 @@
+"""One item by itself: whether it is known, where it should be, readable, in the right indexes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from dynamo_chat.core.attributes import AttributeValue
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
+from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.layout import GSI1, GSI2, PK, SK, TTL, VERSION, Layout
+from dynamo_chat.core.transaction import Delete, is_live, key_of
+from dynamo_chat.operations.doctor.conditions import set_attributes
+from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
+from dynamo_chat.operations.doctor.stored import (
+    ENTITY_OF,
+    FOR_EVER,
+    INDEX_ATTRIBUTES,
+    LAYOUTS,
+    check_helper,
+    helper_index_keys,
+    index_keys,
+    stored_item,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A live item that can be read, to be looked at together with others."""
+
+    item: AttributeValues
+    """As it is stored."""
+    layout: Layout
+    entity: Entity | None
+    """None for a helper item."""
+    now: datetime
+    longest_call: timedelta
+
+
+@dataclass(slots=True)
+class Form:
+    """What an item is by itself."""
+
+    problems: list[Problem] = field(default_factory=list)
+    subject: Subject | None = None
+    """None when there is no point in looking further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Looks at items one by one."""
+
+    clock: Callable[[], datetime]
+    slack: timedelta
+    """How long after its TTL an item may still be there."""
+    longest_call: timedelta
+
+    def form(self, item: AttributeValues) -> Form:
+        """What `item` is, and what is wrong with it by itself."""
+        form = Form()
+        now = self.clock()
+        layout = LAYOUTS.get(kind_of(item))
+        if layout is None:
+            form.problems.append(Problem("unknown_kind", f"kind {kind_of(item)!r} is not known"))
+            return form
+        read, wrong_ttl = _with_right_ttl(item, layout)
+        form.problems += wrong_ttl
+        if read is None:
+            return form
+        if not is_live(read, now):
+            form.problems += self._expired(item, now) if read is item else ()
+            return form
+        try:
+            entity = _entity(read, layout)
+            form.problems += _key_problems(item, layout, entity)
+            if any(each.code == "wrong_key" for each in form.problems):
+                return form
+            form.problems += _index_problems(item, read, layout, entity)
+        except _Stop as stop:
+            form.problems.append(stop.problem)
+            return form
+        except (CorruptItem, InvalidArgument) as error:
+            reason = error.reason if isinstance(error, CorruptItem) else str(error)
+            form.problems.append(Problem("unreadable", reason))
+            return form
+        form.subject = Subject(item, layout, entity, now, self.longest_call)
+        return form
+
+    def _expired(self, item: AttributeValues, now: datetime) -> Iterator[Problem]:
+        deadline = int(item[TTL]["N"])
+        late = int(now.timestamp()) - deadline
+        if late > self.slack.total_seconds():
+            gone = Delete(key_of(item), Item.ttl == deadline)
+            says = f"it expired {late // 86_400:,} days ago; no reader sees it"
+            yield Problem("expired", says, Repair("remove it", (gone,)))
+
+
+class _Stop(Exception):
+    """There is no point in looking further."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.says)
+        self.problem = problem
+
+
+def _with_right_ttl(
+    item: AttributeValues, layout: Layout
+) -> tuple[AttributeValues | None, list[Problem]]:
+    """The item as it would be with a right TTL, None when nobody knows it; and what is wrong."""
+    stored = item.get(TTL)
+    if stored is None:
+        return item, []
+    if layout.kind in FOR_EVER:
+        repair = Repair("take the TTL away", (set_attributes(item, {TTL: None}),))
+        without = {name: value for name, value in item.items() if name != TTL}
+        return without, [Problem("wrong_ttl", "an item of its kind has no TTL", repair)]
+    number = stored.get("N")
+    if number is not None and _is_whole(number):
+        return item, []
+    meant = _meant(stored)
+    if meant is None:
+        return None, [
+            Problem("wrong_ttl", "its TTL is no whole number, and none can be made of it")
+        ]
+    right = {"N": str(meant)}
+    repair = Repair(f"make it the number {meant}", (set_attributes(item, {TTL: right}),))
+    says = f"its TTL is of type {'/'.join(stored)}: DynamoDB would never remove it"
+    return {**item, TTL: right}, [Problem("wrong_ttl", says, repair)]
+
+
+def _is_whole(number: str) -> bool:
+    try:
+        int(number)
+    except ValueError:
+        return False
+    return True
+
+
+def _meant(stored: AttributeValue) -> int | None:
+    """The seconds that a TTL of another type means; None when it means none."""
+    ((_, content),) = stored.items()
+    if not isinstance(content, str):
+        return None
+    try:
+        seconds = Decimal(content)
+        return math.ceil(seconds) if 0 < seconds < 10**12 else None
+    except InvalidOperation:
+        return None
+
+
+def _entity(item: AttributeValues, layout: Layout) -> Entity | None:
+    """What the item is read as; None for a helper. CorruptItem, _Stop."""
+    for name, shape in ((PK, layout.table.pk), (SK, layout.table.sk)):
+        if not shape.matches(item[name]["S"]):
+            says = f"its {name} is not of the shape {shape.pattern()}"
+            raise _Stop(Problem("wrong_key", says))
+    entity = ENTITY_OF.get(layout.kind)
+    newest = 1 if entity is None else entity.schema_version
+    version = _version(item, layout)
+    if version > newest:
+        raise _Stop(Problem("newer_version", f"its schema version is {version}; {newest} is known"))
+    if entity is None:
+        if version != newest:
+            raise CorruptItem(layout.kind, f"there is no schema version {version}")
+        check_helper(item, layout)
+        return None
+    found: Entity = plan(entity).decode(item)
+    return found
+
+
+def _version(item: AttributeValues, layout: Layout) -> int:
+    try:
+        return int(item[VERSION]["N"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise CorruptItem(layout.kind, "its schema version is missing or no integer") from error
+
+
+def _key_problems(
+    item: AttributeValues, layout: Layout, entity: Entity | None
+) -> Iterator[Problem]:
+    """Whether what the entity says makes the key that the item has."""
+    if entity is None:
+        return
+    made = plan(type(entity)).encode(entity)
+    for name in (PK, SK):
+        if made[name] != item[name]:
+            yield Problem("wrong_key", f"its {name} is not the one that a {layout.kind} has")
+
+
+def _index_problems(
+    item: AttributeValues, read: AttributeValues, layout: Layout, entity: Entity | None
+) -> Iterator[Problem]:
+    """Whether it stands in the indexes where the code that writes it would put it."""
+    if entity is None:
+        wanted = helper_index_keys(item, layout)
+        if wanted is not None:
+            yield from index_difference(item, wanted)
+        return
+    made = stored_item(entity, item)
+    version = int(item[VERSION]["N"])
+    if version == entity.schema_version:
+        yield from index_difference(item, index_keys(made))
+        return
+    # An old version may stand elsewhere in the indexes: the upgrade puts it where it belongs.
+    upgraded = plan(type(entity)).upgraded(dict(read), version)
+    changes: dict[str, AttributeValue | None] = dict.fromkeys(
+        name for name in item if name not in upgraded
+    )
+    changes |= dict.fromkeys(name for name in index_keys(item) if name not in made)
+    changes |= {name: value for name, value in made.items() if item.get(name) != value}
+    newest = entity.schema_version
+    yield Problem(
+        "older_version",
+        f"its schema version is {version}; {newest} is the present one",
+        Repair(f"upgrade it to schema version {newest}", (set_attributes(item, changes),)),
+    )
+
+
+def index_difference(
+    item: AttributeValues, wanted: Mapping[str, AttributeValue]
+) -> Iterator[Problem]:
+    """What is wrong with an item whose index keys should be `wanted`."""
+    changes: dict[str, AttributeValue | None] = {
+        name: wanted.get(name) for name in INDEX_ATTRIBUTES if item.get(name) != wanted.get(name)
+    }
+    if not changes:
+        return
+    repair = Repair("compute its index keys anew", (set_attributes(item, changes),))
+    for place in (GSI1, GSI2):
+        if (place.pk in item) != (place.sk in item):
+            yield Problem("half_index_key", f"half of its key in {place.index} is missing", repair)
+            return
+    places = sorted({str(name)[:4] for name in changes})
+    yield Problem("wrong_index_key", f"its key in {' and '.join(places)} is not its own", repair)

@@ -1,0 +1,143 @@
+"""One look at some items: strongly consistent, with everything that they must agree with.
+
+Items are read, then what they are judged by, then the items again: where they changed in between,
+what was seen together was not there together, and nothing is said of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.errors import CorruptItem
+from dynamo_chat.core.keys import KeyRange
+from dynamo_chat.core.layout import PK, SK, TABLE, Collection
+from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.transaction import Key, is_live
+from dynamo_chat.operations.doctor.call_rules import CALL_RULES
+from dynamo_chat.operations.doctor.chat_rules import CHAT_RULES
+from dynamo_chat.operations.doctor.counts import COUNTS, NEEDED
+from dynamo_chat.operations.doctor.deletions import Deletions
+from dynamo_chat.operations.doctor.findings import Code, Place, Problem, kind_of, place_of
+from dynamo_chat.operations.doctor.forms import Examiner, Form, Subject
+from dynamo_chat.operations.doctor.mail_rules import MAIL_RULES
+from dynamo_chat.operations.doctor.people_rules import PEOPLE_RULES
+from dynamo_chat.operations.doctor.relations import Relation, Rules
+
+RULES: Rules = {**CHAT_RULES, **PEOPLE_RULES, **MAIL_RULES, **CALL_RULES}
+
+
+@dataclass(slots=True)
+class Look:
+    """What one look at an item showed."""
+
+    item: AttributeValues | None
+    problems: list[Problem] = field(default_factory=list)
+    is_moving: bool = False
+    """It was written to during the look."""
+
+
+class Looker(Repository):
+    """Looks at items together with what they must agree with."""
+
+    def __init__(self, binding: Binding, examiner: Examiner, deletions: Deletions) -> None:
+        super().__init__(binding)
+        self._examiner = examiner
+        self._deletions = deletions
+
+    def suspicious(
+        self, items: Sequence[AttributeValues], forms: Sequence[Form]
+    ) -> dict[Place, set[Code]]:
+        """What may be wrong with the items of a page: cheap, and not to be believed yet."""
+        found: dict[Place, set[Code]] = {}
+        here = {place_of(item): item for item in items}
+        related = self._related([form.subject for form in forms], here, consistent=False)
+        for item, form, judged in zip(items, forms, related, strict=True):
+            codes = {each.code for each in (*form.problems, *judged)}
+            if self._deletions.is_tombstone(item):
+                codes.add("unfinished_deletion")
+            if codes:
+                found[place_of(item)] = codes
+        return found
+
+    def look(self, suspected: Mapping[Place, set[Code]]) -> dict[Place, Look]:
+        """What is wrong with the items at these places. Heads suspected of it are counted anew."""
+        places = list(suspected)
+        items = self._get_items([_key(place) for place in places], consistent=True)
+        forms = [Form() if item is None else self._examiner.form(item) for item in items]
+        related = self._related([form.subject for form in forms], {}, consistent=True)
+        looks: dict[Place, Look] = {}
+        for place, item, form, judged in zip(places, items, forms, related, strict=True):
+            about = list(judged)
+            if item is not None and "counter" in suspected[place]:
+                about += self._counted(item, form)
+            if item is not None and form.subject is not None:
+                about += self._deletions.problems(item)
+            looks[place] = Look(item, [*form.problems, *about])
+            # What an item is by itself was read at one moment; only what lies beside it may not.
+            looks[place].is_moving = bool(about)
+        self._settle(looks)
+        return looks
+
+    def _settle(self, looks: Mapping[Place, Look]) -> None:
+        """Find out which of the items were written to since."""
+        asked = [place for place, look in looks.items() if look.is_moving]
+        again = self._get_items([_key(place) for place in asked], consistent=True)
+        for place, item in zip(asked, again, strict=True):
+            looks[place].is_moving = item != looks[place].item
+
+    def _related(
+        self,
+        subjects: Sequence[Subject | None],
+        here: Mapping[Place, AttributeValues],
+        *,
+        consistent: bool,
+    ) -> list[list[Problem]]:
+        """What each subject's rule finds. Items that were read already are in `here`."""
+        relations = [_relation(subject) for subject in subjects]
+        wanted: dict[Place, Key] = {
+            place_of(key): key
+            for relation in relations
+            if isinstance(relation, Relation)
+            for key in relation.keys
+            if place_of(key) not in here
+        }
+        now = self._now()
+        read = self._get_items(list(wanted.values()), consistent=consistent)
+        known = {**here, **{place: item for place, item in zip(wanted, read, strict=True) if item}}
+        living = {place: item for place, item in known.items() if is_live(item, now)}
+        return [
+            [relation]
+            if isinstance(relation, Problem)
+            else list(relation.judge([living.get(place_of(key)) for key in relation.keys]))
+            for relation in relations
+        ]
+
+    def _counted(self, item: AttributeValues, form: Form) -> Iterator[Problem]:
+        make = COUNTS.get(kind_of(item))
+        if make is None or form.subject is None:
+            return
+        count, now = make(), self._now()
+        shape = form.subject.layout.table.sk
+        everything = Collection(TABLE, item[PK]["S"], KeyRange("A", "a"), shape)
+        for items in self._walk(everything, only=NEEDED):
+            for each in items:
+                count.add(each, now)
+        yield from count.problems(form.subject.entity, item)
+
+
+def _relation(subject: Subject | None) -> Relation | Problem:
+    """What an item must agree with; the problem, where it does not even say what that is."""
+    rule = None if subject is None else RULES.get(subject.layout.kind)
+    if subject is None or rule is None:
+        return Relation((), lambda _: iter(()))
+    try:
+        return rule(subject)
+    except CorruptItem as error:
+        return Problem("unreadable", error.reason)
+
+
+def _key(place: Place) -> Key:
+    return {PK: {"S": place[0]}, SK: {"S": place[1]}}

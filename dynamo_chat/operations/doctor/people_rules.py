@@ -1,0 +1,213 @@
+"""Users with their addresses, logins and activity; organizations with members and invites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from dynamo_chat import keyspace
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.errors import CorruptItem
+from dynamo_chat.core.item import helper_text
+from dynamo_chat.core.layout import PK, SK
+from dynamo_chat.core.transaction import Check, key_of
+from dynamo_chat.identity.logins import listing_item
+from dynamo_chat.identity.user import (
+    address_item,
+    address_keys,
+    decode_user,
+    is_user,
+    user_exists,
+    user_key,
+)
+from dynamo_chat.operations.doctor.conditions import same
+from dynamo_chat.operations.doctor.findings import Problem
+from dynamo_chat.operations.doctor.forms import Subject
+from dynamo_chat.operations.doctor.relations import (
+    Found,
+    Relation,
+    Rules,
+    is_of,
+    leads_nowhere,
+    missing,
+    orphan,
+    reachable_orphan,
+)
+from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, invite_items, place_of
+from dynamo_chat.orgs.organization import organization_key
+from dynamo_chat.orgs.seats import membership_item
+
+_USERS: Final = (keyspace.USER, keyspace.USER_TOMBSTONE)
+_ORGANIZATIONS: Final = (keyspace.ORGANIZATION, keyspace.ORGANIZATION_TOMBSTONE)
+_ADDRESSES: Final = ("email", "response_email")
+
+# -- identity -----------------------------------------------------------------------------------
+
+
+def _user(subject: Subject) -> Relation:
+    user: Any = subject.entity
+    addresses = [*address_keys(user.email, user.response_email)]
+
+    def judge(found: Found) -> Iterator[Problem]:
+        is_same = Check(key_of(subject.item), user_exists() & same(_ADDRESSES, subject.item))
+        for (layout, address), item in zip(addresses, found, strict=True):
+            what = "e-mail" if layout is keyspace.USER_EMAIL else "response e-mail"
+            if item is None:
+                made = address_item(layout, address, user.user_id)
+                says = f"the item of its {what} is missing: another user may take the address"
+                yield missing(subject, made, says, is_same)
+            elif item.get("user_id") != {"S": user.user_id}:
+                says = f"the item of its {what} leads to another user"
+                yield Problem("leads_elsewhere", says, evidence=what)
+
+    return Relation(tuple(layout.key(address=key) for layout, key in addresses), judge)
+
+
+def _address(subject: Subject) -> Relation:
+    user_id = helper_text(subject.item, "user_id")
+    (address,) = subject.layout.table.pk.decode(subject.item[PK]["S"])
+    key = user_key(user_id)
+
+    def judge(found: Found) -> Iterator[Problem]:
+        item = found[0]
+        if item is None:
+            yield leads_nowhere(subject, key, "there is no user that it leads to")
+        elif is_user(item) and not _has(item, subject, address):
+            is_same = Check(key, user_exists() & same(_ADDRESSES, item))
+            yield orphan(subject, "the user that it leads to does not have this address", is_same)
+
+    return Relation((key,), judge)
+
+
+def _has(item: AttributeValues, subject: Subject, address: str) -> bool:
+    try:
+        user = decode_user(item)
+    except CorruptItem:
+        return True  # which is told of the user
+    return (subject.layout, address) in address_keys(user.email, user.response_email)
+
+
+def _activity(subject: Subject) -> Relation:
+    activity: Any = subject.entity
+
+    def judge(found: Found) -> Iterator[Problem]:
+        if not is_of(found[0], *_USERS):
+            yield reachable_orphan("there is no user who did it, but lists show it")
+
+    return Relation((user_key(activity.user_id),), judge)
+
+
+def _login(subject: Subject) -> Relation:
+    login: Any = subject.entity
+    keys = (user_key(login.user_id), keyspace.LOGIN_LISTING.key(**login.__dict__))
+
+    def judge(found: Found) -> Iterator[Problem]:
+        user, listing = found
+        if not is_of(user, *_USERS):
+            yield reachable_orphan("there is no user whom it lets in: revoke it")
+        elif listing is None and is_user(user):
+            says = "it is missing in its user's partition: revoking all logins would leave it"
+            yield missing(subject, listing_item(login), says)
+
+    return Relation(keys, judge)
+
+
+def _login_listing(subject: Subject) -> Relation:
+    (user_id,) = keyspace.USER_PARTITION.decode(subject.item[PK]["S"])
+    _, login_id = keyspace.LOGIN_LISTING.table.sk.decode(subject.item[SK]["S"])
+    key = keyspace.LOGIN.key(login_id=login_id)
+
+    def judge(found: Found) -> Iterator[Problem]:
+        if found[0] is None:
+            yield leads_nowhere(subject, key, "there is no login that it lists")
+        elif found[0].get("user_id") != {"S": user_id}:
+            others = Check(key, same(("user_id",), found[0]))
+            yield orphan(subject, "the login that it lists is another user's", others)
+
+    return Relation((key,), judge)
+
+
+# -- orgs ---------------------------------------------------------------------------------------
+
+
+def _member(subject: Subject) -> Relation:
+    member: Any = subject.entity
+    keys = (
+        organization_key(member.organization_id),
+        keyspace.MEMBERSHIP.key(**member.__dict__),
+    )
+
+    def judge(found: Found) -> Iterator[Problem]:
+        organization, membership = found
+        if not is_of(organization, *_ORGANIZATIONS):
+            yield reachable_orphan("there is no organization that it is of, but lists show it")
+        elif membership is None and is_of(organization, keyspace.ORGANIZATION):
+            says = "it is missing in its user's partition: deleting the user would leave it"
+            yield missing(subject, membership_item(member), says)
+
+    return Relation(keys, judge)
+
+
+def _membership(subject: Subject) -> Relation:
+    (user_id,) = keyspace.USER_PARTITION.decode(subject.item[PK]["S"])
+    (organization_id,) = keyspace.MEMBERSHIP.table.sk.decode(subject.item[SK]["S"])
+    key = keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
+
+    def judge(found: Found) -> Iterator[Problem]:
+        if found[0] is None:
+            yield leads_nowhere(subject, key, "there is no member that it lists")
+
+    return Relation((key,), judge)
+
+
+def _invite(subject: Subject) -> Relation:
+    invite: Any = subject.entity
+    token_hash = helper_text(subject.item, HASH_ATTRIBUTE)
+    _, by_id, by_token = invite_items(invite, token_hash)
+    keys = (organization_key(invite.organization_id), key_of(by_id), key_of(by_token))
+
+    def judge(found: Found) -> Iterator[Problem]:
+        if not is_of(found[0], *_ORGANIZATIONS):
+            yield reachable_orphan("there is no organization that it is to, but lists show it")
+            return
+        if not is_of(found[0], keyspace.ORGANIZATION):
+            return
+        for what, made, there in (("id", by_id, found[1]), ("token", by_token, found[2])):
+            if there is None:
+                says = f"the item of its {what} is missing: it is not found by it"
+                yield missing(subject, made, says)
+            elif any(there.get(name) != made[name] for name in ("organization_id", "created_at")):
+                says = f"the item of its {what} leads to another invite"
+                yield Problem("leads_elsewhere", says, evidence=what)
+
+    return Relation(keys, judge)
+
+
+def _invite_pointer(subject: Subject) -> Relation:
+    (named,) = subject.layout.table.pk.decode(subject.item[PK]["S"])
+    is_token = subject.layout is keyspace.INVITE_TOKEN
+    place = place_of(subject.item, None if is_token else named)
+
+    def judge(found: Found) -> Iterator[Problem]:
+        if found[0] is None:
+            yield leads_nowhere(subject, place.key, "there is no invite that it leads to")
+        elif is_token and found[0].get(HASH_ATTRIBUTE) != {"S": named}:
+            others = Check(place.key, same((HASH_ATTRIBUTE,), found[0]))
+            yield orphan(subject, "the invite that it leads to has another token", others)
+
+    return Relation((place.key,), judge)
+
+
+PEOPLE_RULES: Final[Rules] = {
+    keyspace.USER.kind: _user,
+    keyspace.USER_EMAIL.kind: _address,
+    keyspace.USER_RESPONSE_EMAIL.kind: _address,
+    keyspace.ACTIVITY.kind: _activity,
+    keyspace.LOGIN.kind: _login,
+    keyspace.LOGIN_LISTING.kind: _login_listing,
+    keyspace.MEMBER.kind: _member,
+    keyspace.MEMBERSHIP.kind: _membership,
+    keyspace.INVITE.kind: _invite,
+    keyspace.INVITE_ID.kind: _invite_pointer,
+    keyspace.INVITE_TOKEN.kind: _invite_pointer,
+}
