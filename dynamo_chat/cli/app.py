@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dynamo_chat.cli import alarms, backup, cost, demo, patterns, policy, probe, table, template
+from dynamo_chat.cli import (
+    alarms,
+    backup,
+    cost,
+    demo,
+    doctor,
+    patterns,
+    policy,
+    probe,
+    table,
+    template,
+)
 from dynamo_chat.cli.console import fail
 from dynamo_chat.core.errors import DynamoChatError
 
@@ -44,6 +55,7 @@ app.command("template")(template.template)
 app.add_typer(policy.app, name="policy")
 app.command("alarms")(alarms.alarms)
 app.command("cost")(cost.cost)
+app.command("doctor")(doctor.doctor)
 
 
 def _show_version(wanted: bool) -> None:

@@ -10,7 +10,15 @@ import pytest
 import dynamo_chat.cli.patterns
 from dynamo_chat.core.errors import DynamoChatError
 
-COMMANDS = [(), ("demo",), ("patterns",), ("table",), ("table", "create"), ("table", "check")]
+COMMANDS = [
+    (),
+    ("demo",),
+    ("doctor",),
+    ("patterns",),
+    ("table",),
+    ("table", "create"),
+    ("table", "check"),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -20,6 +20,7 @@ from dynamo_chat.chat.message import (
 from dynamo_chat.chat.reviews import Review, review_id_item, review_place
 from dynamo_chat.chat.titles import title_item
 from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import PK, TTL
@@ -167,7 +168,7 @@ def _named(subject: Subject, message: Message, by_id: AttributeValues | None) ->
 
 def _as_new(message: Message) -> NewMessage:
     said = {name: getattr(message, name) for name in MessageBody.model_fields}
-    return NewMessage.model_validate({**said, "role": message.role})
+    return validated(NewMessage, **said, role=message.role)
 
 
 def _message_id(subject: Subject) -> Relation:

@@ -59,8 +59,6 @@ class _Messages:
             return
         stored = plan(Conversation).model
         changes: list[Action] = [stored.message_count.set(self.number)]
-        if not self.number:
-            changes = [stored.message_count.remove()]
         if is_behind:
             changes.append(stored.last_position.set(self.last))
         yield _drift(

@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Final
 
 from dynamo_chat.core.clock import Clock, system_clock
-from dynamo_chat.core.connection import ConditionFailed, Connection
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed, Connection
 from dynamo_chat.core.errors import DynamoChatError, InvalidArgument
 from dynamo_chat.core.transaction import write
 from dynamo_chat.operations.doctor.counts import Tally
@@ -136,7 +136,7 @@ class Doctor:
                 if on_progress is not None:
                     told = Examined(report.items, sum(report.counts.values()), report.read_units)
                     on_progress(told)
-            report.is_complete = start is None
+            report.is_complete = True
         except KeyboardInterrupt:
             _suspect_count(tallied[0], waiting)
             while waiting:
@@ -200,16 +200,18 @@ class Doctor:
         findings: Sequence[Finding],
         *,
         on_progress: Callable[[Repaired], object] | None = None,
+        keep: Callable[[AttributeValues], object] | None = None,
     ) -> list[Repaired]:
         """Repair what can be, of `findings`; what became of each, in the order of the repairs.
 
         Each is looked at anew, and left alone when it changes at the same moment. Repairing one
-        may make another possible, or needless: those are tried again.
+        may make another possible, or needless: those are tried again. `keep` is given each item
+        as it is just before it is changed or removed, in DynamoDB's JSON.
         """
         todo = sorted(findings, key=lambda each: CODES.index(each.code))
         done: list[Repaired] = []
         while todo:
-            results = [self._repaired(each) for each in todo]
+            results = [self._repaired(each, keep) for each in todo]
             left = [each.finding for each in results if each.outcome == "left"]
             is_last = len(left) == len(todo) or not left
             for each in results:
@@ -220,14 +222,17 @@ class Doctor:
             todo = [] if is_last else left
         return done
 
-    def _repaired(self, found: Finding) -> Repaired:
-        place = (found.pk, found.sk)
-        problem = self._problem(place, found)
-        if problem is None:
+    def _repaired(
+        self, found: Finding, keep: Callable[[AttributeValues], object] | None
+    ) -> Repaired:
+        item, problem = self._problem(found)
+        if item is None or problem is None:
             return Repaired(found, "gone", "it is in order by now")
         repair = problem.repair
         if repair is None:
             return Repaired(found, "left", "it can't be repaired safely")
+        if keep is not None:
+            keep(item)
         try:
             if repair.finish is not None:
                 repair.finish()
@@ -239,13 +244,17 @@ class Doctor:
             return Repaired(found, "left", str(error))
         return Repaired(found, "repaired", repair.does)
 
-    def _problem(self, place: Place, found: Finding) -> Problem | None:
-        """The problem of a finding as it is now; None when it is no more."""
+    def _problem(self, found: Finding) -> tuple[AttributeValues | None, Problem | None]:
+        """The item of a finding as it is now, and its problem; None when it is no more."""
+        place = (found.pk, found.sk)
         look = self._looker.look({place: {found.code}})[place]
-        same = [each for each in look.problems if each.code == found.code]
+        codes = {found.code}
+        if found.code == "leads_elsewhere":
+            codes.add("missing_item")  # what led elsewhere was removed as nobody's
+        same = [each for each in look.problems if each.code in codes]
         # An item may have two of one sort: an e-mail that lacks both of its id items.
         told = [each for each in same if each.says == found.says]
-        return next(iter(told or same), None)
+        return look.item, next(iter(told or same), None)
 
 
 def _suspect_count(tally: Tally, suspected: dict[Place, set[Code]]) -> None:

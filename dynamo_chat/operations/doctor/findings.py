@@ -144,7 +144,7 @@ class Report:
     """Items that were written to at every look, so that nothing can be said of them."""
     read_units: float = 0.0
     is_complete: bool = False
-    """Whether the whole table was read."""
+    """Whether it was read to its end."""
     position: str | None = None
     """Where to go on when it was not."""
 

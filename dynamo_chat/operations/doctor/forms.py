@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
@@ -20,13 +21,14 @@ from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
 from dynamo_chat.operations.doctor.stored import (
     ENTITY_OF,
     FOR_EVER,
-    INDEX_ATTRIBUTES,
     LAYOUTS,
     check_helper,
     helper_index_keys,
     index_keys,
     stored_item,
 )
+
+_INDEXES: Final = (GSI1, GSI2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +213,8 @@ def _index_problems(
     changes: dict[str, AttributeValue | None] = dict.fromkeys(
         name for name in item if name not in upgraded
     )
-    changes |= dict.fromkeys(name for name in index_keys(item) if name not in made)
     changes |= {name: value for name, value in made.items() if item.get(name) != value}
+    changes |= _index_changes(item, index_keys(made))
     newest = entity.schema_version
     yield Problem(
         "older_version",
@@ -225,15 +227,26 @@ def index_difference(
     item: AttributeValues, wanted: Mapping[str, AttributeValue]
 ) -> Iterator[Problem]:
     """What is wrong with an item whose index keys should be `wanted`."""
-    changes: dict[str, AttributeValue | None] = {
-        name: wanted.get(name) for name in INDEX_ATTRIBUTES if item.get(name) != wanted.get(name)
-    }
+    changes = _index_changes(item, wanted)
     if not changes:
         return
     repair = Repair("compute its index keys anew", (set_attributes(item, changes),))
-    for place in (GSI1, GSI2):
+    for place in _INDEXES:
         if (place.pk in item) != (place.sk in item):
             yield Problem("half_index_key", f"half of its key in {place.index} is missing", repair)
             return
-    places = sorted({str(name)[:4] for name in changes})
-    yield Problem("wrong_index_key", f"its key in {' and '.join(places)} is not its own", repair)
+    places = [place.index for place in _INDEXES if place.pk in changes]
+    says = f"its key in {' and '.join(map(str, places))} is not its own"
+    yield Problem("wrong_index_key", says, repair)
+
+
+def _index_changes(
+    item: AttributeValues, wanted: Mapping[str, AttributeValue]
+) -> dict[str, AttributeValue | None]:
+    """What makes an item's index keys those that are wanted: of an index both, or neither."""
+    return {
+        name: wanted.get(name)
+        for place in _INDEXES
+        if any(item.get(each) != wanted.get(each) for each in (place.pk, place.sk))
+        for name in (place.pk, place.sk)
+    }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.errors import CorruptItem
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
@@ -24,7 +24,7 @@ from dynamo_chat.operations.doctor.findings import Code, Place, Problem, kind_of
 from dynamo_chat.operations.doctor.forms import Examiner, Form, Subject
 from dynamo_chat.operations.doctor.mail_rules import MAIL_RULES
 from dynamo_chat.operations.doctor.people_rules import PEOPLE_RULES
-from dynamo_chat.operations.doctor.relations import Relation, Rules
+from dynamo_chat.operations.doctor.relations import Found, Relation, Rules
 
 RULES: Rules = {**CHAT_RULES, **PEOPLE_RULES, **MAIL_RULES, **CALL_RULES}
 
@@ -96,12 +96,11 @@ class Looker(Repository):
         consistent: bool,
     ) -> list[list[Problem]]:
         """What each subject's rule finds. Items that were read already are in `here`."""
-        relations = [_relation(subject) for subject in subjects]
+        relations = [relation_of(subject) for subject in subjects]
         wanted: dict[Place, Key] = {
             place_of(key): key
             for relation in relations
-            if isinstance(relation, Relation)
-            for key in relation.keys
+            for key in keys_of(relation)
             if place_of(key) not in here
         }
         now = self._now()
@@ -109,9 +108,7 @@ class Looker(Repository):
         known = {**here, **{place: item for place, item in zip(wanted, read, strict=True) if item}}
         living = {place: item for place, item in known.items() if is_live(item, now)}
         return [
-            [relation]
-            if isinstance(relation, Problem)
-            else list(relation.judge([living.get(place_of(key)) for key in relation.keys]))
+            judged(relation, [living.get(place_of(key)) for key in keys_of(relation)])
             for relation in relations
         ]
 
@@ -128,15 +125,35 @@ class Looker(Repository):
         yield from count.problems(form.subject.entity, item)
 
 
-def _relation(subject: Subject | None) -> Relation | Problem:
+def relation_of(subject: Subject | None) -> Relation | Problem:
     """What an item must agree with; the problem, where it does not even say what that is."""
     rule = None if subject is None else RULES.get(subject.layout.kind)
     if subject is None or rule is None:
         return Relation((), lambda _: iter(()))
     try:
         return rule(subject)
-    except CorruptItem as error:
-        return Problem("unreadable", error.reason)
+    except (CorruptItem, InvalidArgument) as error:
+        return _unreadable(error)
+
+
+def keys_of(relation: Relation | Problem) -> tuple[Key, ...]:
+    """What must be read to judge an item."""
+    return relation.keys if isinstance(relation, Relation) else ()
+
+
+def judged(relation: Relation | Problem, found: Found) -> list[Problem]:
+    """What is wrong with an item together with what lies beside it."""
+    if isinstance(relation, Problem):
+        return [relation]
+    try:
+        return list(relation.judge(found))
+    except (CorruptItem, InvalidArgument) as error:
+        return [_unreadable(error)]
+
+
+def _unreadable(error: CorruptItem | InvalidArgument) -> Problem:
+    reason = error.reason if isinstance(error, CorruptItem) else str(error)
+    return Problem("unreadable", reason)
 
 
 def _key(place: Place) -> Key:

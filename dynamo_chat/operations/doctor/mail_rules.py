@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import PK, SK
@@ -86,7 +87,7 @@ def _digest(email: EmailSummary, content: AttributeValues) -> str:
     said: EmailContent = plan(EmailContent).decode(content)
     fields = {**email.__dict__, **said.__dict__}
     new = {name: fields[name] for name in NewEmail.model_fields if name != "response_id"}
-    return digest_of(NewEmail.model_validate(new), email.conversation_id)
+    return digest_of(validated(NewEmail, **new), email.conversation_id)
 
 
 def _half(subject: Subject, part: str, what: str) -> Relation:

@@ -33,7 +33,7 @@ from dynamo_chat.operations.doctor.relations import (
     orphan,
     reachable_orphan,
 )
-from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, invite_items, place_of
+from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, invite_items, place_of, token_hash_of
 from dynamo_chat.orgs.organization import organization_key
 from dynamo_chat.orgs.seats import membership_item
 
@@ -64,7 +64,7 @@ def _user(subject: Subject) -> Relation:
 
 
 def _address(subject: Subject) -> Relation:
-    user_id = helper_text(subject.item, "user_id")
+    user_id = helper_text(subject.item, "user_id", subject.layout)
     (address,) = subject.layout.table.pk.decode(subject.item[PK]["S"])
     key = user_key(user_id)
 
@@ -162,7 +162,7 @@ def _membership(subject: Subject) -> Relation:
 
 def _invite(subject: Subject) -> Relation:
     invite: Any = subject.entity
-    token_hash = helper_text(subject.item, HASH_ATTRIBUTE)
+    token_hash = token_hash_of(subject.item)
     _, by_id, by_token = invite_items(invite, token_hash)
     keys = (organization_key(invite.organization_id), key_of(by_id), key_of(by_token))
 

@@ -13,14 +13,12 @@ from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review, review_item
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity
-from dynamo_chat.core.errors import CorruptItem
-from dynamo_chat.core.item import helper_text, plan, with_index_keys
-from dynamo_chat.core.keys import parse_time
+from dynamo_chat.core.item import helper_text, helper_time, plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, GSI2, KEY_ATTRIBUTES, PK, SK, Layout
 from dynamo_chat.identity.logins import LoginSession, login_item
 from dynamo_chat.mail.email import EmailSummary, record_item
 from dynamo_chat.mail.thread import EmailThread, thread_item
-from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, Invite, invite_items
+from dynamo_chat.orgs.invite import Invite, invite_items, token_hash_of
 from dynamo_chat.orgs.seats import Member, member_item
 from dynamo_chat.streams.entities import ENTITIES
 from dynamo_chat.telemetry.invocations import Invocation, invocation_item
@@ -61,7 +59,7 @@ def stored_item(entity: Entity, there: AttributeValues | None = None) -> Attribu
     InvalidArgument when it has none; CorruptItem when `there` lacks what no entity has.
     """
     if isinstance(entity, Invite):
-        return invite_items(entity, helper_text(there or {}, HASH_ATTRIBUTE))[0]
+        return invite_items(entity, token_hash_of(there or {}))[0]
     write = _INDEXED.get(type(entity))
     return plan(type(entity)).encode(entity) if write is None else write(entity)
 
@@ -109,12 +107,7 @@ FOR_EVER: Final = frozenset(
 def check_helper(item: AttributeValues, layout: Layout) -> None:
     """CorruptItem when a helper item lacks what it must say."""
     for name in _TEXTS.get(layout.kind, ()):
-        found = helper_text(item, name)
-        if name in _TIMES:
-            try:
-                parse_time(found)
-            except ValueError as error:
-                raise CorruptItem(layout.kind, f"{name}: {error}") from error
+        (helper_time if name in _TIMES else helper_text)(item, name, layout)
 
 
 def helper_index_keys(item: AttributeValues, layout: Layout) -> AttributeValues | None:

@@ -1,0 +1,226 @@
+"""``dynamo-chat doctor``: what in the table breaks the store's invariants, and its repair."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from dynamo_chat.cli.console import kind_style, output, table
+from dynamo_chat.cli.table import TableEndpointOption, TableOption
+from dynamo_chat.cli.target import RegionOption, Target
+from dynamo_chat.operations.doctor.doctor import DEFAULT_PAGE_SIZE, Doctor, DoctorOptions, Examined
+from dynamo_chat.operations.doctor.findings import CODES, MEANINGS, Finding, Repaired, Report
+
+DEFAULT_RATE: Final = 100.0
+SHOWN_FINDINGS: Final = 50
+
+
+def doctor(  # noqa: PLR0913 - an argument for each option
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    rate: Annotated[
+        float,
+        typer.Option(metavar="UNITS", help="Read units a second at most; 0 for no limit."),
+    ] = DEFAULT_RATE,
+    page_size: Annotated[int, typer.Option(metavar="ITEMS", help="Items read at a time.")] = (
+        DEFAULT_PAGE_SIZE
+    ),
+    settle: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="The pause between the two looks at what may be wrong."
+        ),
+    ] = 2.0,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POSITION",
+            help="Go on where an examination was interrupted, as its report says.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+    report_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write the report into a file too, as JSON.",
+            show_default=False,
+        ),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Show what can be repaired, and ask.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Repair without asking.")] = False,
+    keep_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            metavar="FILE",
+            dir_okay=False,
+            help="Add each item, as it is before it is repaired, to a file: one on a line, as "
+            "DynamoDB's JSON.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Examine the table for what breaks the store's own invariants; with --repair, repair it.
+
+    Reads the whole table by a Scan, slowly enough for a table in use. What looks wrong is looked
+    at twice more before it is reported. Nothing is changed without --repair. Ctrl-C is safe at any
+    moment. The exit code is 1 when something is wrong, or was not read.
+    """
+    if yes and not repair:
+        raise typer.BadParameter("--yes only goes with --repair")
+    store = Target(name, endpoint_url, region).store()
+    options = DoctorOptions(
+        read_units_per_second=rate or None, page_size=page_size, settle_seconds=settle
+    )
+    expected = int(store.table.describe().get("ItemCount", 0))
+    at_work = Doctor(store.connection, options)
+    with _bar(expected) as told:
+        report = at_work.examine(start=start, on_progress=told)
+    if not as_json:
+        _show(report)
+    done: list[Repaired] = []
+    if repair:
+        plan = [each for each in report.findings if each.repair is not None]
+        if not as_json:
+            _show_plan(plan)
+        if plan and (yes or (not as_json and _is_asked(plan))):
+            done = _repair(at_work, plan, keep_file, quiet=as_json)
+    told_of = {**report.as_dict(), "repairs": [each.as_dict() for each in done]}
+    text = json.dumps(told_of, ensure_ascii=False, indent=2)
+    if as_json:
+        typer.echo(text)
+    if report_file is not None:
+        report_file.write_text(text + "\n", "utf-8")
+    settled = sum(each.outcome != "left" for each in done)
+    if not report.is_complete or report.unsettled or settled < sum(report.counts.values()):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _bar(expected: int) -> Iterator[Any]:
+    """A progress bar on a terminal. DynamoDB's count of items is some hours old: an estimate."""
+    columns = (
+        TextColumn("examining"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(),
+    )
+    console = output(stderr=True)
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=expected or None, told="")
+
+        def told(examined: Examined) -> None:
+            says = f"{examined.findings:,} findings, {examined.read_units:,.0f} read units"
+            total = max(expected, examined.items) or None
+            bar.update(task, completed=examined.items, total=total, told=says)
+
+        yield told
+
+
+def _repair(
+    at_work: Doctor, plan: Sequence[Finding], keep_file: Path | None, *, quiet: bool
+) -> list[Repaired]:
+    console = output()
+    kept = None if keep_file is None else keep_file.open("a", encoding="utf-8")
+
+    def keep(item: Any) -> None:
+        if kept is not None:
+            kept.write(json.dumps(item, ensure_ascii=False) + "\n")
+            kept.flush()
+
+    def told(repaired: Repaired) -> None:
+        if not quiet and repaired.outcome == "left":
+            console.print(_line(repaired.finding, f"left: {repaired.says}"), soft_wrap=True)
+
+    try:
+        done = at_work.repair(plan, on_progress=told, keep=keep)
+    finally:
+        if kept is not None:
+            kept.close()
+    if not quiet:
+        outcomes = Counter(each.outcome for each in done)
+        console.print(
+            f"{outcomes['repaired']:,} repaired, {outcomes['gone']:,} in order by then, "
+            f"{outcomes['left']:,} left."
+        )
+    return done
+
+
+def _is_asked(plan: Sequence[Finding]) -> bool:
+    """Whether a person says yes. Where there is none to ask, nothing is repaired."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        output().print("Nothing was changed. Say --yes to do it.")
+        return False
+    return typer.confirm(f"Repair these {len(plan):,}?")
+
+
+# -- showing ------------------------------------------------------------------------------------
+
+
+def _show(report: Report) -> None:
+    console = output()
+    console.print(f"{report.items:,} items read, for {report.read_units:,.1f} read units.")
+    if report.counts:
+        shown = table("problem", "items", "what it means", numbers=("items",))
+        for code in CODES:
+            if report.counts[code]:
+                shown.add_row(code, f"{report.counts[code]:,}", MEANINGS[code])
+        console.print(shown)
+        for each in report.findings[:SHOWN_FINDINGS]:
+            console.print(_line(each, each.says), soft_wrap=True)
+        more = sum(report.counts.values()) - SHOWN_FINDINGS
+        if more > 0:
+            console.print(f"… and {more:,} more; --report FILE has them.")
+    if report.unlisted:
+        console.print(f"{report.unlisted:,} findings are only counted: repair, and examine again.")
+    if report.unsettled:
+        console.print(
+            f"{report.unsettled:,} items were written to at every look: examine them again."
+        )
+    if report.position is not None:
+        console.print("Interrupted. To go on:", soft_wrap=True)
+        console.print(Text(f"  --start '{report.position}'"), soft_wrap=True)
+    elif report.is_clean:
+        console.print("Nothing is wrong.")
+
+
+def _show_plan(plan: Sequence[Finding]) -> None:
+    console = output()
+    if not plan:
+        console.print("Nothing can be repaired safely.")
+        return
+    console.print("What can be repaired:")
+    for (code, kind, does), number in _grouped(plan):
+        line = Text(f"  {number:,} of ", style="bold").append(f"{code} ", style="yellow")
+        line.append(kind, style=kind_style(kind)).append(f": {does}", style="not bold default")
+        console.print(line, soft_wrap=True)
+
+
+def _grouped(plan: Sequence[Finding]) -> list[tuple[tuple[str, str, str], int]]:
+    groups = Counter((each.code, each.kind, each.repair or "") for each in plan)
+    return sorted(groups.items())
+
+
+def _line(found: Finding, says: str) -> Text:
+    line = Text(f"{found.code} ", style="yellow")
+    line.append(f"{found.kind or '–'} ", style=kind_style(found.kind))
+    return line.append(f"{found.pk} {found.sk} ", style="dim").append(says, style="default")

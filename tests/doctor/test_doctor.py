@@ -1,0 +1,46 @@
+"""Every kind of damage is found, and nothing else is; repairing ends in a clean table."""
+
+import pytest
+
+from dynamo_chat.operations.doctor.doctor import Doctor
+from dynamo_chat.operations.doctor.findings import CODES, Report
+from dynamo_chat.operations.doctor.stored import LAYOUTS
+from tests.chat.world import Item, World
+from tests.doctor.damage import DAMAGES, Damage
+
+
+def told(report: Report) -> set[tuple[str, str]]:
+    return {(each.code, each.kind or "-") for each in report.findings}
+
+
+def test_a_table_with_everything_in_it_is_clean(world: World, doctor: Doctor) -> None:
+    items = world.items()
+    report = doctor.examine()
+    assert report.is_clean, report.findings
+    assert report.is_complete
+    assert (report.items, report.unsettled) == (len(items), 0)
+    # Nothing is deleted there, so nothing is missing but what a deletion puts in a head's place.
+    assert {kind for kind in LAYOUTS if not kind.endswith("_tombstone")} == set(report.kinds)
+    assert world.items() == items
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
+def test_damage_is_found_and_repaired(
+    world: World, doctor: Doctor, everything: list[Item], damage: Damage
+) -> None:
+    damage.plant(world)
+    report = doctor.examine()
+    assert told(report) == damage.found
+    done = doctor.repair(report.findings)
+    assert len(done) == len(report.findings)
+    after = doctor.examine()
+    assert after.is_clean == damage.is_repairable, after.findings
+    if damage.restores:
+        assert world.items() == everything
+    left = {each.finding for each in done if each.outcome == "left"}
+    assert bool(left) != damage.is_repairable
+
+
+def test_there_is_a_damage_of_every_kind() -> None:
+    planted = {code for damage in DAMAGES for code, _ in damage.found}
+    assert planted | {"older_version"} == set(CODES)

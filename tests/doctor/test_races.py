@@ -1,0 +1,234 @@
+"""The doctor on a table in use: no false alarm, and nothing is overwritten that changed."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from dynamo_chat import ChatStore, NewMessage
+from dynamo_chat.operations.doctor.doctor import Doctor
+from dynamo_chat.operations.doctor.findings import Code
+from tests.chat.world import Item, World, just_before
+from tests.doctor.damage import changed, cut_short, gone, one
+from tests.doctor.scene import LOGIN_SECRET, doctor_of
+
+
+class _Client:
+    """What `just_before` needs of a store: the doctor's own connection."""
+
+    def __init__(self, doctor: Doctor) -> None:
+        self.connection = doctor._connection
+
+
+def before(doctor: Doctor, operation: str, act: Callable[[], object]) -> Any:
+    return just_before(_Client(doctor), operation, act)  # type: ignore[arg-type]
+
+
+# -- writers at work ----------------------------------------------------------------------------
+
+
+def _work(store: ChatStore, number: int) -> None:
+    """Something of everything whose items belong together, made and taken away again."""
+    name = f"worker-{number}"
+    talk = store.conversations.create(name, title="Busy").conversation_id
+    store.messages.append(talk, NewMessage(role="user", content="Hi", message_id=f"b-{number}"))
+    store.messages.append("talk", NewMessage(role="user", content="Me too"))
+    store.conversations.rename(talk, "Busier")
+    store.users.create(f"{name}@example.org", user_id=name)
+    store.logins.open(name)
+    store.members.add("org", name)
+    store.users.change_addresses(name, email=f"{name}@other.example")
+    store.callers.create(name)
+    store.queue.join(name)
+    store.queue.leave(name)
+    store.users.delete(name)
+    store.callers.delete(name)
+    store.conversations.delete(talk)
+
+
+def test_a_table_in_use_gives_no_false_alarm(world: World, doctor: Doctor) -> None:
+    stop = threading.Event()
+
+    def run(worker: int) -> int:
+        store = world.store()
+        for number in range(worker, 1_000, 2):
+            if stop.is_set():
+                return number
+            _work(store, number)
+        return 1_000
+
+    with ThreadPoolExecutor(2) as pool, doctor_of(world, page_size=7) as hasty:
+        working = [pool.submit(run, worker) for worker in range(2)]
+        try:
+            reports = [hasty.examine() for _ in range(3)]
+        finally:
+            stop.set()
+        assert min(each.result() for each in working) > 1
+    assert [each.findings for each in reports] == [[]] * len(reports)
+    quiet = doctor.examine()
+    assert quiet.is_clean
+    assert quiet.unsettled == 0
+
+
+# -- what is being looked at ----------------------------------------------------------------------
+
+
+def _between_looks(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, act: Iterator[object]) -> None:
+    """Let the next thing happen at each pause between two looks."""
+    monkeypatch.setattr(doctor, "_sleep", lambda _: next(act, None))
+
+
+def test_what_is_put_right_meanwhile_is_not_reported(
+    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = one(world, "membership")
+    gone("membership")(world)
+    _between_looks(doctor, monkeypatch, map(world.put, [there]))
+    assert doctor.examine().is_clean
+
+
+def test_a_deletion_that_goes_on_is_not_reported(
+    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_short(lambda store: store.conversations.delete("talk"), after=1)(world)
+
+    def steps() -> Iterator[None]:
+        """The walk, an item at a time, with the finish at the end."""
+        for position in sorted(
+            item["SK"]["S"]
+            for item in world.items()
+            if item["PK"]["S"] == "CONV#talk#" and item["kind"]["S"] == "message"
+        ):
+            gone("message", SK=position)(world)
+            yield
+        world.store().conversations.delete("talk")
+        yield
+
+    _between_looks(doctor, monkeypatch, steps())
+    report = doctor.examine()
+    assert report.is_clean
+    assert report.unsettled == 0
+
+
+def test_what_never_holds_still_is_told_apart(
+    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversation that counts wrong, and another number at each look: nothing is said of it."""
+    numbers = iter(range(100, 200))
+
+    def count() -> None:
+        changed("conversation", {"title": "Films"}, message_count={"N": str(next(numbers))})(world)
+
+    count()
+    _between_looks(doctor, monkeypatch, iter(count, "never"))
+    report = doctor.examine()
+    assert report.is_clean
+    assert report.unsettled == 1
+
+
+def test_an_item_that_changes_during_a_look_is_looked_at_again(
+    world: World, doctor: Doctor
+) -> None:
+    """A member leaves between the reading of the member and of the listing."""
+    gone("membership")(world)
+    member = one(world, "member")
+    reads = iter(range(100))
+
+    def touch(**_: Any) -> None:
+        number = next(reads)
+        world.put({**member, "last_active": {"S": f"2025-01-01T00:00:{number:02d}.000000Z"}})
+
+    events = doctor._connection.client.meta.events
+    events.register("before-call.dynamodb.BatchGetItem", touch)
+    try:
+        report = doctor.examine()
+    finally:
+        events.unregister("before-call.dynamodb.BatchGetItem", touch)
+    assert report.is_clean
+    assert report.unsettled == 1
+
+
+# -- repairs --------------------------------------------------------------------------------------
+
+REPAIRS: list[tuple[Code, Callable[[World], object], str, str]] = [
+    (
+        "half_index_key",
+        changed("conversation", {"title": "Films"}, GSI2SK=None),
+        "conversation",
+        "UpdateItem",
+    ),
+    (
+        "counter",
+        changed("organization", member_count={"N": "9"}),
+        "organization",
+        "UpdateItem",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "plant", "kind", "operation"), REPAIRS)
+def test_what_changed_meanwhile_is_not_overwritten(
+    world: World,
+    doctor: Doctor,
+    code: Code,
+    plant: Callable[[World], object],
+    kind: str,
+    operation: str,
+) -> None:
+    plant(world)
+    report = doctor.examine()
+    changes = {
+        "conversation": {"last_position": {"S": "7" * 26}},
+        "organization": {"member_count": {"N": "10"}},
+    }[kind]
+    of = {"title": "Films"} if kind == "conversation" else {}
+
+    def change() -> Item:
+        changed(kind, of, **changes)(world)
+        return one(world, kind, **of)
+
+    after: list[Item] = []
+    with before(doctor, operation, lambda: after.append(change())):
+        (done,) = doctor.repair(report.findings)
+    assert (done.outcome, done.finding.code) == ("left", code)
+    assert one(world, kind, **of) == after[0]
+    # At the next look it is seen with what changed, and repaired.
+    again = doctor.repair(doctor.examine().findings)
+    assert {each.outcome for each in again} == {"repaired"}
+    assert doctor.examine().is_clean
+
+
+def test_an_orphan_that_found_its_owner_is_kept(world: World, doctor: Doctor) -> None:
+    conversation = one(world, "conversation", title="No. 0")
+    gone("conversation", title="No. 0")(world)
+    kept = world.kinds().count("message")
+    orphans = {each for each in doctor.examine().findings if each.code == "orphan"}
+    messages = [each for each in orphans if each.kind == "message"]
+    assert len(messages) == 2
+    with before(doctor, "TransactWriteItems", lambda: world.put(conversation)):
+        done = doctor.repair(messages)
+    assert {each.outcome for each in done} == {"gone"}
+    assert doctor.examine().is_clean
+    assert world.kinds().count("message") == kept
+
+
+def test_a_listing_is_not_made_for_a_login_that_was_revoked(world: World, doctor: Doctor) -> None:
+    store = world.store()
+    gone("login_listing")(world)
+    report = doctor.examine()
+    login = store.logins.get(LOGIN_SECRET)
+    with before(doctor, "TransactWriteItems", lambda: store.logins.revoke(login)):
+        (done,) = doctor.repair(report.findings)
+    assert done.outcome == "left"
+    assert "login_listing" not in world.kinds()
+    assert doctor.examine().is_clean
+
+
+def test_what_was_repaired_by_others_is_told(world: World, doctor: Doctor) -> None:
+    there = one(world, "review_id")
+    gone("review_id")(world)
+    report = doctor.examine()
+    world.put(there)
+    assert [each.outcome for each in doctor.repair(report.findings)] == ["gone"]
