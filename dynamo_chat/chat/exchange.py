@@ -76,13 +76,21 @@ def _after(sent: datetime, seconds: float) -> datetime:
 
 
 def grouped(messages: Sequence[Message]) -> list[list[Message]]:
-    """Messages in time order, cut before every user message."""
+    """Messages in time order, cut before every user message.
+
+    What stands before the first one, such as a system prompt, belongs to it; an assistant's
+    greeting is a response without a prompt. Where nobody said anything there is no exchange.
+    """
     groups: list[list[Message]] = []
     for message in messages:
-        if message.role == "user" or not groups:
+        if not groups or (message.role == "user" and _is_spoken(groups[-1])):
             groups.append([])
         groups[-1].append(message)
-    return groups
+    return [group for group in groups if _is_spoken(group)]
+
+
+def _is_spoken(group: Sequence[Message]) -> bool:
+    return any(message.role in {"user", "assistant"} for message in group)
 
 
 def exchange_of(group: Sequence[Message]) -> Exchange:
@@ -90,14 +98,14 @@ def exchange_of(group: Sequence[Message]) -> Exchange:
     prompt = next((message for message in group if message.role == "user"), None)
     responses = [message for message in group if message.role == "assistant"]
     response = responses[-1] if responses else None
-    named = response or group[0]
+    named = response or prompt or group[0]
     return Exchange(
         conversation_id=named.conversation_id,
         message_id=named.message_id,
         user_prompt=prompt.content if prompt is not None else "",
         bot_response=response.content if response is not None else None,
         documents=response.documents if response is not None else (),
-        sent_at=group[0].sent_at,
+        sent_at=(prompt or named).sent_at,
         response_time=response.response_time if response is not None else None,
         errors=response.errors if response is not None else None,
         feedback=response.feedback if response is not None else None,

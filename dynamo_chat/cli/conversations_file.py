@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -234,7 +235,7 @@ def _call_answered_by(result: _Draft, before: Sequence[_Draft]) -> _Call | None:
 
 def _json_object(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text, parse_constant=_no_constant)
+        found = json.loads(text, parse_constant=_no_constant, parse_int=_integer)
     except RecursionError as error:
         raise InvalidArgument("line", "is nested too deep") from error
     except ValueError as error:
@@ -252,6 +253,13 @@ def _maybe_json(text: Any) -> Any:
         except (ValueError, RecursionError):
             return text
     return text
+
+
+def _integer(digits: str) -> int:
+    limit = sys.get_int_max_str_digits()
+    if limit and len(digits) > limit:
+        raise ValueError(f"an integer may have {limit:,} digits at most, not {len(digits):,}")
+    return int(digits)
 
 
 def _no_constant(name: str) -> NoReturn:

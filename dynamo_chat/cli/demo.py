@@ -258,7 +258,7 @@ def _show_taken(console: Console, taken: Sequence[Taken]) -> None:
     for each in taken:
         entry = entries[each.method]
         shown.add_row(
-            Text(entry.id, style="bold"),
+            Text(each.pattern or entry.id, style="bold"),
             Text(each.method, style="cyan"),
             each.told,
             str(each.requests),

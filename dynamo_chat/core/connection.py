@@ -292,7 +292,7 @@ class Connection:
             raise _translated_client_error(cause, self.table_name) from cause
         except aws.BotoCoreError as error:
             failure = error
-            raise _translated_botocore(error, self.table_name) from error
+            raise _translated_botocore(error, self.table_name, operation) from error
         except BaseException as error:
             failure = error
             raise
@@ -351,6 +351,7 @@ _THROTTLING = {
     "ThrottlingError",
 }
 _THROTTLED_IN_TRANSACTION = {"ThrottlingError", "ProvisionedThroughputExceeded"}
+_READING = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List")
 _UNAVAILABLE = {"InternalServerError", "InternalFailure", "ServiceUnavailable", "500", "503"}
 _BAD_CREDENTIALS = {
     "ExpiredTokenException",
@@ -403,8 +404,8 @@ def _translated_client_error(  # noqa: PLR0911 - one return per kind of trouble
         return throttled(table, code)
     if code in _UNAVAILABLE:
         return errors.Unreachable(
-            "DynamoDB failed to answer properly after every retry; the write may have happened: "
-            "call again with the same ids",
+            "DynamoDB failed to answer properly after every retry"
+            + _maybe_done(error.operation_name),
             code,
         )
     if code in _BAD_CREDENTIALS:
@@ -455,7 +456,16 @@ def _translated_cancellation(error: aws.ClientError, message: str) -> Exception:
     )
 
 
-def _translated_botocore(error: aws.BotoCoreError, table: str) -> errors.ServiceError:
+def _maybe_done(operation: str) -> str:
+    """What to do about a request without an answer: one that only reads is asked again."""
+    if operation.startswith(_READING):
+        return "; try again"
+    return "; it may have happened all the same: call again with the same ids"
+
+
+def _translated_botocore(
+    error: aws.BotoCoreError, table: str, operation: str = "Get"
+) -> errors.ServiceError:
     name = type(error).__name__
     if isinstance(error, aws.NoRegionError):
         return errors.RegionMissing(
@@ -469,8 +479,8 @@ def _translated_botocore(error: aws.BotoCoreError, table: str) -> errors.Service
         )
     if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
         return errors.Unreachable(
-            f"no answer from the endpoint of table {table!r}; check the endpoint, the region and "
-            "the network. A write may have happened: call again with the same ids",
+            f"no answer from the endpoint of table {table!r}: check the endpoint, the region and "
+            f"the network{_maybe_done(operation)}",
             name,
         )
     return errors.RequestRejected(f"the request could not be sent: {name}", name)

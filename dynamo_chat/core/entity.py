@@ -104,7 +104,9 @@ def as_invalid_argument(error: ValidationError, argument: str = "") -> InvalidAr
     complaint = first["msg"].removeprefix("Value error, ")
     if first["type"] == "string_unicode":
         complaint = "must not contain lone surrogates"
-    return InvalidArgument(where or error.title, complaint[:1].lower() + complaint[1:])
+    if complaint.partition(" ")[0].istitle():  # a sentence's first word, and no name such as NaN
+        complaint = complaint[:1].lower() + complaint[1:]
+    return InvalidArgument(where or error.title, complaint)
 
 
 def misplaced(field: str, complaint: str) -> PydanticCustomError:

@@ -120,7 +120,8 @@ class EmbeddedEngine(Engine):
 
     Engines that are entered inside of one another share their tables, until the first is left.
 
-    Clients made before moto was first imported are not served: make stores after entering.
+    It needs the extra `testing`. Clients made before moto was first imported are not served: make
+    stores after entering.
     """
 
     _cure_lock: ClassVar = threading.Lock()
@@ -132,7 +133,13 @@ class EmbeddedEngine(Engine):
 
     def _start(self, stack: ExitStack) -> None:
         # Imported here: moto takes half a second, and importing it hooks into botocore.
-        from moto import mock_aws
+        try:
+            from moto import mock_aws
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "EmbeddedEngine needs the extra `testing`: pip install 'dynamo_chat[testing]'",
+                name=error.name,
+            ) from error
 
         self._cure()
         stack.callback(self._uncure)

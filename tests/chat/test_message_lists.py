@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat import ChatStore, Exchange, Feedback, Message
+from dynamo_chat import ChatStore, Exchange, Feedback, Message, NewMessage
+from dynamo_chat.chat.documents import support_rows
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor, NotFound
 from dynamo_chat.core.ulids import ulid_time
 from dynamo_chat.testing import FakeClock
@@ -314,3 +315,26 @@ def test_feedback_is_part_of_an_exchange(store: ChatStore, talk: str, clock: Fak
     assert store.messages.list_exchanges(talk).items == (
         made.model_copy(update={"feedback": given}),
     )
+
+
+def test_what_stands_before_the_first_prompt_makes_no_exchange(store: ChatStore) -> None:
+    """A system prompt belongs to the first exchange; a greeting is a response of its own."""
+    talk = store.conversations.create("u-1", conversation_id="c-1")
+    system = NewMessage(role="system", content="Be short.")
+    store.messages.append("c-1", system)
+    assert store.messages.list_exchanges("c-1").items == ()
+    question = user("Why?")
+    store.messages.append("c-1", system)
+    store.messages.append("c-1", question)
+    store.messages.append("c-1", assistant("Because."))
+    (only,) = store.messages.list_exchanges("c-1", page_size=1)
+    assert (only.user_prompt, only.bot_response) == ("Why?", "Because.")
+    messages = store.messages.latest("c-1")
+    assert only.sent_at == messages[2].sent_at
+    assert only.message_id == messages[3].message_id
+    assert support_rows(talk, messages).chat_session["message_count"] == 1
+    store.conversations.create("u-1", conversation_id="c-2")
+    store.messages.append_turn("c-2", [assistant("Hello!"), question])
+    greeting, asked = store.messages.list_exchanges("c-2")
+    assert (greeting.user_prompt, greeting.bot_response) == ("", "Hello!")
+    assert (asked.user_prompt, asked.bot_response) == ("Why?", None)

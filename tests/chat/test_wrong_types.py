@@ -124,3 +124,21 @@ def test_unchanged_is_taken_only_where_something_can_stay(chat_store: ChatStore)
     assert "messages.edit content" in taken
     with pytest.raises(InvalidArgument, match=r"^title: "):
         chat_store.conversations.rename("c", UNCHANGED)  # type: ignore[arg-type]
+
+
+def test_names_keep_their_capitals() -> None:
+    with pytest.raises(InvalidArgument, match=r"^metadata: NaN and infinities are not JSON$"):
+        NewMessage(role="user", metadata={"a": float("nan")})
+    with pytest.raises(InvalidArgument, match=r"^content: input should be"):
+        NewMessage(role="user", content=7)  # type: ignore[arg-type]
+
+
+def test_what_is_no_conversation_of_an_exchange_is_refused(chat_store: ChatStore) -> None:
+    wrong: Any
+    for wrong in ([], {}, {"a"}):
+        with pytest.raises(InvalidArgument, match=r"^conversation_id: "):
+            chat_store.messages.append_exchange(wrong, Exchange(user_prompt="q"))
+        with pytest.raises(InvalidArgument, match=r"^user_id: "):
+            chat_store.messages.get_by_id("m", user_id=wrong)
+        with pytest.raises(InvalidArgument, match=r"^message: "):
+            chat_store.messages.append("c", wrong)

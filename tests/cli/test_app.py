@@ -50,6 +50,26 @@ def test_an_error_of_the_package_is_one_line(run: Callable[..., Any]) -> None:
     assert line.startswith("error: table 'not-there' does not exist")
 
 
+@pytest.mark.parametrize(
+    ("option", "wrong"), [("endpoint-url", "foo"), ("endpoint-url", ""), ("region", "eu west")]
+)
+def test_a_wrong_address_is_one_line(run: Callable[..., Any], option: str, wrong: str) -> None:
+    command = ("table", "describe", "--table", "chat", "--region", "eu-west-1")
+    result = run(*command, f"--{option}", wrong)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {option.replace('-', '_')}: must be ")
+
+
+def test_what_only_reads_wrote_nothing(run: Callable[..., Any]) -> None:
+    """Nobody answers: only what writes may have happened all the same."""
+    nobody = ("--table", "chat", "--region", "eu-west-1", "--endpoint-url", "http://127.0.0.1:9")
+    read, written = run("table", "describe", *nobody), run("table", "create", *nobody)
+    assert "no answer from the endpoint" in read.stderr
+    assert "happened" not in read.stderr
+    assert read.exit_code == written.exit_code == 1
+
+
 def test_an_error_of_several_lines_becomes_one(
     run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +96,8 @@ def test_a_bug_is_no_error_message(
 
 
 def test_wrong_usage_is_told_apart(run: Callable[..., Any]) -> None:
+    assert run().exit_code == 2
+    assert run("table").exit_code == 2
     assert run("nonsense").exit_code == 2
     assert run("table", "create").exit_code == 2
 

@@ -158,6 +158,7 @@ def test_a_line_without_ids_gets_the_same_ones_every_time() -> None:
         ("[]", "line: must be a JSON object"),
         ('{"messages": NaN}', "line: is not JSON: NaN is not JSON"),
         ("[" * 100_000, "line: is nested too deep"),
+        ('{"n": ' + "7" * 9_000 + "}", "an integer may have 4,300 digits at most, not 9,000"),
         ("{}", "messages: must be a list of messages, not empty"),
         ('{"messages": []}', "messages: must be a list of messages, not empty"),
         ('{"messages": ["Hello!"]}', "messages.0: must be an object"),

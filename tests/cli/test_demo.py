@@ -84,6 +84,13 @@ def test_the_walks_call_every_method_of_their_domains(shown: str) -> None:
             assert f" {entry.method} " in walks[entry.domain], entry.method
 
 
+def test_the_walk_shows_every_pattern_of_chat(shown: str) -> None:
+    """C1 to C19, also the one that has no method of its own."""
+    walk = section(shown, WALK_OF["chat"])
+    told = {line.split()[0] for line in walk.splitlines() if line.startswith("C")}
+    assert told == {f"C{number}" for number in range(1, 20)}
+
+
 def test_each_document_is_loaded_and_said_how(shown: str) -> None:
     loading = section(shown, "Loading")
     lines = [line.split()[:3] for line in loading.splitlines()]

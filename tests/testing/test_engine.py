@@ -173,6 +173,21 @@ def test_a_list_grows_to_400_kb(embedded_client: Any, table: str) -> None:
     assert len(stored(embedded_client, table)["l"]["L"]) == 10
 
 
+def test_without_the_extra_it_says_what_to_install() -> None:
+    program = """
+import sys
+sys.modules["moto"] = None
+from dynamo_chat.testing import EmbeddedEngine
+try:
+    EmbeddedEngine().__enter__()
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    assert run_python(program) == (
+        "EmbeddedEngine needs the extra `testing`: pip install 'dynamo_chat[testing]'\n"
+    )
+
+
 def test_the_environment_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever credentials, profile and region were there; inside there are none of them."""
     monkeypatch.setenv("AWS_PROFILE", "production")

@@ -22,9 +22,10 @@ def _said(role: str = "user", message_id: str | None = None) -> NewMessage:
 def append(stage: Stage) -> Iterator[Case]:
     """1,000 characters each: what a message costs does not depend on how many there are."""
     store, cold = stage.store, stage.cold_store()
-    for count in (10, 100):
+    for count in (10, 100, 1_000):
         talk = conversation(stage, messages=count).conversation_id
-        yield Case(f"after {count} others", lambda at=talk: store.messages.append(at, _said()))  # type: ignore[misc]
+        yield Case(f"after {count:,} others", lambda at=talk: store.messages.append(at, _said()))  # type: ignore[misc]
+        store.conversations.delete(talk)  # embedded engines get slow with many items
     talk = conversation(stage, messages=1).conversation_id
     own = stage.fresh("message")
     yield Case("with the caller's id", lambda: store.messages.append(talk, _said(message_id=own)))

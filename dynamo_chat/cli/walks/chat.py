@@ -35,6 +35,7 @@ def walk_through_chat(store: ChatStore, shown: Conversation) -> Walk:
     yield from _reviewing(store, own, shown)
     yield from _editing(store, own)
     yield from _remembering(store, own)
+    yield from _expiring(store, shown)
     yield Step(
         "messages.prune",
         lambda: store.messages.prune(own.conversation_id, 2),
@@ -212,6 +213,35 @@ def _editing(store: ChatStore, own: Conversation) -> Walk:
         "messages.delete",
         lambda: messages.delete(identity, begun.message_id),
         lambda _: "gone, and counted out",
+    )
+
+
+def _expiring(store: ChatStore, shown: Conversation) -> Walk:
+    """C17 has no method of its own: it is what creating and appending do by themselves."""
+    conversations, week = store.conversations, timedelta(days=7)
+    sliding: Conversation = yield Step(
+        "conversations.create",
+        lambda: conversations.create(shown.user_id, retention=week, sliding=True),
+        lambda made: f"gone on {made.expires_at:%Y-%m-%d}, a week after its latest message",
+        "C17",
+    )
+    identity = sliding.conversation_id
+    yield Step(
+        "messages.append",
+        lambda: store.messages.append(identity, NewMessage(role="user", content="Still here?")),
+        lambda said: f"'{said.content}' goes when it goes; no request more",
+        "C17",
+    )
+    yield Step(
+        "conversations.get",
+        lambda: conversations.get(identity),
+        lambda found: f"the message moved its end to {found.expires_at:%Y-%m-%d %H:%M:%S}",
+        "C17",
+    )
+    yield Step(
+        "conversations.delete",
+        lambda: conversations.delete(identity),
+        lambda count: f"{count} items are gone before their time",
     )
 
 

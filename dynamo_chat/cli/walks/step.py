@@ -30,6 +30,8 @@ class Step:
     method: str
     call: Callable[[], Any]
     tell: Callable[[Any], str]
+    pattern: str = ""
+    """The pattern that it shows, where that is another than the method's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Taken:
     requests: int
     wcu: float
     rcu: float
+    pattern: str = ""
 
 
 Walk: TypeAlias = Generator[Step, Any, None]
@@ -56,7 +59,8 @@ def take(walk: Walk, meter: RequestMeter) -> Iterator[Taken]:
             return
         meter.reset()
         given = step.call()
-        yield Taken(step.method, step.tell(given), meter.count, meter.wcu, meter.rcu)
+        told = step.tell(given)
+        yield Taken(step.method, told, meter.count, meter.wcu, meter.rcu, step.pattern)
 
 
 def own(what: str) -> str:
