@@ -18,11 +18,8 @@ from dynamo_chat.cli.replay import Replay
 from dynamo_chat.cli.sample_records import Sample, shift_to_live
 from dynamo_chat.cli.target import StoreFactory
 from dynamo_chat.core.addresses import address_key
-from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import NotFound
-from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import PK
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.identity.user import User
 from dynamo_chat.limits.rate_limits import RateLimit, Resource
@@ -40,7 +37,7 @@ from dynamo_chat.orgs.seats import Member
 from dynamo_chat.store import ChatStore
 from dynamo_chat.telemetry.invocations import Invocation, NewInvocation
 from dynamo_chat.telemetry.llm import LLMInteraction, NewInteraction
-from dynamo_chat.telemetry.reports import LLMReport, ModelUsage, Period, report_item
+from dynamo_chat.telemetry.reports import LLMReport, ModelUsage, Period
 
 Row = Mapping[str, Any]
 
@@ -326,7 +323,7 @@ class _Limits(NamedTuple):
             breakdown=row["metadata"][parts],
             last_request=last + by,
         )
-        _put(self.store, plan(RateLimit).encode(window))
+        self.store.rate_limits.load(window)
         return self.store.rate_limits.get(window.account_id, resource, consistent=True)
 
 
@@ -377,8 +374,7 @@ def _report(store: ChatStore, row: Row) -> LLMReport:
         },
         function_breakdown=row["function_breakdown"],
     )
-    _put(store, report_item(report))
-    return store.reports.get(report.report_id, consistent=True)
+    return store.reports.load(report)
 
 
 def _invocation(replay: Replay, row: Row) -> Invocation:
@@ -397,19 +393,6 @@ def _invocation(replay: Replay, row: Row) -> Invocation:
             metadata=row["metadata"],
         )
     )
-
-
-def _put(store: ChatStore, item: AttributeValues) -> None:
-    """Write an item as it is, unless it is there."""
-    request = {
-        "TableName": store.connection.table_name,
-        "Item": item,
-        "ConditionExpression": f"attribute_not_exists({PK})",
-    }
-    try:
-        store.connection.call("PutItem", request)
-    except ConditionFailed:
-        return
 
 
 def _exact(number: float) -> Decimal:

@@ -19,10 +19,18 @@ def checked(entity: type[Model], **given: Any) -> dict[str, Any]:
     InvalidArgument names a field that may not have the value; None is the field's to allow.
     """
     return {
-        name: _checked(entity, name, value)
+        name: checked_as(entity, name, value, name)
         for name, value in given.items()
         if value is not UNCHANGED
     }
+
+
+def checked_as(entity: type[Model], name: str, value: Any, argument: str) -> Any:
+    """`value`, checked as that field of `entity`; InvalidArgument names `argument`."""
+    try:
+        return _adapter(entity, name).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise as_invalid_argument(error, argument) from error
 
 
 def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:
@@ -34,13 +42,6 @@ def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:
         is_left_out = item_plan.is_left_out(name, value)
         made.append(attribute.remove() if is_left_out else attribute.set(value))
     return made
-
-
-def _checked(entity: type[Model], name: str, value: Any) -> Any:
-    try:
-        return _adapter(entity, name).validate_python(value, strict=True)
-    except ValidationError as error:
-        raise as_invalid_argument(error, name) from error
 
 
 @cache

@@ -87,7 +87,7 @@ class Activities(Repository):
             return there
         return activity
 
-    @access_pattern("U4", operation="Query", requests="1", replaces="userId-createdAt-index")
+    @access_pattern("U4", operation="Query", requests="1", replaces="Users userId-createdAt-index")
     def list_by_user(
         self,
         user_id: str,

@@ -175,7 +175,7 @@ class Logins(Repository):
     @access_pattern("U6", operation="TransactWriteItems", requests="1")
     def revoke(self, login: LoginSession) -> None:
         """End a login that was read before. Revoking again changes nothing."""
-        fields = login.__dict__
+        fields = _read_before("login", login).__dict__
         self._write(
             Delete(keyspace.LOGIN.key(**fields)), Delete(keyspace.LOGIN_LISTING.key(**fields))
         )
@@ -192,7 +192,7 @@ class Logins(Repository):
         With `except_for` that one stays: "log out everywhere else". After a crash, call it again.
         CorruptItem, once all others are ended, when one cannot be found.
         """
-        kept = None if except_for is None else except_for.login_id
+        kept = None if except_for is None else _read_before("except_for", except_for).login_id
         count = 0
         unreadable: list[CorruptItem] = []
         for items in self._walk(_listings(user_id), only=(PK, SK)):
@@ -244,6 +244,13 @@ class Logins(Repository):
                 cursor = None
         asked = PageRequest("U7", arguments, page_size, cursor, not latest_first)
         return self._page(asked, [active], _decode)
+
+
+def _read_before(argument: str, login: LoginSession) -> LoginSession:
+    """The login, if it is one: a secret or an id is taken for it easily. InvalidArgument."""
+    if not isinstance(login, LoginSession):
+        raise InvalidArgument(argument, f"must be a LoginSession, not {type(login).__name__}")
+    return login
 
 
 def _listings(user_id: str) -> Any:

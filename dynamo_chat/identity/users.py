@@ -98,7 +98,10 @@ class Users(UserRemover):
         return _shown(self._get_item(user_key(user_id), consistent=consistent), user_id)
 
     @access_pattern(
-        "U3", operation="GetItem", requests="≤2", replaces="“find user by email” of the queries"
+        "U3",
+        operation="GetItem",
+        requests="≤2",
+        replaces="“user authentication”: find user by email",
     )
     def get_by_email(self, email: str) -> User:
         """The user with this e-mail, a fresh one included. NotFound.
@@ -107,7 +110,7 @@ class Users(UserRemover):
         """
         return self._by_address(keyspace.USER_EMAIL, address_key(email))
 
-    @access_pattern("U3", operation="GetItem", requests="≤2", replaces="responseEmail-index")
+    @access_pattern("U3", operation="GetItem", requests="≤2", replaces="Users responseEmail-index")
     def get_by_response_email(self, response_email: str) -> User:
         """The user with this response e-mail, a fresh one included. NotFound.
 

@@ -35,7 +35,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, VERSION, Layout
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Key, Update, contended
+from dynamo_chat.core.transaction import Key, Put, Update, absent, contended
 
 Resource = Literal["ai", "aws"]
 
@@ -166,7 +166,8 @@ class RateLimits(Repository):
     def block(self, account_id: str, resource: Resource, until: datetime) -> RateLimit:
         """Refuse every call of an account until a time; the current window.
 
-        A later call of this sets another time. InvalidArgument when the time is not ahead.
+        A later call of this sets another time. InvalidArgument when the time is not ahead. This
+        opens no window: the next call that is counted does, with its own limit and length.
         """
         now = self._now()
         moment = utc("until", until)
@@ -174,7 +175,8 @@ class RateLimits(Repository):
             raise InvalidArgument("until", "must lie ahead")
         terms = _terms(account_id, resource, None, None)
         limits = plan(RateLimit).model
-        empty = _empty(terms, now)
+        # An account that has none yet gets the window before, which is over.
+        empty = _empty(terms, now - terms.window)
         blocked = self._updated(
             terms.key,
             [
@@ -214,7 +216,7 @@ class RateLimits(Repository):
     @access_pattern(
         "R3",
         operation="UpdateItem",
-        requests="1; 2 when the window turns",
+        requests="1; 2 when the window turns, or a longer block stands",
         budget=1,
         replaces="RL_AWS throttled_requests",
     )
@@ -229,29 +231,49 @@ class RateLimits(Repository):
     ) -> RateLimit:
         """Count a throttle that the provider reported, and return the window with it.
 
-        With `blocked_until`, as a provider's Retry-After says it, the account is blocked, too.
-        `limit` and `window` are those of the window that this may open.
+        With `blocked_until`, as a provider's Retry-After says it, the account is blocked, too; a
+        block that lasts longer stays, and a time that has passed blocks nothing. `limit` and
+        `window` are those of the window that this may open.
         """
         terms = _terms(account_id, resource, limit, window)
         until = None if blocked_until is None else utc("blocked_until", blocked_until)
         limits = plan(RateLimit).model
-        block = [] if until is None else [limits.blocked_until.set(until)]
+        there: RateLimit | None = None
+        is_over = False  # as is usual; what is there is read only when this was wrong
         for _ in range(self._connection.options.transaction_attempts):
             now = self._now()
+            actions, condition = _blocking(until, there, now)
+            if is_over:
+                actions += _opening(_empty(terms, now), throttled=1)
+                condition = _both(_is_over(now), condition)
+            else:
+                actions.append(limits.throttled_requests.add(1))
+                condition = _both(limits.window_end > now, condition)
             try:
-                return self._updated(
-                    terms.key, [limits.throttled_requests.add(1), *block], limits.window_end > now
-                )
-            except ConditionFailed:
-                pass  # there is no running window
-            try:
-                opened = _empty(terms, now)
-                return self._updated(
-                    terms.key, [*_opening(opened, throttled=1), *block], _is_over(now)
-                )
-            except ConditionFailed:
-                continue
+                return self._updated(terms.key, actions, condition)
+            except ConditionFailed as failed:
+                there = _decoded(failed.items.get(0))
+                is_over = there is None or there.window_end <= now
         raise contended("the rate limit")
+
+    @access_pattern("R1", operation="PutItem", requests="1", replaces="RL_AI, RL_AWS PutItem")
+    def load(self, counted: RateLimit) -> RateLimit:
+        """Put a window that was counted elsewhere, as it is, and return it.
+
+        It may say what no calls here could bring about: more than its limit, or a breakdown that
+        does not add up. Where something was counted or blocked here before, that stays and is
+        returned.
+        """
+        if not isinstance(counted, RateLimit):
+            raise InvalidArgument("counted", f"must be a RateLimit, not {type(counted).__name__}")
+        if not _SECOND <= counted.window_end - counted.window_start <= MAX_WINDOW:
+            raise InvalidArgument("counted.window_end", "must be 1 second to 366 days after start")
+        _check_text("account_id", counted.account_id, MAX_ID_CHARACTERS)
+        try:
+            self._write(Put(plan(RateLimit).encode(counted), absent(self._now())))
+        except ConditionFailed as failed:
+            return _decoded(failed.items.get(0)) or counted
+        return counted
 
     def _not_in_this_window(
         self, name: str, terms: _Terms, now: datetime, there: RateLimit | None
@@ -373,6 +395,22 @@ def _is_free(now: datetime) -> Condition:
     return condition
 
 
+def _blocking(
+    until: datetime | None, there: RateLimit | None, now: datetime
+) -> tuple[list[Action], Condition | None]:
+    """Actions that block until a time, and what must hold: they never shorten a block."""
+    blocked_until = plan(RateLimit).model.blocked_until
+    if until is None or until <= now:
+        return [], None
+    if there is not None and there.blocked_until is not None and there.blocked_until > until:
+        return [], blocked_until > until
+    return [blocked_until.set(until)], blocked_until.does_not_exist() | (blocked_until <= until)
+
+
+def _both(one: Condition, other: Condition | None) -> Condition:
+    return one if other is None else one & other
+
+
 def _refused(window: RateLimit, now: datetime) -> LimitExceeded:
     if window.blocked_until is not None and window.blocked_until > now:
         why = f"calls are blocked until {window.blocked_until.isoformat()}"
@@ -418,7 +456,7 @@ def _terms_of(there: RateLimit) -> _Terms:
 def _terms(
     account_id: str, resource: Resource, limit: int | None, window: timedelta | None
 ) -> _Terms:
-    if resource not in DEFAULT_LIMITS:
+    if not isinstance(resource, str) or resource not in DEFAULT_LIMITS:
         raise InvalidArgument("resource", "must be 'ai' or 'aws'")
     limit = DEFAULT_LIMITS[resource] if limit is None else limit
     window = DEFAULT_WINDOW if window is None else window

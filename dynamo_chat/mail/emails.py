@@ -66,7 +66,7 @@ class EmailMessages(Adder):
         "M2",
         operation="Query",
         requests="1",
-        replaces="Conversations PK, conversation_id-index",
+        replaces="Conversations PK, conversation_id-index, “get all messages in a conversation”",
     )
     def list_by_conversation(
         self,
@@ -125,7 +125,7 @@ class EmailMessages(Adder):
         operation="Query",
         requests="2",
         index="GSI1",
-        replaces="associated_account-index",
+        replaces="Conversations associated_account-index, “get all conversations for an account”",
     )
     def list_by_account(
         self,
@@ -152,7 +152,7 @@ class EmailMessages(Adder):
         operation="Query",
         requests="1",
         index="GSI1",
-        replaces="associated_account-is_first_email-index",
+        replaces="Conversations associated_account-is_first_email-index",
     )
     def list_by_first_email(
         self,
@@ -182,7 +182,11 @@ class EmailMessages(Adder):
         return self._summaries(asked, account_id, (is_first_email,), lower, upper)
 
     @access_pattern(
-        "M6", operation="Query", requests="1", index="GSI2", replaces="message_id-index"
+        "M6",
+        operation="Query",
+        requests="1",
+        index="GSI2",
+        replaces="Conversations message_id-index",
     )
     def get_by_message_id(self, account_id: str, message_id: str) -> EmailSummary:
         """The account's e-mail with this Message-ID, without its content. NotFound."""
@@ -199,7 +203,7 @@ class EmailMessages(Adder):
         requests="1; 2 for the caller's own id",
         budget=2,
         index="table + GSI2",
-        replaces="response_id-index",
+        replaces="Conversations response_id-index",
     )
     def get_by_response_id(self, response_id: str) -> EmailMessage:
         """The e-mail with this response id, whichever its conversation, with its content.

@@ -92,7 +92,7 @@ class EmailThreads(Remover):
         operation="Query",
         requests="1",
         index="GSI1",
-        replaces="Threads associated_account",
+        replaces="Threads associated_account index",
     )
     def list_by_account(
         self,

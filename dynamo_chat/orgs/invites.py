@@ -114,7 +114,10 @@ class Invites(SeatKeeper):
         return decode_invite(item).as_of(self._now())
 
     @access_pattern(
-        "O6", operation="GetItem, BatchGetItem", requests="≤2", replaces="invite_token-index"
+        "O6",
+        operation="GetItem, BatchGetItem",
+        requests="≤2",
+        replaces="OrganizationInvites invite_token-index",
     )
     def get_by_token(self, token: str) -> Invite:
         """The invite that this token is of; one whose time is up reads as expired. NotFound."""
@@ -159,7 +162,13 @@ class Invites(SeatKeeper):
         )
         return self._page(asked, [collection], self._as_read)
 
-    @access_pattern("O7", operation="Query", requests="1", index="GSI1", replaces="email-index")
+    @access_pattern(
+        "O7",
+        operation="Query",
+        requests="1",
+        index="GSI1",
+        replaces="OrganizationInvites email-index",
+    )
     def list_by_address(
         self,
         email: str,

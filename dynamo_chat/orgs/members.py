@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamo_chat import keyspace
-from dynamo_chat.core.changes import actions, checked
+from dynamo_chat.core.changes import actions, checked, checked_as
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
@@ -134,7 +134,7 @@ class Members(SeatKeeper):
         one who is no member yet takes over the permissions as well. NotFound when `user_id` is no
         member.
         """
-        checked(Member, user_id=heir_id)
+        checked_as(Member, "user_id", heir_id, "heir_id")
         if heir_id == user_id:
             raise InvalidArgument("heir_id", "must be another user")
         ids = (user_id, heir_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pynamodb.expressions.condition import Condition
 
-from dynamo_chat.core.changes import actions, checked
+from dynamo_chat.core.changes import actions, checked, checked_as
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Model, Unchanged, validated
 from dynamo_chat.core.errors import (
@@ -46,6 +46,10 @@ _COMPARED = {
     *BillingTerms.model_fields,
 }
 
+# What the fields of `Usage` take: a sum beyond it could be stored, and not be read again.
+_MOST_EMAILS = 10**30
+_MOST_GIGABYTES = Decimal("999999999999999.999999999")
+
 
 class Organizations(OrganizationRemover):
     """Create, change, count and delete organizations."""
@@ -70,7 +74,9 @@ class Organizations(OrganizationRemover):
         AlreadyExists when it is another one's.
         """
         now = self._now()
-        settings, billing = settings or OrganizationSettings(), billing or Billing()
+        settings = OrganizationSettings() if settings is None else settings
+        billing = Billing() if billing is None else billing
+        checked_as(Member, "user_id", owner_id, "owner_id")
         organization = validated(
             Organization,
             organization_id=self._new_id() if organization_id is None else organization_id,
@@ -87,7 +93,6 @@ class Organizations(OrganizationRemover):
         )
         owner = validated(
             Member,
-            "owner",
             organization_id=organization.organization_id,
             user_id=owner_id,
             role="owner",
@@ -189,7 +194,8 @@ class Organizations(OrganizationRemover):
         """Add to the usage counters; storage may be negative, when something was deleted.
 
         Concurrent calls all count, each once, also when an answer is lost and the request is
-        sent again. LimitExceeded when storage would fall below zero. NotFound.
+        sent again. LimitExceeded when storage would fall below zero, or a counter pass what the
+        organization can hold (10**30 e-mails, 10**15 GB). NotFound.
         """
         emails: int = checked(Usage, emails_processed=emails_processed)["emails_processed"]
         size = checked(Usage, storage_used_gb=_magnitude(storage_used_gb))["storage_used_gb"]
@@ -198,6 +204,13 @@ class Organizations(OrganizationRemover):
         condition = organization_exists()
         if stored < 0:
             condition &= attributes.storage_used_gb >= size
+        for name, value, most in (
+            ("emails_processed", emails, _MOST_EMAILS),
+            ("storage_used_gb", stored, _MOST_GIGABYTES),
+        ):
+            if value > 0:
+                counter = getattr(attributes, name)
+                condition &= counter.does_not_exist() | (counter <= most - value)
         added = {"emails_processed": emails, "storage_used_gb": stored}
         counting = [getattr(attributes, name).add(value) for name, value in added.items() if value]
         if not counting:
@@ -209,9 +222,12 @@ class Organizations(OrganizationRemover):
             there = failed.items.get(0)
             if there is None or not is_organization(there):
                 raise NotFound("organization", organization_id) from failed
-            raise LimitExceeded(
-                "storage in use cannot fall below zero", decode_organization(there)
-            ) from failed
+            why = (
+                "storage in use cannot fall below zero"
+                if stored < 0
+                else "usage cannot be counted that high; set it anew with update_billing"
+            )
+            raise LimitExceeded(why, decode_organization(there)) from failed
 
     @access_pattern(
         "O9",
@@ -289,4 +305,6 @@ def _too_small(seats: int, organization: Organization) -> LimitExceeded:
 
 
 def _magnitude(amount: Any) -> Any:
-    return abs(amount) if type(amount) in {int, Decimal} else amount
+    if type(amount) is Decimal:
+        return amount.copy_abs()  # abs() stumbles over a signalling NaN
+    return abs(amount) if type(amount) is int else amount

@@ -45,6 +45,12 @@ Amount = Annotated[
 ]
 """A measured or billed amount from 0: a Decimal or an integer, with 12 decimal places at most."""
 
+Measure = Annotated[int, Field(ge=0, le=10**15)]
+"""A whole number of tokens or milliseconds: a sum of 10**11 of them is a `Count` still."""
+
+Total = Annotated[int, Field(ge=0, le=2 * 10**15)]
+"""Two measures together."""
+
 Sum = Annotated[
     Decimal,
     BeforeValidator(_from_json),

@@ -37,7 +37,7 @@ from dynamo_chat.core.pairs import CONTENT, Pair, PairReader
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
 from dynamo_chat.core.transaction import Put, absent
-from dynamo_chat.telemetry.amounts import Amount
+from dynamo_chat.telemetry.amounts import Amount, Measure, Total
 
 
 class NewInteraction(Model):
@@ -47,11 +47,11 @@ class NewInteraction(Model):
     function_name: Id
     """What called the model, such as ``generate_email``."""
     model_used: Id
-    prompt_tokens: Count
-    response_tokens: Count
-    total_tokens: Count | None = None
+    prompt_tokens: Measure
+    response_tokens: Measure
+    total_tokens: Total | None = None
     """The sum of the two if not given."""
-    response_time_ms: Count
+    response_time_ms: Measure
     cost_usd: Amount | None = None
     quality_score: Amount | None = None
     """Without one, the interaction does not count in a mean quality."""
@@ -84,10 +84,10 @@ class LLMUsage(Entity):
     account_id: Id
     function_name: Id
     model_used: Id
-    prompt_tokens: Count
-    response_tokens: Count
-    total_tokens: Count
-    response_time_ms: Count
+    prompt_tokens: Measure
+    response_tokens: Measure
+    total_tokens: Total
+    response_time_ms: Measure
     cost_usd: Amount | None = None
     quality_score: Amount | None = None
     temperature: Number | None = None

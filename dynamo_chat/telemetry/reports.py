@@ -20,7 +20,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Count, Entity, Id, Model, Time, validated
-from dynamo_chat.core.errors import InvalidArgument, NotFound
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, Layout
@@ -129,6 +129,25 @@ class LLMReports(Repository):
         except ConditionFailed as failed:
             newer = failed.items.get(0)
             return report if newer is None else decode_report(newer)
+        return report
+
+    @access_pattern("L2", operation="PutItem", requests="1", replaces="LLMReportData PutItem")
+    def load(self, report: LLMReport) -> LLMReport:
+        """Put a report that was made elsewhere, under its own id, as it is, and return it.
+
+        Its totals need not be the sums of its parts. Loading it again changes nothing;
+        AlreadyExists when the id is another report's. `build` leaves it alone: what is built here
+        has an id of its own.
+        """
+        if not isinstance(report, LLMReport):
+            raise InvalidArgument("report", f"must be an LLMReport, not {type(report).__name__}")
+        try:
+            self._write(Put(report_item(report), absent(self._now())))
+        except ConditionFailed as failed:
+            item = failed.items.get(0)
+            there = None if item is None else decode_report(item)
+            if there != report:
+                raise AlreadyExists(f"report id {report.report_id!r} is taken", there) from failed
         return report
 
     @access_pattern(

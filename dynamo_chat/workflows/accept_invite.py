@@ -18,7 +18,7 @@ from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key, domain_of
-from dynamo_chat.core.changes import actions
+from dynamo_chat.core.changes import actions, checked
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.core.item import plan
@@ -56,6 +56,7 @@ class Invitations(Invites):
         accepted before. AlreadyExists when the user is a member already. LimitExceeded when no
         seat is left. Conflict when the organization admits only its own domain.
         """
+        checked(User, user_id=user_id)
         place = self._place_by_token(token)
 
         def decide() -> Decision:

@@ -16,13 +16,14 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.changes import checked_as
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.errors import IllegalTransition, InvalidArgument, NotFound
 from dynamo_chat.core.item import is_kind, key_parts
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.transaction import Check, Key
-from dynamo_chat.identity.user import is_user, user_exists, user_key
+from dynamo_chat.identity.user import User, is_user, user_exists, user_key
 from dynamo_chat.identity.users import Users
 from dynamo_chat.orgs.organization import decode_organization, is_organization, organization_key
 from dynamo_chat.orgs.seats import (
@@ -44,7 +45,7 @@ class Accounts(Users, SeatKeeper):
     @access_pattern(
         "U8",
         operation="Query, GetItem, BatchGetItem, UpdateItem, BatchWriteItem, TransactWriteItems",
-        requests="4 + ⌈items/25⌉ + ⌈MB⌉, and 3 for each membership",
+        requests="4 + ⌈items/25⌉ + ⌈MB⌉; with memberships 2, and 2 for each, 5 for an heir's",
         budget=9,
     )
     def delete(
@@ -59,8 +60,10 @@ class Accounts(Users, SeatKeeper):
         """
         if memberships not in get_args(Memberships):
             raise InvalidArgument("memberships", "must be 'remove' or 'keep'")
-        if heir_id == user_id:
-            raise InvalidArgument("heir_id", "must be another user")
+        if heir_id is not None:
+            checked_as(User, "user_id", heir_id, "heir_id")
+            if heir_id == user_id:
+                raise InvalidArgument("heir_id", "must be another user")
         is_leaving = memberships == "remove"
         if is_leaving:
             self._check_leaving(user_id, heir_id)

@@ -30,7 +30,6 @@ from dynamo_chat.testing import (
     Kill,
     Killed,
     StrictHook,
-    kill_points,
 )
 
 Item = Mapping[str, Any]
@@ -141,9 +140,14 @@ def race(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def faults(requests: int) -> Iterator[tuple[int, Fault]]:
-    """Every way in which an operation of so many requests can be cut short."""
-    dropped = ((number, DropAnswer()) for number in range(1, requests + 1))
-    return chain(kill_points(requests), dropped)
+    """Every way in which an operation of so many requests can be cut short.
+
+    Death before the next request leaves the table as death after this one does.
+    """
+    numbers = range(1, requests + 1)
+    dead = ((number, Kill(after_sending=True)) for number in numbers)
+    dropped = ((number, DropAnswer()) for number in numbers)
+    return chain([(1, Kill())], dead, dropped)
 
 
 def dead_after(number: int) -> tuple[int, Fault]:

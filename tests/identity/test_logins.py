@@ -171,6 +171,15 @@ def test_dead_logins_are_not_even_read(scene: Scene, user_id: str) -> None:
     assert {login.login_id for login in found} == {login.login_id for login in alive}
 
 
+@pytest.mark.parametrize("wrong", ["a-login-id", SECRET, 7, True, {}, object, LoginSession])
+def test_only_a_login_that_was_read_can_be_revoked(offline: ChatStore, wrong: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"^login: "):
+        offline.logins.revoke(wrong)
+    with pytest.raises(InvalidArgument, match=r"^except_for: ") as refused:
+        offline.logins.revoke_all("user-1", except_for=wrong)
+    assert SECRET not in str(refused.value)
+
+
 @pytest.mark.parametrize("latest_first", [True, False])
 def test_a_cursor_survives_the_end_of_its_login(
     scene: Scene, user_id: str, *, latest_first: bool

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -18,7 +17,9 @@ from hypothesis.stateful import (
 
 from dynamo_chat import OpenedLogin, User
 from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.testing import Engine
 from tests.identity.scenes import Scene
+from tests.machines import walks
 
 NAMES = ["ann", "ANN", "Ann", "bob", "Bob", "carl", "dora"]
 addresses = st.sampled_from(NAMES)
@@ -237,9 +238,9 @@ class IdentityMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.engine
-def test_identity_behaves_like_its_model(scene: Scene) -> None:
+def test_identity_behaves_like_its_model(scene: Scene, dynamo_chat_engine: Engine) -> None:
     class Machine(IdentityMachine):
         def __init__(self) -> None:
             super().__init__(scene)
 
-    run_state_machine_as_test(Machine, settings=settings(max_examples=25, stateful_step_count=30))
+    run_state_machine_as_test(Machine, settings=walks(dynamo_chat_engine))

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from dynamo_chat.core.errors import LimitExceeded
 from dynamo_chat.testing import Engine
+from tests.machines import walks
 from tests.mail.scenes import Scene, open_scene
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,22 +84,20 @@ class LimitMachine(RuleBasedStateMachine):
     @rule(seconds=st.integers(1, 200))
     def block(self, seconds: int) -> None:
         self.blocked_until = self.now + timedelta(seconds=seconds)
-        self.current_if_none()
         self.limits.block("a-1", "ai", self.blocked_until)
-
-    def current_if_none(self) -> None:
-        if self.window is None:
-            self.current(100, timedelta(hours=1))
 
     @rule()
     def unblock(self) -> None:
         self.blocked_until = None
         self.limits.unblock("a-1", "ai")
 
-    @rule(limit=limits, length=lengths)
-    def throttle(self, limit: int, length: timedelta) -> None:
+    @rule(limit=limits, length=lengths, seconds=st.none() | st.integers(-10, 200))
+    def throttle(self, limit: int, length: timedelta, seconds: int | None) -> None:
         self.current(limit, length).throttled += 1
-        self.limits.record_throttle("a-1", "ai", limit=limit, window=length)
+        until = None if seconds is None else self.now + timedelta(seconds=seconds)
+        if until is not None and until > self.now:
+            self.blocked_until = max(until, self.blocked_until or until)
+        self.limits.record_throttle("a-1", "ai", limit=limit, window=length, blocked_until=until)
 
     @rule(seconds=st.sampled_from([1, 20, 59, 60, 299, 3_600]))
     def pass_time(self, seconds: int) -> None:
@@ -125,4 +123,4 @@ def test_a_rate_limit_does_what_it_says(dynamo_chat_engine: Engine) -> None:
     class Machine(LimitMachine):
         engine = dynamo_chat_engine
 
-    run_state_machine_as_test(Machine, settings=settings(max_examples=15, stateful_step_count=25))
+    run_state_machine_as_test(Machine, settings=walks(dynamo_chat_engine))

@@ -240,6 +240,62 @@ def test_throttles_of_the_provider_are_counted(scene: Scene, limits: RateLimits)
     assert (third.throttled_requests, third.request_count, third.blocked_until) == (1, 0, until)
 
 
+def test_a_reported_throttle_never_shortens_a_block(scene: Scene, limits: RateLimits) -> None:
+    """A provider's Retry-After of seconds, or of the past, does not undo a block of a day."""
+    day = scene.clock() + timedelta(days=1)
+    for moment in (HOUR, -HOUR, timedelta()):
+        limits.block("a-1", "ai", day)
+        throttled = limits.record_throttle("a-1", "ai", blocked_until=scene.clock() + moment)
+        assert throttled.blocked_until == day
+    assert limits.get("a-1", "ai").throttled_requests == 3
+    later = limits.record_throttle("a-1", "ai", blocked_until=day + MINUTE)
+    assert later.blocked_until == day + MINUTE
+    free = limits.record_throttle("a-2", "ai", blocked_until=scene.clock() - HOUR)
+    assert (free.throttled_requests, free.blocked_until) == (1, None)
+    assert limits.count("a-2", "ai", "f").request_count == 1
+
+
+def test_a_longer_block_that_goes_in_between_is_replaced(scene: Scene, limits: RateLimits) -> None:
+    soon = scene.clock() + MINUTE
+    limits.block("a-1", "ai", soon + HOUR)
+    other = interrupted(scene, lambda: limits.unblock("a-1", "ai"))
+    assert other.rate_limits.record_throttle("a-1", "ai", blocked_until=soon).blocked_until == soon
+
+
+def test_a_block_opens_no_window(scene: Scene, limits: RateLimits) -> None:
+    """An account that is counted by the minute is not given an hour because it was blocked."""
+    limits.block("a-1", "ai", scene.clock() + MINUTE)
+    limits.unblock("a-1", "ai")
+    window = limits.count("a-1", "ai", "f", limit=2, window=MINUTE)
+    assert (window.window_start, window.window_end) == (scene.clock(), scene.clock() + MINUTE)
+
+
+def test_a_window_counted_elsewhere_is_loaded_as_it_is(scene: Scene, limits: RateLimits) -> None:
+    """The document's own: 150 calls over a limit of 100, and nobody blocked."""
+    start = scene.clock() - timedelta(minutes=30)
+    counted = RateLimit(
+        account_id="a-1",
+        resource="ai",
+        limit=100,
+        window_start=start,
+        window_end=start + HOUR,
+        request_count=150,
+        throttled_requests=0,
+        breakdown={"generate_email": 50, "llm_response": 100},
+        last_request=start + timedelta(minutes=5),
+    )
+    assert limits.load(counted) == limits.load(counted) == limits.get("a-1", "ai") == counted
+    with pytest.raises(LimitExceeded):
+        limits.count("a-1", "ai", "f")
+    # Loading again takes nothing back that was counted since.
+    assert limits.load(counted).throttled_requests == 1
+    backwards = counted.model_copy(update={"window_end": start, "account_id": "a-2"})
+    for wrong in (backwards, counted.model_dump(), None):
+        with pytest.raises(InvalidArgument, match="counted"):
+            limits.load(wrong)  # type: ignore[arg-type]
+    assert scene.kinds() == {"rate_limit": 1}
+
+
 def test_budgets(scene: Scene, limits: RateLimits) -> None:
     with RequestMeter(scene.store.connection.client) as meter:
 
@@ -319,8 +375,10 @@ def test_bad_input_writes_nothing(scene: Scene, limits: RateLimits) -> None:
                 limits.block("a-1", "ai", until)  # type: ignore[arg-type]
         with pytest.raises(InvalidArgument, match="blocked_until"):
             limits.record_throttle("a-1", "ai", blocked_until="soon")  # type: ignore[arg-type]
-        with pytest.raises(InvalidArgument, match="resource"):
-            limits.get("a-1", "gcp")  # type: ignore[arg-type]
+        resource: Any
+        for resource in ("gcp", [], {}, None):
+            with pytest.raises(InvalidArgument, match="resource"):
+                limits.get("a-1", resource)
         assert meter.count == 0
     assert scene.items() == []
     assert dict(DEFAULT_LIMITS) == {"ai": 100, "aws": 1_000}

@@ -31,9 +31,9 @@ from dynamo_chat.testing import (
     FakeClock,
     Fault,
     FaultInjector,
+    Kill,
     Killed,
     StrictHook,
-    kill_points,
 )
 
 Item = Mapping[str, Any]
@@ -120,12 +120,15 @@ def race(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def faults(requests: int) -> Iterator[tuple[int, Fault]]:
-    """What can happen to each request of an operation: death before or after it, a lost answer.
+    """What can happen to an operation: death before it or after each request, each answer lost.
 
-    A lost answer is followed by botocore's second try.
+    Death before the next request leaves the table as death after this one does. A lost answer is
+    followed by botocore's second try.
     """
-    dropped = ((number, DropAnswer()) for number in range(1, requests + 1))
-    return chain(kill_points(requests), dropped)
+    numbers = range(1, requests + 1)
+    dead = ((number, Kill(after_sending=True)) for number in numbers)
+    dropped = ((number, DropAnswer()) for number in numbers)
+    return chain([(1, Kill())], dead, dropped)
 
 
 def disturbed(scene: Scene, number: int, fault: Fault, call: Callable[[], object]) -> None:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -15,6 +14,7 @@ from dynamo_chat.core.errors import AlreadyExists, Conflict, IllegalTransition, 
 from dynamo_chat.mail.email import EmailStatus
 from dynamo_chat.mail.emails import COMES_FROM
 from dynamo_chat.testing import Engine
+from tests.machines import walks
 from tests.mail.scenes import Scene, new_email, open_scene
 
 CONVERSATIONS = ("c-1", "c-2", "c 3#")
@@ -300,4 +300,4 @@ def test_mail_does_what_plain_dictionaries_do(dynamo_chat_engine: Engine) -> Non
     class Machine(MailMachine):
         engine = dynamo_chat_engine
 
-    run_state_machine_as_test(Machine, settings=settings(max_examples=20, stateful_step_count=25))
+    run_state_machine_as_test(Machine, settings=walks(dynamo_chat_engine))

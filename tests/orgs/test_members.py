@@ -224,6 +224,13 @@ BAD_CALLS: list[Callable[[Any], object]] = [
 ]
 
 
+@pytest.mark.parametrize("wrong", [None, "", 7, b"bob", "x" * 257])
+def test_what_is_no_heir_is_named(offline: ChatStore, wrong: Any) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        offline.members.replace("org-1", "ann", heir_id=wrong)
+    assert refused.value.argument == "heir_id"
+
+
 @pytest.mark.parametrize("call", BAD_CALLS)
 def test_bad_input_is_refused_before_anything_is_sent(
     offline: ChatStore, call: Callable[[Any], object]

@@ -213,6 +213,7 @@ BAD_CALLS: list[Callable[[Any], object]] = [
     lambda organizations: organizations.count_usage("org-1", emails_processed=1.5),
     lambda organizations: organizations.count_usage("org-1", storage_used_gb=0.1),
     lambda organizations: organizations.count_usage("org-1", storage_used_gb=Decimal("NaN")),
+    lambda organizations: organizations.count_usage("org-1", storage_used_gb=Decimal("sNaN")),
     lambda organizations: organizations.count_usage("org-1", storage_used_gb=Decimal("1e-10")),
     lambda organizations: organizations.get(""),
     lambda organizations: organizations.delete(""),
@@ -225,6 +226,34 @@ def test_bad_input_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(InvalidArgument):
         call(offline.organizations)
+
+
+def test_what_is_no_owner_or_no_settings_is_named(offline: ChatStore) -> None:
+    create: Any = offline.organizations.create
+    for owner in (None, "", 7, b"ann", "x" * 257):
+        with pytest.raises(InvalidArgument) as refused:
+            create("Acme", owner)
+        assert refused.value.argument == "owner_id"
+    wrong: Any
+    for wrong in (0, "", [], {}, set(), timedelta()):
+        for argument in ("settings", "billing"):
+            with pytest.raises(InvalidArgument) as refused:
+                create("Acme", "ann", **{argument: wrong})
+            assert refused.value.argument == argument
+
+
+@pytest.mark.parametrize(
+    "most", [{"emails_processed": 10**30}, {"storage_used_gb": Decimal(10**15 - 1)}]
+)
+def test_usage_is_not_counted_beyond_what_can_be_read(scene: Scene, most: Any) -> None:
+    """However absurd the numbers: the organization stays readable."""
+    organizations = scene.store.organizations
+    organizations.create("Acme", "ann", organization_id="org-1")
+    organizations.count_usage("org-1", **most)
+    with pytest.raises(LimitExceeded, match="that high"):
+        organizations.count_usage("org-1", **most)
+    there = organizations.get("org-1")
+    assert most.items() <= there.billing.usage.model_dump().items()
 
 
 def test_settings_check_themselves() -> None:

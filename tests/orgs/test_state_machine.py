@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -24,7 +23,9 @@ from dynamo_chat.core.errors import (
     LimitExceeded,
     NotFound,
 )
+from dynamo_chat.testing import Engine
 from tests.identity.scenes import Scene
+from tests.machines import walks
 
 ROLES = ["owner", "admin", "member", "viewer"]
 STATUSES = ["active", "active", "inactive", "pending"]
@@ -304,9 +305,9 @@ class OrganizationMachine(RuleBasedStateMachine):
 
 @pytest.mark.once
 @pytest.mark.engine
-def test_organizations_behave_like_their_model(scene: Scene) -> None:
+def test_organizations_behave_like_their_model(scene: Scene, dynamo_chat_engine: Engine) -> None:
     class Machine(OrganizationMachine):
         def __init__(self) -> None:
             super().__init__(scene)
 
-    run_state_machine_as_test(Machine, settings=settings(max_examples=25, stateful_step_count=30))
+    run_state_machine_as_test(Machine, settings=walks(dynamo_chat_engine))

@@ -1,5 +1,6 @@
 """LLM interactions: recorded, listed by conversation and by account (L1)."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from dynamo_chat import LLMInteraction, LLMUsage, NewInteraction, keyspace
+from dynamo_chat.core.clock import ulid_ids
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument
 from dynamo_chat.core.size import item_size
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
@@ -138,23 +140,24 @@ def test_budgets(scene: Scene) -> None:
 
 def test_usage_costs_one_unit_in_the_index_whatever_was_said(scene: Scene) -> None:
     """What the arithmetic of the shards rests on: under a kilobyte, and spread evenly."""
-    shards = [0] * keyspace.LLM_SHARDS
-    for _ in range(200):
-        made = scene.store.llm.record(
-            "01JGZ5W8Q4M6X2T9V7N3K1B0RA",
-            new_interaction(
-                model_used="meta-llama/Llama-3.3-70B-Instruct-Turbo",
-                cost_usd=Decimal("0.000123456789"),
-                quality_score=Decimal("0.881234"),
-                temperature=0.7,
-                top_p=0.7,
-                max_tokens=512,
-            ),
-        )
-        shards[made.shard] += 1
-    sizes = [item_size(item) for item in scene.items()]
-    assert max(sizes) < 600
-    assert min(shards) > 25
+    scene.store.llm.record(
+        "01JGZ5W8Q4M6X2T9V7N3K1B0RA",
+        new_interaction(
+            model_used="meta-llama/Llama-3.3-70B-Instruct-Turbo",
+            cost_usd=Decimal("0.000123456789"),
+            quality_score=Decimal("0.881234"),
+            temperature=0.7,
+            top_p=0.7,
+            max_tokens=512,
+        ),
+    )
+    assert max(item_size(item) for item in scene.items()) < 600
+    for shards in (keyspace.LLM_SHARDS, keyspace.INVOCATION_SHARDS):
+        ids = [ulid_ids(scene.clock()) for _ in range(4_000)]
+        found = Counter(keyspace.shard_of(each, shards) for each in ids)
+        assert len(found) == shards
+        # Each shard takes its part, give or take a fifth: seven standard deviations.
+        assert all(0.8 < number * shards / len(ids) < 1.2 for number in found.values())
 
 
 def test_bad_input_writes_nothing(scene: Scene) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamo_chat import LLMInteraction, LLMReport, Period, keyspace
-from dynamo_chat.core.errors import InvalidArgument, NotFound
+from dynamo_chat import LLMInteraction, LLMReport, ModelUsage, Period, keyspace
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
 from tests.mail.scenes import Scene
 from tests.telemetry.samples import new_interaction
@@ -88,7 +88,7 @@ def recomputed(report: LLMReport, of: list[LLMInteraction], period: Period) -> d
         }
 
 
-@settings(max_examples=15)
+@settings(max_examples=max(8, settings().max_examples // 200))
 @given(data=st.lists(interactions, max_size=12))
 def test_a_report_equals_a_plain_recomputation(
     dynamo_chat_engine: Any, data: list[dict[str, Any]]
@@ -125,6 +125,57 @@ def test_building_twice_gives_one_report(scene: Scene) -> None:
     scene.clock.advance(-30)
     assert reports.build("a-1", "2024-01") == second
     assert scene.kinds()["llm_report"] == 1
+
+
+def test_a_report_made_elsewhere_is_loaded_as_it_is(scene: Scene) -> None:
+    """The document's own: totals above their parts, under an id of its own."""
+    reports = scene.store.reports
+    built = reports.build("a-1", "2024-01")
+    elsewhere = built.model_copy(
+        update={
+            "report_id": "report-uuid",
+            "total_requests": 1_500,
+            "total_cost_usd": Decimal("12.50"),
+            "model_usage": {"llama": ModelUsage(requests=1_200, tokens=9, cost=Decimal(10))},
+            "function_breakdown": {"generate_email": 800, "llm_response": 700},
+        }
+    )
+    assert reports.load(elsewhere) == reports.load(elsewhere) == elsewhere
+    assert reports.get("report-uuid") == elsewhere
+    assert reports.build("a-1", "2024-01").report_id == built.report_id
+    assert {each.report_id for each in reports.list_by_account("a-1")} == {
+        built.report_id,
+        "report-uuid",
+    }
+    with pytest.raises(AlreadyExists) as refused:
+        reports.load(elsewhere.model_copy(update={"total_requests": 1}))
+    assert refused.value.current == elsewhere
+    for wrong in (None, {}, elsewhere.model_dump()):
+        with pytest.raises(InvalidArgument, match="report"):
+            reports.load(wrong)  # type: ignore[arg-type]
+    assert scene.kinds() == {"llm_report": 2}
+
+
+def test_no_interaction_is_too_large_for_a_report(scene: Scene) -> None:
+    """What is taken can be added up: the most that an interaction may say, many times over."""
+    most = 10**15
+    for number in range(3):
+        new = new_interaction(
+            prompt_tokens=most,
+            response_tokens=most,
+            response_time_ms=most,
+            cost_usd=Decimal("999999999999999.999999999999"),
+            generated_at=JANUARY.start + number * MICROSECOND,
+        )
+        scene.store.llm.record("c-1", new)
+    report = scene.store.reports.build("a-1", "2024-01")
+    assert (report.total_tokens, report.average_response_time_ms) == (6 * most, Decimal(most))
+    assert report.total_cost_usd == 3 * Decimal("999999999999999.999999999999")
+    for field in ("prompt_tokens", "response_tokens", "response_time_ms"):
+        with pytest.raises(InvalidArgument, match=field):
+            new_interaction(**{field: most + 1})
+    with pytest.raises(InvalidArgument, match="total_tokens"):
+        new_interaction(total_tokens=2 * most + 1)
 
 
 def test_a_report_of_nothing(scene: Scene) -> None:

@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from dynamo_chat import Invocation, LLMInteraction, LLMReport, NewInteraction, NewInvocation
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.testing import Engine
+from tests.machines import walks
 from tests.mail.scenes import Scene, open_scene
 from tests.telemetry.samples import new_interaction, new_invocation
 
@@ -175,4 +175,4 @@ def test_telemetry_does_what_plain_lists_do(dynamo_chat_engine: Engine) -> None:
     class Machine(TelemetryMachine):
         engine = dynamo_chat_engine
 
-    run_state_machine_as_test(Machine, settings=settings(max_examples=15, stateful_step_count=25))
+    run_state_machine_as_test(Machine, settings=walks(dynamo_chat_engine))

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat import IssuedInvite, Member
+from dynamo_chat import ChatStore, IssuedInvite, Member
 from dynamo_chat.core.errors import (
     AlreadyExists,
     Conflict,
     DynamoChatError,
     IllegalTransition,
+    InvalidArgument,
     LimitExceeded,
     NotFound,
 )
@@ -224,6 +225,14 @@ def test_issuing_survives_death_and_lost_answers(scene: Scene, no_backoff: None)
         cut_short(scene, number, fault, issue)
         issued = issue()
         assert scene.store.invites.get_by_token(options["token"]) == issued.invite
+
+
+@pytest.mark.parametrize("wrong", [None, "", 7, b"bob", "x" * 257])
+def test_what_is_no_user_id_is_refused_before_anything_is_sent(
+    offline: ChatStore, wrong: Any
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"^user_id: "):
+        offline.invites.accept("the-token-of-an-invite", wrong)
 
 
 def test_errors_carry_what_is_there(scene: Scene, given: Invitation) -> None:

@@ -60,10 +60,18 @@ def record_throttle(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: limits.record_throttle(account, "ai", window=day))
 
 
+def load(stage: Stage) -> Iterator[Case]:
+    """Counted elsewhere."""
+    limits, account = stage.store.rate_limits, stage.fresh("account")
+    counted = limits.get(account, "ai").model_copy(update={"request_count": 150})
+    yield Case("", lambda: limits.load(counted))
+
+
 LIMITS: Final[Scenarios] = {
     "rate_limits.count": count,
     "rate_limits.get": get,
     "rate_limits.block": block,
     "rate_limits.unblock": unblock,
     "rate_limits.record_throttle": record_throttle,
+    "rate_limits.load": load,
 }

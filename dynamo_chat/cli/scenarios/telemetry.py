@@ -82,6 +82,14 @@ def reports_of_account(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: reports.list_by_account(account))
 
 
+def load_report(stage: Stage) -> Iterator[Case]:
+    """Under an id of its own."""
+    reports, account = stage.store.reports, stage.fresh("account")
+    report = reports.build(account, "2026-01")
+    elsewhere = report.model_copy(update={"report_id": stage.fresh("report")})
+    yield Case("", lambda: reports.load(elsewhere))
+
+
 def _invocation(account_id: str, invocation_id: str | None = None) -> NewInvocation:
     return NewInvocation(
         account_id=account_id,
@@ -124,6 +132,7 @@ TELEMETRY: Final[Scenarios] = {
     "llm.list_by_account": interactions_of_account,
     "reports.build": build_report,
     "reports.get": get_report,
+    "reports.load": load_report,
     "reports.list_by_account": reports_of_account,
     "invocations.record": record_invocation,
     "invocations.get": get_invocation,

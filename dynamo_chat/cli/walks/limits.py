@@ -25,6 +25,8 @@ def walk_through_limits(store: ChatStore, shown: str) -> Walk:
     )
     yield Step("rate_limits.get", lambda: limits.get(shown, "ai"), words)
     yield Step("rate_limits.get", lambda: limits.get(shown, "aws"), words)
+    counted = limits.get(account, "aws").model_copy(update={"request_count": 1_500})
+    yield Step("rate_limits.load", lambda: limits.load(counted), words)
     yield Step(
         "rate_limits.record_throttle",
         lambda: limits.record_throttle(account, "ai", window=day),

@@ -28,6 +28,8 @@ def walk_through_telemetry(
         lambda: store.reports.build(account, month),
         words,
     )
+    elsewhere = built.model_copy(update={"report_id": own("report")})
+    yield Step("reports.load", lambda: store.reports.load(elsewhere), words)
     yield Step("reports.get", lambda: store.reports.get(report.report_id), words)
     yield Step(
         "reports.list_by_account",
@@ -39,6 +41,7 @@ def walk_through_telemetry(
         store,
         keyspace.MAIL_PARTITION.encode(identity),
         keyspace.LLM_REPORT.table.pk.encode(built.report_id),
+        keyspace.LLM_REPORT.table.pk.encode(elsewhere.report_id),
         keyspace.INVOCATION.table.pk.encode(made.invocation_id),
     )
 
