@@ -18,6 +18,7 @@ from dynamo_chat.calls.caller import Charge, charge, exists
 from dynamo_chat.chat import append
 from dynamo_chat.chat.append import Appender
 from dynamo_chat.chat.head import Conversation, head_key, holds
+from dynamo_chat.chat.upkeep import Upkeep
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, KIND
 from dynamo_chat.core.page import CursorCodec
@@ -165,6 +166,10 @@ def _limit_not_checked() -> Sequence[Any]:
     ]
 
 
+def _half_renewal() -> Sequence[Any]:
+    return [patch.object(Upkeep, "_move_deadlines", lambda *_: None)]
+
+
 BUGS: Final[dict[str, Bug]] = {
     "missing-condition": Bug(
         "points are spent without asking whether they are there, or spent already",
@@ -205,6 +210,11 @@ BUGS: Final[dict[str, Bug]] = {
     ),
     "order-by-clock": Bug(
         "a message takes the place that its server's clock says", "chat", _order_by_clock
+    ),
+    "half-renewal": Bug(
+        "the deadline of a sliding conversation moves, those of its messages do not",
+        "chat",
+        _half_renewal,
     ),
     "seat-not-given-back": Bug(
         "a member who leaves is not counted out", "orgs", _seat_not_given_back

@@ -21,14 +21,35 @@ def check_claims(
 ) -> Iterator[Violation]:
     """Every thing that was claimed, and every thing that was found."""
     there = Counter(found)
+    puts, drops = _claimed(evidence, actions)
+    for thing in puts.keys() | there.keys():
+        yield from _judge(thing, there[thing], puts[thing], drops[thing])
+
+
+def check_found(evidence: Evidence, actions: Mapping[str, Action]) -> Iterator[Violation]:
+    """No call is told that there is no such thing where it was put before, and nobody took it."""
+    puts, drops = _claimed(evidence, actions)
+    for call in evidence.calls:
+        if call.outcome != "refused" or not call.error.startswith("NotFound"):
+            continue
+        for claim in actions[call.kind].about(call):
+            made = [put for put in puts[claim.thing] if put.is_ok and put.before(call)]
+            gone = [drop for drop in drops[claim.thing] if not call.before(drop)]
+            if made and not any(drop.may_count for drop in gone):
+                yield Violation("not found where it is", told([*made, call]))
+
+
+def _claimed(
+    evidence: Evidence, actions: Mapping[str, Action]
+) -> tuple[dict[str, list[Call]], dict[str, list[Call]]]:
+    """The calls that put each thing there, and those that took it away."""
     puts: dict[str, list[Call]] = defaultdict(list)
     drops: dict[str, list[Call]] = defaultdict(list)
     for call in evidence.calls:
         action = actions.get(call.kind)
         for claim in action.claims(call) if action else ():
             (puts if claim.is_there else drops)[claim.thing].append(call)
-    for thing in puts.keys() | there.keys():
-        yield from _judge(thing, there[thing], puts[thing], drops[thing])
+    return puts, drops
 
 
 def _judge(thing: str, count: int, puts: list[Call], drops: list[Call]) -> Iterator[Violation]:

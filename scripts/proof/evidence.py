@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem
@@ -16,6 +16,9 @@ from dynamo_chat.core.layout import GSI1, GSI2, KIND, Layout
 from proof.history import Call, Json
 
 Item = Mapping[str, Any]
+
+LONGEST: Final = 30.0
+"""Seconds that a call takes at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,9 @@ class Evidence:
             with suppress(CorruptItem):
                 yield plan(entity).decode(item)
 
-    def was_restarted(self, call: Call, until: float | None = None) -> bool:
-        """Whether the server was down at some time of a call."""
-        end = call.returned if until is None else until
+    def was_restarted(self, call: Call) -> bool:
+        """Whether the server was down at some time of a call; one that died took no longer."""
+        end = min(call.returned, call.invoked + LONGEST)
         return any(down < end and up > call.invoked for down, up in self.restarts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from proof.claims import check_claims
+from proof.claims import check_claims, check_found
 from proof.domains import ACTIONS, DOMAINS
 from proof.evidence import Evidence, Violation
 from proof.indexes import index_contents, index_keys, readable
@@ -22,6 +22,7 @@ def _checks() -> Iterator[tuple[str, Callable[[Evidence], Iterable[Violation]]]]
     yield "answers", _answers
     yield "items", readable
     yield "lost or doubled", _claims
+    yield "look-ups", lambda evidence: check_found(evidence, ACTIONS)
     yield "index keys", index_keys
     yield "index contents", index_contents
     for domain in DOMAINS:

@@ -35,6 +35,15 @@ class Total:
         """All operations."""
         return self.operations.total()
 
+    @property
+    def injected(self) -> int:
+        """All faults."""
+        return self.faults.total()
+
+    def worked(self, domain: str) -> bool:
+        """Whether anything was called in a domain."""
+        return any(kind.startswith(f"{domain}.") for kind, _ in self.operations)
+
     def add(self, number: int, outcome: Outcome) -> None:
         """Count a round in."""
         self.rounds += 1

@@ -82,6 +82,8 @@ class Action:
     """The errors that may refuse it; any other refusal is a violation."""
     claims: Claims = no_claims
     """What it leaves in the table, or takes away, if it happens."""
+    about: Claims = no_claims
+    """What it is about, and must find where that was acknowledged and nobody took it away."""
     repeatable: bool = True
     """Whether it may be called again with the same arguments when its answer was lost."""
     many: bool = False

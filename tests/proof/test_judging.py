@@ -10,7 +10,8 @@ from proof import history
 from proof.claims import check_claims
 from proof.domains import ACTIONS, DOMAINS
 from proof.domains.calls import DOMAIN as CALLS
-from proof.domains.limits import Window, as_sent
+from proof.domains.common import as_sent
+from proof.domains.limits import Window
 from proof.domains.points import Purse, Spending
 from proof.evidence import Claim, Evidence
 from proof.history import Call, Outcome, Recorder
@@ -138,6 +139,16 @@ def test_points_that_cannot_be(calls: list[Call]) -> None:
     assert not happened(calls, Spending())
 
 
+def test_an_answer_may_tell_what_was_seen_after_its_answer_was_lost() -> None:
+    """Spent at the first try, told at the second: in between, somebody else spent."""
+    late = spend("ok", 5, at=0, points=5)
+    late.returned = 9
+    calls = [late, spend("ok", 5, at=2, points=5, spend_id="t")]
+    assert not happened(calls, Spending())
+    late.faults = ["DropAnswer"]
+    assert happened([*as_sent(Evidence(calls, [], {}, []), calls)], Spending())
+
+
 def test_a_purse_begins_full() -> None:
     assert Spending.initial == Purse(15, frozenset(), frozenset(), "")
 
@@ -150,7 +161,7 @@ def counted(count: int, at: float, *faults: str) -> Call:
 
 def windows(*calls: Call) -> bool:
     """Whether one window can have counted so."""
-    return happened([*as_sent(calls, Evidence(calls, [], {}, []))], Window())
+    return happened([*as_sent(Evidence(calls, [], {}, []), calls, most=4)], Window())
 
 
 def test_a_window_counts_one_by_one() -> None:

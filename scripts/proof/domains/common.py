@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from proof.evidence import Violation, told
-from proof.history import Call
+from proof.evidence import Evidence, Violation, told
+from proof.history import NEVER, Call
 from proof.linear import Interval, Model, Undecided, is_linearizable
 
 tally: Final[Counter[str]] = Counter()
@@ -53,6 +53,20 @@ def linear(
             yield Violation(f"history of a {what}", text)
     except Undecided:
         tally["undecided"] += 1
+
+
+def as_sent(evidence: Evidence, calls: Iterable[Call], *, most: int = 1) -> Iterator[Call]:
+    """The calls, and before each that was sent again up to `most` that may have been its effect.
+
+    What is answered in the end may be what was seen later than what was done: the first try did
+    it, its answer was lost, and a later try found it done and looked.
+    """
+    for call in calls:
+        again = call.resends
+        if evidence.was_restarted(call):
+            again = most
+        yield from [replace(call, outcome="unknown", returned=NEVER)] * min(again, most)
+        yield call
 
 
 def ordered(

@@ -141,6 +141,10 @@ def _claims_login(call: Call) -> Iterable[Claim]:
         yield Claim(f"login {call.args['secret']}")
 
 
+def _about_login(call: Call) -> Iterable[Claim]:
+    yield Claim(f"login {call.args['secret']}")  # which only those claim that last
+
+
 def _claims_no_login(call: Call) -> Iterable[Claim]:
     yield Claim(f"login {call.args['secret']}", is_there=False)
 
@@ -259,8 +263,8 @@ DOMAIN: Final = Domain(
         "identity.move": Action(_move, refusals=(AlreadyExists, NotFound)),
         "identity.find": Action(_find, refusals=(NotFound,)),
         "identity.open": Action(_open, claims=_claims_login),
-        "identity.enter": Action(_enter, refusals=(NotFound,)),
-        "identity.touch": Action(_touch, refusals=(NotFound,)),
+        "identity.enter": Action(_enter, refusals=(NotFound,), about=_about_login),
+        "identity.touch": Action(_touch, refusals=(NotFound,), about=_about_login),
         "identity.revoke": Action(_revoke, refusals=(NotFound,), claims=_claims_no_login),
         "identity.record": Action(_record, claims=_claims_activity, repeatable=False),
         "identity.active": Action(_active),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import LimitExceeded
-from proof.domains.common import linear
+from proof.domains.common import as_sent, linear
 from proof.evidence import Evidence, Violation, told
-from proof.history import NEVER, Call, Json
+from proof.history import Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
 
 ACCOUNTS: Final = tuple(f"account-{number}" for number in range(6))
@@ -80,20 +79,6 @@ class Window:
         return [state + 1]
 
 
-def as_sent(calls: Iterable[Call], evidence: Evidence) -> Iterator[Call]:
-    """The calls, and for each time that one was sent again another that may have counted.
-
-    A call that is sent again after its answer was lost may count twice, as the documents say;
-    never more often than it was sent.
-    """
-    for call in calls:
-        again = call.resends
-        if evidence.was_restarted(call, min(call.returned, call.invoked + SLACK)):
-            again += TRIES
-        yield from [replace(call, outcome="unknown", returned=NEVER)] * again
-        yield call
-
-
 def _windows(evidence: Evidence) -> Iterator[Violation]:
     """What each window counted could have been counted one call at a time."""
     for account, calls in evidence.grouped("account", "limits.count", "limits.get").items():
@@ -104,7 +89,9 @@ def _windows(evidence: Evidence) -> Iterator[Violation]:
         lost = [call for call in calls if call.is_unknown and call.kind == "limits.count"]
         for start, counted in windows.items():
             near = [call for call in lost if abs(call.now - _seconds(start)) < SLACK]
-            sent = as_sent([*counted, *near], evidence)
+            # A call that is sent again after its answer was lost may count twice, as the documents
+            # say; never more often than it was sent.
+            sent = as_sent(evidence, [*counted, *near], most=TRIES)
             yield from linear("rate limit", f"{account} from {start}", Window(), sent, reads=[])
 
 

@@ -120,7 +120,7 @@ def _plan_move(dice: Dice) -> Args | None:
 
 def _plan_find(dice: Dice) -> Args | None:
     known = dice.recall("email")
-    return known and {"id": known["id"]}
+    return known and {"thread": known["thread"], "id": known["id"]}
 
 
 def _plan_doomed(dice: Dice) -> Sequence[Step]:
@@ -266,10 +266,10 @@ DOMAIN: Final = Domain(
         "mail.add": Action(_add, claims=_claims_email),
         "mail.add_nameless": Action(_add, claims=_claims_email, repeatable=False),
         "mail.add_doomed": Action(_add, refusals=(Conflict, AlreadyExists)),
-        "mail.move": Action(_move, refusals=(NotFound, IllegalTransition)),
+        "mail.move": Action(_move, refusals=(NotFound, IllegalTransition), about=_claims_email),
         "mail.update": Action(_update),
         "mail.score": Action(_score, claims=_claims_score),
-        "mail.find": Action(_find, refusals=(NotFound,)),
+        "mail.find": Action(_find, refusals=(NotFound,), about=_claims_email),
         "mail.walk": Action(_walk),
         "mail.delete": Action(_delete, refusals=(NotFound,), many=True),
     },

@@ -20,6 +20,7 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.core.layout import PK, SK
+from dynamo_chat.identity.user import User
 from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, Invite
 from dynamo_chat.orgs.organization import Organization
 from dynamo_chat.orgs.seats import Member
@@ -31,6 +32,7 @@ from proof.steps import Action, Args, Dice, Domain, Step, alone
 FIRMS: Final = tuple(f"firm-{number}" for number in range(4))
 SEATS: Final = 7
 PEOPLE: Final = tuple(f"person-{number}" for number in range(12))
+CLUBS: Final = tuple(f"club-{number}" for number in range(2))
 GUESTS: Final = tuple(f"guest-{number}" for number in range(8))
 LONG: Final = 3_600
 
@@ -49,6 +51,10 @@ def _found_firm(store: ChatStore, args: Args) -> Json:
 
 def _sign_up(store: ChatStore, args: Args) -> Json:
     store.users.create(f"{args['user']}@example.org", user_id=args["user"])
+
+
+def _delete_user(store: ChatStore, args: Args) -> Json:
+    return {"items": store.users.delete(args["user"], heir_id="guest-0")}
 
 
 def _add(store: ChatStore, args: Args) -> Json:
@@ -149,6 +155,18 @@ def _plan_adding(dice: Dice) -> Sequence[Step]:
     ]
 
 
+def _plan_newcomer(dice: Dice) -> Sequence[Step]:
+    """A user who joins, perhaps as an owner, and whose account is deleted while they join more."""
+    user = dice.recall("newcomer")
+    luck = dice.random()
+    if user is None or luck < 0.3:
+        user = dice.remember("newcomer", dice.fresh("newcomer"))
+        return [Step("orgs.sign_up", {"user": user})]
+    role = dice.choice(["owner", "member"])
+    join = Step("orgs.add_newcomer", {"firm": dice.choice(CLUBS), "user": user, "role": role})
+    return [join, Step("orgs.delete_user", {"user": user})] if luck > 0.75 else [join]
+
+
 def _plan_change(dice: Dice) -> Args:
     return _plan_member(dice) | {
         "role": dice.choice(["member", "owner", "admin"]),
@@ -171,6 +189,8 @@ def _plan_replace(dice: Dice) -> Args:
 
 
 def _setup() -> Iterator[Step]:
+    for club in CLUBS:
+        yield Step("orgs.found", {"firm": club, "owner": "host", "seats": None})
     for firm in FIRMS:
         yield Step("orgs.found", {"firm": firm, "owner": "host", "seats": SEATS})
     for guest in GUESTS:
@@ -178,7 +198,9 @@ def _setup() -> Iterator[Step]:
 
 
 def _settle(calls: Sequence[Call]) -> Iterator[Step]:
-    del calls
+    for user in sorted({call.args["user"] for call in calls if call.kind == "orgs.delete_user"}):
+        if any(call.is_unknown for call in calls if call.args.get("user") == user):
+            yield Step("orgs.delete_user", {"user": user})
     for firm in FIRMS:
         yield Step("orgs.members", {"firm": firm})
 
@@ -253,7 +275,7 @@ def _usage(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _may_be_twice(evidence: Evidence, call: Call) -> bool:
-    return call.may_count and evidence.was_restarted(call, min(call.returned, call.invoked + 30))
+    return call.may_count and evidence.was_restarted(call)
 
 
 def _invites(evidence: Evidence) -> Iterator[Violation]:
@@ -302,7 +324,7 @@ def _joined(evidence: Evidence) -> Iterator[Violation]:
         if call.is_ok and place not in members:
             yield Violation("lost", f"the membership of {place}{told([call])}")
     for firm, user in members:
-        if firm not in FIRMS and user != "host" and (firm, user) not in may_be:
+        if firm not in {*FIRMS, *CLUBS} and user != "host" and (firm, user) not in may_be:
             yield Violation("written though refused", f"the membership of {user} in {firm}")
 
 
@@ -335,6 +357,21 @@ def _invite_histories(evidence: Evidence) -> Iterator[Violation]:
             yield from linear("invite", invite_id, _InviteModel(), telling, reads=[])
 
 
+def _left(evidence: Evidence) -> Iterator[Violation]:
+    """Who was deleted is in no organization, unless they were added once more afterwards."""
+    members = {each.user_id for each in evidence.entities(Member)}
+    users = {each.user_id for each in evidence.entities(User)}
+    joins = evidence.grouped("user", "orgs.add_newcomer", "orgs.sign_up")
+    for user, calls in evidence.grouped("user", "orgs.delete_user").items():
+        done = [call.invoked for call in calls if call.is_ok]
+        known = [call for call in joins.get(user, []) if call.may_count]
+        if done and all(call.returned < max(done) for call in known):
+            if user in members:
+                yield Violation("left behind by a deletion", f"a membership of {user}{told(calls)}")
+            if user in users:
+                yield Violation("still there", f"{user}{told(calls)}")
+
+
 def _place(key: dict[str, dict[str, str]]) -> tuple[str, str]:
     return key[PK]["S"], key[SK]["S"]
 
@@ -351,6 +388,8 @@ DOMAIN: Final = Domain(
         "orgs.change": Action(_change, refusals=_SEATING),
         "orgs.remove": Action(_remove, refusals=_SEATING),
         "orgs.replace": Action(_replace, refusals=_SEATING),
+        "orgs.add_newcomer": Action(_add, refusals=(AlreadyExists,)),
+        "orgs.delete_user": Action(_delete_user, refusals=(NotFound,), many=True),
         "orgs.use": Action(_use, repeatable=False),
         "orgs.members": Action(_members),
         "orgs.invite": Action(_invite, refusals=(NotFound,), claims=_claims_invite),
@@ -360,6 +399,7 @@ DOMAIN: Final = Domain(
     plans=[
         (12, _plan_party),
         (6, _plan_adding),
+        (5, _plan_newcomer),
         (6, alone("orgs.change", _plan_change)),
         (5, _plan_leaving),
         (2, alone("orgs.replace", _plan_replace)),
@@ -378,6 +418,7 @@ DOMAIN: Final = Domain(
     checks=[
         ("member counts", _counts),
         ("memberships", _memberships),
+        ("deletions of members", _left),
         ("usage", _usage),
         ("ways to invites", _invites),
         ("accepted invites", _accepted),

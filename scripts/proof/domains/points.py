@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from dynamo_chat import ChatStore
 from dynamo_chat.calls.points import DAILY_POINTS
 from dynamo_chat.core.errors import LimitExceeded
-from proof.domains.common import linear
+from proof.domains.common import as_sent, linear
 from proof.evidence import Evidence, Violation
 from proof.history import Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
@@ -111,7 +111,8 @@ class Spending:
 def _spent(evidence: Evidence) -> Iterator[Violation]:
     for payer, calls in evidence.grouped("user", *KINDS).items():
         telling = [call for call in calls if call.may_count or call.result is not None]
-        yield from linear("payer's points", payer, Spending(), telling, reads=["points.get"])
+        sent = as_sent(evidence, telling)
+        yield from linear("payer's points", payer, Spending(), sent, reads=["points.get"])
 
 
 DOMAIN: Final = Domain(
