@@ -34,7 +34,7 @@ class Entry:
     description: str
     replaces: str
     domain: str
-    """The package that the method is written in: ``chat``, ``mail``, …; ``provision`` for T1."""
+    """The package that the method is written in: ``chat``, …; ``provision`` for T1 and T5."""
 
     @property
     def places(self) -> frozenset[str]:
@@ -62,13 +62,22 @@ def catalogue(store: type[ChatStore] = ChatStore) -> list[Entry]:
 
 
 def repositories(store: type[ChatStore] = ChatStore) -> dict[str, type]:
-    """What the store exposes, by name, in the order in which it is written there."""
+    """What the store exposes, by name, in the order in which it is written there.
+
+    What a repository itself exposes follows it, such as ``table.backups``.
+    """
     example = store("catalogue")  # sends nothing
-    return {
-        name: type(getattr(example, name))
-        for name, member in vars(store).items()
-        if isinstance(member, cached_property) and not name.startswith("_")
-    }
+    found: dict[str, type] = {}
+    for name, member in vars(store).items():
+        if isinstance(member, cached_property) and not name.startswith("_"):
+            repository = getattr(example, name)
+            found[name] = type(repository)
+            for part, inside in vars(type(repository)).items():
+                if isinstance(inside, property) and not part.startswith("_"):
+                    exposed = type(getattr(repository, part))
+                    if _declarations(exposed):
+                        found[f"{name}.{part}"] = exposed
+    return found
 
 
 def id_order(pattern_id: str) -> tuple[str, int]:

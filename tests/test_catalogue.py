@@ -110,7 +110,9 @@ def test_every_method_keeps_its_word(chat_store: ChatStore) -> None:
     for measurement in measure_all(_factory(chat_store)):
         broken += [f"{measurement.entry.method}: {each}" for each in measurement.problems]
         for case in measurement.cases:
-            if set(case.operations) <= READS:
+            # A restore works on the new table: what it sends there is held to its word by the
+            # tests of the policies.
+            if case.operations and set(case.operations) <= READS:
                 assert case.rcu, f"{measurement.entry.method} ({case.label})"
     assert not broken
 

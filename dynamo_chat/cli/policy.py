@@ -9,6 +9,7 @@ from rich.text import Text
 
 from dynamo_chat.catalogue import Entry
 from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.cli.template import (
     NameOption,
     OutputOption,
@@ -18,7 +19,9 @@ from dynamo_chat.cli.template import (
     write_json,
 )
 from dynamo_chat.operations import policies
+from dynamo_chat.operations.operator_policies import Backing, backup_policy, deploy_policy
 from dynamo_chat.operations.user_policy import COGNITO, UserPolicy, by_pattern, user_policy
+from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.naming import table_name
 
 app = typer.Typer(
@@ -134,6 +137,72 @@ def resource(  # noqa: PLR0913 - what the ARN is made of, and which methods
     principals = policies.Principals(tuple(service_role or ()), tuple(reading_role or ()))
     entries = policies.data_entries(domain or (), repository or ())
     write_json(policies.resource_policy(entries, arn, principals), output_path)
+
+
+@app.command()
+@defines_table
+def deploy(
+    *,
+    name: NameOption,
+    stage: StageOption = None,
+    stage_as: StagePlaceOption = StagePlace.SUFFIX,
+    region: _RegionOption = "*",
+    account: _AccountOption = "*",
+    output_path: OutputOption = None,
+    definition: TableDefinition,
+) -> None:
+    """For who creates and checks the table: what the options of `table create` take, and no more.
+
+    It is for `dynamo-chat table create`, `check` and `describe`. It can't delete the table, nor
+    read or write an item.
+    """
+    arn = _arn(name, stage, stage_as, region, account)
+    write_json(deploy_policy(definition, arn), output_path)
+
+
+@app.command()
+def backup(  # noqa: PLR0913 - what the ARNs are made of, and what is allowed beside
+    *,
+    name: NameOption,
+    stage: StageOption = None,
+    stage_as: StagePlaceOption = StagePlace.SUFFIX,
+    region: _RegionOption = "*",
+    account: _AccountOption = "*",
+    restore_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A table that may be restored to, such as 'chat-restored-*'; may be repeated. "
+            "Without it, nothing is restored.",
+            show_default=False,
+        ),
+    ] = None,
+    to_region: Annotated[
+        str | None,
+        typer.Option(help="The region of those tables, if it is another.", show_default=False),
+    ] = None,
+    export_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUCKET",
+            help="The S3 bucket to export to. Without it, nothing is exported.",
+            show_default=False,
+        ),
+    ] = None,
+    kms_key: _KeyOption = None,
+    output_path: OutputOption = None,
+) -> None:
+    """For who backs the table up: `dynamo-chat backup`, and restores and exports where named.
+
+    It deletes no backup. Restoring, DynamoDB fills the new table in the caller's name, so whoever
+    may restore may read and write that table.
+    """
+    arn = _arn(name, stage, stage_as, region, account)
+    targets = [
+        policies.table_arn(target, to_region or region, account) for target in restore_to or ()
+    ]
+    allowed = Backing(tuple(targets), export_to, kms_key)
+    write_json(backup_policy(arn, allowed), output_path)
 
 
 def _arn(name: str, stage: str | None, stage_as: StagePlace, region: str, account: str) -> str:

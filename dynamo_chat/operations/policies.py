@@ -1,8 +1,8 @@
 """Least-privilege IAM policies, derived from the catalogue (T3).
 
 A policy allows the actions that the chosen methods make, each where they make it: on the table or
-on an index. Nothing scans, so no policy allows it. What manages the table (T1, T5) is for the role
-that deploys; a service needs none of it.
+on an index. Nothing scans, so no policy allows it. What manages the table (T1, T5) is for the roles
+of `operator_policies`; a service needs none of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MANAGEMENT: Final = "provision"
 _TABLE: Final = "table"
 _WRITES_OF_A_TRANSACTION: Final = ("ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem")
 # IAM knows no TransactWriteItems and no TransactGetItems: their members are authorized one by one.
-_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "GetItem": ("GetItem",),
     "BatchGetItem": ("BatchGetItem",),
     "TransactGetItems": ("GetItem",),
@@ -94,9 +94,9 @@ def grants(entries: Iterable[Entry]) -> dict[str, list[str]]:
         for operation in entry.operations:
             for place in entry.places:
                 if operation in _ON_INDEXES or place == _TABLE:
-                    found[place].update(_ACTIONS[operation])
+                    found[place].update(ACTIONS[operation])
             if operation not in _ON_INDEXES and _TABLE not in entry.places:
-                found[_TABLE].update(_ACTIONS[operation])
+                found[_TABLE].update(ACTIONS[operation])
     return {place: sorted(found[place]) for place in (_TABLE, "GSI1", "GSI2") if found[place]}
 
 
@@ -112,7 +112,7 @@ def service_policy(entries: Iterable[Entry], arn: str, *, kms_key: str | None = 
     """
     statements = list(_statements(grants(entries), arn))
     if kms_key is not None:
-        statements.append(_key_statement(kms_key, arn))
+        statements.append(key_statement(kms_key, arn))
     return _policy(statements)
 
 
@@ -167,7 +167,7 @@ def _statements(granted: Grants, arn: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def _key_statement(kms_key: str, arn: str) -> dict[str, Any]:
+def key_statement(kms_key: str, arn: str) -> dict[str, Any]:
     """DynamoDB uses the key in the caller's name; the caller can't use it for anything else.
 
     These are the actions that DynamoDB documents, but for CreateGrant: who creates the table does.

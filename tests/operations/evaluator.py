@@ -7,7 +7,10 @@ authorization with the keys of all of it. What it does not know, it refuses to j
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import botocore.session
 
 LEADING_KEYS = "dynamodb:LeadingKeys"
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
@@ -112,6 +115,14 @@ def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
+@cache
+def every_action() -> frozenset[str]:
+    """Every operation that botocore knows of DynamoDB, and what IAM has beside them."""
+    model = botocore.session.Session().get_service_model("dynamodb")
+    beside = {"ConditionCheckItem", "CreateTableReplica", "PartiQLSelect", "PartiQLInsert"}
+    return frozenset(f"dynamodb:{name}" for name in {*model.operation_names, *beside})
+
+
 # -- requests -----------------------------------------------------------------------------------
 
 
@@ -154,3 +165,37 @@ def _partition_of_query(request: Mapping[str, Any]) -> str:
         if names.get(name, name) in _PARTITION_KEYS:
             return str(request["ExpressionAttributeValues"][value]["S"])
     raise AssertionError(f"no partition key in {request['KeyConditionExpression']}")
+
+
+# -- managing the table -------------------------------------------------------------------------
+
+_RESTORES = {"RestoreTableFromBackup", "RestoreTableToPointInTime"}
+_FILLING = ("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem")
+"""What a restore takes on the new table: as AWS documents it, DynamoDB does it for the caller."""
+
+
+def management(operation: str, request: Mapping[str, Any], table: str) -> Iterator[Authorization]:
+    """What IAM is asked about a request that manages tables; `table` is the ARN of any of them."""
+    prefix = table.rpartition("/")[0]
+    if operation in _RESTORES:
+        target = f"{prefix}/{request['TargetTableName']}"
+        source = request.get("BackupArn") or request.get("SourceTableArn")
+        yield Authorization(
+            f"dynamodb:{operation}", source or f"{prefix}/{request['SourceTableName']}"
+        )
+        for action in (operation, *_FILLING):
+            yield Authorization(f"dynamodb:{action}", target)
+        return
+    if operation == "ListBackups":  # IAM knows no resource of it
+        yield Authorization("dynamodb:ListBackups", "*")
+        return
+    named = ("BackupArn", "ExportArn", "TableArn", "ResourceArn")
+    arn = next((request[name] for name in named if name in request), None)
+    arn = arn or f"{prefix}/{request['TableName']}"
+    if "/import/" in arn:  # as the embedded engine calls exports, behind the ARN of the table
+        arn = arn[arn.rindex("arn:") :].replace("/import/", "/export/")
+    if "IndexName" in request:
+        arn = f"{arn}/index/{request['IndexName']}"
+    yield Authorization(f"dynamodb:{operation}", arn)
+    if operation == "CreateTable" and request.get("Tags"):
+        yield Authorization("dynamodb:TagResource", arn)

@@ -1,13 +1,16 @@
 """The requests that the methods of the catalogue send, recorded on the embedded engine."""
 
+import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from dynamo_chat import ChatStore
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.cli.scenarios.all import SCENARIOS
 from dynamo_chat.cli.scenarios.stage import Stage
+from dynamo_chat.core.connection import Connection
 from dynamo_chat.operations.policies import MANAGEMENT
 from dynamo_chat.testing import EmbeddedEngine, FakeClock
 from dynamo_chat.testing.hook import ClientHook, Handler
@@ -35,13 +38,41 @@ class Recorder(ClientHook):
         self._into.append(Request(model.name, dict(params)))
 
 
+def record_management() -> dict[str, list[Request]]:
+    """The requests of every method that manages the table, on whichever table it sends them."""
+    recorded: defaultdict[str, list[Request]] = defaultdict(list)
+    sent: list[Request] = []
+    call, clock = Connection.call, FakeClock()
+
+    def noted(connection: Connection, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        sent.append(Request(operation, dict(request)))
+        return call(connection, operation, request)
+
+    with EmbeddedEngine() as engine, patch.object(Connection, "call", noted):
+        main = engine.store(f"dynamo-chat-recorded-{uuid.uuid4().hex}", clock=clock)
+
+        def new_store(table_name: str | None) -> ChatStore:
+            name = table_name or main.connection.table_name
+            return ChatStore(name, region=engine.region, clock=clock)
+
+        stage = Stage(new_store, clock)
+        for entry in catalogue():
+            if entry.domain == MANAGEMENT:
+                for case in SCENARIOS[entry.method](stage):
+                    sent.clear()
+                    case.call()
+                    recorded[entry.method] += sent
+        stage.close()
+    return dict(recorded)
+
+
 def record_catalogue() -> dict[str, list[Request]]:
     """The requests of every method on items, in all its cases, by the method's name."""
     recorded: defaultdict[str, list[Request]] = defaultdict(list)
     sent: list[Request] = []
     clock = FakeClock()
     with EmbeddedEngine() as engine:
-        main = engine.store("recorded", clock=clock)
+        main = engine.store(f"recorded-{uuid.uuid4().hex}", clock=clock)
 
         def new_store(table_name: str | None) -> ChatStore:
             name = table_name or main.connection.table_name

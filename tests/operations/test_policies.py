@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
-import botocore.session
 import pytest
 
 from dynamo_chat import InvalidArgument
@@ -23,8 +21,13 @@ from dynamo_chat.operations.policies import (
     table_arn,
 )
 from dynamo_chat.operations.user_policy import COGNITO, user_policy
-from tests.operations.evaluator import Authorization, authorizations, is_allowed
-from tests.operations.recording import Request, record_catalogue
+from tests.operations.evaluator import (
+    Authorization,
+    authorizations,
+    every_action,
+    is_allowed,
+)
+from tests.operations.recording import Request
 
 pytestmark = pytest.mark.once
 
@@ -33,19 +36,6 @@ OTHER = table_arn("chat-dev", "eu-west-1", "123456789012")
 SUB = COGNITO[2:-1]
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
 RESOURCES = (ARN, f"{ARN}/index/GSI1", f"{ARN}/index/GSI2", f"{ARN}/stream/x", f"{ARN}/backup/x")
-
-
-@pytest.fixture(scope="module")
-def recorded() -> dict[str, list[Request]]:
-    return record_catalogue()
-
-
-@cache
-def every_action() -> frozenset[str]:
-    """Every operation that botocore knows of DynamoDB, and what IAM has beside them."""
-    model = botocore.session.Session().get_service_model("dynamodb")
-    beside = {"ConditionCheckItem", "PartiQLSelect", "PartiQLInsert", "StartAwsBackupJob"}
-    return frozenset(f"dynamodb:{name}" for name in {*model.operation_names, *beside})
 
 
 def asked_of(requests: Iterable[Request]) -> list[Authorization]:
@@ -77,6 +67,12 @@ def test_a_service_may_send_all_that_the_catalogue_sends(
         assert requests, method
         for asked in asked_of(requests):
             assert is_allowed(policy, asked), (method, asked)
+
+
+def test_a_service_may_test_its_access(managed: dict[str, list[Request]]) -> None:
+    policy = service_policy(data_entries(), ARN)
+    for asked in asked_of(managed["table.probe"]):
+        assert is_allowed(policy, asked), asked
 
 
 def test_a_service_may_do_nothing_else() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from dynamo_chat.cli.scenarios.backups import BACKUPS
 from dynamo_chat.cli.scenarios.calls import CALLS
 from dynamo_chat.cli.scenarios.chat import CHAT
 from dynamo_chat.cli.scenarios.identity import IDENTITY
@@ -25,4 +26,5 @@ SCENARIOS: Final[Scenarios] = {
     **TELEMETRY,
     **CALLS,
     **TABLE,
+    **BACKUPS,
 }
