@@ -268,7 +268,8 @@ class RateLimits(Repository):
             raise InvalidArgument("counted", f"must be a RateLimit, not {type(counted).__name__}")
         if not _SECOND <= counted.window_end - counted.window_start <= MAX_WINDOW:
             raise InvalidArgument("counted.window_end", "must be 1 second to 366 days after start")
-        _check_text("account_id", counted.account_id, MAX_ID_CHARACTERS)
+        for name in counted.breakdown:
+            _check_text("counted.breakdown", name, MAX_NAME_CHARACTERS)
         try:
             self._write(Put(plan(RateLimit).encode(counted), absent(self._now())))
         except ConditionFailed as failed:

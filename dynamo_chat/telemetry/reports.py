@@ -141,6 +141,8 @@ class LLMReports(Repository):
         """
         if not isinstance(report, LLMReport):
             raise InvalidArgument("report", f"must be an LLMReport, not {type(report).__name__}")
+        if report.period_start >= report.period_end:
+            raise InvalidArgument("report.period_end", "must be after period_start")
         try:
             self._write(Put(report_item(report), absent(self._now())))
         except ConditionFailed as failed:

@@ -33,6 +33,16 @@ CASES: dict[str, tuple[int, int, Callable[[Scene], Any]]] = {
     "the last call": (1, 4, lambda scene: calls(scene, 1)),
     "a call too many": (2, 5, lambda scene: calls(scene, 1)),
     "a throttle": (1, 3, lambda scene: scene.store.rate_limits.record_throttle("a-1", "ai")),
+    "a throttle under a longer block": (
+        3,
+        3,
+        lambda scene: (
+            scene.store.rate_limits.block("a-1", "ai", scene.clock() + 2 * HOUR),
+            scene.store.rate_limits.record_throttle(
+                "a-1", "ai", blocked_until=scene.clock() + HOUR
+            ),
+        ),
+    ),
     "a block": (
         1,
         3,

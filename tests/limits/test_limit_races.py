@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,6 +29,17 @@ def test_five_thousand_calls_get_exactly_the_limit(scene: Scene) -> None:
     assert sorted(each.request_count for each in allowed) == list(range(1, LIMIT + 1))
     window = scene.store.rate_limits.get("a-1", "ai", consistent=True)
     assert (window.request_count, window.throttled_requests) == (LIMIT, 4_000)
+
+
+def test_throttles_at_one_moment_are_all_counted_and_the_longest_block_stays(scene: Scene) -> None:
+    until = [scene.clock() + timedelta(seconds=37 * n % 101) for n in range(200)]
+    calls = [
+        partial(scene.store.rate_limits.record_throttle, "a-1", "aws", blocked_until=each)
+        for each in until
+    ]
+    assert all(isinstance(result, RateLimit) for result in race(calls))
+    window = scene.store.rate_limits.get("a-1", "aws", consistent=True)
+    assert (window.throttled_requests, window.blocked_until) == (200, max(until))
 
 
 def test_across_a_boundary_each_window_gets_exactly_the_limit(scene: Scene) -> None:

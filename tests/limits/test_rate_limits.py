@@ -289,8 +289,10 @@ def test_a_window_counted_elsewhere_is_loaded_as_it_is(scene: Scene, limits: Rat
         limits.count("a-1", "ai", "f")
     # Loading again takes nothing back that was counted since.
     assert limits.load(counted).throttled_requests == 1
-    backwards = counted.model_copy(update={"window_end": start, "account_id": "a-2"})
-    for wrong in (backwards, counted.model_dump(), None):
+    elsewhere = counted.model_copy(update={"account_id": "a-2"})
+    backwards = elsewhere.model_copy(update={"window_end": start})
+    nameless = elsewhere.model_copy(update={"breakdown": {"": 150}})
+    for wrong in (backwards, nameless, counted.model_dump(), None):
         with pytest.raises(InvalidArgument, match="counted"):
             limits.load(wrong)  # type: ignore[arg-type]
     assert scene.kinds() == {"rate_limit": 1}

@@ -102,7 +102,7 @@ def test_the_policy_of_a_repository_is_enough_for_it(
 
 def test_a_narrow_policy_is_narrow() -> None:
     policy = service_policy(data_entries(repositories=["rate_limits"]), ARN)
-    assert allowed_pairs(policy) == {("GetItem", ""), ("UpdateItem", "")}
+    assert allowed_pairs(policy) == {("GetItem", ""), ("PutItem", ""), ("UpdateItem", "")}
     policy = service_policy(data_entries(domains=["identity"]), ARN)
     assert ("Query", "/index/GSI2") not in allowed_pairs(policy)
 

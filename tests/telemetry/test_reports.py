@@ -150,7 +150,8 @@ def test_a_report_made_elsewhere_is_loaded_as_it_is(scene: Scene) -> None:
     with pytest.raises(AlreadyExists) as refused:
         reports.load(elsewhere.model_copy(update={"total_requests": 1}))
     assert refused.value.current == elsewhere
-    for wrong in (None, {}, elsewhere.model_dump()):
+    empty = built.model_copy(update={"report_id": "r-2", "period_end": built.period_start})
+    for wrong in (None, {}, elsewhere.model_dump(), empty):
         with pytest.raises(InvalidArgument, match="report"):
             reports.load(wrong)  # type: ignore[arg-type]
     assert scene.kinds() == {"llm_report": 2}
