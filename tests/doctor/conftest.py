@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from dynamo_chat.operations.doctor.doctor import Doctor
-from dynamo_chat.testing import EmbeddedEngine
+from dynamo_chat.testing import Engine
 from tests.chat.world import Item, World
 from tests.doctor.scene import doctor_of, furnish
 
 
 @pytest.fixture(scope="module")
-def furnished() -> Iterator[tuple[World, Doctor, list[Item]]]:
+def furnished(dynamo_chat_engine: Engine) -> Iterator[tuple[World, Doctor, list[Item]]]:
     """The table, its doctor, and what is in it."""
-    with EmbeddedEngine() as engine, World(engine) as world, doctor_of(world) as doctor:
+    with World(dynamo_chat_engine) as world, doctor_of(world) as doctor:
         furnish(world, world.store())
         yield world, doctor, world.items()
 

@@ -8,6 +8,8 @@ from dynamo_chat.operations.doctor.stored import LAYOUTS
 from tests.chat.world import Item, World
 from tests.doctor.damage import DAMAGES, Damage
 
+pytestmark = pytest.mark.engine
+
 
 def told(report: Report) -> set[tuple[str, str]]:
     return {(each.code, each.kind or "-") for each in report.findings}

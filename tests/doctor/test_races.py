@@ -14,6 +14,8 @@ from tests.chat.world import Item, World, just_before
 from tests.doctor.damage import changed, cut_short, gone, one
 from tests.doctor.scene import LOGIN_SECRET, doctor_of
 
+pytestmark = pytest.mark.engine
+
 
 class _Client:
     """What `just_before` needs of a store: the doctor's own connection."""

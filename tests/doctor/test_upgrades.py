@@ -1,0 +1,97 @@
+"""Items of an older schema version: read by everybody, and written anew by the doctor."""
+
+from typing import Any
+
+import pytest
+
+from dynamo_chat.chat.message import Message
+from dynamo_chat.chat.reviews import Review
+from dynamo_chat.operations.doctor.doctor import Doctor
+from tests.chat.world import Item, World
+from tests.doctor.damage import changed, one
+from tests.doctor.test_races import before
+
+pytestmark = pytest.mark.engine
+
+
+def _note_is_comments(item: Item) -> Item:
+    """From version 1, which said ``note``. What version 2 wrote into it meanwhile counts."""
+    upgraded = dict(item)
+    note = upgraded.pop("note", None)
+    return upgraded if note is None else {"comments": note, **upgraded}
+
+
+@pytest.fixture
+def version_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package whose reviews have been changed since the table was filled."""
+    monkeypatch.setattr(Review, "schema_version", 2)
+    monkeypatch.setattr(Review, "upgrades", {1: _note_is_comments})
+
+
+@pytest.fixture
+def old_review(world: World) -> Item:
+    """A review as version 1 is said to have written it, with its old place in an index."""
+    comments = one(world, "review")["comments"]
+    old: dict[str, Any] = {"note": comments, "comments": None, "GSI2PK": {"S": "REVIEWS#1#"}}
+    changed("review", **old)(world)
+    return one(world, "review")
+
+
+def test_an_old_item_is_read_and_changed(world: World, version_2: None, old_review: Item) -> None:
+    store = world.store()
+    assert store.reviews.get("review-1").comments == "Good"
+    assert store.reviews.archive("review-1").comments == "Good"
+    assert one(world, "review") == old_review
+
+
+def test_the_doctor_upgrades_it(
+    world: World, doctor: Doctor, everything: list[Item], version_2: None, old_review: Item
+) -> None:
+    store = world.store()
+    entity = store.reviews.get("review-1")
+    report = doctor.examine()
+    assert [(each.code, each.kind) for each in report.findings] == [("older_version", "review")]
+    (done,) = doctor.repair(report.findings)
+    assert (done.outcome, done.says) == ("repaired", "upgrade it to schema version 2")
+    assert doctor.examine().is_clean
+    assert store.reviews.get("review-1") == entity
+    upgraded = one(world, "review")
+    assert upgraded["v"] == {"N": "2"}
+    (before_all,) = (item for item in everything if item["kind"]["S"] == "review")
+    assert {**upgraded, "v": {"N": "1"}} == before_all  # where version 2 would have put it
+
+
+def test_what_is_written_meanwhile_is_kept(
+    world: World, doctor: Doctor, version_2: None, old_review: Item
+) -> None:
+    report = doctor.examine()
+    with before(doctor, "UpdateItem", lambda: changed("review", comments={"S": "Bad"})(world)):
+        (done,) = doctor.repair(report.findings)
+    assert done.outcome == "left"
+    assert world.store().reviews.get("review-1").comments == "Bad"
+    doctor.repair(doctor.examine().findings)
+    assert world.store().reviews.get("review-1").comments == "Bad"
+    assert "note" not in one(world, "review")
+
+
+def test_large_and_compressed_items_are_upgraded(
+    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Message, "schema_version", 2)
+    monkeypatch.setattr(Message, "upgrades", {1: dict})
+    store = world.store()
+    messages = [store.messages.list(each).items for each in ("talk", "kept")]
+    found = doctor.examine().findings
+    assert {each.code for each in found} == {"older_version"}
+    assert {each.outcome for each in doctor.repair(found)} == {"repaired"}
+    assert doctor.examine().is_clean
+    assert [store.messages.list(each).items for each in ("talk", "kept")] == messages
+
+
+def test_a_version_without_an_upgrade_is_told(
+    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Review, "schema_version", 2)
+    (found,) = doctor.examine().findings
+    assert (found.code, found.repair) == ("unreadable", None)
+    assert "no upgrade from schema version 1" in found.says
