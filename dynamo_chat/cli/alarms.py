@@ -46,6 +46,14 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
             metavar="ARN", help="Tell this SNS topic instead of a new one.", show_default=False
         ),
     ] = None,
+    topic_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Encrypt the new topic by this KMS key; 'create' makes one for it.",
+            show_default=False,
+        ),
+    ] = None,
     throttled_requests: Annotated[
         int, typer.Option(help="Throttled requests in 5 minutes.")
     ] = _DEFAULT.throttled_requests,
@@ -82,8 +90,8 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
     output_path: OutputOption = None,
 ) -> None:
     """Write alarms, events of failed backups, a budget and a dashboard for the table."""
-    if email is not None and topic is not None:
-        raise typer.BadParameter("--email subscribes to a new topic; --topic is there already")
+    if topic is not None and (email is not None or topic_key is not None):
+        raise typer.BadParameter("--email and --topic-key are for a new topic, --topic is there")
     watch = Watch(
         table_name(name, stage, stage_as.value),
         Thresholds(
@@ -99,6 +107,7 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
         ),
         email=email,
         topic_arn=topic,
+        topic_key=topic_key,
         budget_tag=next(iter(tags_of([budget_tag]).items())) if budget_tag else None,
     )
     write = alarms_cloudformation if format_ is Format.CLOUDFORMATION else alarms_terraform

@@ -68,6 +68,8 @@ def handler(event, context):
 
 RUNTIME: Final = "python3.13"
 LOG_DAYS: Final = 30
+OWN_KEY: Final = "create"
+"""Stands for a key that is made with the topic."""
 BUDGET_NOTICES: Final = (("ACTUAL", 80), ("FORECASTED", 100))
 """What the budget tells of: percent of it that are spent, or are going to be."""
 
@@ -156,8 +158,21 @@ class Watch:
     """Who is told; further ones can subscribe to the topic."""
     topic_arn: str | None = None
     """A topic that is there already; without one, a topic is made."""
+    topic_key: str | None = None
+    """The KMS key that encrypts the topic that is made: its ARN or id, or `OWN_KEY` for one that is
+    made with it. AWS's managed key is refused: CloudWatch may not use it."""
     budget_tag: tuple[str, str] | None = None
     """The cost allocation tag that the budget counts; all of DynamoDB without one."""
+
+    def __post_init__(self) -> None:
+        if self.topic_arn is not None and (self.email or self.topic_key):
+            raise InvalidArgument(
+                "topic_arn", "is there already: it has its subscribers and its key"
+            )
+        if self.topic_key is not None and "alias/aws/" in self.topic_key:
+            raise InvalidArgument(
+                "topic_key", "must be a key of your own: alarms may not use AWS's managed ones"
+            )
 
     @property
     def table_arn(self) -> str:
@@ -307,21 +322,57 @@ def publisher_policy(watch: Watch, log_group: str) -> dict[str, Any]:
     }
 
 
+_TELLING: Final = ("budgets", "cloudwatch", "events")
+"""The services that publish to the topic."""
+
+
 def topic_policy(topic: Any) -> dict[str, Any]:
-    """Who may tell: alarms, event rules and budgets of this very account."""
+    """Who may tell: alarms, event rules and budgets, of this very account."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Action": "sns:Publish", "Resource": topic, **_of_service(service)}
+            for service in _TELLING
+        ],
+    }
+
+
+def topic_key_policy() -> dict[str, Any]:
+    """The policy of the topic's key: IAM of the account manages it, who tells may use it."""
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"Service": f"{service}.amazonaws.com"},
-                "Action": "sns:Publish",
-                "Resource": topic,
-                "Condition": {"StringEquals": {"aws:SourceAccount": "${account}"}},
-            }
-            for service in ("budgets", "cloudwatch", "events")
+                "Principal": {"AWS": "arn:${partition}:iam::${account}:root"},
+                "Action": "kms:*",
+                "Resource": "*",
+            },
+            *(
+                {
+                    "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                    "Resource": "*",
+                    **_of_service(service),
+                }
+                for service in _TELLING
+            ),
         ],
     }
+
+
+def _of_service(service: str) -> dict[str, Any]:
+    """Who a statement allows something to: a service, in the name of this account.
+
+    EventBridge tells no account when it publishes to a topic or uses its key, so a condition on it
+    would drop every event, unnoticed. Its rules publish to topics of their own account only.
+    """
+    allowed: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": f"{service}.amazonaws.com"},
+    }
+    if service != "events":
+        allowed["Condition"] = {"StringEquals": {"aws:SourceAccount": "${account}"}}
+    return allowed
 
 
 def budget_filters(watch: Watch) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from dynamo_chat.provision.alarms import (
     BUDGET_NOTICES,
     LOG_DAYS,
+    OWN_KEY,
     OWN_NAMESPACE,
     PUBLISHER,
     RUNTIME,
@@ -20,6 +21,7 @@ from dynamo_chat.provision.alarms import (
     dashboard,
     event_rules,
     publisher_policy,
+    topic_key_policy,
     topic_policy,
     trust,
 )
@@ -74,12 +76,15 @@ def filled(value: Any) -> Any:
 
 
 def _topic(watch: Watch) -> dict[str, Any]:
-    subscription = [{"Protocol": "email", "Endpoint": watch.email}] if watch.email else []
-    return {
-        "Topic": {
-            "Type": "AWS::SNS::Topic",
-            "Properties": {"Subscription": subscription} if subscription else {},
-        },
+    properties: dict[str, Any] = {}
+    if watch.email:
+        properties["Subscription"] = [{"Protocol": "email", "Endpoint": watch.email}]
+    if watch.topic_key is not None:
+        properties["KmsMasterKeyId"] = (
+            {"Ref": "TopicKey"} if watch.topic_key == OWN_KEY else watch.topic_key
+        )
+    resources = {
+        "Topic": {"Type": "AWS::SNS::Topic", "Properties": properties},
         "TopicPolicy": {
             "Type": "AWS::SNS::TopicPolicy",
             "Properties": {
@@ -88,6 +93,18 @@ def _topic(watch: Watch) -> dict[str, Any]:
             },
         },
     }
+    if watch.topic_key == OWN_KEY:
+        resources["TopicKey"] = {
+            "Type": "AWS::KMS::Key",
+            "DeletionPolicy": "Delete",  # nothing is left to be read with it
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "Description": f"Encrypts what is told of the table {watch.table_name}.",
+                "EnableKeyRotation": True,
+                "KeyPolicy": filled(topic_key_policy()),
+            },
+        }
+    return resources
 
 
 def _alarm(watch: Watch, alarm: Alarm, topic: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from dynamo_chat.provision.alarms import (
     BUDGET_NOTICES,
     LOG_DAYS,
+    OWN_KEY,
     OWN_NAMESPACE,
     PUBLISHER,
     RUNTIME,
@@ -20,6 +21,7 @@ from dynamo_chat.provision.alarms import (
     dashboard,
     event_rules,
     publisher_policy,
+    topic_key_policy,
     topic_policy,
     trust,
 )
@@ -102,6 +104,19 @@ def _topic(watch: Watch) -> dict[str, Any]:
             "alarms": {"arn": _TOPIC, "policy": _document(topic_policy(_TOPIC))}
         },
     }
+    if watch.topic_key is not None:
+        own = watch.topic_key == OWN_KEY
+        found["aws_sns_topic"]["alarms"]["kms_master_key_id"] = (
+            "${aws_kms_key.alarms.key_id}" if own else watch.topic_key
+        )
+    if watch.topic_key == OWN_KEY:
+        found["aws_kms_key"] = {
+            "alarms": {
+                "description": f"Encrypts what is told of the table {watch.table_name}.",
+                "enable_key_rotation": True,
+                "policy": _document(topic_key_policy()),
+            }
+        }
     if watch.email is not None:
         found["aws_sns_topic_subscription"] = {
             "email": {"topic_arn": _TOPIC, "protocol": "email", "endpoint": watch.email}

@@ -1,17 +1,20 @@
 """Alarms, events, budget and dashboard: the same in both tools, and what they watch exists."""
 
 import json
-import sys
+import re
+import uuid
 from dataclasses import fields
-from types import ModuleType, SimpleNamespace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import botocore.session
 import pytest
 
 from dynamo_chat import InvalidArgument
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.provision.alarms import (
     OPERATIONS,
+    OWN_KEY,
     OWN_NAMESPACE,
     PUBLISHER,
     Thresholds,
@@ -21,14 +24,19 @@ from dynamo_chat.provision.alarms import (
 )
 from dynamo_chat.provision.alarms_cloudformation import alarms_cloudformation
 from dynamo_chat.provision.alarms_terraform import alarms_terraform
+from dynamo_chat.testing import EmbeddedEngine
+from tests.operations.evaluator import Authorization, every_action, is_allowed
 from tests.provision.terraform_check import problems, references
 
 WATCH = Watch("chat-prod", email="ops@example.com", budget_tag=("team", "chat"))
+ACCOUNT = "123456789012"
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:ops"
 WATCHES = {
     "plain": Watch("chat-prod"),
     "e-mail": WATCH,
     "topic": Watch("chat.prod", topic_arn=TOPIC),
+    "key": Watch("chat-prod", topic_key="arn:aws:kms:eu-west-1:123456789012:key/1"),
+    "own key": Watch("chat-prod", topic_key=OWN_KEY),
 }
 each_watch = pytest.mark.parametrize("watch", WATCHES.values(), ids=WATCHES.keys())
 
@@ -102,53 +110,64 @@ def test_periods_are_such_that_cloudwatch_takes_them() -> None:
 # -- the publisher ------------------------------------------------------------------------------
 
 
-class _Clients(ModuleType):
-    """A stand-in for boto3 that remembers what was published."""
-
-    def __init__(self) -> None:
-        super().__init__("boto3")
-        self.published: list[dict[str, Any]] = []
-
-    def client(self, service: str) -> Any:
-        table = {
-            "TableSizeBytes": 1_000,
-            "ItemCount": 7,
-            "GlobalSecondaryIndexes": [{"IndexSizeBytes": 200}, {}],
-        }
-        return SimpleNamespace(
-            describe_table=lambda TableName: {"Table": table},  # noqa: N803 - as boto3 has it
-            put_metric_data=lambda **request: self.published.append(request),
-        )
-
-
 def test_the_publisher_publishes_what_the_alarms_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program itself, run on the engine: it asks DynamoDB, and CloudWatch has it then."""
     (function,) = cfn(WATCH, "AWS::Lambda::Function").values()
     assert function["Code"]["ZipFile"] == PUBLISHER
     assert len(PUBLISHER) <= 4_096  # CloudFormation takes no longer one inline
-    clients = _Clients()
-    monkeypatch.setitem(sys.modules, "boto3", clients)
-    for name, value in function["Environment"]["Variables"].items():
-        monkeypatch.setenv(name, value)
-    program: dict[str, Any] = {}
-    exec(compile(PUBLISHER, "index.py", "exec"), program)  # noqa: S102 - the program is ours
-    program["handler"]({}, None)
-    (request,) = clients.published
-    values = {datum["MetricName"]: datum["Value"] for datum in request["MetricData"]}
-    assert values == {"SizeBytes": 1_200, "ItemCount": 7}
+    name = f"chat-{uuid.uuid4().hex}"
+    variables = {**function["Environment"]["Variables"], "DYNAMODB_TABLE_NAME": name}
+    assert variables.keys() == function["Environment"]["Variables"].keys()
+    with EmbeddedEngine() as engine:
+        engine.store(name).conversations.create("user-1", title="Films")
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        program: dict[str, Any] = {}
+        exec(compile(PUBLISHER, "index.py", "exec"), program)  # noqa: S102 - the program is ours
+        program["handler"]({}, None)
+        described = engine.client().describe_table(TableName=name)["Table"]
+        client = botocore.session.Session().create_client("cloudwatch", region_name=engine.region)
+        dimensions = [{"Name": "TableName", "Value": name}]
+        published = client.list_metrics(Namespace=OWN_NAMESPACE, Dimensions=dimensions)["Metrics"]
+        now = datetime.now(UTC)
+        values = {
+            metric["MetricName"]: client.get_metric_statistics(
+                **metric,
+                StartTime=now - timedelta(hours=1),
+                EndTime=now + timedelta(hours=1),
+                Period=7_200,
+                Statistics=["Maximum"],
+            )["Datapoints"][0]["Maximum"]
+            for metric in published
+        }
+    assert described["ItemCount"] == 2  # the conversation and its title
+    places = [described, *described["GlobalSecondaryIndexes"]]
+    size = sum(each.get("TableSizeBytes", each.get("IndexSizeBytes", 0)) for each in places)
+    assert values == {"ItemCount": 2, "SizeBytes": size}
     watched = {
         (metric.namespace, metric.name, metric.dimensions)
-        for alarm in alarms(WATCH)
+        for alarm in alarms(Watch(name))
         for metric in alarm.metrics
         if metric.namespace == OWN_NAMESPACE
     }
-    assert watched == {
-        (
-            request["Namespace"],
-            datum["MetricName"],
-            tuple((each["Name"], each["Value"]) for each in datum["Dimensions"]),
-        )
-        for datum in request["MetricData"]
-    }
+    assert watched == {(OWN_NAMESPACE, each, (("TableName", name),)) for each in values}
+
+
+def test_the_publisher_s_role_is_enough_and_no_more() -> None:
+    (role,) = cfn(WATCH, "AWS::IAM::Role").values()
+    policy = filled_in(role["Policies"][0]["PolicyDocument"])
+    table = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/chat-prod"
+    publishing = Authorization("cloudwatch:PutMetricData", "*")
+    assert is_allowed(policy, Authorization("dynamodb:DescribeTable", table))
+    assert is_allowed(policy, publishing, {"cloudwatch:namespace": OWN_NAMESPACE})
+    assert not is_allowed(policy, publishing, {"cloudwatch:namespace": "AWS/Billing"})
+    for resource in (table, f"{table}/index/GSI1", table.replace("prod", "dev")):
+        allowed = {
+            action
+            for action in every_action()
+            if is_allowed(policy, Authorization(action, resource))
+        }
+        assert allowed == ({"dynamodb:DescribeTable"} if resource == table else set())
 
 
 def test_the_publisher_may_do_what_it_does() -> None:
@@ -214,11 +233,51 @@ def test_a_topic_that_is_there_is_used() -> None:
     assert TOPIC in json.dumps(alarms_cloudformation(watch)["Outputs"])
 
 
-def test_only_this_account_may_tell_the_topic() -> None:
-    (policy,) = cfn(WATCH, "AWS::SNS::TopicPolicy").values()
-    for statement in policy["PolicyDocument"]["Statement"]:
-        account = {"aws:SourceAccount": {"Fn::Sub": "${AWS::AccountId}"}}
-        assert statement["Condition"] == {"StringEquals": account}
+def filled_in(value: Any) -> Any:
+    """A policy as CloudFormation fills it in."""
+    text = (
+        json.dumps(value).replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Partition}", "aws")
+    )
+    text = text.replace("${AWS::Region}", "eu-west-1").replace('{"Ref": "Topic"}', f'"{TOPIC}"')
+    return json.loads(re.sub(r'\{"Fn::Sub": ("[^"]*")\}', r"\1", text))
+
+
+@pytest.mark.parametrize("service", ["budgets", "cloudwatch", "events"])
+def test_only_this_account_may_tell_the_topic(service: str) -> None:
+    """EventBridge tells no account, and publishes to topics of its own only."""
+    (made,) = cfn(WATCHES["own key"], "AWS::SNS::TopicPolicy").values()
+    (key,) = cfn(WATCHES["own key"], "AWS::KMS::Key").values()
+    for policy, actions in (
+        (made["PolicyDocument"], ("sns:Publish",)),
+        (key["KeyPolicy"], ("kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyPair")),
+    ):
+        statements = [
+            each
+            for each in filled_in(policy)["Statement"]
+            if each["Principal"] == {"Service": f"{service}.amazonaws.com"}
+        ]
+        for action in actions:
+            for account in (ACCOUNT, "999999999999"):
+                expected = account == ACCOUNT or service == "events"
+                context = {} if service == "events" else {"aws:SourceAccount": account}
+                asked = Authorization(action, TOPIC)
+                assert is_allowed({"Statement": statements}, asked, context) is expected
+        assert not is_allowed({"Statement": statements}, Authorization("sns:Subscribe", TOPIC))
+
+
+def test_a_topic_is_encrypted_by_the_key_that_is_named() -> None:
+    plain, key, own = (WATCHES[name] for name in ("plain", "key", "own key"))
+    assert "KmsMasterKeyId" not in cfn(plain, "AWS::SNS::Topic")["Topic"]
+    assert cfn(key, "AWS::SNS::Topic")["Topic"]["KmsMasterKeyId"] == key.topic_key
+    assert cfn(own, "AWS::SNS::Topic")["Topic"]["KmsMasterKeyId"] == {"Ref": "TopicKey"}
+    assert tf(key, "aws_sns_topic")["alarms"]["kms_master_key_id"] == key.topic_key
+    assert "aws_kms_key" not in alarms_terraform(key)["resource"]
+    (made,) = tf(own, "aws_kms_key").values()
+    assert made["enable_key_rotation"] is True
+    with pytest.raises(InvalidArgument, match="topic_key"):
+        Watch("chat", topic_key="alias/aws/sns")
+    with pytest.raises(InvalidArgument, match="topic_arn"):
+        Watch("chat", topic_key=OWN_KEY, topic_arn=TOPIC)
 
 
 # -- the tools ----------------------------------------------------------------------------------

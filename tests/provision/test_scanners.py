@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat.provision.alarms import Watch
+from dynamo_chat.provision.alarms import OWN_KEY, Watch
 from dynamo_chat.provision.alarms_cloudformation import alarms_cloudformation
 from dynamo_chat.provision.cloudformation import cloudformation
 from dynamo_chat.provision.terraform import terraform
@@ -57,7 +57,9 @@ def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
     write_all(
         tmp_path, {name: cloudformation(each, NAME) for name, each in VARIANTS.items()}, ".json"
     )
-    write_all(tmp_path, {"alarms": alarms_cloudformation(WATCH)}, ".json")
+    keyed = Watch(NAME, topic_key=OWN_KEY)
+    watches = {"alarms": alarms_cloudformation(WATCH), "keyed": alarms_cloudformation(keyed)}
+    write_all(tmp_path, watches, ".json")
     files = sorted(map(str, tmp_path.glob("*.json")))
     command = [program("cfn-lint"), "--include-checks", "I", "--", *files]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
