@@ -21,19 +21,26 @@ POLICIES: dict[str, Callable[[int], int | None]] = {
     "by lot, number learnt": lambda _: None,
 }
 SHARDS = (1, 2, 4, 8)
+SPREAD = 4
 LINE = 200
 ROUNDS = 150
 
 
 def contention(endpoint: str | None) -> list[Row]:
-    """One row per policy and number of matchers who empty a queue of 400 between them."""
+    """One row per policy and number of matchers who empty a queue of 400 between them.
+
+    The last one of each number of matchers is of a queue over 4 shards.
+    """
     with _engine(endpoint) as engine:
         rows: list[Row] = []
         for matchers in MATCHERS:
             for name, given in POLICIES.items():
                 if matchers > 1 or name != "by lot, number given":
-                    rows.append({"matchers": matchers, "policy": name})
-                    rows[-1] |= _race(engine, matchers, given(matchers))
+                    row: Row = {"matchers": matchers, "policy": name, "shards": 1}
+                    rows.append(row | _race(engine, CallQueue("race"), matchers, given(matchers)))
+            spread = CallQueue("race", shards=SPREAD)
+            row = {"matchers": matchers, "policy": "by lot, number learnt", "shards": SPREAD}
+            rows.append(row | _race(engine, spread, matchers, None))
         return rows
 
 
@@ -75,16 +82,16 @@ def _joined(store: ChatStore, queue: CallQueue, number: int) -> str:
     return store.queue.join(user_id, queue).user_id
 
 
-def _race(engine: Engine, matchers: int, given: int | None) -> Row:
+def _race(engine: Engine, queue: CallQueue, matchers: int, given: int | None) -> Row:
     events: list[RequestEvent] = []
-    with _queue(engine, events, CallQueue("race"), WAITING) as store:
+    with _queue(engine, events, queue, WAITING) as store:
         gave_up = []
 
         def work(_: int) -> int:
             made = 0
             while True:
                 try:
-                    if store.queue.match("race", matchers=given) is None:
+                    if store.queue.match(queue, matchers=given) is None:
                         return made
                     made += 1
                 except Contended as error:

@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from dynamo_chat import Call, Caller, CallQueue, QueueTicket, RequestEvent
+from dynamo_chat import Call, Caller, CallQueue, ChatStore, QueueTicket, RequestEvent
 from dynamo_chat.calls.call import call_in_room, decode_call
 from dynamo_chat.calls.caller import as_of, decode_caller
 from dynamo_chat.calls.ticket import decode_ticket, ticket_of
 from dynamo_chat.core.errors import AlreadyExists
 from dynamo_chat.core.layout import KIND, PLACES
 from dynamo_chat.core.transaction import is_live
-from dynamo_chat.testing import Engine, FakeClock, RequestMeter, StrictHook
+from dynamo_chat.testing import Engine, FakeClock, FaultInjector, RequestMeter, StrictHook
 from tests.identity.scenes import Scene
 
 A_DAY = timedelta(days=1)
@@ -101,6 +102,38 @@ def plant(scene: Scene, item: dict[str, Any]) -> None:
 def unplant(scene: Scene, key: dict[str, Any]) -> None:
     """Delete an item behind the store's back."""
     scene.client.delete_item(TableName=scene.store.connection.table_name, Key=key)
+
+
+def another_server(scene: Scene, ahead: timedelta = timedelta(0)) -> ChatStore:
+    """Another server's store on the same table, whose clock may be ahead of ours."""
+    store = _server(scene.store, scene.clock, ahead)
+    vars(store).pop("queue", None)  # what it learnt in another test
+    return store
+
+
+@cache
+def _server(ours: ChatStore, clock: FakeClock, ahead: timedelta) -> ChatStore:
+    connection = ours.connection
+    return ChatStore(
+        connection.table_name,
+        region=connection.region,
+        endpoint_url=connection.endpoint_url,
+        clock=clock.skewed(ahead),
+    )
+
+
+class Interruption(FaultInjector):
+    """Something that another server does, just before the first transaction is sent."""
+
+    def __init__(self, client: Any, deed: Callable[[], object]) -> None:
+        super().__init__(client)
+        self.deed: Callable[[], object] | None = deed
+
+    def _before_call(self, model: Any, **more: Any) -> None:
+        super()._before_call(model, **more)
+        if model.name == "TransactWriteItems" and self.deed is not None:
+            deed, self.deed = self.deed, None
+            deed()
 
 
 class Requests:

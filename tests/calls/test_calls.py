@@ -240,6 +240,19 @@ def test_a_call_of_a_caller_who_was_erased_is_ended(scene: Scene) -> None:
     assert not scene.store.callers.get("bob", consistent=True).is_in_call
 
 
+def test_an_end_frees_nobody_of_another_call(scene: Scene) -> None:
+    """Ann was erased behind the store's back, began anew, and is in a call again."""
+    made = call(scene)
+    unplant(scene, keyspace.CALLER.key(user_id="ann"))
+    callers(scene, "ann", "carl")
+    again = scene.store.calls.start("ann", "carl")
+    with RequestMeter(scene.store.connection.client) as meter:
+        assert not scene.store.calls.end(made.call_id).is_live
+    assert meter.operations() == {"GetItem": 1, "TransactWriteItems": 2}
+    assert scene.store.callers.get("ann", consistent=True).live_call_id == again.call_id
+    assert not scene.store.callers.get("bob", consistent=True).is_in_call
+
+
 def test_an_end_takes_no_other_calls_room(scene: Scene) -> None:
     """A room that somebody gave to another call, behind the store's back."""
     made = call(scene, room_name="blue")

@@ -10,8 +10,19 @@ from dynamo_chat import CallQueue, ChatStore, keyspace
 from dynamo_chat.calls.caller import decode_caller
 from dynamo_chat.calls.matching import MAX_MATCHERS, Crowds
 from dynamo_chat.core.errors import AlreadyExists, Conflict, Contended, InvalidArgument
-from dynamo_chat.testing import FakeClock, FaultInjector, RequestMeter, TransactionConflict
-from tests.calls.scenes import A_DAY, callers, join, plant, points, requests, unplant, who
+from dynamo_chat.testing import FaultInjector, RequestMeter, TransactionConflict
+from tests.calls.scenes import (
+    A_DAY,
+    Interruption,
+    another_server,
+    callers,
+    join,
+    plant,
+    points,
+    requests,
+    unplant,
+    who,
+)
 from tests.identity.scenes import Scene
 
 pytestmark = pytest.mark.engine
@@ -21,17 +32,6 @@ PLAIN = ["Query", "TransactWriteItems"]
 
 def waiting(scene: Scene, queue: str | CallQueue = "main") -> list[str]:
     return [each.user_id for each in scene.store.queue.list_waiting(queue, consistent=True)]
-
-
-def second_store(scene: Scene) -> ChatStore:
-    """Another server's store on the same table."""
-    connection = scene.store.connection
-    return ChatStore(
-        connection.table_name,
-        region=connection.region,
-        endpoint_url=connection.endpoint_url,
-        clock=scene.clock,
-    )
 
 
 # -- who is matched -----------------------------------------------------------------------------
@@ -351,23 +351,9 @@ def test_an_id_that_points_were_spent_under_is_refused(scene: Scene) -> None:
 # -- races --------------------------------------------------------------------------------------
 
 
-class Interruption(FaultInjector):
-    """Something that another server does, just before the first transaction is sent."""
-
-    def __init__(self, client: Any, deed: Any) -> None:
-        super().__init__(client)
-        self.deed = deed
-
-    def _before_call(self, model: Any, **more: Any) -> None:
-        super()._before_call(model, **more)
-        if model.name == "TransactWriteItems" and self.deed is not None:
-            deed, self.deed = self.deed, None
-            deed()
-
-
 def test_who_loses_a_race_takes_others(scene: Scene) -> None:
     join(scene, "ann", "bob", "carl", "dora")
-    other = second_store(scene)
+    other = another_server(scene)
     with Interruption(scene.store.connection.client, other.queue.match):
         operations = requests(scene, lambda: scene.store.queue.match(matchers=1))
     assert operations == [*PLAIN, *PLAIN]
@@ -379,7 +365,7 @@ def test_who_loses_a_race_takes_others(scene: Scene) -> None:
 def test_a_race_lost_to_one_who_leaves(scene: Scene) -> None:
     """It says nothing about other matchers: the oldest are still taken first."""
     join(scene, "ann", "bob", "carl", "dora", "eve")
-    other = second_store(scene)
+    other = another_server(scene)
     with Interruption(scene.store.connection.client, lambda: other.queue.leave("ann")):
         assert who(scene.store.queue.match()) == ("bob", "carl")
     assert who(scene.store.queue.match()) == ("dora", "eve")
@@ -387,7 +373,7 @@ def test_a_race_lost_to_one_who_leaves(scene: Scene) -> None:
 
 def test_a_race_lost_to_a_spend(scene: Scene) -> None:
     join(scene, "ann", "bob", "carl")
-    other = second_store(scene)
+    other = another_server(scene)
     with Interruption(scene.store.connection.client, lambda: other.callers.spend("ann", 15)):
         assert who(scene.store.queue.match()) == ("bob", "carl")
 
@@ -484,17 +470,8 @@ def test_a_call_that_nobody_ended_lets_its_callers_go(scene: Scene) -> None:
 
 
 def test_clocks_that_differ_match_nobody_twice(scene: Scene) -> None:
-    """A server that is an hour behind, one that is an hour ahead."""
+    """A server that is nearly an hour behind, one that is as much ahead."""
     join(scene, "ann", "bob", "carl", "dora")
-    assert isinstance(scene.clock, FakeClock)
-    connection = scene.store.connection
-    met = []
-    for skew in (timedelta(minutes=-50), timedelta(minutes=50)):
-        store = ChatStore(
-            connection.table_name,
-            region=connection.region,
-            endpoint_url=connection.endpoint_url,
-            clock=scene.clock.skewed(skew),
-        )
-        met.append(who(store.queue.match()))
+    skews = (timedelta(minutes=-50), timedelta(minutes=50))
+    met = [who(another_server(scene, skew).queue.match()) for skew in skews]
     assert met == [("ann", "bob"), ("carl", "dora")]
