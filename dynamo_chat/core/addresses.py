@@ -87,21 +87,24 @@ def _normal_form(address: str) -> str:
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain:
         raise ValueError("must be an e-mail address such as name@example.com")
-    return f"{_normal_local(local)}@{_normal_domain(domain, len(_bytes(local)) + 1)}"
+    normal = _normal_local(local)
+    before = max(len(_bytes(local)), len(_bytes(normal))) + 1
+    return f"{normal}@{_normal_domain(domain, before)}"
 
 
 def _normal_local(local: str) -> str:
-    if len(_bytes(local)) > MAX_LOCAL_BYTES:
+    composed = local if local.isascii() else unicodedata.normalize("NFC", local)
+    # Letter by letter: as a whole, Python lowers a sigma by its place in the word.
+    lower = "".join(c.lower() for c in composed)
+    normal = lower if lower.isascii() else unicodedata.normalize("NFC", lower)
+    if max(len(_bytes(local)), len(_bytes(normal))) > MAX_LOCAL_BYTES:
         raise ValueError(f"has more than {MAX_LOCAL_BYTES} bytes before the @")
-    # What is not ASCII may stand wherever a letter may, if it is visible.
-    letters = "".join("x" if c > "\x7f" and _is_visible(c) else c for c in local)
+    # What is not ASCII may stand wherever a letter may, if it is visible. The composed form is
+    # looked at: the Greek question mark is a semicolon there.
+    letters = "".join("x" if c > "\x7f" and _is_visible(c) else c for c in composed)
     if _ASCII_LOCAL.fullmatch(letters) is None:
         raise ValueError("has a character, a space or a dot before the @ that may not stand there")
-    if local.isascii():
-        return local.lower()
-    composed = unicodedata.normalize("NFC", local)
-    # Letter by letter: as a whole, Python lowers a sigma by its place in the word.
-    return unicodedata.normalize("NFC", "".join(c.lower() for c in composed))
+    return normal
 
 
 def _normal_domain(domain: str, before: int = 0) -> str:

@@ -1,10 +1,18 @@
 """Two addresses of one mailbox have one normal form, and nothing else has it."""
 
+import unicodedata
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dynamo_chat.core.addresses import MAX_ADDRESS_BYTES, address_key, domain_key, domain_of
+from dynamo_chat.core.addresses import (
+    MAX_ADDRESS_BYTES,
+    MAX_LOCAL_BYTES,
+    address_key,
+    domain_key,
+    domain_of,
+)
 from dynamo_chat.core.errors import InvalidArgument
 
 SAME = [
@@ -39,6 +47,8 @@ REFUSED = [
     "ann@exam ple.com",
     "ann\u200b@example.com",
     "ann\x00@example.com",
+    "a\u037ennn@example.com",  # the Greek question mark, which composes to a semicolon
+    "\u0958" * 11 + "@example.com",  # 33 bytes, and 66 when composed
     ".ann@example.com",
     "ann.@example.com",
     "a..nn@example.com",
@@ -120,6 +130,15 @@ def test_the_normal_form_is_its_own_normal_form(address: str) -> None:
     key = address_key(address)
     assert address_key(key) == key
     assert len(key.encode()) <= 2 * MAX_ADDRESS_BYTES
+
+
+@given(addresses())
+def test_composed_and_decomposed_forms_are_one_address(address: str) -> None:
+    """Neither is refused where the other is taken, except for its length."""
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, address)
+        if len(other.encode()) <= MAX_LOCAL_BYTES:
+            assert address_key(other) == address_key(address)
 
 
 @given(st.text(max_size=40))
