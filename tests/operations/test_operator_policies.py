@@ -18,6 +18,8 @@ from dynamo_chat.provision.definition import TableDefinition
 from tests.operations.evaluator import Authorization, every_action, is_allowed, management
 from tests.operations.recording import Request
 
+pytestmark = pytest.mark.once  # they run all that manages the table
+
 ACCOUNT = ("eu-west-1", "123456789012")  # the embedded engine's
 ARN = table_arn("chat-prod", *ACCOUNT)
 RESTORED = table_arn("chat-restored-*", *ACCOUNT)

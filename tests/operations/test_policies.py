@@ -31,6 +31,8 @@ from tests.operations.recording import Request
 
 pytestmark = pytest.mark.once
 
+pytestmark = pytest.mark.once  # they run the whole catalogue
+
 ARN = table_arn("chat-prod", "eu-west-1", "123456789012")
 OTHER = table_arn("chat-dev", "eu-west-1", "123456789012")
 SUB = COGNITO[2:-1]

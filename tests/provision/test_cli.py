@@ -162,13 +162,23 @@ def test_policies_are_piped_and_explained(run: Run) -> None:
     where = (*NAME, "--region", "eu-west-1", "--account", "123456789012")
     service = read(run("policy", "service", *where, "--repository", "rate_limits"))
     (statement,) = service["Statement"]
-    assert statement["Action"] == ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    assert statement["Action"] == [
+        f"dynamodb:{action}" for action in ("GetItem", "PutItem", "UpdateItem")
+    ]
     assert statement["Resource"] == ["arn:aws:dynamodb:eu-west-1:123456789012:table/chat"]
     reading = read(run("policy", "read-only", *where, "--domain", "orgs"))
     assert "dynamodb:PutItem" not in json.dumps(reading)
     user = run("policy", "user", *where)
     assert "LeadingKeys" in json.dumps(read(user))
     assert "conversations.list_by_user" in user.stderr
+    deploying = read(run("policy", "deploy", *where, "--stream", "--tag", "team=chat"))
+    assert "dynamodb:TagResource" in json.dumps(deploying)
+    assert "dynamodb:TagResource" not in json.dumps(read(run("policy", "deploy", *where)))
+    options = ("--restore-to", "restored-*", "--to-region", "us-east-1", "--export-to", "bucket")
+    backing_up = json.dumps(read(run("policy", "backup", *where, *options)))
+    assert "arn:aws:dynamodb:us-east-1:123456789012:table/restored-*" in backing_up
+    assert "arn:aws:s3:::bucket/*" in backing_up
+    assert "Restore" not in json.dumps(read(run("policy", "backup", *where)))
     role = "arn:aws:iam::123456789012:role/x"
     resource = read(run("policy", "resource", *where, "--service", role))
     assert resource["Statement"][0]["Principal"] == {"AWS": [role]}

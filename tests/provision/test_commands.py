@@ -142,6 +142,7 @@ def test_what_is_there_is_left(run: Run) -> None:
     assert "dynamodb update-time-to-live" not in done
 
 
+@pytest.mark.once
 def test_scaling_insights_and_replicas_are_set_up(run: Run) -> None:
     scaled = run(command_files(VARIANTS["provisioned"], "chat"), NOT_THERE)
     targets = [

@@ -16,6 +16,7 @@ from dynamo_chat.provision.cloudformation import cloudformation
 from dynamo_chat.provision.terraform import terraform
 from tests.provision.variants import VARIANTS
 
+pytestmark = pytest.mark.once
 NAME = "chat-prod"
 WATCH = Watch(NAME, email="ops@example.com", budget_tag=("team", "chat"))
 WITHOUT_CUSTOMER_KEY = {
