@@ -55,8 +55,6 @@ class Chat(RuleBasedStateMachine):
         ]
         self.faults = [FaultInjector(store.connection.client).attach() for store in self.stores]
         self.talks: dict[str, Talk] = {}
-        self.left: list[Talk] = []
-        """Sliding conversations that expired: their items outlive them a while."""
         self.cursors: list[tuple[str, bool, str, str]] = []
         self.touched: set[str] = set()
         self.reviews = 0
@@ -123,8 +121,6 @@ class Chat(RuleBasedStateMachine):
             return
         made = call(user_id, **options)
         if talk is None:
-            if identity in self.talks:
-                self.left.append(self.talks[identity])
             talk = self.talks[identity] = Talk(
                 identity,
                 user_id,
@@ -437,20 +433,27 @@ class Chat(RuleBasedStateMachine):
             titled = [each for each in living if each.title == title]
             found = store.conversations.find_by_title(title, user_id=user_id)
             assert ids(found) == in_order(titled, "created_at")
-        self.feedback_agrees()
+        self.lists_of_all_agree()
 
-    def feedback_agrees(self) -> None:
-        """Every message of a living conversation, in order; of the dead, only who just died."""
+    def lists_of_all_agree(self) -> None:
+        """Every rated message and every review of a living conversation; of the dead, nothing."""
         store, living = self.stores[0], self.living()
-        dead = [
-            talk for talk in [*self.left, *self.talks.values()] if not talk.is_live(self.now(0))
-        ]
-        tolerated = {m.message_id for talk in dead for m in talk.messages}
         for kind in ("positive", "negative"):
             found = store.messages.list_by_feedback(kind, page_size=100)
-            ids = [message.message_id for message in rated(living, kind)]
-            assert [m.message_id for m in found if m.message_id in ids] == ids
-            assert {m.message_id for m in found} - set(ids) <= tolerated
+            assert [m.message_id for m in found] == [m.message_id for m in rated(living, kind)]
+        for archived in (False, True):
+            expected = {
+                name
+                for talk in living
+                for name, review in talk.reviews.items()
+                if review.is_archived is archived
+            }
+            for reviewer in ("admin", None):
+                listed = store.reviews.list_by_status(
+                    archived=archived, reviewed_by=reviewer, page_size=3
+                )
+                assert {each.review_id for each in listed} <= expected
+                assert len(listed) == min(3, len(expected))
 
     @rule(message_id=brought_ids, user_id=users)
     def by_id_alone(self, message_id: str, user_id: str) -> None:
@@ -482,7 +485,7 @@ def test_the_store_agrees_with_the_model(dynamo_chat_engine: Engine) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=max(20, settings().max_examples // 100),
+            max_examples=max(10, settings().max_examples // 100),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
