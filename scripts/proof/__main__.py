@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace, engine: Engine, server: MinistackServer) -
         total.add(number, outcome)
         print(report.line(number, outcome), flush=True)
         number += 1
-        if outcome.violations:
+        if outcome.violations and not options.keep_going:
             break
     print(report.table(total, time.monotonic() - started))
     if options.json:
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--round", int, None, "run this round of the seed alone, to replay a failure")
     option("--processes", int, 3, "worker processes")
     option("--threads", int, 5, "threads of each process")
-    option("--seconds", float, 60.0, "of a round")
+    option("--seconds", float, 90.0, "of a round")
     option("--round-operations", int, 8_000, "the most calls of a round: tables stay small")
     parser.add_argument(
         "--domain", dest="domains", action="append", choices=NAMES, help="this one alone, or these"
@@ -173,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
         "--bug", choices=sorted(BUGS), metavar="NAME", help=f"plant a bug: {', '.join(BUGS)}"
     )
     parser.add_argument("--bugs", action="store_true", help="plant each bug, and see it caught")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="go on to the next round after a violation"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     return parser
 

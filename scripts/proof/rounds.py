@@ -35,7 +35,7 @@ SKEWS: Final = (0.0, 0.3, -0.3)
 """Seconds by which the clocks of the worker processes are wrong, in turn."""
 STEPS_TO_CALLS: Final = 1.5
 """Calls that a step comes to, on the average."""
-GRACE: Final = 60.0
+GRACE: Final = 120.0
 """Seconds that a worker may take to finish its last calls."""
 
 
@@ -95,7 +95,11 @@ class Arena:
         """One round. Its histories are deleted when there was nothing to find."""
         started = time.monotonic()
         folder = Path(tempfile.mkdtemp(prefix=f"prove-{number}-"))
-        outcome = _Round(self, number, scale, folder).run()
+        try:
+            outcome = _Round(self, number, scale, folder).run()
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
         outcome.seconds = time.monotonic() - started
         if not outcome.violations:
             outcome.forget()
@@ -170,6 +174,14 @@ class _Round:
 
     def _let_loose(self, deadline: float) -> None:
         """Start the workers, trouble them, and wait until they are done."""
+        try:
+            self._watch(deadline)
+        finally:  # who interrupts the run must not leave its workers behind
+            for process in self._running.values():
+                process.kill()
+                process.wait()
+
+    def _watch(self, deadline: float) -> None:
         for number in range(self._scale.processes):
             self._start(f"p{number}", number, deadline)
         for moment, trouble in self._troubles():

@@ -55,17 +55,15 @@ def linear(
         tally["undecided"] += 1
 
 
-def as_sent(evidence: Evidence, calls: Iterable[Call], *, most: int = 1) -> Iterator[Call]:
-    """The calls, and before each that was sent again up to `most` that may have been its effect.
+def as_sent(evidence: Evidence, calls: Iterable[Call]) -> Iterator[Call]:
+    """The calls, and before each that was sent again another that may have been its effect.
 
     What is answered in the end may be what was seen later than what was done: the first try did
     it, its answer was lost, and a later try found it done and looked.
     """
     for call in calls:
-        again = call.resends
-        if evidence.was_restarted(call):
-            again = most
-        yield from [replace(call, outcome="unknown", returned=NEVER)] * min(again, most)
+        if call.resends or evidence.was_restarted(call):
+            yield replace(call, outcome="unknown", returned=NEVER)
         yield call
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import LimitExceeded
-from proof.domains.common import as_sent, linear
-from proof.evidence import Evidence, Violation, told
-from proof.history import Call, Json
+from proof.domains.common import linear
+from proof.evidence import LONGEST, Evidence, Violation, told
+from proof.history import NEVER, Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
 
 ACCOUNTS: Final = tuple(f"account-{number}" for number in range(6))
@@ -19,8 +20,8 @@ LIMIT: Final = 8
 WINDOW: Final = timedelta(seconds=2)
 TRIES: Final = 4
 """How often a request is sent again at the most."""
-SLACK: Final = 12.0
-"""Seconds that a call without an answer, and a clock, may be off."""
+SLACK: Final = 1.0
+"""Seconds that clocks may differ by."""
 
 
 def _count(store: ChatStore, args: Args) -> Json:
@@ -79,6 +80,21 @@ class Window:
         return [state + 1]
 
 
+def unheard(evidence: Evidence, call: Call) -> list[Call]:
+    """The counts of a call that nobody was told of: one for each time that its answer was lost.
+
+    A call that is sent again may count twice, as the documents say, and the first time in an
+    earlier window than the one that it tells of; never more often than it was sent.
+    """
+    lost = TRIES if evidence.was_restarted(call) else call.resends
+    return [replace(call, outcome="unknown", returned=NEVER)] * (lost + call.is_unknown)
+
+
+def _may_be_of(call: Call, start: float) -> bool:
+    """Whether a call may have counted in the window that starts then."""
+    return call.now - WINDOW.total_seconds() - SLACK < start < call.now + LONGEST
+
+
 def _windows(evidence: Evidence) -> Iterator[Violation]:
     """What each window counted could have been counted one call at a time."""
     for account, calls in evidence.grouped("account", "limits.count", "limits.get").items():
@@ -86,13 +102,16 @@ def _windows(evidence: Evidence) -> Iterator[Violation]:
         for call in calls:
             if call.result is not None:
                 windows[call.result["window_start"]].append(call)
-        lost = [call for call in calls if call.is_unknown and call.kind == "limits.count"]
+        lost = [
+            each
+            for call in calls
+            if call.kind == "limits.count"
+            for each in unheard(evidence, call)
+        ]
         for start, counted in windows.items():
-            near = [call for call in lost if abs(call.now - _seconds(start)) < SLACK]
-            # A call that is sent again after its answer was lost may count twice, as the documents
-            # say; never more often than it was sent.
-            sent = as_sent(evidence, [*counted, *near], most=TRIES)
-            yield from linear("rate limit", f"{account} from {start}", Window(), sent, reads=[])
+            near = [call for call in lost if _may_be_of(call, _seconds(start))]
+            name = f"{account} from {start}"
+            yield from linear("rate limit", name, Window(), [*counted, *near], reads=[])
 
 
 def _never_back(evidence: Evidence) -> Iterator[Violation]:
