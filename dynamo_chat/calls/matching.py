@@ -70,6 +70,9 @@ MAX_MATCHERS: Final = 64
 _HEAD: Final = 20
 """Tickets read at once, at the least: so many cost the same read unit as two."""
 
+_REMEMBERED: Final = 10_000
+"""What was learnt of so many queues is kept; then it is learnt anew, which costs some races."""
+
 _SLACK: Final = timedelta(minutes=5)
 """For so long an expired ticket is left lying: another server's clock may be behind."""
 
@@ -296,7 +299,10 @@ class Crowds:
     def lost(self, queue: str) -> None:
         """A race was lost to another matcher."""
         with self._lock:
-            self._sizes[queue] = min(self._sizes.get(queue, 1.0) + 1.0, float(MAX_MATCHERS))
+            size = self._sizes.get(queue, 1.0) + 1.0
+            if len(self._sizes) >= _REMEMBERED:
+                self._sizes.clear()
+            self._sizes[queue] = min(size, float(MAX_MATCHERS))
 
     def won(self, queue: str) -> None:
         """A match was made."""
@@ -329,6 +335,8 @@ class Heads:
         if line.shards > 1:
             alone = len(tickets) == 1
             rest = tickets if alone else tickets[2:]
+            if len(self._first) >= _REMEMBERED:
+                self._first.clear()
             # Who joins an empty shard from now on has a later ticket.
             self._first[line.name, shard] = rest[0].ticket_id if rest else lowest_ulid(now)
 

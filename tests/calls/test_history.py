@@ -53,8 +53,8 @@ def test_pages_of_any_size_are_a_sort_of_all_calls_while_new_ones_arrive(
 ) -> None:
     """What begins while somebody pages comes before the newest, or after the oldest first."""
     callers(scene, "ann", *OTHERS)
-    before = made(scene, 17)
-    for page_size in (1, 2, 3, 5, 16, 17, 18):
+    before = made(scene, 5)
+    for page_size in (1, 2, 3, 8, 14, 15, 20):
         arrived: list[Call] = []
         seen: list[Call] = []
         cursor = None

@@ -8,7 +8,7 @@ import pytest
 
 from dynamo_chat import CallQueue, ChatStore, keyspace
 from dynamo_chat.calls.caller import decode_caller
-from dynamo_chat.calls.matching import MAX_MATCHERS, Crowds
+from dynamo_chat.calls.matching import MAX_MATCHERS, Crowds, Heads
 from dynamo_chat.core.errors import AlreadyExists, Conflict, Contended, InvalidArgument
 from dynamo_chat.testing import FaultInjector, RequestMeter, TransactionConflict
 from tests.calls.scenes import (
@@ -17,6 +17,7 @@ from tests.calls.scenes import (
     another_server,
     callers,
     join,
+    next_noon,
     plant,
     points,
     requests,
@@ -413,6 +414,18 @@ def test_the_number_of_matchers_is_learnt_from_lost_races() -> None:
     for _ in range(200):
         crowds.lost("q")
     assert crowds.size("q") == MAX_MATCHERS
+
+
+def test_what_was_learnt_of_queues_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever names a queue after each topic does not fill the memory of the matchers."""
+    monkeypatch.setattr("dynamo_chat.calls.matching._REMEMBERED", 3)
+    crowds, heads = Crowds(), Heads()
+    for number in range(10):
+        crowds.lost(f"q-{number}")
+        heads.seen(CallQueue(f"q-{number}", shards=2), 0, [], next_noon())
+    assert len(crowds._sizes) <= 3
+    assert len(heads._first) <= 3
+    assert crowds.size("q-9") == 2
 
 
 # -- shards -------------------------------------------------------------------------------------
