@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from dynamo_chat.catalogue import Entry, catalogue
+from dynamo_chat.catalogue import Entry, catalogue, id_order
 from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout, Place
 from dynamo_chat.keyspace import KEY_SPACE
 
@@ -32,6 +32,26 @@ _TITLES = {
     "telemetry": "Telemetry: LLM interactions, reports, invocations",
     "workflows": "Workflows: what spans domains",
 }
+
+_BY_ITSELF: Mapping[str, Sequence[tuple[str, str, str, str]]] = {
+    "calls": [
+        (
+            "P8",
+            "A call expires 90 days after it ended, or after it started while nobody ended it",
+            "0",
+            "Sessions expiresAt (TTL)",
+        )
+    ],
+    "chat": [
+        (
+            "C17",
+            "A conversation with retention and everything in it expire together",
+            "0; ⌈items/99⌉ for each period, where the deadline slides",
+            "",
+        )
+    ],
+}
+"""Patterns that have no method, by domain: id, what happens, requests, what that replaces."""
 
 
 def pages() -> dict[str, str]:
@@ -108,17 +128,26 @@ def _methods(domain: str, entries: Iterable[Entry]) -> Iterator[str]:
     yield from ("", f"## {_title(domain)}", "")
     yield from _table(
         ("id", "method", "what", "index", "operation", "requests", "replaces"),
-        (
-            (
-                entry.id,
-                f"`{entry.method}`",
-                entry.description,
-                entry.index,
-                entry.operation,
-                entry.requests,
-                entry.replaces,
-            )
-            for entry in entries
+        sorted(
+            [
+                *(
+                    (
+                        entry.id,
+                        f"`{entry.method}`",
+                        entry.description,
+                        entry.index,
+                        entry.operation,
+                        entry.requests,
+                        entry.replaces,
+                    )
+                    for entry in entries
+                ),
+                *(
+                    (identity, "–", what, "table", "TTL", requests, replaces)
+                    for identity, what, requests, replaces in _BY_ITSELF.get(domain, ())
+                ),
+            ],
+            key=lambda row: id_order(row[0]),
         ),
     )
 

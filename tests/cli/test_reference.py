@@ -1,5 +1,6 @@
 """The pages that are made from the code."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def test_every_method_is_on_its_page() -> None:
     page = pages()["access-patterns.md"]
     for entry in catalogue():
         assert f"| {entry.id} | `{entry.method}` |" in page
+
+
+@pytest.mark.parametrize(("letter", "last"), {"C": 19, "M": 12, "P": 8, "U": 8, "O": 9}.items())
+def test_every_documented_pattern_has_its_row(letter: str, last: int) -> None:
+    """Also what happens by itself, in the order of the ids."""
+    page = pages()["access-patterns.md"]
+    found = re.findall(rf"^\| {letter}(\d+) \|", page, re.MULTILINE)
+    assert list(dict.fromkeys(map(int, found))) == list(range(1, last + 1))
 
 
 def test_tables_keep_their_shape() -> None:
