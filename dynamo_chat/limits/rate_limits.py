@@ -378,7 +378,8 @@ def _opening(
 def _marks() -> list[Action]:
     return [
         Path(KIND).set(keyspace.RATE_LIMIT.kind),
-        Path(VERSION).set(RateLimit.schema_version),
+        # What is there keeps its version: not everything of it is written anew.
+        Path(VERSION).set(Path(VERSION) | RateLimit.schema_version),
     ]
 
 

@@ -160,6 +160,10 @@ def test_the_walk_leaves_the_table_as_it_was(run: Run, engine: EmbeddedEngine) -
     assert "there already" in result.stdout
     assert result.stdout.count("the same as what was loaded") == 4
     assert client.scan(TableName=DEFAULT_TABLE)["Items"] == first
+    # Real records of every domain, and nothing wrong with any of them.
+    examined = run("doctor", *where, "--settle", "0")
+    assert examined.exit_code == 0, examined.stdout
+    assert f"{len(first)} items read" in examined.stdout
 
 
 def test_what_was_changed_since_is_told(run: Run, engine: EmbeddedEngine) -> None:

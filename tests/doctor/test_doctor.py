@@ -8,7 +8,7 @@ from dynamo_chat.operations.doctor.stored import LAYOUTS
 from tests.chat.world import Item, World
 from tests.doctor.damage import DAMAGES, Damage
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 
 def told(report: Report) -> set[tuple[str, str]]:

@@ -12,7 +12,7 @@ from dynamo_chat.operations.doctor.doctor import Doctor, DoctorOptions, Examined
 from dynamo_chat.operations.doctor.findings import CODES, MEANINGS
 from dynamo_chat.operations.doctor.looks import judged, keys_of, relation_of
 from dynamo_chat.operations.doctor.reading import Pace
-from dynamo_chat.testing import FaultInjector, Throttled
+from dynamo_chat.testing import Engine, FaultInjector, Throttled
 from tests.chat.world import Item, World
 from tests.doctor.damage import changed, gone
 from tests.doctor.scene import doctor_of
@@ -33,6 +33,13 @@ def test_pages_change_nothing(world: World, page_size: int) -> None:
     assert [each.items for each in told] == sorted({each.items for each in told})
     assert told[-1].findings == 2
     assert report.read_units >= told[-1].read_units > 0
+
+
+def test_the_last_partition_is_counted_too(dynamo_chat_engine: Engine) -> None:
+    with World(dynamo_chat_engine) as world, doctor_of(world, page_size=1) as doctor:
+        world.store().conversations.create("ann", conversation_id="talk")
+        changed("conversation", message_count={"N": "7"})(world)
+        assert [each.code for each in doctor.examine().findings] == ["counter"]
 
 
 def test_an_interrupted_examination_says_where_to_go_on(world: World) -> None:

@@ -14,7 +14,7 @@ from tests.chat.world import Item, World, just_before
 from tests.doctor.damage import changed, cut_short, gone, one
 from tests.doctor.scene import LOGIN_SECRET, doctor_of
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 
 class _Client:

@@ -1,11 +1,13 @@
 """Items of an older schema version: read by everybody, and written anew by the doctor."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
+from dynamo_chat.limits.rate_limits import RateLimit
 from dynamo_chat.operations.doctor.doctor import Doctor
 from tests.chat.world import Item, World
 from tests.doctor.damage import changed, one
@@ -86,6 +88,23 @@ def test_large_and_compressed_items_are_upgraded(
     assert {each.outcome for each in doctor.repair(found)} == {"repaired"}
     assert doctor.examine().is_clean
     assert [store.messages.list(each).items for each in ("talk", "kept")] == messages
+
+
+def test_updates_leave_the_version_as_it_is(
+    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update writes a part of an item: the rest of it is of the version that it says."""
+    monkeypatch.setattr(RateLimit, "schema_version", 2)
+    monkeypatch.setattr(RateLimit, "upgrades", {1: dict})
+    limits = world.store().rate_limits
+    world.clock.advance(timedelta(days=2))
+    limits.count("account-1", "ai", "generate_email")  # opens a window
+    limits.block("account-1", "ai", world.clock() + timedelta(hours=1))
+    assert one(world, "rate_limit")["v"] == {"N": "1"}
+    limits.block("account-2", "aws", world.clock() + timedelta(hours=1))
+    assert [each.code for each in doctor.examine().findings if each.kind == "rate_limit"] == [
+        "older_version"
+    ]
 
 
 def test_a_version_without_an_upgrade_is_told(
