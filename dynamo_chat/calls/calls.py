@@ -34,6 +34,7 @@ from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import Conflict, InvalidArgument, LimitExceeded, NotFound
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, GSI2
+from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
@@ -115,19 +116,25 @@ class Calls(Repository):
         requests="2",
         replaces="Sessions endTime, duration, expiresAt (P8)",
     )
-    def end(self, call_id: str, *, ended_at: datetime | None = None) -> Call:
+    def end(
+        self, call_id: str, *, ended_at: datetime | None = None, user_id: str | None = None
+    ) -> Call:
         """End a call, now or when it ended, and return it with its minutes.
 
         Both callers are free again, and so is the room's name. A call that has ended already is
         returned as it is: the first end stands. InvalidArgument when `ended_at` lies more than
-        five minutes, which clocks may differ by, before the start or ahead of now. NotFound.
+        five minutes, which clocks may differ by, before the start or ahead of now. NotFound, also
+        when `user_id` is not in the call.
         """
+        check_owner("user_id", user_id)
         now = self._now()
         moment = now if ended_at is None else utc("ended_at", ended_at)
         item = self._get_item(call_key(call_id), consistent=True)
         if item is None or not is_live(item, self._now()):
             raise NotFound("call", call_id)
         call = decode_call(item)
+        if user_id not in {None, call.user_a, call.user_b}:
+            raise NotFound("call", call_id)
         if call.is_live and ended_at is not None:
             if call.started_at - moment > CLOCK_SLACK:
                 raise InvalidArgument("ended_at", "must not be before the call started")
@@ -161,20 +168,30 @@ class Calls(Repository):
         return tuple(closed)
 
     @access_pattern("P6", operation="GetItem", requests="1", replaces="Sessions partition key")
-    def get(self, call_id: str, *, consistent: bool = False) -> Call:
-        """The call with this id, live or ended. NotFound."""
+    def get(self, call_id: str, *, user_id: str | None = None, consistent: bool = False) -> Call:
+        """The call with this id, live or ended. NotFound, also when `user_id` is not in it."""
+        check_owner("user_id", user_id)
         found = self._get(Call, call_id=call_id, consistent=consistent)
-        if found is None:
+        if found is None or user_id not in {None, found.user_a, found.user_b}:
             raise NotFound("call", call_id)
         return found
 
     @access_pattern("P6", operation="GetItem", requests="1", replaces="Sessions roomName")
-    def get_by_room(self, room_name: str, *, consistent: bool = False) -> Call:
-        """The live call in this room, as a media server's webhook names it. NotFound."""
+    def get_by_room(
+        self, room_name: str, *, user_id: str | None = None, consistent: bool = False
+    ) -> Call:
+        """The live call in this room, as a media server's webhook names it.
+
+        NotFound, also when `user_id` is not in the call.
+        """
+        check_owner("user_id", user_id)
         item = self._get_item(room_key(room_name), consistent=consistent)
         if item is None or not is_live(item, self._now()):
             raise NotFound("live call in room", room_name)
-        return call_in_room(item)
+        call = call_in_room(item)
+        if user_id not in {None, call.user_a, call.user_b}:
+            raise NotFound("live call in room", room_name)
+        return call
 
     @access_pattern(
         "P6",

@@ -32,6 +32,7 @@ from dynamo_chat.chat.head import (
     holds,
     vouched,
 )
+from dynamo_chat.chat.lookup import pointed_position
 from dynamo_chat.chat.message import (
     Message,
     NewMessage,
@@ -43,7 +44,7 @@ from dynamo_chat.chat.titles import title_item
 from dynamo_chat.chat.upkeep import Upkeep
 from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import Conflict, InvalidArgument, ItemTooLarge
+from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument, ItemTooLarge
 from dynamo_chat.core.item import helper_item, helper_text, plan
 from dynamo_chat.core.layout import GSI2
 from dynamo_chat.core.size import MAX_TRANSACTION_BYTES, item_size
@@ -140,7 +141,7 @@ class Appender(Upkeep):
             before = positions[-1] if index else last
             follows = index > 0 and new.at is None
             if before is not None and (follows or fresh <= before):
-                fresh = later_ulid(before)
+                fresh = _later(before)
             positions.append(fresh)
         return positions
 
@@ -185,7 +186,7 @@ class Appender(Upkeep):
             for new, item in zip(turn, known, strict=True)
             if helper_text(item, "digest", keyspace.MESSAGE_ID) != content_digest(new)
         ]
-        places = [helper_text(item, "position", keyspace.MESSAGE_ID) for item in known]
+        places = [pointed_position(item) for item in known]
         keys = [
             keyspace.MESSAGE.key(conversation_id=facts.conversation_id, position=place)
             for place in places
@@ -276,3 +277,13 @@ def _check_turn(turn: Sequence[NewMessage], argument: str = "messages") -> None:
         raise InvalidArgument("messages", "either all messages of a turn bring an id, or none")
     if len(set(brought)) < len(brought):
         raise InvalidArgument("messages", "two messages of the turn bring the same id")
+
+
+def _later(position: str) -> str:
+    """A position above this one. CorruptItem above the last there is, in the year 10889."""
+    try:
+        return later_ulid(position)
+    except OverflowError as error:
+        raise CorruptItem(
+            keyspace.CONVERSATION.kind, "last_position leaves no room for another message"
+        ) from error

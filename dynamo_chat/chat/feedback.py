@@ -37,7 +37,7 @@ class Feedbacks(MessageLookup):
 
     @access_pattern(
         "C11",
-        operation="GetItem, TransactWriteItems",
+        operation="GetItem or BatchGetItem, TransactWriteItems",
         requests="1; ≤2 for the caller's own id",
         budget=2,
         index="table",
@@ -61,7 +61,8 @@ class Feedbacks(MessageLookup):
         if feedback.given_at is None:
             feedback = feedback.model_copy(update={"given_at": now})
         not_ahead("feedback.given_at", feedback.given_at or now, now)
-        position = self._position(conversation_id, message_id)
+        check_ids(conversation_id, user_id)
+        position = self._owned_position(conversation_id, message_id, user_id)
         stored = encoded(plan(Message).attributes["feedback"], feedback)
         keys = feedback_keys(feedback, conversation_id, position)
         values = {"feedback": stored, **{name: {"S": key} for name, key in keys.items()}}
@@ -78,7 +79,7 @@ class Feedbacks(MessageLookup):
 
     @access_pattern(
         "C11",
-        operation="GetItem, TransactWriteItems",
+        operation="GetItem or BatchGetItem, TransactWriteItems",
         requests="1; ≤2 for the caller's own id",
         budget=2,
     )
@@ -86,7 +87,8 @@ class Feedbacks(MessageLookup):
         self, conversation_id: str, message_id: str, *, user_id: str | None = None
     ) -> None:
         """Take the feedback off a message; no error when it has none. NotFound as above."""
-        position = self._position(conversation_id, message_id)
+        check_ids(conversation_id, user_id)
+        position = self._owned_position(conversation_id, message_id, user_id)
         attributes = plan(Message).model
         actions = [attributes.feedback.remove(), *remove_index_keys(GSI1, GSI2)]
         self._change(conversation_id, message_id, position, actions, user_id)

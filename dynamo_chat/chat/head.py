@@ -27,6 +27,7 @@ from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import check_size, kind_of, plan, with_index_keys
 from dynamo_chat.core.keys import parse_time
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, Collection, Layout
+from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository
 from dynamo_chat.core.transaction import Check, Key, contended, is_live
@@ -301,13 +302,7 @@ def check_ids(conversation_id: str, user_id: str | None = None) -> None:
     """InvalidArgument unless both are text, not empty; `user_id` may be None."""
     if not isinstance(conversation_id, str) or not conversation_id:
         raise InvalidArgument("conversation_id", "must be text, not empty")
-    check_owner(user_id)
-
-
-def check_owner(user_id: str | None) -> None:
-    """InvalidArgument unless it is None, or text that is not empty."""
-    if user_id is not None and (not isinstance(user_id, str) or not user_id):
-        raise InvalidArgument("user_id", "must be text, not empty")
+    check_owner("user_id", user_id)
 
 
 def vouched(item: AttributeValues, sure_until: datetime | None) -> AttributeValues:

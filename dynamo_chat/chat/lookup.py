@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import HeadReader, check_owner, head_key, is_live_head
+from dynamo_chat.chat.head import HeadReader, head_key, is_live_head
 from dynamo_chat.chat.message import Message, decode_message, parse_minted
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
-from dynamo_chat.core.item import helper_text, key_parts
+from dynamo_chat.core.item import corrupt, helper_text, key_parts
 from dynamo_chat.core.layout import GSI2, PK
+from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size, item_size
 from dynamo_chat.core.transaction import Key, is_live
+from dynamo_chat.core.ulids import is_ulid
 
 _SAME_ID_ELSEWHERE = 10
 
@@ -33,7 +35,20 @@ class MessageLookup(HeadReader):
         )
         if item is None or not is_live(item, self._now()):
             raise NotFound("message", message_id)
-        return helper_text(item, "position", keyspace.MESSAGE_ID)
+        return pointed_position(item)
+
+    def _owned_position(self, conversation_id: str, message_id: str, user_id: str | None) -> str:
+        """`_position`, of a conversation of this user if one is given; NotFound.
+
+        The conversation is read together with a caller's id, so that somebody else's is refused
+        by the request that finds no such id. For the store's own id the write's condition does it.
+        """
+        own = self._own_position(conversation_id, message_id)
+        if own is not None:
+            return own
+        if user_id is None:
+            return self._position(conversation_id, message_id)
+        return self._place(conversation_id, message_id, user_id)
 
     def _own_position(self, conversation_id: str, message_id: str) -> str | None:
         """The position that an id made by the store names; None for a caller's id."""
@@ -64,7 +79,7 @@ class MessageLookup(HeadReader):
         self._live_head(head, conversation_id, user_id)
         if item is None or not is_live(item, self._now()):
             raise NotFound("message", message_id)
-        return helper_text(item, "position", keyspace.MESSAGE_ID)
+        return pointed_position(item)
 
     def _find(
         self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool
@@ -82,7 +97,7 @@ class MessageLookup(HeadReader):
 
     def _find_alone(self, message_id: str, user_id: str | None) -> Message:
         """The message with this id, in whichever conversation it is; NotFound."""
-        check_owner(user_id)
+        check_owner("user_id", user_id)
         if not isinstance(message_id, str) or not message_id:
             raise InvalidArgument("message_id", "must be text, not empty")
         minted = parse_minted(message_id)
@@ -100,6 +115,9 @@ class MessageLookup(HeadReader):
         """The messages that id items point to, of live conversations of this user."""
         now = self._now()
         keys = [key for item in ids if is_live(item, now) for key in _head_and_message(item)]
+        if not keys and user_id is not None:
+            # Nobody's message costs what somebody else's does.
+            keys = [head_key(user_id), keyspace.MESSAGE.key(conversation_id=user_id, position="0")]
         found = self._get_items(keys)
         for head, message in zip(found[::2], found[1::2], strict=True):
             if is_live_head(head, now) and is_live(message, now):
@@ -119,10 +137,18 @@ class MessageLookup(HeadReader):
         return decode_message(item)
 
 
+def pointed_position(item: AttributeValues) -> str:
+    """Where the message is that an id item leads to. CorruptItem."""
+    position = helper_text(item, "position", keyspace.MESSAGE_ID)
+    if not is_ulid(position):
+        raise corrupt(item, "'position' is no ULID", keyspace.MESSAGE_ID)
+    return position
+
+
 def _head_and_message(item: AttributeValues) -> tuple[Key, Key]:
     """The keys of the head and of the message that an id item belongs to."""
     (conversation_id,) = key_parts(keyspace.MESSAGE_ID, item, PK)
-    position = helper_text(item, "position", keyspace.MESSAGE_ID)
+    position = pointed_position(item)
     return head_key(conversation_id), keyspace.MESSAGE.key(
         conversation_id=conversation_id, position=position
     )

@@ -132,6 +132,7 @@ class Messages(Appender, Feedbacks):
         )
         if newest_first and cursor is None and upper is None:
             return self._with_head(asked, collection, user_id)[1]
+        self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
         self._head(conversation_id, user_id, consistent=consistent)
         return self._page(asked, [collection], decode_message)
 
@@ -278,19 +279,26 @@ class Messages(Appender, Feedbacks):
         )
         return self._update(conversation_id, message_id, changes, user_id, finishing=True)
 
-    @access_pattern("C18", operation="GetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("C18", operation="GetItem or BatchGetItem, TransactWriteItems", requests="≤2")
     def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> None:
         """Delete a message, with its feedback, and count it out. Deleting it again is no error.
 
         NotFound when there is no such conversation (of `user_id`, if given).
         """
+        check_ids(conversation_id, user_id)
         try:
-            position = self._position(conversation_id, message_id)
+            position = self._own_position(conversation_id, message_id)
         except NotFound:
             self._head(conversation_id, user_id)
             return
+        if position is None:
+            try:
+                position = self._place(conversation_id, message_id, user_id)
+            except NotFound as error:
+                if error.what == "conversation":
+                    raise
+                return
         head = plan(Conversation).model
-        check_ids(conversation_id, user_id)
         owner = live_head(self._now())
         if user_id is not None:
             owner &= head.user_id == user_id
@@ -322,8 +330,9 @@ class Messages(Appender, Feedbacks):
         check_page_size(page_size, 200)
         collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
         arguments = (conversation_id, user_id)
-        self._head(conversation_id, user_id)
         asked = PageRequest("C8x", arguments, 2 * page_size + 1, cursor)
+        self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
+        self._head(conversation_id, user_id)
         page = self._page(asked, [collection], decode_message)
         messages, unreadable = list(page.items), list(page.unreadable)
         groups = grouped(messages)

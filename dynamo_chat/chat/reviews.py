@@ -26,6 +26,7 @@ from dynamo_chat.core.item import (
     helper_text,
     helper_time,
     key_parts,
+    leading,
     plan,
     with_index_keys,
 )
@@ -356,12 +357,19 @@ def _pointed_at(
 def review_place(pointer: AttributeValues, review_id: str) -> dict[str, Any]:
     """What an id item says of its review: the fields that its keys are made of. CorruptItem."""
     layout = keyspace.REVIEW_ID
-    return {
+    place = {
         "conversation_id": helper_text(pointer, "conversation_id", layout),
         "reviewed_by": helper_text(pointer, "reviewed_by", layout),
         "reviewed_at": helper_time(pointer, "reviewed_at", layout),
         "review_id": review_id,
     }
+    with leading(pointer, layout):
+        for archived in (False, True):
+            fields = {**place, "archived": archived, "shard": _shard(review_id)}
+            keyspace.REVIEW.key(**fields)
+            keyspace.REVIEW.index_key(GSI1, fields)
+            keyspace.REVIEW.index_key(GSI2, fields)
+    return place
 
 
 def _says_the_same(there: Review, wanted: Review) -> bool:

@@ -15,7 +15,7 @@ from dynamo_chat.chat.states import ConversationState
 from dynamo_chat.cli.console import cut
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity
-from dynamo_chat.core.item import plan
+from dynamo_chat.core.item import kind_of, plan
 from dynamo_chat.core.layout import KEY_ATTRIBUTES, KIND
 from dynamo_chat.identity.activity import Activity
 from dynamo_chat.identity.logins import LoginSession
@@ -38,8 +38,8 @@ _UNSPOKEN = KEY_ATTRIBUTES | {KIND, "digest"}
 
 
 def describe(item: AttributeValues) -> str:
-    """An item in a few words; a helper by what it says, or by what it is for."""
-    kind = item[KIND]["S"]
+    """An item in a few words; a helper by what it says, or by what it is for. CorruptItem."""
+    kind = kind_of(item, MESSAGE)
     if kind == MESSAGE.kind:
         return words(decode_message(item))  # large ones are compressed
     entity = ENTITY_OF.get(kind)
@@ -48,7 +48,7 @@ def describe(item: AttributeValues) -> str:
     said = ", ".join(
         f"{name} {value['S']}"
         for name, value in item.items()
-        if name not in _UNSPOKEN and "S" in value
+        if name not in _UNSPOKEN and isinstance(value, dict) and "S" in value
     )
     layout = _LAYOUTS.get(kind)
     return said or (f"for {layout.serves}" if layout is not None else "")

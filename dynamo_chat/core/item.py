@@ -18,8 +18,8 @@ from __future__ import annotations
 import types
 import typing
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -45,7 +45,7 @@ from dynamo_chat.core.entity import (
     Text,
     TextSet,
 )
-from dynamo_chat.core.errors import CorruptItem, ItemTooLarge
+from dynamo_chat.core.errors import CorruptItem, InvalidKey, ItemTooLarge
 from dynamo_chat.core.keys import Shape, parse_time
 from dynamo_chat.core.layout import (
     KEY_ATTRIBUTES,
@@ -325,6 +325,15 @@ def helper_time(item: AttributeValues, name: str, layout: Layout) -> datetime:
         return parse_time(helper_text(item, name, layout))
     except ValueError as error:
         raise corrupt(item, f"{name!r} is no time", layout) from error
+
+
+@contextmanager
+def leading(pointer: AttributeValues, layout: Layout) -> Iterator[None]:
+    """While keys are made of what a pointer says: CorruptItem for what cannot be part of a key."""
+    try:
+        yield
+    except InvalidKey as error:
+        raise corrupt(pointer, str(error), layout) from error
 
 
 def kind_of(item: AttributeValues, layout: Layout) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import key_parts, kind_of
 from dynamo_chat.core.layout import PK, SK, TABLE, Collection, Layout
+from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import Page, check_page_size
 from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import is_live
@@ -63,17 +64,22 @@ class PairReader(Repository):
         pair: Pair[T],
         *,
         beside: dict[str, AttributeValues] | None = None,
+        account_id: str | None = None,
     ) -> Page[T]:
         """One page of things, records and contents read together.
 
         Items of other kinds in the range are put into `beside`, by kind. What is being deleted
-        is left out, so the page may be short.
+        is left out, so the page may be short. With `account_id`, a range in which anything is
+        another account's reads as an empty one.
         """
+        check_owner("account_id", account_id)
         size = check_page_size(asked.page_size)
         shape = pair.record.table.sk
         contents: dict[tuple[Any, ...], AttributeValues] = {}
 
         def is_record(item: AttributeValues) -> bool:
+            if not _may_be_of(item, account_id):
+                return False
             kind = kind_of(item, pair.record)
             if kind == pair.content.kind:
                 contents[key_parts(pair.content, item, SK)[:-1]] = item
@@ -98,6 +104,13 @@ class PairReader(Repository):
             limit=2 * size + 1 + (beside is not None),
             consistent=asked.consistent,
         )
+        if not all(_may_be_of(item, account_id) for item in begun[0]):
+            begun = ([], None)
         page = self._page(asked, [collection], joined, is_kept=is_record, begun=begun)
         whole = tuple(each for each in page.items if each is not None)
         return Page(whole, page.cursor, page.unreadable)
+
+
+def _may_be_of(item: AttributeValues, account_id: str | None) -> bool:
+    """Whether nothing says that an item is another account's; contents say nothing."""
+    return "account_id" not in item or is_owned(item, "account_id", account_id)

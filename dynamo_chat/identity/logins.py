@@ -25,6 +25,7 @@ from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import helper_item, key_parts, plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
+from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository
@@ -142,6 +143,7 @@ class Logins(Repository):
     @access_pattern("U6", operation="GetItem", requests="1")
     def get_by_id(self, login_id: str, *, user_id: str) -> LoginSession:
         """A user's login by its id, to revoke one of a list. NotFound, also for another user's."""
+        check_owner("user_id", user_id)
         found = self._get(LoginSession, consistent=True, login_id=login_id)
         if found is None or found.user_id != user_id:
             raise NotFound("login")

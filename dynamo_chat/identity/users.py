@@ -16,7 +16,7 @@ from dynamo_chat.core.changes import actions, checked
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
-from dynamo_chat.core.item import Item, helper_text, plan
+from dynamo_chat.core.item import Item, helper_text, leading, plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent, contended
@@ -197,7 +197,9 @@ class Users(UserRemover):
         pointer = self._get_item(layout.key(address=key), consistent=True)
         if pointer is None:
             raise NotFound("user")
-        item = self._get_item(user_key(helper_text(pointer, "user_id", layout)), consistent=True)
+        with leading(pointer, layout):
+            leads_to = user_key(helper_text(pointer, "user_id", layout))
+        item = self._get_item(leads_to, consistent=True)
         user = decode_user(item) if item is not None and is_user(item) else None
         # Between the two requests the user may have gone, or left the address to somebody else.
         if user is None or (layout, key) not in address_keys(user.email, user.response_email):

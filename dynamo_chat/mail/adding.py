@@ -34,11 +34,12 @@ from dynamo_chat.core.item import (
     is_kind,
     key_parts,
     kind_of,
+    leading,
     plan,
 )
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, GSI2, PK
-from dynamo_chat.core.pairs import PairReader
+from dynamo_chat.core.pairs import CONTENT, PairReader
 from dynamo_chat.core.transaction import (
     Put,
     Update,
@@ -255,6 +256,7 @@ def id_items(email: EmailSummary, digest: str, *, has_response_id: bool) -> list
         "timestamp": format_time(email.timestamp),
         "entry_id": email.entry_id,
         "digest": digest,
+        "account_id": email.account_id,
     }
     items = []
     if has_response_id:
@@ -274,11 +276,14 @@ def pointed_place(pointer: AttributeValues) -> EmailPlace:
         (conversation_id,) = key_parts(layout, pointer, PK)
     else:
         conversation_id = helper_text(pointer, "conversation_id", layout)
-    return EmailPlace(
+    place = EmailPlace(
         conversation_id,
         helper_time(pointer, "timestamp", layout),
         helper_text(pointer, "entry_id", layout),
     )
+    with leading(pointer, layout):
+        keyspace.EMAIL.key(**place._asdict(), part=CONTENT)
+    return place
 
 
 def _participants(new: NewEmail) -> frozenset[str]:

@@ -16,6 +16,7 @@ from dynamo_chat.core.errors import IllegalTransition, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, GSI2, SK, TABLE
+from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
@@ -40,6 +41,10 @@ COMES_FROM: Final[dict[EmailStatus, tuple[EmailStatus, ...]]] = {
     "responded": ("processed", "scheduled"),
 }
 """The states that each state can be reached from."""
+
+_ACCOUNT: Final = "account_id"
+_SAME_ID_ELSEWHERE: Final = 25
+"""Other accounts may have used a response id before: so many are looked through."""
 
 
 class EmailMessages(Adder):
@@ -77,13 +82,15 @@ class EmailMessages(Adder):
         newest_first: bool = False,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        account_id: str | None = None,
         consistent: bool = False,
     ) -> Page[EmailMessage]:
         """A conversation's e-mails with their content by time, oldest first unless told otherwise.
 
         With `since` and `until`, those of [since, until). A part that begins with the oldest
         e-mail, or ends with it, is read together with the thread: NotFound when there is none,
-        or it is being deleted. Other parts may still show e-mails of a thread that is.
+        or it is being deleted. Other parts may still show e-mails of a thread that is. With
+        `account_id`, another account's conversation reads as none.
         """
         lower, upper = time_range(since, until)
         collection = keyspace.EMAIL.collection(TABLE, conversation_id)(lower=lower, until=upper)
@@ -93,16 +100,17 @@ class EmailMessages(Adder):
             collection = collection._replace(keys=KeyRange(first, collection.keys.upper))
         asked = PageRequest(
             "M2",
-            (conversation_id, lower, upper, newest_first),
+            (conversation_id, account_id, lower, upper, newest_first),
             page_size,
             cursor,
             not newest_first,
             consistent,
         )
         beside: dict[str, AttributeValues] = {}
-        page = self._pair_page(asked, collection, EMAIL_PAIR, beside=beside)
+        page = self._pair_page(asked, collection, EMAIL_PAIR, beside=beside, account_id=account_id)
         saw_beginning = cursor is None if asked.forward else page.cursor is None
-        if keyspace.EMAIL_THREAD.kind not in beside and (beside or (not lower and saw_beginning)):
+        is_missing = keyspace.EMAIL_THREAD.kind not in beside and not page.unreadable
+        if is_missing and (beside or (not lower and saw_beginning)):
             raise NotFound("e-mail thread", conversation_id)
         return page
 
@@ -114,11 +122,20 @@ class EmailMessages(Adder):
         replaces="Conversations PK + SK",
     )
     def get(
-        self, conversation_id: str, response_id: str, *, consistent: bool = False
+        self,
+        conversation_id: str,
+        response_id: str,
+        *,
+        account_id: str | None = None,
+        consistent: bool = False,
     ) -> EmailMessage:
-        """The e-mail with this response id, with its content. NotFound."""
-        place = self._place(conversation_id, response_id, consistent=consistent)
-        return self._found(place, response_id, consistent=consistent)
+        """The e-mail with this response id, with its content.
+
+        NotFound, also when it is not `account_id`'s.
+        """
+        check_owner("account_id", account_id)
+        place = self._place(conversation_id, response_id, account_id, consistent=consistent)
+        return self._found(place, response_id, account_id, consistent=consistent)
 
     @access_pattern(
         "M4",
@@ -205,20 +222,29 @@ class EmailMessages(Adder):
         index="table + GSI2",
         replaces="Conversations response_id-index",
     )
-    def get_by_response_id(self, response_id: str) -> EmailMessage:
+    def get_by_response_id(
+        self, response_id: str, *, account_id: str | None = None
+    ) -> EmailMessage:
         """The e-mail with this response id, whichever its conversation, with its content.
 
-        Callers that give the same id in two conversations get the one that sorts first. NotFound.
+        Callers that give the same id in two conversations get the one that sorts first; with
+        `account_id`, the first of that account. NotFound.
         """
+        check_owner("account_id", account_id)
         place = parse_minted(_check_text("response_id", response_id))
         if place is None:
             items, _ = self._query(
-                keyspace.EMAIL_RESPONSE_ID.collection(GSI2, response_id)(), limit=1
+                keyspace.EMAIL_RESPONSE_ID.collection(GSI2, response_id)(),
+                limit=1 if account_id is None else _SAME_ID_ELSEWHERE,
             )
-            if not items or not is_live(items[0], self._now()):
+            own = (
+                each for each in items if _leads(each, account_id) and is_live(each, self._now())
+            )
+            pointer = next(own, None)
+            if pointer is None:
                 raise NotFound("e-mail", response_id)
-            place = pointed_place(items[0])
-        return self._found(place, response_id)
+            place = pointed_place(pointer)
+        return self._found(place, response_id, account_id)
 
     @access_pattern(
         "M10",
@@ -235,44 +261,56 @@ class EmailMessages(Adder):
         *,
         ai_response: str | Unchanged | None = UNCHANGED,
         ev_score: float | Unchanged | None = UNCHANGED,
+        account_id: str | None = None,
     ) -> EmailSummary:
         """Move an e-mail to `status`, set what is given with it, and return it without content.
 
         received → processed → responded or scheduled; scheduled → responded. An e-mail that is
         there already is returned as it is. IllegalTransition, with the e-mail as ``current``, for
-        any other move. NotFound.
+        any other move. NotFound, also when the e-mail is not `account_id`'s.
         """
         changed = changes.checked(
             EmailSummary, status=status, ai_response=ai_response, ev_score=ev_score
         )
-        place = self._place(conversation_id, response_id, consistent=True)
+        check_owner("account_id", account_id)
+        place = self._place(conversation_id, response_id, account_id, consistent=True)
         key = keyspace.EMAIL.key(**place._asdict(), part="email")
         if not COMES_FROM[status]:
-            return self._already(self._get_item(key, consistent=True), response_id, status)
+            item = self._get_item(key, consistent=True)
+            return self._already(item, response_id, account_id, status)
         email = plan(EmailSummary).model
         can_move: Condition = (email.kind == keyspace.EMAIL.kind) & email.status.is_in(
             *COMES_FROM[status]
         )
+        if account_id is not None:
+            can_move &= email.account_id == account_id
         try:
             item = self._write(
                 Update(key, changes.actions(EmailSummary, changed), can_move), returning=True
             )
         except ConditionFailed as failed:
-            return self._already(failed.items.get(0), response_id, status)
+            return self._already(failed.items.get(0), response_id, account_id, status)
         return decode_summary(item)
 
     def _already(
-        self, item: AttributeValues | None, response_id: str, status: EmailStatus
+        self,
+        item: AttributeValues | None,
+        response_id: str,
+        account_id: str | None,
+        status: EmailStatus,
     ) -> EmailSummary:
         """The e-mail that is in `status`; IllegalTransition or NotFound when it is not."""
-        if item is None or not is_live(item, self._now()):
+        is_there = item is not None and is_live(item, self._now())
+        if item is None or not is_there or not is_owned(item, "account_id", account_id):
             raise NotFound("e-mail", response_id)
         there = decode_summary(item)
         if there.status != status:
             raise IllegalTransition(f"an e-mail does not go from {there.status} to {status}", there)
         return there
 
-    def _place(self, conversation_id: str, response_id: str, *, consistent: bool) -> EmailPlace:
+    def _place(
+        self, conversation_id: str, response_id: str, account_id: str | None, *, consistent: bool
+    ) -> EmailPlace:
         """Where an e-mail is: no request for the store's own id, one for a caller's. NotFound."""
         own = parse_minted(_check_text("response_id", response_id))
         if own is not None:
@@ -285,15 +323,20 @@ class EmailMessages(Adder):
             ),
             consistent=consistent,
         )
-        if pointer is None or not is_live(pointer, self._now()):
+        if pointer is None or not is_live(pointer, self._now()) or not _leads(pointer, account_id):
             raise NotFound("e-mail", response_id)
         return pointed_place(pointer)
 
     def _found(
-        self, place: EmailPlace, response_id: str, *, consistent: bool = False
+        self,
+        place: EmailPlace,
+        response_id: str,
+        account_id: str | None,
+        *,
+        consistent: bool = False,
     ) -> EmailMessage:
         found = self._pair(EMAIL_PAIR, *place, consistent=consistent)
-        if found is None:
+        if found is None or account_id not in {None, found.account_id}:
             raise NotFound("e-mail", response_id)
         return found
 
@@ -310,6 +353,11 @@ class EmailMessages(Adder):
             for is_first in kinds
         ]
         return self._page(asked, collections, decode_summary)
+
+
+def _leads(pointer: AttributeValues, account_id: str | None) -> bool:
+    """Whether an id item may lead to an e-mail of this account; an old one does not say."""
+    return _ACCOUNT not in pointer or is_owned(pointer, _ACCOUNT, account_id)
 
 
 def _check_text(argument: str, value: str) -> str:

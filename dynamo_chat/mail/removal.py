@@ -32,7 +32,7 @@ from dynamo_chat.core.errors import CorruptItem, InvalidKey, NotFound
 from dynamo_chat.core.item import helper_item, helper_text, key_parts
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
-from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.owners import is_owned
 from dynamo_chat.core.transaction import (
     MAX_TRANSACTION_WRITES,
     Check,
@@ -42,7 +42,7 @@ from dynamo_chat.core.transaction import (
     absent,
     key_of,
 )
-from dynamo_chat.mail.thread import exists_thread, thread_key
+from dynamo_chat.mail.thread import ThreadReader, exists_thread, thread_key
 
 _ID = "deletion_id"
 _READ = (PK, SK, KIND, _ID, "account_id", "message_id")
@@ -60,12 +60,12 @@ _Together: TypeAlias = tuple[Delete, ...]
 """Deletes of which all happen or none."""
 
 
-class Remover(Repository):
+class Remover(ThreadReader):
     """The removal of whole conversations."""
 
-    def _remove(self, conversation_id: str) -> int:
+    def _remove(self, conversation_id: str, account_id: str | None) -> int:
         everything = _everything_of(conversation_id)
-        deletion = self._mark(conversation_id, everything)
+        deletion = self._mark(conversation_id, everything, account_id)
         tombstone = thread_key(conversation_id)
         is_there: Condition = Path(_ID) == deletion
         deleted = 0
@@ -90,10 +90,10 @@ class Remover(Repository):
             return deleted
         return deleted + len(rest) + 1
 
-    def _mark(self, conversation_id: str, everything: Collection) -> str:
+    def _mark(self, conversation_id: str, everything: Collection, account_id: str | None) -> str:
         """Put a tombstone in the thread's place, or take over the one that is there; its id.
 
-        NotFound when there is nothing to delete.
+        NotFound when there is nothing to delete, or nothing that says it is this account's.
         """
         deletion = self._new_id()
         tombstone = helper_item(
@@ -101,10 +101,15 @@ class Remover(Repository):
             {"conversation_id": conversation_id},
             deletion_id=deletion,
         )
+        if account_id is not None:
+            tombstone["account_id"] = {"S": account_id}
         try:
-            self._write(Put(tombstone, exists_thread()))
+            self._write(Put(tombstone, exists_thread(account_id)))
         except ConditionFailed as failed:
             there = failed.items.get(0)
+            # What a thread left behind without it says nothing of whose it was.
+            if account_id is not None and not is_owned(there or {}, "account_id", account_id):
+                raise NotFound("e-mail thread", conversation_id) from failed
             if there is not None:
                 return helper_text(there, _ID, keyspace.EMAIL_THREAD_TOMBSTONE)
             # LLM interactions may have been recorded without a thread, or after it was deleted.

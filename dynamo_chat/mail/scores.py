@@ -17,9 +17,9 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import TABLE, Layout
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.repository import PageRequest, time_range
 from dynamo_chat.core.transaction import Check, Put, absent, contended
-from dynamo_chat.mail.thread import exists_thread, thread_key
+from dynamo_chat.mail.thread import ThreadReader, exists_thread, thread_key
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -41,7 +41,7 @@ class EVScore(Entity):
     metadata: JsonObject = Field(default_factory=dict)
 
 
-class EVScores(Repository):
+class EVScores(ThreadReader):
     """Record scores, read the latest and the history."""
 
     @access_pattern(
@@ -58,11 +58,13 @@ class EVScores(Repository):
         recommendations: Sequence[str] = (),
         metadata: dict[str, Any] | None = None,
         calculation_date: datetime | None = None,
+        account_id: str | None = None,
     ) -> EVScore:
         """Record a score of a conversation and return it.
 
         With a calculation date that was used before: the same score again returns what is there,
-        another one raises AlreadyExists. NotFound when there is no such thread.
+        another one raises AlreadyExists. NotFound when there is no such thread (of `account_id`, if
+        given).
         """
         moment = (
             self._now() if calculation_date is None else utc("calculation_date", calculation_date)
@@ -81,7 +83,7 @@ class EVScores(Repository):
             )
             try:
                 self._write(
-                    Check(thread_key(conversation_id), exists_thread()),
+                    Check(thread_key(conversation_id), exists_thread(account_id)),
                     Put(plan(EVScore).encode(score), absent(self._now())),
                 )
             except ConditionFailed as failed:
@@ -99,10 +101,21 @@ class EVScores(Repository):
         raise contended("the scores")
 
     @access_pattern(
-        "M11", operation="Query", requests="1", replaces="EVDataCollection, conversation_id-index"
+        "M11",
+        operation="Query, or GetItem + Query",
+        requests="1; 2 with the account given",
+        budget=2,
+        replaces="EVDataCollection, conversation_id-index",
     )
-    def latest(self, conversation_id: str, *, consistent: bool = False) -> EVScore | None:
-        """The latest score of a conversation; None when it has none."""
+    def latest(
+        self, conversation_id: str, *, account_id: str | None = None, consistent: bool = False
+    ) -> EVScore | None:
+        """The latest score of a conversation; None when it has none.
+
+        With `account_id` the thread is read first: NotFound when there is none of this account.
+        """
+        if account_id is not None:
+            self._thread(conversation_id, account_id, consistent=consistent)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)()
         asked = PageRequest("M11", (conversation_id,), 1, forward=False, consistent=consistent)
         page = self._page(asked, [collection], _decode)
@@ -110,7 +123,12 @@ class EVScores(Repository):
             raise page.unreadable[0]
         return page.items[0] if page.items else None
 
-    @access_pattern("M11", operation="Query", requests="1")
+    @access_pattern(
+        "M11",
+        operation="Query, or GetItem + Query",
+        requests="1; 2 with the account given",
+        budget=2,
+    )
     def list_by_conversation(
         self,
         conversation_id: str,
@@ -120,22 +138,27 @@ class EVScores(Repository):
         newest_first: bool = True,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        account_id: str | None = None,
         consistent: bool = False,
     ) -> Page[EVScore]:
         """A conversation's scores by calculation date, newest first; empty when it has none.
 
-        With `since` and `until`, those of [since, until).
+        With `since` and `until`, those of [since, until). With `account_id` the thread is read
+        first: NotFound when there is none of this account.
         """
         lower, upper = time_range(since, until)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)(lower=lower, until=upper)
         asked = PageRequest(
             "M11",
-            (conversation_id, lower, upper, newest_first),
+            (conversation_id, account_id, lower, upper, newest_first),
             page_size,
             cursor,
             not newest_first,
             consistent,
         )
+        if account_id is not None:
+            self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
+            self._thread(conversation_id, account_id, consistent=consistent)
         return self._page(asked, [collection], _decode)
 
 

@@ -10,8 +10,11 @@ from pynamodb.expressions.condition import Condition
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Entity, Id, Number, Text, TextSet, Time
+from dynamo_chat.core.errors import NotFound
 from dynamo_chat.core.item import kind_of, plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, Layout
+from dynamo_chat.core.owners import check_owner, is_owned
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Key
 
 MAX_PARTICIPANTS = 100
@@ -63,10 +66,28 @@ def is_thread(item: AttributeValues | None) -> bool:
     return bool(item) and kind_of(item or {}, layout) == layout.kind
 
 
-def exists_thread() -> Condition:
-    """What `is_thread` says, as a condition."""
-    condition: Condition = plan(EmailThread).model.kind == keyspace.EMAIL_THREAD.kind
+def exists_thread(account_id: str | None = None) -> Condition:
+    """What `is_thread` says, as a condition; and that it is this account's, if one is given."""
+    check_owner("account_id", account_id)
+    thread = plan(EmailThread).model
+    condition: Condition = thread.kind == keyspace.EMAIL_THREAD.kind
+    if account_id is not None:
+        condition &= thread.account_id == account_id
     return condition
+
+
+class ThreadReader(Repository):
+    """Base of the repositories that need a conversation's thread."""
+
+    def _thread(
+        self, conversation_id: str, account_id: str | None, *, consistent: bool
+    ) -> AttributeValues:
+        """The item of a thread, of this account if one is given. NotFound."""
+        check_owner("account_id", account_id)
+        item = self._get_item(thread_key(conversation_id), consistent=consistent)
+        if item is None or not is_thread(item) or not is_owned(item, "account_id", account_id):
+            raise NotFound("e-mail thread", conversation_id)
+        return item
 
 
 def thread_item(thread: EmailThread) -> AttributeValues:

@@ -24,7 +24,6 @@ from dynamo_chat.mail.thread import (
     Urgency,
     decode_thread,
     exists_thread,
-    is_thread,
     thread_key,
 )
 
@@ -35,15 +34,17 @@ class EmailThreads(Remover):
     @access_pattern(
         "M8", operation="GetItem", requests="1", replaces="Threads PK, conversation_id-index"
     )
-    def get(self, conversation_id: str, *, consistent: bool = False) -> EmailThread:
-        """The thread of a conversation. NotFound, also while it is being deleted."""
-        item = self._get_item(thread_key(conversation_id), consistent=consistent)
-        if not is_thread(item):
-            raise NotFound("e-mail thread", conversation_id)
-        return decode_thread(item or {})
+    def get(
+        self, conversation_id: str, *, account_id: str | None = None, consistent: bool = False
+    ) -> EmailThread:
+        """The thread of a conversation. NotFound, also while it is being deleted.
+
+        With `account_id`, another account's thread is not found either.
+        """
+        return decode_thread(self._thread(conversation_id, account_id, consistent=consistent))
 
     @access_pattern("M8", operation="UpdateItem", requests="1", replaces="Threads PK")
-    def update(
+    def update(  # noqa: PLR0913 - a thread has that many settings
         self,
         conversation_id: str,
         *,
@@ -55,11 +56,13 @@ class EmailThreads(Remover):
         auto_response_enabled: bool | Unchanged = UNCHANGED,
         response_delay_hours: float | Unchanged | None = UNCHANGED,
         max_response_length: int | Unchanged | None = UNCHANGED,
+        account_id: str | None = None,
     ) -> EmailThread:
         """Change status, attributes and AI settings of a thread, and return it as it is now.
 
         What is not given stays, also when another call changes it at the same time; None sets to
-        nothing. NotFound. InvalidArgument for a value that the documents do not know.
+        nothing. NotFound, also for a thread of another account than `account_id`. InvalidArgument
+        for a value that the documents do not know.
         """
         changed = changes.checked(
             EmailThread,
@@ -79,7 +82,7 @@ class EmailThreads(Remover):
                 Update(
                     thread_key(conversation_id),
                     [*actions, thread.updated_at.set(self._now())],
-                    exists_thread(),
+                    exists_thread(account_id),
                 ),
                 returning=True,
             )
@@ -125,10 +128,11 @@ class EmailThreads(Remover):
         requests="2 + ⌈items/25⌉ + ⌈MB⌉",
         budget=4,
     )
-    def delete(self, conversation_id: str) -> int:
+    def delete(self, conversation_id: str, *, account_id: str | None = None) -> int:
         """Delete a thread with its e-mails, scores and LLM interactions; the number of items.
 
         Readers of the thread see it gone at once, and its id takes no e-mails until it is. When a
-        call does not come to its end, calling again finishes it. NotFound when there is nothing.
+        call does not come to its end, calling again finishes it. NotFound when there is nothing,
+        or nothing of `account_id`, if given.
         """
-        return self._remove(conversation_id)
+        return self._remove(conversation_id, account_id)

@@ -21,7 +21,14 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Address, address_key
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity, Id, Time
-from dynamo_chat.core.item import helper_item, helper_text, helper_time, plan, with_index_keys
+from dynamo_chat.core.item import (
+    helper_item,
+    helper_text,
+    helper_time,
+    leading,
+    plan,
+    with_index_keys,
+)
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.transaction import Key
@@ -106,11 +113,14 @@ def invite_items(invite: Invite, token_hash: str) -> tuple[AttributeValues, ...]
 def place_of(pointer: AttributeValues, invite_id: str | None = None) -> InvitePlace:
     """Where the invite is that an id item, or a token item, leads to. CorruptItem."""
     layout = keyspace.INVITE_TOKEN if invite_id is None else keyspace.INVITE_ID
-    return InvitePlace(
+    place = InvitePlace(
         organization_id=helper_text(pointer, "organization_id", layout),
         created_at=helper_time(pointer, "created_at", layout),
         invite_id=helper_text(pointer, "invite_id", layout) if invite_id is None else invite_id,
     )
+    with leading(pointer, layout):
+        place.key  # noqa: B018 - made to see that it can be
+    return place
 
 
 def token_hash_of(item: AttributeValues) -> str:

@@ -17,6 +17,7 @@ from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, IllegalTransition, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, TABLE
+from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
@@ -108,9 +109,12 @@ class Invites(SeatKeeper):
         requests="≤2",
         replaces="OrganizationInvites partition key",
     )
-    def get(self, invite_id: str) -> Invite:
-        """The invite with this id; one whose time is up reads as expired. NotFound."""
-        _, item = self._by_id(invite_id)
+    def get(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
+        """The invite with this id; one whose time is up reads as expired.
+
+        NotFound, also when it is not `organization_id`'s. So for the methods below.
+        """
+        _, item = self._by_id(invite_id, organization_id)
         return decode_invite(item).as_of(self._now())
 
     @access_pattern(
@@ -196,25 +200,26 @@ class Invites(SeatKeeper):
         return self._page(asked, [collection], self._as_read)
 
     @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
-    def cancel(self, invite_id: str) -> Invite:
+    def cancel(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """Take a pending invite back, and return it; one that is cancelled already stays so.
 
         IllegalTransition when it was accepted or has expired. NotFound.
         """
-        return self._moved(invite_id, "cancelled", is_pending(self._now()))
+        return self._moved(invite_id, organization_id, "cancelled", is_pending(self._now()))
 
     @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
-    def expire(self, invite_id: str) -> Invite:
+    def expire(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """Let a pending invite expire before its time, and return it; an expired one stays so.
 
         IllegalTransition when it was accepted or cancelled. NotFound.
         """
-        return self._moved(invite_id, "expired", plan(Invite).model.status == "pending")
+        is_open = plan(Invite).model.status == "pending"
+        return self._moved(invite_id, organization_id, "expired", is_open)
 
     @access_pattern("O8", operation="GetItem, BatchGetItem, TransactWriteItems", requests="≤3")
-    def delete(self, invite_id: str) -> None:
+    def delete(self, invite_id: str, *, organization_id: str | None = None) -> None:
         """Delete an invite with what leads to it, as if it had never been made. NotFound."""
-        place, item = self._by_id(invite_id)
+        place, item = self._by_id(invite_id, organization_id)
         token_hash = token_hash_of(item)
         self._write(
             Delete(place.key),
@@ -224,10 +229,13 @@ class Invites(SeatKeeper):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _by_id(self, invite_id: str) -> tuple[InvitePlace, AttributeValues]:
+    def _by_id(
+        self, invite_id: str, organization_id: str | None
+    ) -> tuple[InvitePlace, AttributeValues]:
         """Where the invite is, and its item; NotFound, also when its organization is going."""
+        check_owner("organization_id", organization_id)
         pointer = self._get_item(keyspace.INVITE_ID.key(invite_id=invite_id), consistent=True)
-        if pointer is None:
+        if pointer is None or not is_owned(pointer, "organization_id", organization_id):
             raise NotFound("invite", invite_id)
         place = place_of(pointer, invite_id)
         organization, item = self._get_items(
@@ -244,8 +252,14 @@ class Invites(SeatKeeper):
             raise NotFound("invite")
         return place_of(pointer)
 
-    def _moved(self, invite_id: str, status: InviteStatus, allowed: Condition) -> Invite:
-        place, item = self._by_id(invite_id)
+    def _moved(
+        self,
+        invite_id: str,
+        organization_id: str | None,
+        status: InviteStatus,
+        allowed: Condition,
+    ) -> Invite:
+        place, item = self._by_id(invite_id, organization_id)
         now = self._now()
         invite = decode_invite(item).as_of(now)
         if invite.status == status:

@@ -19,7 +19,7 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.transaction import Put, Update, absent
+from dynamo_chat.core.transaction import Put, Update, absent, contended
 from dynamo_chat.orgs.organization import (
     Billing,
     BillingPlan,
@@ -265,6 +265,8 @@ class Organizations(OrganizationRemover):
             there = failed.items.get(0)
             if there is None or not is_organization(there):
                 raise NotFound("organization", organization_id) from failed
+            if "max_users" not in changes:  # only the number of seats is a condition of its own
+                raise contended("the organization") from failed
             raise _too_small(changes["max_users"], decode_organization(there)) from failed
         return decode_organization(item)
 

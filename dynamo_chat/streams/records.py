@@ -8,6 +8,7 @@ Both are read here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TypedDict
 
@@ -122,8 +123,10 @@ def _told(record: Mapping[str, Any], images: Mapping[str, Any]) -> _Told:
 
 
 def _moment(value: object) -> datetime | None:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, UTC)
+    # It is told beside a change: one that cannot be read must not hold the shard's records back.
+    with suppress(ValueError, OverflowError, OSError):
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        if isinstance(value, (int, float)):
+            return datetime.fromtimestamp(value, UTC)
     return None

@@ -22,6 +22,7 @@ from dynamo_chat.core.entity import (
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, Layout
+from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
@@ -104,10 +105,13 @@ class Invocations(Repository):
         return made
 
     @access_pattern("L3", operation="GetItem", requests="1", replaces="Invocations PK, id-index")
-    def get(self, invocation_id: str, *, consistent: bool = False) -> Invocation:
-        """The invocation with this id. NotFound."""
+    def get(
+        self, invocation_id: str, *, account_id: str | None = None, consistent: bool = False
+    ) -> Invocation:
+        """The invocation with this id. NotFound, also when it is not `account_id`'s."""
+        check_owner("account_id", account_id)
         found = self._get(Invocation, consistent=consistent, invocation_id=invocation_id)
-        if found is None:
+        if found is None or account_id not in {None, found.account_id}:
             raise NotFound("invocation", invocation_id)
         return found
 

@@ -195,23 +195,25 @@ class LLMInteractions(PairReader):
         newest_first: bool = False,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        account_id: str | None = None,
         consistent: bool = False,
     ) -> Page[LLMInteraction]:
         """A conversation's interactions with what was said, by time, oldest first.
 
-        With `since` and `until`, those of [since, until). Empty when there are none.
+        With `since` and `until`, those of [since, until). Empty when there are none, or they are
+        not `account_id`'s.
         """
         lower, upper = time_range(since, until)
         collection = keyspace.LLM_USAGE.collection(TABLE, conversation_id)(lower=lower, until=upper)
         asked = PageRequest(
             "L1",
-            (conversation_id, lower, upper, newest_first),
+            (conversation_id, account_id, lower, upper, newest_first),
             page_size,
             cursor,
             not newest_first,
             consistent,
         )
-        return self._pair_page(asked, collection, LLM_PAIR)
+        return self._pair_page(asked, collection, LLM_PAIR, account_id=account_id)
 
     @access_pattern(
         "L1",

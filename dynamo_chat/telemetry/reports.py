@@ -24,6 +24,7 @@ from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, Layout
+from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
@@ -155,10 +156,15 @@ class LLMReports(Repository):
     @access_pattern(
         "L2", operation="GetItem", requests="1", replaces="LLMReportData PK, report_id-index"
     )
-    def get(self, report_id: str, *, consistent: bool = False) -> LLMReport:
-        """The report with this id. NotFound."""
+    def get(
+        self, report_id: str, *, account_id: str | None = None, consistent: bool = False
+    ) -> LLMReport:
+        """The report with this id. NotFound, also when it is not `account_id`'s."""
+        check_owner("account_id", account_id)
         item = self._get_item(keyspace.LLM_REPORT.key(report_id=report_id), consistent=consistent)
         if item is None or not is_live(item, self._now()):
+            raise NotFound("report", report_id)
+        if not is_owned(item, "account_id", account_id):
             raise NotFound("report", report_id)
         return decode_report(item)
 
