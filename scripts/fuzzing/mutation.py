@@ -39,6 +39,7 @@ TYPES: Final = ("S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS")
 """The types of an AttributeValue."""
 
 _DEEP: Final = 400
+_MOST_UNPACKED: Final = 1_000_000
 
 
 def _boxed(plain: bytes) -> dict[str, Any]:
@@ -184,7 +185,8 @@ def _changed_text(value: str, rng: Random, donors: Sequence[Any]) -> Any:
             pass  # it is no JSON any more, or cannot be
     if value[:2] in {"eJ", "eN", "eA", "eF"} and rng.random() < 0.8:
         try:
-            plain = zlib.decompress(base64.b64decode(value)).decode()
+            packed = base64.b64decode(value)
+            plain = zlib.decompressobj().decompress(packed, _MOST_UNPACKED).decode()
             inside = _changed_text(plain, rng, donors)
             if isinstance(inside, str):
                 return base64.b64encode(zlib.compress(inside.encode())).decode()
