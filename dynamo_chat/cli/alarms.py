@@ -22,6 +22,8 @@ from dynamo_chat.provision.alarms_terraform import alarms_terraform
 from dynamo_chat.provision.naming import table_name
 
 _DEFAULT: Final = Thresholds()
+_MOST_BYTES: Final = 51_200
+"""CloudFormation takes no larger template without a bucket to put it in."""
 
 
 class Format(StrEnum):
@@ -111,4 +113,4 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
         budget_tag=next(iter(tags_of([budget_tag]).items())) if budget_tag else None,
     )
     write = alarms_cloudformation if format_ is Format.CLOUDFORMATION else alarms_terraform
-    write_json(write(watch), output_path)
+    write_json(write(watch), output_path, most=_MOST_BYTES)

@@ -129,11 +129,12 @@ def bills(workload: Workload, prices: Prices, provision: Provision = _PROVISION)
     """
     try:
         from dynamo_chat.cli.rehearsal import rehearse
+
+        played = rehearse(workload)  # moto is looked for when its engine starts
     except ModuleNotFoundError as error:
         raise InvalidArgument(
             "cost", "measures on an engine: pip install 'dynamo_chat[cli,testing]'"
         ) from error
-    played = rehearse(workload)
     return [
         costs.bill(OWN, played.usages, played.stored_bytes, prices),
         costs.provisioned_bill(PROVISIONED, played.usages, played.stored_bytes, prices, provision),

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from dynamo_chat.catalogue import Entry, catalogue, id_order
 from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout, Place
@@ -97,6 +98,7 @@ def access_patterns() -> str:
                 for domain, found in groupby(entries, key=lambda entry: entry.domain)
                 for line in _methods(domain, found)
             ),
+            *_beside(),
             "",
         ]
     )
@@ -150,6 +152,22 @@ def _methods(domain: str, entries: Iterable[Entry]) -> Iterator[str]:
             key=lambda row: id_order(row[0]),
         ),
     )
+
+
+# What the requirements ask for beside the table: it sends no request of its own.
+_BESIDE: Final = (
+    ("T2", "`dynamo-chat template`", "The table as CloudFormation, Terraform, CDK, or `aws` files"),
+    ("T3", "`dynamo-chat policy`", "IAM policies: service, read-only, user, table, deploy, backup"),
+    ("T4", "`dynamo-chat alarms`", "Alarms, events, a budget, a dashboard"),
+    ("T6", "`dynamo-chat cost`", "A month's bill of a workload, by measured capacity"),
+    ("T7", "`parse_stream_record`", "A record of the table's stream as a typed change"),
+    ("T7", "`stream_handler`", "A Lambda handler of whole batches of them"),
+)
+
+
+def _beside() -> Iterator[str]:
+    yield from ("", "## Beside the table", "")
+    yield from _table(("id", "command or function", "what"), _BESIDE)
 
 
 def _title(domain: str) -> str:

@@ -121,9 +121,12 @@ def template(
     write_text(_WRITERS[format_](definition, full_name), output_path)
 
 
-def write_json(value: Mapping[str, Any], path: Path | None) -> None:
-    """JSON, to a file or to standard output."""
-    write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", path)
+def write_json(value: Mapping[str, Any], path: Path | None, *, most: int | None = None) -> None:
+    """JSON, to a file or to standard output; packed if it is not under `most` bytes."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    if most is not None and len(text.encode()) >= most:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    write_text(text + "\n", path)
 
 
 def write_text(text: str, path: Path | None) -> None:

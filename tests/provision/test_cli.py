@@ -13,6 +13,7 @@ from dynamo_chat.cli.app import app
 from dynamo_chat.provision.cloudformation import TABLE, cloudformation
 from dynamo_chat.provision.table import Capacity, TableDefinition
 from dynamo_chat.provision.terraform import terraform
+from dynamo_chat.testing import EmbeddedEngine
 
 Run = Callable[..., Result]
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
@@ -191,6 +192,25 @@ def test_alarms_are_written(run: Run, tmp_path: Path) -> None:
     made = json.loads(file.read_text())["Resources"]
     assert made["SizeAlarm"]["Properties"]["Threshold"] == 7 * 2**30
     assert "aws_budgets_budget" in read(run("alarms", "terraform", *NAME))["resource"]
+
+
+@pytest.mark.parametrize("length", [9, 60, 255])
+def test_alarms_are_small_enough_to_be_deployed_without_a_bucket(run: Run, length: int) -> None:
+    result = run("alarms", "cloudformation", "--table", "c" * length, "--topic-key", "create")
+    read(result)
+    assert len(result.stdout.encode()) <= 51_200
+
+
+def test_a_bill_without_the_engine_says_what_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: Any) -> None:
+        raise ModuleNotFoundError("No module named 'moto'")
+
+    monkeypatch.setattr(EmbeddedEngine, "_start", start)
+    result = run("cost")
+    assert result.exit_code == 1
+    assert "pip install 'dynamo_chat[cli,testing]'" in result.stderr
 
 
 def test_a_bill_is_shown_as_text_json_and_drawing(run: Run, tmp_path: Path) -> None:
