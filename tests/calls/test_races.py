@@ -291,6 +291,7 @@ def test_one_spend_id_from_32_threads_is_spent_once(scene: Scene) -> None:
 def test_a_call_is_ended_once_by_many(scene: Scene) -> None:
     callers(scene, "ann", "bob")
     call = scene.store.calls.start("ann", "bob", cost=1)
+    scene.clock.advance(timedelta(hours=1))
     ends = [
         partial(
             scene.store.calls.end,

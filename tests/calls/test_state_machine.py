@@ -369,7 +369,7 @@ def test_calls_behave_like_their_model(table: Scene) -> None:
             super().__init__(table)
 
     # A request takes the embedded engine many times as long as a server that was started.
-    examples = 25 if os.environ.get(ENDPOINT_VARIABLE) else 8
+    examples = 25 if os.environ.get(ENDPOINT_VARIABLE) else 6
     run_state_machine_as_test(
         Machine, settings=settings(max_examples=examples, stateful_step_count=30)
     )
