@@ -3,7 +3,7 @@
 import pytest
 
 from dynamo_chat.operations.doctor.doctor import Doctor
-from dynamo_chat.operations.doctor.findings import CODES, Report
+from dynamo_chat.operations.doctor.findings import CODES, Place, Report, place_of
 from dynamo_chat.operations.doctor.stored import LAYOUTS
 from tests.chat.world import Item, World
 from tests.doctor.damage import DAMAGES, Damage
@@ -41,6 +41,33 @@ def test_damage_is_found_and_repaired(
         assert world.items() == everything
     left = {each.finding for each in done if each.outcome == "left"}
     assert bool(left) != damage.is_repairable
+
+
+def test_much_damage_at_once_is_repaired_without_a_loss(
+    world: World, doctor: Doctor, everything: list[Item]
+) -> None:
+    """All that can be put back as it was, as long as no two of them are of the same item."""
+    damaged = {place_of(item): item for item in everything}
+    touched: set[Place] = set()
+    planted: list[Damage] = []
+    for damage in DAMAGES:
+        if damage.restores:
+            damage.plant(world)
+            items = world.items()
+            world.restore(everything)
+            gone = {place_of(item) for item in everything if item not in items}
+            come = {place_of(item): item for item in items if item not in everything}
+            if not touched & (gone | come.keys()):
+                touched |= gone | come.keys()
+                damaged = {at: item for at, item in damaged.items() if at not in gone} | come
+                planted.append(damage)
+    assert len(planted) >= 12
+    world.restore(list(damaged.values()))
+    report = doctor.examine()
+    assert told(report) >= set().union(*(damage.found for damage in planted))
+    assert {each.outcome for each in doctor.repair(report.findings)} <= {"repaired", "gone"}
+    assert doctor.examine().is_clean
+    assert world.items() == everything
 
 
 def test_there_is_a_damage_of_every_kind() -> None:
