@@ -173,8 +173,13 @@ def test_who_backs_up_may_do_nothing_else() -> None:
 
 def test_who_restores_may_fill_the_new_table_and_not_touch_the_old_one() -> None:
     policy = backup_policy(ARN, Backing((RESTORED,)))
-    old = {action for action, _ in allowed(policy, *around(ARN))}
-    assert not old & {*DATA, "DeleteBackup", "DeleteTable", "UpdateTable", "UpdateTimeToLive"}
+    # Of the old one, it is no more than what backing up takes, and being restored from.
+    old = allowed(policy, *around(ARN)) - allowed(backup_policy(ARN), *around(ARN))
+    assert old == {
+        ("DescribeTable", ARN),
+        ("RestoreTableToPointInTime", ARN),
+        ("RestoreTableFromBackup", f"{ARN}/backup/x"),
+    }
     new = {action for action, _ in allowed(policy, RESTORED.replace("*", "1"))}
     assert new >= {*DATA, "RestoreTableFromBackup", "UpdateTimeToLive"}
     assert not new & {"DeleteTable", "CreateTable", "CreateBackup"}
