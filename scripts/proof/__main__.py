@@ -28,7 +28,9 @@ from proof.rounds import Arena, Outcome, Scale
 SERVER_HOME: Final = Path(__file__).resolve().parents[2] / ".venv-tools" / "ministack"
 BUG_ROUNDS: Final = 4
 """Rounds after which a planted bug counts as not found."""
-BUG_SECONDS: Final = 12.0
+BUG_SECONDS: Final = 90.0
+BUG_CALLS: Final = 1_500
+"""These end a round of a hunt after some seconds; the time above is for a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _bugs(options: argparse.Namespace, engine: Engine, server: MinistackServer) 
         if options.bug and name != options.bug:
             continue
         scale = replace(_scale(options), bug=name, domains=[bug.domain], strict=False)
-        scale = replace(scale, kills=0, restarts=0, seconds=BUG_SECONDS, operations=1_500)
+        scale = replace(scale, kills=0, restarts=0, seconds=BUG_SECONDS, operations=BUG_CALLS)
         rows.append(_hunt(arena, name, scale))
         print(rows[-1].line(), flush=True)
     print(report.bugs(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from dynamo_chat import CallQueue, ChatStore
@@ -16,11 +17,13 @@ from proof.evidence import Claim, Evidence, Violation, told
 from proof.history import Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
 
-CALLERS: Final = tuple(f"caller-{number}" for number in range(16))
+CALLERS: Final = tuple(f"caller-{number}" for number in range(24))
 QUEUES: Final[Mapping[str, CallQueue]] = {
     "main": CallQueue("main"),
     "wide": CallQueue("wide", shards=3, cost=2),
 }
+LONGEST: Final = timedelta(seconds=3)
+"""A call that nobody ends is swept away after this."""
 ROOMS: Final = tuple(f"room-{number}" for number in range(4))
 
 
@@ -51,6 +54,10 @@ def _start(store: ChatStore, args: Args) -> Json:
 
 def _end(store: ChatStore, args: Args) -> Json:
     return _told(store.calls.end(args["id"]))
+
+
+def _sweep(store: ChatStore, _: Args) -> Json:
+    return [call.call_id for call in store.calls.end_overdue(LONGEST)]
 
 
 def _reset(store: ChatStore, args: Args) -> Json:
@@ -85,12 +92,12 @@ def _told(call: VoiceCall | None) -> Json:
 
 
 def _queue(dice: Dice) -> str:
-    return dice.choice(sorted(QUEUES))
+    return "main" if dice.random() < 0.8 else "wide"
 
 
 def _plan_join(dice: Dice) -> Sequence[Step]:
     queue = _queue(dice)
-    users = dice.sample(CALLERS, dice.randrange(1, 4))
+    users = dice.sample(CALLERS, dice.randrange(2, 5))
     return [Step("calls.join", {"user": user, "queue": queue}) for user in users]
 
 
@@ -116,7 +123,7 @@ def _plan_end(dice: Dice) -> Args | None:
 
 
 def _plan_reset(dice: Dice) -> Args:
-    return {"users": dice.sample(CALLERS, 6), "id": dice.fresh("reset")}
+    return {"users": dice.sample(CALLERS, 12), "id": dice.fresh("reset")}
 
 
 def _setup() -> Iterator[Step]:
@@ -208,6 +215,7 @@ def _paid(evidence: Evidence) -> Iterator[Violation]:
 def _one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
     """Nobody is taken into a second call before anybody asked for the end of the first."""
     ends = evidence.grouped("id", "calls.end")
+    sweeps = [call for call in evidence.of("calls.sweep") if call.may_count]
     opened: dict[str, list[Call]] = {}
     for call in evidence.of("calls.match", "calls.start"):
         if call.is_ok and call.result is not None:
@@ -215,10 +223,13 @@ def _one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
                 opened.setdefault(user, []).append(call)
     for user, calls in opened.items():
         for first in calls:
-            end = min((each.invoked for each in ends.get(first.args["id"], [])), default=None)
+            call_id = first.args["id"]
+            swept = [each for each in sweeps if each.is_unknown or call_id in each.result]
+            ended = [each.invoked for each in (*ends.get(call_id, []), *swept)]
+            end = min((each for each in ended if each > first.invoked), default=None)
             for second in calls:
                 overlaps = first.before(second) and (end is None or second.returned < end)
-                if overlaps and first.args["id"] != second.args["id"]:
+                if overlaps and call_id != second.args["id"]:
                     yield Violation("two calls at once", f"{user}{told([first, second])}")
 
 
@@ -280,6 +291,7 @@ DOMAIN: Final = Domain(
             _start, refusals=(Conflict, LimitExceeded, AlreadyExists), claims=_claims_call
         ),
         "calls.end": Action(_end, refusals=(NotFound,)),
+        "calls.sweep": Action(_sweep, many=True),
         "calls.reset": Action(_reset),
         "calls.position": Action(_position),
         "calls.live": Action(_live),
@@ -291,10 +303,11 @@ DOMAIN: Final = Domain(
             3,
             alone("calls.leave", lambda dice: {"user": dice.choice(CALLERS)}),
         ),
-        (14, _plan_match),
+        (12, _plan_match),
         (6, _plan_start),
         (24, alone("calls.end", _plan_end)),
-        (6, alone("calls.reset", _plan_reset)),
+        (2, alone("calls.sweep", lambda _: {})),
+        (9, alone("calls.reset", _plan_reset)),
         (
             2,
             alone(

@@ -20,7 +20,7 @@ from proof.history import Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
 
 RESIDENTS: Final = tuple(f"resident-{number}" for number in range(6))
-ADDRESSES: Final = tuple(f"someone-{number}@example.com" for number in range(14))
+ADDRESSES: Final = tuple(f"someone-{number}@example.com" for number in range(40))
 LONG: Final = 3_600
 SHORT: Final = (1, 2)
 
