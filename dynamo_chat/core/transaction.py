@@ -189,7 +189,7 @@ def is_live(item: Mapping[str, Any] | None, now: datetime) -> bool:
         return True
     try:
         return int(deadline["N"]) > epoch_seconds_now(now)
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         return True  # DynamoDB, too, expires nothing by such a value; whoever reads it complains
 
 

@@ -125,7 +125,10 @@ def place_of(pointer: AttributeValues, invite_id: str | None = None) -> InvitePl
 
 def token_hash_of(item: AttributeValues) -> str:
     """The hash of the token of the invite stored as `item`. CorruptItem."""
-    return helper_text(item, HASH_ATTRIBUTE, keyspace.INVITE)
+    found = helper_text(item, HASH_ATTRIBUTE, keyspace.INVITE)
+    with leading(item, keyspace.INVITE):
+        keyspace.INVITE_TOKEN.key(token_hash=found)
+    return found
 
 
 def decode_invite(item: AttributeValues) -> Invite:

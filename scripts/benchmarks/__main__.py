@@ -12,13 +12,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import appends, capacity, cpu, imports, matching
+from benchmarks import appends, capacity, cpu, imports, matching, memory
 
 Rows = list[dict[str, object]]
 
 TITLES = {
     "cpu": "Client CPU per operation, on canned answers (messages of 1,000 characters)",
     "capacity": "Requests / write units / read units by size of the conversation",
+    "memory": "Memory while 200,000 conversations are listed, page by page",
     "imports": "CPU time of imports",
     "matching": "Matchers who empty a queue of 400 between them",
     "fairness": "How many who waited longer a matched caller overtook, by shards",
@@ -33,6 +34,7 @@ def main() -> int:
     parts: Mapping[str, Callable[[], Rows]] = {
         "cpu": lambda: cpu.measure(options.rounds, options.seconds),
         "capacity": lambda: capacity.measure(options.endpoint),
+        "memory": memory.measure,
         "imports": lambda: imports.measure(options.rounds),
         "matching": lambda: matching.contention(options.endpoint),
         "fairness": lambda: matching.fairness(options.endpoint),

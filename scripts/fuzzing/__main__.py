@@ -61,7 +61,7 @@ def all_parsers(methods: tuple[str, ...] = ()) -> list[Parser]:
 
 
 def _run(parsers: list[Parser], options: argparse.Namespace, console: Console) -> list[Tally]:
-    until = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
+    seconds = options.minutes * 60 if options.minutes else float("inf")
     tallies = []
     with Progress(console=console, transient=True) as progress:
         for parser, share in shares(parsers, options.inputs):
@@ -71,7 +71,7 @@ def _run(parsers: list[Parser], options: argparse.Namespace, console: Console) -
                     parser,
                     range(options.start, options.start + share),
                     options.seed,
-                    until=until,
+                    until=time.monotonic() + seconds * share / options.inputs,
                     step=lambda done, task=task: progress.update(task, completed=done),  # type: ignore[misc]
                 )
             )
@@ -110,7 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--inputs", type=int, default=1_000_000, help="in all (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the first input (%(default)s)")
     parser.add_argument("--start", type=int, default=0, help="number of the first input")
-    parser.add_argument("--minutes", type=float, help="stop after so many")
+    parser.add_argument(
+        "--minutes", type=float, help="stop after so many, shared as the inputs are"
+    )
     parser.add_argument(
         "--parser", action="append", metavar="NAME", help="this one alone; may be repeated"
     )

@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from dynamo_chat.core.item import helper_text, helper_time, is_kind, key_parts, 
 from dynamo_chat.core.keys import MAX_SORT_KEY_BYTES, just_above, just_below
 from dynamo_chat.core.layout import PK, SK
 from dynamo_chat.core.page import Items
+from dynamo_chat.core.transaction import is_live
+from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, token_hash_of
 from tests.chat.world import World, drained
 from tests.core import things as the_things
 from tests.core.things import LAYOUT, Thing, Things, item_of
@@ -88,6 +91,20 @@ def test_whatever_a_kind_is_it_can_be_asked_for() -> None:
     assert is_kind(ITEM, LAYOUT)
     for kind in ({"S": ["thing"]}, None, 5, {"N": "1"}):
         assert not is_kind({"kind": kind}, LAYOUT)
+
+
+@pytest.mark.parametrize(
+    "ttl", [{"S": "soon"}, {"N": "soon"}, {"N": float("inf")}, {"N": None}, {}, None, 5, []]
+)
+def test_a_damaged_deadline_hides_nothing(ttl: Any) -> None:
+    """The engine deletes nothing by it either; whoever reads the item complains."""
+    assert is_live({**ITEM, "ttl": ttl}, datetime(2026, 1, 15, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("token_hash", [{"S": "x" * 3_000}, {"S": ""}, {"N": "1"}, {}])
+def test_a_damaged_hash_is_no_part_of_a_key(token_hash: dict[str, str]) -> None:
+    with pytest.raises(CorruptItem, match="a stored invite cannot be read"):
+        token_hash_of({HASH_ATTRIBUTE: token_hash})
 
 
 # -- bodies -------------------------------------------------------------------------------------
