@@ -89,6 +89,9 @@ def _given(  # noqa: PLR0913 - each option is a setting of the table
     """The definition that the options make."""
     if (encryption is Encryption.CUSTOMER) != (kms_key is not None):
         raise typer.BadParameter("--encryption customer and --kms-key belong together")
+    units = {"read": read, "write": write, "utilization": utilization}
+    if not provisioned and any(value != _OPTIONS[name].default for name, value in units.items()):
+        raise typer.BadParameter("--read, --write and --utilization are for --provisioned")
     return TableDefinition(
         point_in_time_recovery=point_in_time_recovery,
         deletion_protection=deletion_protection,
@@ -134,11 +137,13 @@ def defines_table(command: Callable[..., None]) -> Callable[..., None]:
 
 def tags_of(given: Sequence[str]) -> dict[str, str]:
     """The tags of ``KEY=VALUE`` options."""
-    tags = {}
+    tags: dict[str, str] = {}
     for each in given:
         key, separator, value = each.partition("=")
         if not key or not separator:
             raise typer.BadParameter(f"--tag {each}: write KEY=VALUE")
+        if tags.get(key, value) != value:
+            raise typer.BadParameter(f"--tag {each}: there is another value for {key}")
         tags[key] = value
     return tags
 

@@ -16,12 +16,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from dynamo_chat.core import errors
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.settings import check_region
+from dynamo_chat.provision.arguments import (
+    check_account,
+    check_arn,
+    check_backup_name,
+    check_bucket,
+    check_kms_key,
+    check_waiting,
+)
+from dynamo_chat.provision.definition import wanted_or_default
 from dynamo_chat.provision.restoring import Restoration, Restored, Source
 from dynamo_chat.provision.table import Table, TableDefinition
 from dynamo_chat.provision.waiting import ProgressHook, Seen, wait_until
@@ -103,6 +113,8 @@ class Backups:
 
         Without a name, it is called after the table and the time. TableNotFound, StillRunning.
         """
+        check_backup_name(name)
+        check_waiting(timeout_seconds, on_progress)
         called = name or _default_name(self._name, datetime.now(UTC))
         request = {"TableName": self._name, "BackupName": called}
         with self._translated():
@@ -137,6 +149,7 @@ class Backups:
     @access_pattern("T5", operation="DescribeBackup", requests="1")
     def describe(self, backup_arn: str) -> Backup:
         """A backup by its ARN. NotFound."""
+        check_arn("backup_arn", backup_arn)
         return self._described(backup_arn)
 
     @access_pattern(
@@ -169,12 +182,14 @@ class Backups:
         NotFound without such a backup, AlreadyExists when another table has the name,
         StillRunning.
         """
+        check_arn("backup_arn", backup_arn)
+        restoration = self._restoration(
+            table_name, region, definition, timeout_seconds, on_progress
+        )
         source = Source(backup_arn=backup_arn)
         request = {"TargetTableName": table_name, "BackupArn": backup_arn}
         with self._translated(backup_arn):
-            return self._restoration(
-                table_name, region, definition, timeout_seconds, on_progress
-            ).run("RestoreTableFromBackup", request, source)
+            return restoration.run("RestoreTableFromBackup", request, source)
 
     # -- by point in time -----------------------------------------------------------------------
 
@@ -214,6 +229,9 @@ class Backups:
         moment is outside of the recovery window, RecoveryUnavailable without such recovery.
         """
         moment = None if at is None else utc("at", at)
+        restoration = self._restoration(
+            table_name, region, definition, timeout_seconds, on_progress
+        )
         self._check_moment(moment)
         source_arn = self._table_arn()
         request: dict[str, Any] = {"TargetTableName": table_name}
@@ -225,9 +243,7 @@ class Backups:
             request["RestoreDateTime"] = moment
         source = Source(table_arn=source_arn, at=moment)
         with self._translated():
-            return self._restoration(
-                table_name, region, definition, timeout_seconds, on_progress
-            ).run("RestoreTableToPointInTime", request, source)
+            return restoration.run("RestoreTableToPointInTime", request, source)
 
     # -- to S3 ----------------------------------------------------------------------------------
 
@@ -260,14 +276,23 @@ class Backups:
         RecoveryUnavailable without point-in-time recovery, InvalidArgument for a moment outside of
         its window, StillRunning, RequestRejected when DynamoDB could not export.
         """
+        check_bucket(bucket)
+        if export_format not in get_args(ExportFormat):
+            raise errors.InvalidArgument("export_format", "must be DYNAMODB_JSON or ION")
+        if prefix is not None and not isinstance(prefix, str):
+            raise errors.InvalidArgument("prefix", "must be text")
+        check_account("bucket_owner", bucket_owner)
+        check_kms_key(kms_key)
+        check_waiting(timeout_seconds, on_progress)
+        exported_at = None if at is None else utc("at", at)
         request: dict[str, Any] = {
             "TableArn": self._table_arn(),
             "S3Bucket": bucket,
             "S3Prefix": self._name if prefix is None else prefix,
             "ExportFormat": export_format,
         }
-        if at is not None:
-            request["ExportTime"] = utc("at", at)
+        if exported_at is not None:
+            request["ExportTime"] = exported_at
         if bucket_owner is not None:
             request["S3BucketOwner"] = bucket_owner
         if kms_key is not None:
@@ -288,11 +313,14 @@ class Backups:
         on_progress: ProgressHook | None = None,
     ) -> Export:
         """Wait for an export that was started before; see `export`. NotFound."""
+        check_arn("export_arn", export_arn)
+        check_waiting(timeout_seconds, on_progress)
         return self._exported(export_arn, timeout_seconds, on_progress)
 
     @access_pattern("T5", operation="DescribeExport", requests="1")
     def describe_export(self, export_arn: str) -> Export:
         """An export by its ARN, however far it is. NotFound."""
+        check_arn("export_arn", export_arn)
         return self._export(export_arn)
 
     # -- inside ---------------------------------------------------------------------------------
@@ -347,6 +375,10 @@ class Backups:
         timeout_seconds: float,
         on_progress: ProgressHook | None,
     ) -> Restoration:
+        check_waiting(timeout_seconds, on_progress)
+        if definition is not None:
+            wanted_or_default(definition)
+        check_region(region)
         source = self._connection
         target = Connection(
             table_name,

@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any, Final
 
 from dynamo_chat.core.layout import PLACES
+from dynamo_chat.provision.arguments import check_replicas
 from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.scaling import scaling_targets
 
@@ -120,8 +121,9 @@ def command_files(
     """The text of each file, by name: requests as JSON, and the script ``create.sh``.
 
     With a `role`, it is given its policy; with a Lambda `function`, its environment gets the
-    table's name, beside the variables that it has.
+    table's name, beside the variables that it has. InvalidArgument for a replica in `region`.
     """
+    check_replicas(definition.replicas, region)
     files = dict(_requests(definition, table_name))
     if role is not None:
         files["role-policy.json"] = _json(role.policy)

@@ -8,10 +8,25 @@ from typing import Any, Final
 
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TTL, Place
+from dynamo_chat.provision.arguments import (
+    check_flag,
+    check_kms_key,
+    check_percent,
+    check_replicas,
+    check_tags,
+    check_units,
+)
 from dynamo_chat.provision.encryption import replica_key
 
 RECOVERY_DAYS: Final = 35
 STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
+_FLAGS: Final = (
+    "point_in_time_recovery",
+    "deletion_protection",
+    "encryption_managed",
+    "stream",
+    "contributor_insights",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +44,9 @@ class Capacity:
     """The share of the capacity that scaling aims to have in use, in percent."""
 
     def __post_init__(self) -> None:
-        for name, (least, most) in (("read", self.read), ("write", self.write)):
-            if not 1 <= least <= most:
-                raise InvalidArgument(name, "must be from at least 1 to no less than that")
-        if not 20 <= self.utilization <= 90:
-            raise InvalidArgument("utilization", "must be from 20 to 90 percent")
+        check_units("read", self.read)
+        check_units("write", self.write)
+        check_percent("utilization", self.utilization)
 
     @property
     def is_scaled(self) -> bool:
@@ -71,10 +84,15 @@ class TableDefinition:
     """Regions, beside its own, that hold a replica. Only one region may be written to."""
 
     def __post_init__(self) -> None:
+        for name in _FLAGS:
+            check_flag(name, getattr(self, name))
+        check_kms_key(self.kms_key)
+        check_tags(self.tags)
+        check_replicas(self.replicas)
+        if self.provisioned is not None and not isinstance(self.provisioned, Capacity):
+            raise InvalidArgument("provisioned", "must be a Capacity, or None for on-demand")
         if self.kms_key is not None and not self.encryption_managed:
             raise InvalidArgument("kms_key", "must be None without encryption_managed")
-        if len(set(self.replicas)) < len(self.replicas):
-            raise InvalidArgument("replicas", "must name each region once")
         if self.replicas and self.encryption_managed and self.kms_key is not None:
             for region in self.replicas:
                 replica_key(self.kms_key, region)  # refuses a key that does not leave its region
@@ -174,3 +192,12 @@ def key_schema(place: Place) -> list[dict[str, str]]:
         {"AttributeName": place.pk, "KeyType": "HASH"},
         {"AttributeName": place.sk, "KeyType": "RANGE"},
     ]
+
+
+def wanted_or_default(definition: Any) -> TableDefinition:
+    """The definition that a method was given, or the default one; InvalidArgument for another."""
+    if definition is None:
+        return TableDefinition()
+    if not isinstance(definition, TableDefinition):
+        raise InvalidArgument("definition", "must be a TableDefinition")
+    return definition

@@ -9,7 +9,13 @@ from dynamo_chat.core import errors
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.layout import GSI1, GSI2, TTL
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.provision.definition import RECOVERY_DAYS, Capacity, TableDefinition
+from dynamo_chat.provision.arguments import check_replicas, check_wait
+from dynamo_chat.provision.definition import (
+    RECOVERY_DAYS,
+    Capacity,
+    TableDefinition,
+    wanted_or_default,
+)
 from dynamo_chat.provision.differences import (
     Difference,
     described_differences,
@@ -54,7 +60,9 @@ class Table:
         point-in-time recovery, contributor insights and replicas is added, and `check` says what
         else differs. InvalidArgument for capacity that is to be scaled: that takes a template.
         """
-        wanted = definition or TableDefinition()
+        wanted = wanted_or_default(definition)
+        check_wait("timeout_seconds", timeout_seconds)
+        check_replicas(wanted.replicas, self._connection.region)
         if wanted.provisioned is not None and wanted.provisioned.is_scaled:
             raise errors.InvalidArgument(
                 "provisioned",
@@ -96,6 +104,7 @@ class Table:
     @access_pattern("T1", operation="DescribeTable", requests="1 a second", budget=50)
     def wait(self, *, timeout_seconds: float = 300.0) -> None:
         """Wait until the table and both indexes are active. TableNotFound, IndexNotReady."""
+        check_wait("timeout_seconds", timeout_seconds)
         deadline = time.monotonic() + timeout_seconds
         while True:
             description = self.describe()
@@ -142,7 +151,7 @@ class Table:
         TableNotFound when there is none. Of scaling it sees what it did: capacity outside of its
         bounds. A key that was named by its alias can't be told from another.
         """
-        wanted = definition or TableDefinition()
+        wanted = wanted_or_default(definition)
         description = self.describe()
         found = described_differences(description, wanted)
         if not self._has_ttl():
@@ -178,6 +187,7 @@ class Table:
         """
         from dynamo_chat.provision.probe import Probe
 
+        check_wait("index_seconds", index_seconds)
         return Probe(self._connection, index_seconds=index_seconds).run()
 
     @property

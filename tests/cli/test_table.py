@@ -57,7 +57,7 @@ def test_every_option_is_created_and_checked(run: Run, where: tuple[str, ...]) -
     other = run("table", "check", *where, *options, "--tag", "stage=prod", "--replica", "us-east-1")
     assert other.exit_code == 1  # a key of one region can't be a replica's
     assert "multi-Region" in other.stderr
-    less = run("table", "check", *where, *options[3:], "--tag", "stage=prod")
+    less = run("table", "check", *where, *options[5:], "--tag", "stage=prod")
     assert less.exit_code == 1
     for told in ("billing: PROVISIONED, should be PAY_PER_REQUEST", "tag stage: None"):
         assert told in less.stdout
