@@ -184,8 +184,13 @@ def waits_nowhere(now: datetime) -> Condition:
 
 def waits_with(ticket_id: str, now: datetime) -> Condition:
     """The caller waits, with this ticket."""
-    caller = plan(Caller).model
-    condition: Condition = (caller.ticket_id == ticket_id) & (caller.waiting_until > now)
+    condition: Condition = has_ticket(ticket_id) & (plan(Caller).model.waiting_until > now)
+    return condition
+
+
+def has_ticket(ticket_id: str) -> Condition:
+    """The caller waits with this ticket, or did until its time was over."""
+    condition: Condition = plan(Caller).model.ticket_id == ticket_id
     return condition
 
 
@@ -253,16 +258,40 @@ def charge(
     needed = max(points, at_least)
     if not needed:
         return Charge([], None)
-    caller = plan(Caller).model
-    has_enough = caller.points_left >= needed
     if known is None or known.points_until > now:
-        return _taking(points, spend_id, (caller.points_until > now) & has_enough)
+        has_enough = plan(Caller).model.points_left >= needed
+        return _taking(points, spend_id, are_todays(now) & has_enough)
+    return _turning(points, spend_id, needed, now, known)
+
+
+def moving(now: datetime, known: Caller | None) -> Charge:
+    """What turns the caller's day, if it is over, before the time zone changes.
+
+    So the points that a reader saw are those that stay. `known` as in `charge`.
+    """
+    if known is None or known.points_until > now:
+        return Charge([], are_todays(now))
+    try:
+        return _turning(0, "", 0, now, known)
+    except InvalidArgument:  # nobody knows here whose day it was, so it ends in the new zone
+        return Charge([], _unturned(known))
+
+
+def are_todays(now: datetime) -> Condition:
+    """The points are those of a day that is not over."""
+    condition: Condition = plan(Caller).model.points_until > now
+    return condition
+
+
+def _turning(points: int, spend_id: str, needed: int, now: datetime, known: Caller) -> Charge:
+    """Turn the day, whose end has come, and take points of what is there then."""
+    caller = plan(Caller).model
     following = next_allowance(known.points_day, known.time_zone, now)
-    unturned = (caller.points_until == known.points_until) & _same_zone(known)
+    unturned = _unturned(known)
     if following.is_new:
         charge = _taking_of_new(points, spend_id, unturned, known)
     else:
-        charge = _taking(points, spend_id, unturned & has_enough)
+        charge = _taking(points, spend_id, unturned & (caller.points_left >= needed))
     charge.actions.extend(
         [caller.points_day.set(following.day), caller.points_until.set(following.until)]
     )
@@ -327,11 +356,12 @@ def _before(caller: Caller) -> dict[str, int]:
     return caller.spends or caller.spent_before
 
 
-def _same_zone(known: Caller) -> Condition:
-    zone = plan(Caller).model.time_zone
-    condition: Condition = (
-        zone.does_not_exist() if known.time_zone is None else zone == known.time_zone
-    )
+def _unturned(known: Caller) -> Condition:
+    """Nobody has turned the day, or changed whose day it is, since the caller was read."""
+    caller = plan(Caller).model
+    zone = caller.time_zone
+    same = zone.does_not_exist() if known.time_zone is None else zone == known.time_zone
+    condition: Condition = (caller.points_until == known.points_until) & same
     return condition
 
 

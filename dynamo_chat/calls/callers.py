@@ -16,6 +16,7 @@ from dynamo_chat.calls.caller import (
     exists,
     found_caller,
     is_in_no_call,
+    moving,
     place_of,
     refill,
     spent_as,
@@ -31,7 +32,6 @@ from dynamo_chat.core.errors import (
     Conflict,
     InvalidArgument,
     LimitExceeded,
-    NotFound,
 )
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import access_pattern
@@ -87,7 +87,13 @@ class Callers(Repository):
         item = self._get_item(caller_key(user_id), consistent=consistent)
         return as_of(found_caller(item, user_id), self._now())
 
-    @access_pattern("P1", operation="UpdateItem", requests="1", replaces="Users UpdateItem")
+    @access_pattern(
+        "P1",
+        operation="UpdateItem",
+        requests="1; 2 where a new time zone finds a day over",
+        budget=1,
+        replaces="Users UpdateItem",
+    )
     def update(
         self,
         user_id: str,
@@ -97,20 +103,31 @@ class Callers(Repository):
     ) -> Caller:
         """Change what is given, nothing else, and return the caller. None takes it away. NotFound.
 
-        In a new time zone the points of the running day stay until it is over where it began; no
-        date gives points twice.
+        In a new time zone what is left of the running day stays until that is over where it
+        began; no date gives points twice.
         """
         changes = checked(Caller, email=email, time_zone=time_zone)
         if not changes:
             raise InvalidArgument("update", "give at least one field to change")
         zone_named(changes.get("time_zone"))
-        try:
-            item = self._write(
-                Update(caller_key(user_id), actions(Caller, changes), exists()), returning=True
-            )
-        except ConditionFailed as failed:
-            raise NotFound("caller", user_id) from failed
-        return as_of(decode_caller(item), self._now())
+        known: Caller | None = None
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt > 1:  # turning the day takes a second try
+                self._connection.pause(attempt)
+            now = self._now()
+            turned, condition = list(actions(Caller, changes)), exists()
+            if "time_zone" in changes:
+                move = moving(now, known)
+                turned += move.actions
+                if move.condition is not None:
+                    condition &= move.condition
+            try:
+                item = self._write(Update(caller_key(user_id), turned, condition), returning=True)
+            except ConditionFailed as failed:
+                known = found_caller(failed.items[0], user_id)
+            else:
+                return as_of(decode_caller(item), now)
+        raise contended("the caller")
 
     @access_pattern(
         "P2",
@@ -172,8 +189,9 @@ class Callers(Repository):
         """Give callers 15 points now, whatever they have left; those who have them, in order.
 
         Nobody needs this for the daily points: they are back with the first look at a new day.
-        With a `reset_id` each caller is reset once under it, however often this is called, so a
-        job that died is finished by calling it again. Ids of no callers are left out.
+        With a `reset_id` a caller whose last reset was under it is not reset again, so a job that
+        died is finished by calling it again, before another one begins. Ids of no callers are
+        left out.
         """
         wanted = _distinct(user_ids)
         identity = self._new_id() if reset_id is None else reset_id

@@ -16,6 +16,7 @@ from dynamo_chat.calls.caller import (
     caller_key,
     exists,
     found_caller,
+    has_ticket,
     is_in_no_call,
     may_have_points,
     place_of,
@@ -122,16 +123,15 @@ class Queue(Matcher):
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
                 self._connection.pause(attempt)
-            now = self._now()
-            seen = as_of(found_caller(item, user_id), now)
-            place = place_of(seen)
+            stored = found_caller(item, user_id)
+            seen = as_of(stored, self._now())
+            # Given up even if its time is over: to a server whose clock is behind it is not.
+            place = place_of(stored)
             if place is None:
                 return seen
             try:
                 self._write(
-                    Update(
-                        caller_key(user_id), waiting_no_more(), waits_with(place.ticket_id, now)
-                    ),
+                    Update(caller_key(user_id), waiting_no_more(), has_ticket(place.ticket_id)),
                     Delete(place.key),
                 )
             except ConditionFailed as failed:

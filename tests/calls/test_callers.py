@@ -253,6 +253,25 @@ def test_changing_the_time_zone_gives_no_points(scene: Scene) -> None:
     assert points(scene, "ann") == 15
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_moving_west_after_midnight_takes_no_points(scene: Scene, turned: bool) -> None:
+    """The new day's 15 were there for every reader: whether one was spent makes no difference."""
+    callers(scene, "ann", time_zone="Europe/Rome")
+    scene.store.callers.spend("ann", 15, spend_id="before")
+    scene.clock.advance(MIDNIGHT)  # it is past midnight in Rome, and not yet in Lima
+    if turned:
+        scene.store.callers.spend("ann", 1)
+    seen = scene.store.callers.get("ann", consistent=True)
+    moved = scene.store.callers.update("ann", time_zone="America/Lima")
+    assert moved == scene.store.callers.get("ann", consistent=True)
+    assert moved == seen.model_copy(update={"time_zone": "America/Lima"})
+    assert scene.store.callers.spend("ann", 15, spend_id="before").points_left == 15 - turned
+    scene.clock.advance(timedelta(hours=28))  # the next date is not over in Lima: no new points
+    assert points(scene, "ann") == 15 - turned
+    scene.clock.advance(timedelta(hours=1))
+    assert points(scene, "ann") == 15
+
+
 def test_old_points_are_spent_while_the_date_is_not_over(scene: Scene) -> None:
     """Moved west: the day's end moves, and what is left is spent from."""
     callers(scene, "ann")

@@ -24,6 +24,7 @@ from tests.identity.scenes import Scene
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "calls.md"
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 QUICK, WORKER, CLIENT, WEBHOOK = PROGRAMS
+MAIN = CallQueue("main")
 
 
 def names_of(program: str) -> dict[str, Any]:
@@ -74,15 +75,15 @@ def test_the_tidier_ends_what_was_left_open(scene: Scene, monkeypatch: pytest.Mo
 def test_the_client_asks_until_it_is_matched(scene: Scene) -> None:
     ask = names_of(CLIENT)["ask"]
     callers(scene, "ann", "bob")
-    assert ask(scene.store, "ann", "main") is None
-    assert requests(scene, lambda: ask(scene.store, "ann", "main")) == ["GetItem"]
-    assert ask(scene.store, "bob", "main") is None
+    assert ask(scene.store, "ann", MAIN) is None
+    assert requests(scene, lambda: ask(scene.store, "ann", MAIN)) == ["GetItem"]
+    assert ask(scene.store, "bob", MAIN) is None
     call = scene.store.queue.match()
-    assert ask(scene.store, "ann", "main") == call == ask(scene.store, "bob", "main")
+    assert ask(scene.store, "ann", MAIN) == call == ask(scene.store, "bob", MAIN)
     scene.store.calls.end(call.call_id if call else "")
     scene.store.callers.spend("ann", points(scene, "ann"))
     with pytest.raises(LimitExceeded):
-        ask(scene.store, "ann", "main")
+        ask(scene.store, "ann", MAIN)
 
 
 def test_the_client_is_called_while_it_asks(scene: Scene) -> None:
@@ -90,8 +91,8 @@ def test_the_client_is_called_while_it_asks(scene: Scene) -> None:
     callers(scene, "ann", "bob")
     other = another_server(scene)
     with Interruption(scene.store.connection.client, lambda: other.calls.start("bob", "ann")):
-        assert ask(scene.store, "ann", "main") is None
-    assert who(ask(scene.store, "ann", "main")) == ("bob", "ann")
+        assert ask(scene.store, "ann", MAIN) is None
+    assert who(ask(scene.store, "ann", MAIN)) == ("bob", "ann")
 
 
 def test_the_webhook_ends_a_call_once(scene: Scene) -> None:

@@ -92,11 +92,12 @@ class CallMachine(RuleBasedStateMachine):
 
     @rule(name=people, zone=zones)
     def move(self, name: str, zone: str) -> None:
-        self.tick()
+        now = self.tick()
         error = None if name in self.model.people else NotFound
         self.expect(error, lambda: self.store.callers.update(name, time_zone=zone))
         if error is None:
-            self.model.people[name].zone = zone
+            person = self.model.people[name] = self.model.people[name].turned(now)
+            person.zone = zone
 
     @rule(name=people, points=st.integers(1, 9), spend_id=spends)
     def spend(self, name: str, points: int, spend_id: str) -> None:

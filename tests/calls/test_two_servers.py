@@ -11,7 +11,8 @@ from tests.identity.scenes import Scene
 
 pytestmark = pytest.mark.engine
 
-MIDNIGHT = timedelta(hours=12)
+AN_HOUR = timedelta(hours=1)
+MIDNIGHT = 12 * AN_HOUR
 """From the noon at which every scene begins."""
 
 
@@ -145,15 +146,37 @@ def test_two_who_turn_the_day_at_once_spend_from_one_allowance(scene: Scene) -> 
 
 
 def test_who_moves_west_while_the_day_is_turned_gets_no_new_points(scene: Scene) -> None:
-    """Where they are now it is yesterday still."""
+    """The move is told by a clock that is behind: it was not midnight yet, so the day goes on."""
     callers(scene, "ann")
     scene.store.callers.spend("ann", 15)
     scene.clock.advance(MIDNIGHT + timedelta(hours=1))
 
+    behind = another_server(scene, -2 * AN_HOUR)
+
     def move() -> None:
-        scene.store.callers.update("ann", time_zone="America/Lima")
+        behind.callers.update("ann", time_zone="America/Lima")
 
     slow = scene.interrupted("UpdateItem", 1, move)
     with pytest.raises(LimitExceeded):
         slow.callers.spend("ann", 1)
     assert points(scene, "ann") == 0
+
+
+def test_who_moves_while_a_day_is_turned_has_what_is_left_of_it(scene: Scene) -> None:
+    callers(scene, "ann")
+    scene.store.callers.spend("ann", 15)
+    scene.clock.advance(MIDNIGHT + AN_HOUR)
+    other = another_server(scene)
+    slow = scene.interrupted("UpdateItem", 1, lambda: other.callers.spend("ann", 4))
+    moved = slow.callers.update("ann", time_zone="America/Lima")
+    assert (moved.points_left, moved.time_zone) == (11, "America/Lima")
+    assert points(scene, "ann") == 11
+
+
+def test_who_leaves_by_a_server_that_is_ahead_is_not_matched(scene: Scene) -> None:
+    """To that server the place is over by itself; to the one that matches it is not."""
+    tickets = join(scene, "ann", "bob")
+    left = another_server(scene, AN_HOUR).queue.leave("ann")
+    assert not left.is_waiting
+    assert scene.store.queue.match() is None
+    assert list(scene.store.queue.list_waiting(consistent=True)) == tickets[1:]
