@@ -50,24 +50,40 @@ def _work(store: ChatStore, number: int) -> None:
     store.conversations.delete(talk)
 
 
-def test_a_table_in_use_gives_no_false_alarm(world: World, doctor: Doctor) -> None:
+def test_a_table_in_use_gives_no_false_alarm(
+    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop = threading.Event()
+    rounds = [0, 0]
+    moved = threading.Condition()
 
-    def run(worker: int) -> int:
+    def run(worker: int) -> None:
         store = world.store()
-        for number in range(worker, 1_000, 2):
-            if stop.is_set():
-                return number
-            _work(store, number)
-        return 1_000
+        while not stop.is_set():
+            _work(store, 2 * rounds[worker] + worker)
+            with moved:
+                rounds[worker] += 1
+                moved.notify_all()
+
+    def until_everybody_moved_on(_: float) -> None:
+        """Whatever was half done at the first look is done at the second, however long it takes."""
+        before = list(rounds)
+        with moved:
+            moved.wait_for(
+                lambda: all(now > then for now, then in zip(rounds, before, strict=True)),
+                timeout=300,
+            )
 
     with ThreadPoolExecutor(2) as pool, doctor_of(world, page_size=7) as hasty:
+        monkeypatch.setattr(hasty, "_sleep", until_everybody_moved_on)
         working = [pool.submit(run, worker) for worker in range(2)]
         try:
             reports = [hasty.examine() for _ in range(3)]
         finally:
             stop.set()
-        assert min(each.result() for each in working) > 1
+        for each in working:
+            each.result()
+    assert min(rounds) > 1
     assert [each.findings for each in reports] == [[]] * len(reports)
     quiet = doctor.examine()
     assert quiet.is_clean
