@@ -158,9 +158,14 @@ class Calls(Repository):
             raise InvalidArgument("longest", "must be a timedelta above 0, of a year at most")
         if type(limit) is not int or not 1 <= limit <= MAX_OVERDUE:
             raise InvalidArgument("limit", f"must be an integer from 1 to {MAX_OVERDUE:,}")
-        found = self.list_live(until=self._now() - longest, page_size=limit)
+        until = self._now() - longest
+        found = self.list_live(until=until, page_size=limit)
+        overdue = list(found)
+        while len(overdue) < limit and found.cursor is not None:  # past what cannot be read
+            found = self.list_live(until=until, page_size=limit, cursor=found.cursor)
+            overdue += found
         closed = []
-        for call in found:
+        for call in overdue[:limit]:
             try:
                 closed.append(self._end(call, call.started_at + longest))
             except NotFound:

@@ -297,6 +297,20 @@ def test_calls_left_open_are_found_and_ended(scene: Scene) -> None:
     assert list(scene.store.calls.list_live()) == [new]
 
 
+def test_a_room_that_cannot_be_read_keeps_no_other_call_open(scene: Scene) -> None:
+    """However few calls are to be ended at once."""
+    damaged = call(scene)
+    later = call(scene, "carl", "dora")
+    rooms = (each for each in scene.items() if each["kind"]["S"] == "call_room")
+    item = next(each for each in rooms if each["call_id"]["S"] == damaged.call_id)
+    plant(scene, {name: value for name, value in item.items() if name != "user_a"})
+    scene.clock.advance(timedelta(hours=5))
+    closed = scene.store.calls.end_overdue(timedelta(hours=1), limit=1)
+    assert [each.call_id for each in closed] == [later.call_id]
+    assert scene.store.calls.end_overdue(timedelta(hours=1), limit=1) == ()
+    assert not scene.store.calls.end(damaged.call_id).is_live
+
+
 def test_overdue_is_checked(offline: ChatStore) -> None:
     absurd: list[Any] = [timedelta(0), timedelta(-1), timedelta.max, timedelta(366), 60, None]
     for span in absurd:
