@@ -27,7 +27,7 @@ def refused(argument: str, call: Callable[[], object]) -> None:
     "wrong",
     [
         *("", "foo", "foo:8000", "http://", "ftp://127.0.0.1", "http://a b", "http://h:99999"),
-        *("http://h:port", "http://under_score:8000", 7, b"http://h", [], object()),
+        *("http://h:port", "http://under_score:8000", 7, b"http://h", [], {}),
     ],
     ids=repr,
 )
