@@ -8,9 +8,12 @@ does not exist. The check costs nothing: it compares what is read anyway, or is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import InvalidArgument
+
+E = TypeVar("E", bound=Entity)
 
 
 def check_owner(argument: str, owner: str | None) -> None:
@@ -22,3 +25,8 @@ def check_owner(argument: str, owner: str | None) -> None:
 def is_owned(item: Mapping[str, Any], attribute: str, owner: str | None) -> bool:
     """Whether what is stored says that it is `owner`'s. Everything is nobody's in particular."""
     return owner is None or item.get(attribute) == {"S": owner}
+
+
+def own(there: E | None, attribute: str, owner: str) -> E | None:
+    """What stands under an id that is taken, for its owner's eyes; None for everybody else's."""
+    return there if there is not None and getattr(there, attribute) == owner else None

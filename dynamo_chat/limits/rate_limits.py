@@ -48,6 +48,9 @@ MAX_WINDOW: Final = timedelta(days=366)
 MAX_NAMES: Final = 50
 """A window tells this many functions or services apart, so that its item stays small."""
 MAX_NAME_CHARACTERS: Final = 100
+MAX_LOADED: Final = 10**15
+"""The most of anything that `load` takes: what is counted on top can always be read again."""
+MAX_LOADED_NAMES: Final = 1_000
 OTHERS: Final = "(others)"
 """Where calls of further functions are counted."""
 
@@ -262,14 +265,19 @@ class RateLimits(Repository):
 
         It may say what no calls here could bring about: more than its limit, or a breakdown that
         does not add up. Where something was counted or blocked here before, that stays and is
-        returned.
+        returned. InvalidArgument for counts above 10**15, or more than 1,000 names.
         """
         if not isinstance(counted, RateLimit):
             raise InvalidArgument("counted", f"must be a RateLimit, not {type(counted).__name__}")
         if not _SECOND <= counted.window_end - counted.window_start <= MAX_WINDOW:
             raise InvalidArgument("counted.window_end", "must be 1 second to 366 days after start")
-        for name in counted.breakdown:
+        for name in ("limit", "request_count", "throttled_requests"):
+            _check_loaded(name, getattr(counted, name))
+        if len(counted.breakdown) > MAX_LOADED_NAMES:
+            raise InvalidArgument("counted.breakdown", f"may have {MAX_LOADED_NAMES:,} names")
+        for name, calls in counted.breakdown.items():
             _check_text("counted.breakdown", name, MAX_NAME_CHARACTERS)
+            _check_loaded(f"breakdown.{name}", calls)
         try:
             self._write(Put(plan(RateLimit).encode(counted), absent(self._now())))
         except ConditionFailed as failed:
@@ -477,6 +485,11 @@ def _check_text(argument: str, value: str, longest: int) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise InvalidArgument(argument, "must not contain lone surrogates") from error
+
+
+def _check_loaded(field: str, number: int) -> None:
+    if number > MAX_LOADED:
+        raise InvalidArgument(f"counted.{field}", f"must be at most {MAX_LOADED:,}")
 
 
 def _decoded(item: AttributeValues | None) -> RateLimit | None:

@@ -129,6 +129,8 @@ class Adder(PairReader):
                 and new.response_id in {None, there.response_id}
             ):
                 return there
+            if there is not None and there.account_id != new.account_id:
+                raise _anothers()  # as without the id: it tells nothing, and shows no e-mail
             is_message_id = is_kind(item, keyspace.EMAIL_MESSAGE_ID)
             what = "Message-ID" if is_message_id else "response id"
             raise AlreadyExists(f"the {what} is that of another e-mail", there)
@@ -178,7 +180,7 @@ def _better_guess(item: AttributeValues | None, new: NewEmail, place: EmailPlace
         raise Conflict("the e-mail thread is being deleted; delete it again to finish")
     thread = decode_thread(item)
     if thread.account_id != new.account_id:
-        raise Conflict("the e-mail thread belongs to another account")
+        raise _anothers()
     if new.thread_id not in {None, thread.thread_id}:
         raise Conflict(f"the conversation's thread is {thread.thread_id!r}", thread)
     missing = sorted(_participants(new) - thread.participants)
@@ -189,6 +191,10 @@ def _better_guess(item: AttributeValues | None, new: NewEmail, place: EmailPlace
         # Participants never leave a thread: one that is full stays full.
         missing=frozenset(missing[: max(0, MAX_PARTICIPANTS - len(thread.participants))]),
     )
+
+
+def _anothers() -> Conflict:
+    return Conflict("the e-mail thread belongs to another account")
 
 
 def _thread_write(email: EmailMessage, guess: _Guess, now: datetime) -> Write:

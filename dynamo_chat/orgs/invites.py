@@ -17,7 +17,7 @@ from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, IllegalTransition, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, TABLE
-from dynamo_chat.core.owners import check_owner, is_owned
+from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
@@ -289,7 +289,8 @@ class Invites(SeatKeeper):
             or not is_same(token_hash_of(item), token_hash)
             or not _says_the_same(there, wanted)
         ):
-            raise AlreadyExists(f"invite id {wanted.invite_id!r} is taken", there) from failed
+            seen = own(there, "organization_id", wanted.organization_id)
+            raise AlreadyExists(f"invite id {wanted.invite_id!r} is taken", seen) from failed
         return there.as_of(self._now())
 
     def _as_read(self, item: AttributeValues) -> Invite:

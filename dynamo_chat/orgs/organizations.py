@@ -296,7 +296,10 @@ def _already_there(failed: ConditionFailed, wanted: Organization) -> Organizatio
     said = there.model_dump(include=_COMPARED) == wanted.model_dump(include=_COMPARED)
     if has_owner and said:
         return there
-    raise AlreadyExists(f"organization id {wanted.organization_id!r} is taken", there)
+    # Whoever does not own it learns nothing of it.
+    raise AlreadyExists(
+        f"organization id {wanted.organization_id!r} is taken", there if has_owner else None
+    )
 
 
 def _too_small(seats: int, organization: Organization) -> LimitExceeded:

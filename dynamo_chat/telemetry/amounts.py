@@ -6,13 +6,14 @@ behind it, so that a sum of up to 10**11 of them is still exact.
 
 from __future__ import annotations
 
-from decimal import Context, Decimal, Inexact
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from fractions import Fraction
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 MAX_DIGITS: Final = 38
+_SMALLEST: Final = -128
 
 _EXACT = Context(prec=200, traps=[Inexact])
 
@@ -24,7 +25,12 @@ def _to_decimal(value: Any) -> Any:
 
 def _from_json(value: Any) -> Any:
     """JSON has no decimals: inside of it they are text."""
-    return Decimal(value) if type(value) is str else value
+    if type(value) is not str:
+        return value
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise ValueError("must be a decimal") from None
 
 
 def _without_sign_of_zero(value: Decimal) -> Decimal:
@@ -32,8 +38,13 @@ def _without_sign_of_zero(value: Decimal) -> Decimal:
 
 
 def _storable(value: Decimal) -> Decimal:
-    if len(value.as_tuple().digits) > MAX_DIGITS:
+    _, digits, exponent = value.as_tuple()
+    # Written out, as engines give it back: a large power of ten has its zeros.
+    zeros = exponent if isinstance(exponent, int) and value else 0
+    if len(digits) + max(0, zeros) > MAX_DIGITS:
         raise ValueError(f"must have at most {MAX_DIGITS} digits")
+    if value and value.adjusted() < _SMALLEST:
+        raise ValueError("must be 0 or at least 1E-128")
     return value
 
 

@@ -22,7 +22,7 @@ from dynamo_chat.core.entity import (
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, Layout
-from dynamo_chat.core.owners import check_owner
+from dynamo_chat.core.owners import check_owner, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
@@ -82,7 +82,7 @@ class Invocations(Repository):
         """Record an invocation and return it.
 
         With an id that was used before: the same invocation again returns what is there, another
-        one raises AlreadyExists with that one.
+        one raises AlreadyExists, with that one if it is the account's.
         """
         if not isinstance(invocation, NewInvocation):
             raise InvalidArgument(
@@ -101,7 +101,8 @@ class Invocations(Repository):
             if there is not None and invocation.invoked_at is None:
                 made = made.model_copy(update={"invoked_at": there.invoked_at})
             if there != made:
-                raise AlreadyExists("the invocation id is taken", there) from failed
+                seen = own(there, "account_id", made.account_id)
+                raise AlreadyExists("the invocation id is taken", seen) from failed
         return made
 
     @access_pattern("L3", operation="GetItem", requests="1", replaces="Invocations PK, id-index")

@@ -32,6 +32,7 @@ from dynamo_chat.core.entity import (
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, TABLE, Collection, Layout
+from dynamo_chat.core.owners import own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.pairs import CONTENT, Pair, PairReader
 from dynamo_chat.core.patterns import access_pattern
@@ -158,7 +159,7 @@ class LLMInteractions(PairReader):
         """Record an interaction of a conversation and return it.
 
         The same interaction under the same id and time is recorded once; another one raises
-        AlreadyExists with that one. The conversation needs no thread.
+        AlreadyExists, with that one if it is the account's. The conversation needs no thread.
         """
         if not isinstance(interaction, NewInteraction):
             raise InvalidArgument(
@@ -180,7 +181,8 @@ class LLMInteractions(PairReader):
                 consistent=True,
             )
             if there != made:
-                raise AlreadyExists("the interaction id is taken at that time", there) from failed
+                seen = own(there, "account_id", made.account_id)
+                raise AlreadyExists("the interaction id is taken at that time", seen) from failed
         return made
 
     @access_pattern(

@@ -24,7 +24,7 @@ from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, Layout
-from dynamo_chat.core.owners import check_owner, is_owned
+from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
@@ -150,7 +150,8 @@ class LLMReports(Repository):
             item = failed.items.get(0)
             there = None if item is None else decode_report(item)
             if there != report:
-                raise AlreadyExists(f"report id {report.report_id!r} is taken", there) from failed
+                seen = own(there, "account_id", report.account_id)
+                raise AlreadyExists(f"report id {report.report_id!r} is taken", seen) from failed
         return report
 
     @access_pattern(

@@ -292,7 +292,16 @@ def test_a_window_counted_elsewhere_is_loaded_as_it_is(scene: Scene, limits: Rat
     elsewhere = counted.model_copy(update={"account_id": "a-2"})
     backwards = elsewhere.model_copy(update={"window_end": start})
     nameless = elsewhere.model_copy(update={"breakdown": {"": 150}})
-    for wrong in (backwards, nameless, counted.model_dump(), None):
+    # What is counted on top of it could be stored, and no reader would take it back.
+    absurd = [
+        elsewhere.model_copy(update={field: 10**15 + 1})
+        for field in ("limit", "request_count", "throttled_requests")
+    ]
+    absurd.append(elsewhere.model_copy(update={"breakdown": {"f": 10**30}}))
+    absurd.append(
+        elsewhere.model_copy(update={"breakdown": dict.fromkeys(map(str, range(1_001)), 1)})
+    )
+    for wrong in (backwards, nameless, *absurd, counted.model_dump(), None):
         with pytest.raises(InvalidArgument, match="counted"):
             limits.load(wrong)  # type: ignore[arg-type]
     assert scene.kinds() == {"rate_limit": 1}

@@ -52,5 +52,16 @@ def test_zero_has_no_sign_and_integers_are_exact() -> None:
 
 
 def test_what_dynamodb_would_round_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="38 digits"):
-        ModelUsage(requests=1, tokens=1, cost=Decimal("1" * 39))
+    for many in (Decimal("1" * 39), Decimal("1E+38"), Decimal("1E+999999")):
+        with pytest.raises(InvalidArgument, match="cost: must have at most 38 digits"):
+            ModelUsage(requests=1, tokens=1, cost=many)
+    with pytest.raises(InvalidArgument, match="cost: must be 0 or at least"):
+        ModelUsage(requests=1, tokens=1, cost=Decimal("1E-131"))
+    for fine in (Decimal("1E+37"), Decimal("1E-128"), Decimal("0E+300"), Decimal("0.10")):
+        assert ModelUsage(requests=1, tokens=1, cost=fine).cost == fine
+
+
+@pytest.mark.parametrize("text", ["", "abc", "1,5", "NaN", "-1"])
+def test_text_that_is_no_amount_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="cost: "):
+        ModelUsage(requests=1, tokens=1, cost=text)  # type: ignore[arg-type]
