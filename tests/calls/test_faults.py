@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from dynamo_chat import Call
+from dynamo_chat import Call, Caller
 from dynamo_chat.testing import DropAnswer, Fault, FaultInjector, ServerError, Throttled
 from tests.calls.scenes import A_DAY, callers, join, points, who
 from tests.identity.scenes import Scene, cut_short, faults
@@ -125,6 +125,24 @@ def test_calls_left_open_are_all_ended(scene: Scene, number: int, fault: Fault) 
     for name in ("ann", "carl"):
         (ended,) = scene.store.calls.list_by_user(name)
         assert ended.duration_minutes == 60
+
+
+@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+def test_a_move_after_midnight_takes_and_gives_no_points(
+    scene: Scene, number: int, fault: Fault
+) -> None:
+    """One request finds the day over, the other turns it."""
+    callers(scene, "ann")
+    scene.store.callers.spend("ann", 15, spend_id="s")
+    scene.clock.advance(A_DAY)
+
+    def move() -> Caller:
+        return scene.store.callers.update("ann", time_zone="America/Lima")
+
+    cut_short(scene, number, fault, move)
+    moved = move()
+    assert (moved.time_zone, moved.points_left) == ("America/Lima", 15)
+    assert scene.store.callers.spend("ann", 15, spend_id="s") == moved
 
 
 @pytest.mark.parametrize("fault", [DropAnswer(), Throttled(), ServerError()], ids=str)
