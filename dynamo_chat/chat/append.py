@@ -93,6 +93,8 @@ class Appender(Upkeep):
                     there = self._get_item(head_key(conversation_id), consistent=True)
                 head = self._live_head(there, conversation_id, user_id)
                 landed = self._landed(failed, facts, turn, messages)
+                if (head.last_position or "") < (facts.last_position or ""):
+                    self._memory.forget(conversation_id)  # that was of an earlier life of the id
                 facts = self._memory.put(facts_of(head))
                 if landed is not None:
                     return facts, landed
@@ -242,11 +244,19 @@ def _head_update(
             conversation_id=facts.conversation_id,
         ),
     ]
-    is_above: Condition = head.last_position.does_not_exist() | (head.last_position < first)
+    is_above: Condition = head.last_position < first
+    if facts.last_position is None:
+        is_above |= head.last_position.does_not_exist()
+    else:  # it never moves back, unless the id was given anew
+        is_above &= head.last_position >= facts.last_position
     condition = holds(facts, now) & is_above
+    if facts.keep_last is None:
+        condition &= head.keep_last.does_not_exist()
+    else:
+        condition &= head.keep_last == facts.keep_last
     if title is not None:
         actions.append(head.title.set(title))
-        condition &= head.title.does_not_exist()
+    condition &= head.title.exists() if facts.has_title else head.title.does_not_exist()
     if facts.is_sliding and facts.retention is not None:
         # Until a renewal is finished, some items still have the deadline from before it.
         condition &= head.renewing_from.does_not_exist()

@@ -108,6 +108,7 @@ class Conversations(Remover):
                     self._remove_idle(conversation.conversation_id)
                     continue
                 return self._already_there(there, conversation)
+            self._memory.forget(conversation.conversation_id)  # what was there under this id
             self._memory.put(facts_of(conversation))
             return conversation
         raise contended("the conversation id")

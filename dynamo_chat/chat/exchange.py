@@ -11,9 +11,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamo_chat.chat.message import Feedback, Message, NewMessage
+from dynamo_chat.chat.message import MAX_MESSAGE_ID, Feedback, Message, NewMessage
 from dynamo_chat.core.entity import JsonObject, Many, Model, Number, Text, Time
 from dynamo_chat.core.errors import InvalidArgument
+
+_PROMPT = ":prompt"
+MAX_EXCHANGE_ID = MAX_MESSAGE_ID - len(_PROMPT)
+"""Characters of an exchange's id when it is appended: the prompt's id is made of it."""
 
 
 class Exchange(Model):
@@ -51,7 +55,7 @@ def exchange_turn(exchange: Exchange, now: datetime | None = None) -> list[NewMe
         NewMessage(
             role="user",
             content=exchange.user_prompt,
-            message_id=None if identity is None else f"{identity}:prompt",
+            message_id=None if identity is None else f"{identity}{_PROMPT}",
             at=sent,
             sent_at=sent,
         ),

@@ -17,14 +17,15 @@ from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, StringConstraints
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.core.attributes import epoch_seconds
+from dynamo_chat.core.attributes import Raw, epoch_seconds
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
-from dynamo_chat.core.item import check_size, kind_of, plan, with_index_keys
+from dynamo_chat.core.item import check_size, encoded, kind_of, plan, with_index_keys
 from dynamo_chat.core.keys import parse_time
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, Collection, Layout
 from dynamo_chat.core.owners import check_owner
@@ -391,15 +392,26 @@ def live_head(now: datetime) -> Condition:
 
 
 def holds(facts: Facts, now: datetime) -> Condition:
-    """The head is live, its owner and the deadline of its items are what `facts` say."""
+    """The head is live, its owner and how long its items are kept are what `facts` say."""
     head = plan(Conversation).model
     if facts.kept_until is None:
         deadline = head.ttl.does_not_exist()
         alive: Condition = head.kind == keyspace.CONVERSATION.kind
     else:
-        deadline = head.ttl == epoch_seconds(facts.kept_until)
+        # An id given anew at the same creation time may keep its messages in another way.
+        deadline = (head.ttl == epoch_seconds(facts.kept_until)) & _retention_is(facts.retention)
         alive = live_head(now)
     same: Condition = (
         alive & deadline & (head.user_id == facts.user_id) & (head.created_at == facts.created_at)
     )
+    return same
+
+
+def _retention_is(retention: timedelta | None) -> Condition:
+    path = Path("retention")
+    if retention is None:
+        missing: Condition = path.does_not_exist()
+        return missing
+    stored = encoded(plan(Conversation).attributes["retention"], retention)
+    same: Condition = path == Raw(stored)
     return same

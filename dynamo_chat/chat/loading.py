@@ -25,7 +25,13 @@ from dynamo_chat.chat.documents import (
 )
 from dynamo_chat.chat.exchange import Exchange, exchange_turn
 from dynamo_chat.chat.head import Conversation, ConversationStatus
-from dynamo_chat.chat.message import ExtractedFilters, Feedback, NewMessage, YearRange
+from dynamo_chat.chat.message import (
+    MAX_MESSAGE_ID,
+    ExtractedFilters,
+    Feedback,
+    NewMessage,
+    YearRange,
+)
 from dynamo_chat.chat.messages import Messages
 from dynamo_chat.chat.reviews import Reviews
 from dynamo_chat.chat.states import ConversationStates
@@ -34,7 +40,6 @@ from dynamo_chat.core.errors import Conflict, InvalidArgument
 from dynamo_chat.keyspace import digest_of
 
 TRINITY_KEPT_MESSAGES = 10
-_MAX_MESSAGE_ID = 200
 _PER_TURN = 20
 _TURN_BYTES = 1_000_000
 _ROLES = {kind: role for role, kind in TRINITY_ROLES.items()}
@@ -146,7 +151,7 @@ def _turns(messages: Sequence[NewMessage]) -> Iterator[list[NewMessage]]:
 def numbered_id(conversation_id: str, place: int) -> str:
     """The id of a message that came without one: the same at every load."""
     plain = f"{conversation_id}:{place}"
-    return plain if len(plain) <= _MAX_MESSAGE_ID else f"{digest_of(conversation_id)}:{place}"
+    return plain if len(plain) <= MAX_MESSAGE_ID else f"{digest_of(conversation_id)}:{place}"
 
 
 # -- the documents' records ---------------------------------------------------------------------

@@ -37,6 +37,8 @@ from dynamo_chat.core.ulids import Position, is_ulid, ulid_time
 
 Role = Literal["user", "assistant", "system", "tool"]
 FeedbackType = Literal["positive", "negative"]
+MAX_MESSAGE_ID = 200
+"""Characters of a caller's id of a message."""
 _MARK = "~"
 
 
@@ -100,7 +102,7 @@ class NewMessage(MessageBody):
     """A message to append."""
 
     role: Role
-    message_id: Annotated[Id, Field(max_length=200)] | None = None
+    message_id: Annotated[Id, Field(max_length=MAX_MESSAGE_ID)] | None = None
     """The caller's own id: a retry with the same one appends once."""
     at: Time | None = None
     """When it takes its place; now if not given, and never before the latest message."""

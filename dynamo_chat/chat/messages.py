@@ -11,7 +11,7 @@ from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.append import Appender
-from dynamo_chat.chat.exchange import Exchange, exchange_of, exchange_turn, grouped
+from dynamo_chat.chat.exchange import MAX_EXCHANGE_ID, Exchange, exchange_of, exchange_turn, grouped
 from dynamo_chat.chat.feedback import Feedbacks
 from dynamo_chat.chat.head import Conversation, check_ids, facts_of, head_key, live_head
 from dynamo_chat.chat.message import (
@@ -431,6 +431,11 @@ def _new_exchange(exchange: Exchange, conversation_id: str) -> Exchange:
         raise InvalidArgument("exchange.feedback", "is given with give_feedback, once it is there")
     if exchange.conversation_id is not None and exchange.conversation_id != conversation_id:
         raise InvalidArgument("exchange.conversation_id", "names another conversation")
+    if len(exchange.message_id or "") > MAX_EXCHANGE_ID:
+        raise InvalidArgument(
+            "exchange.message_id",
+            f"must have at most {MAX_EXCHANGE_ID} characters: the prompt's id is longer",
+        )
     return exchange
 
 

@@ -397,6 +397,46 @@ def test_an_id_given_anew_to_another_owner(world: World, store: ChatStore, talk:
     assert len(store.conversations.list_by_activity("u-2")) == 1
 
 
+@pytest.mark.parametrize("maker", ["another store", "this store"])
+def test_an_id_given_anew_at_the_same_creation_time(
+    world: World, store: ChatStore, clock: FakeClock, maker: str
+) -> None:
+    """As an import that is run again does. Nothing of the old conversation is taken for the new."""
+    other = world.store()
+    born = clock() - 100 * DAY
+    store.conversations.create("u-1", conversation_id="c-1", title="Old", created_at=born)
+    store.messages.append("c-1", user("old", at=born + 50 * DAY))
+    other.conversations.delete("c-1")
+    anew = other if maker == "another store" else store
+    anew.conversations.create("u-1", conversation_id="c-1", keep_last=2, created_at=born)
+    for day in range(1, 5):
+        at = born + day * DAY
+        stored = store.messages.append("c-1", user(f"day {day}", at=at))
+        assert abs(stored.sent_at - at) < SECOND
+    head, kept = store.messages.open("c-1")
+    assert head.updated_at < born + 5 * DAY
+    assert (head.title, head.message_count) == ("day 1", 2)
+    assert [message.content for message in kept] == ["day 3", "day 4"]
+
+
+def test_an_id_given_anew_with_the_same_deadline(
+    world: World, store: ChatStore, clock: FakeClock
+) -> None:
+    """Fixed before, sliding now: the append moves its end all the same."""
+    other = world.store()
+    born = clock()
+    store.conversations.create("u-1", conversation_id="c-1", retention=4 * DAY, created_at=born)
+    other.conversations.delete("c-1")
+    other.conversations.create(
+        "u-1", conversation_id="c-1", retention=2 * DAY, sliding=True, created_at=born
+    )
+    clock.advance(DAY)
+    say(store, "c-1", "hello")
+    ends = store.conversations.get("c-1").expires_at
+    assert ends is not None
+    assert ends - born > 3 * DAY - SECOND
+
+
 # -- what is refused ----------------------------------------------------------------------------
 
 
@@ -485,6 +525,16 @@ def test_an_exchange_is_a_turn_of_two(store: ChatStore, talk: str, clock: FakeCl
     assert (response.response_time, response.errors) == (2.5, "slow")
     assert store.messages.append_exchange(talk, exchange) == made
     assert store.messages.list_exchanges(talk).items == (made,)
+
+
+def test_the_longest_id_of_an_exchange(world: World, store: ChatStore, talk: str) -> None:
+    """The prompt's id is made of it, and has to fit as well."""
+    before = world.items()
+    with pytest.raises(InvalidArgument, match=r"^exchange\.message_id: .* 193 characters"):
+        store.messages.append_exchange(talk, Exchange(user_prompt="q", message_id="x" * 194))
+    assert world.items() == before
+    longest = Exchange(user_prompt="q", bot_response="a", message_id="x" * 193)
+    assert store.messages.append_exchange(talk, longest).message_id == "x" * 193
 
 
 def test_an_exchange_that_failed(store: ChatStore, talk: str) -> None:
