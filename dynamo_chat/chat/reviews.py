@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 from dynamo_chat import keyspace
 from dynamo_chat.chat.head import (
     Facts,
-    HeadReader,
     check_ids,
     head_key,
+    is_idle_head,
     is_live_head,
     live_head,
     vouched,
 )
+from dynamo_chat.chat.removal import Remover
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Text, Time, validated
@@ -78,7 +79,7 @@ class Review(Entity):
         return self.archived_at is not None
 
 
-class Reviews(HeadReader):
+class Reviews(Remover):
     """Write, find, list and archive reviews."""
 
     @access_pattern(
@@ -127,6 +128,8 @@ class Reviews(HeadReader):
                 there = self._by_pointer(failed.items.get(2))
                 if there is not None and _says_the_same(there, review):
                     return there
+                if there is not None and self._is_freed(there.conversation_id):
+                    return attempt(facts)
                 raise AlreadyExists(f"review id {identity!r} is taken", there) from failed
             return review
 
@@ -302,6 +305,14 @@ class Reviews(HeadReader):
         """`given` in UTC, or now; InvalidArgument when it is ahead of the clock."""
         now = self._now()
         return now if given is None else not_ahead(argument, utc(argument, given), now)
+
+    def _is_freed(self, conversation_id: str) -> bool:
+        """Clear a conversation that expired before its reviews did; whether it was one."""
+        head = self._get_item(head_key(conversation_id), consistent=True)
+        if not is_idle_head(head, self._now()):
+            return False
+        self._remove_idle(conversation_id)
+        return True
 
     def _by_pointer(self, pointer: AttributeValues | None) -> Review | None:
         """The review that an id item points to."""

@@ -236,6 +236,22 @@ def test_the_id_of_an_expired_review_is_free(store: ChatStore, clock: FakeClock)
         store.reviews.get("r-3")
 
 
+def test_the_id_of_a_review_that_slid_away_is_free(store: ChatStore, clock: FakeClock) -> None:
+    """Although its items outlive its conversation."""
+    store.conversations.create("u-1", conversation_id="c-1", retention=DAY, sliding=True)
+    store.reviews.create("c-1", "admin", review_id="r-1")
+    store.conversations.create("u-1", conversation_id="c-2")
+    clock.advance(DAY - SECOND)
+    with pytest.raises(AlreadyExists):
+        store.reviews.create("c-2", "other", review_id="r-1")
+    clock.advance(SECOND)
+    made = store.reviews.create("c-2", "other", review_id="r-1")
+    assert store.reviews.get("r-1") == made
+    store.conversations.create("u-1", conversation_id="c-1")
+    assert store.conversations.delete("c-1")
+    assert store.reviews.get("r-1") == made
+
+
 def test_a_damaged_id_item(world: World, store: ChatStore, talk: str) -> None:
     """Told."""
     store.reviews.create(talk, "admin", review_id="r-1")
