@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from dynamo_chat.chat.message import NewMessage
+from dynamo_chat.cli.prose import prose
 from dynamo_chat.core.layout import PLACES
 from dynamo_chat.core.size import item_size
 from dynamo_chat.mail.email import NewEmail
@@ -127,8 +128,8 @@ def _converse(measured: _Measured, workload: Workload) -> None:
         "create a conversation", "C1", number, lambda: store.conversations.create("user-1")
     )
     turn = [
-        NewMessage(role="user", content="q" * workload.question_bytes),
-        NewMessage(role="assistant", content="a" * workload.answer_bytes),
+        NewMessage(role="user", content=prose(workload.question_bytes)),
+        NewMessage(role="assistant", content=prose(workload.answer_bytes)),
     ]
     appends = [lambda: store.messages.append_turn(talk.conversation_id, turn)] * workload.turns
     measured.call("append a turn", "C7", number * workload.turns, *appends)
@@ -145,7 +146,8 @@ def _list(measured: _Measured, workload: Workload) -> None:
     store = measured.store
     for _ in range(min(PAGE, workload.conversations) - 1):
         other = store.conversations.create("user-1").conversation_id
-        store.messages.append(other, NewMessage(role="user", content="q" * workload.question_bytes))
+        question = NewMessage(role="user", content=prose(workload.question_bytes))
+        store.messages.append(other, question)
     measured.call(
         "list conversations",
         "C4",
@@ -162,7 +164,7 @@ def _mail(measured: _Measured, workload: Workload) -> None:
             "recipient_email": "info@example.com",
             "message_id": "<1@example.com>",
             "subject": "A question",
-            "body": "e" * workload.email_bytes,
+            "body": prose(workload.email_bytes),
         }
     )
     store = measured.store

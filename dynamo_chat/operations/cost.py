@@ -31,6 +31,9 @@ Unit = Literal["calls", "GB", "WCU", "RCU"]
 _PLACES: Final = tuple(place.index or "table" for place in PLACES)
 _NOTHING: Final = (Decimal(0), Decimal(0))
 
+_PLAYED: Final = {"turns": 10_000, "sign_ins": 10_000}
+"""The most of what is not multiplied but done on the engine."""
+
 # What the other designs store beside the text: names of attributes, ids, times. Generous to them.
 _HEAD_BYTES: Final = 250
 _MESSAGE_BYTES: Final = 80
@@ -88,6 +91,8 @@ class Workload:
             least = 1 if name in {"turns", "question_bytes", "answer_bytes"} else 0
             if value < least:
                 raise InvalidArgument(name, f"must be at least {least}")
+            if value > _PLAYED.get(name, value):
+                raise InvalidArgument(name, f"must be at most {_PLAYED[name]:,}: each is played")
 
     @property
     def turn_bytes(self) -> int:
@@ -132,9 +137,10 @@ class Provision:
     """The share of the capacity to have in use at that time, in percent."""
 
     def __post_init__(self) -> None:
-        if not (self.peak.is_finite() and self.peak >= 1):
-            raise InvalidArgument("peak", "must be at least 1")
-        if not 20 <= self.utilization <= 90:
+        is_number = isinstance(self.peak, Decimal) and self.peak.is_finite()
+        if not is_number or self.peak < 1:
+            raise InvalidArgument("peak", "must be a Decimal, at least 1")
+        if type(self.utilization) is not int or not 20 <= self.utilization <= 90:
             raise InvalidArgument("utilization", "must be from 20 to 90 percent")
 
     def units(self, in_month: Decimal) -> int:

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, TypedDict
 
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.settings import check_callable
 from dynamo_chat.streams.changes import Change, UnknownKind
 from dynamo_chat.streams.records import parse_stream_record
 
@@ -39,7 +41,11 @@ class BatchResponse(TypedDict):
 
 
 def stream_handler(react: React) -> Callable[[Mapping[str, Any], object], BatchResponse]:
-    """A Lambda handler that calls `react` with every change, in order; see `process_batch`."""
+    """A Lambda handler that calls `react` with every change, in order; see `process_batch`.
+
+    InvalidArgument when `react` is no function, or an async one: nobody would await it.
+    """
+    _check(react)
 
     def handle(event: Mapping[str, Any], _context: object) -> BatchResponse:
         return process_batch(event, react)
@@ -55,9 +61,10 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
     for it. It is logged with its error and named in the answer. An item of an unknown kind is
     logged as a warning and handed to `react` like any other change.
 
-    InvalidArgument when `event` is no event of a stream. What went wrong with a record without a
+    InvalidArgument when `event` is no event of a stream, or `react` an async function. What went wrong with a record without a
     sequence number is raised: then Lambda sends the whole batch again.
     """
+    _check(react)
     records = event.get("Records") if isinstance(event, Mapping) else None
     if not isinstance(records, list):
         raise InvalidArgument("event", "must be a Lambda event of a DynamoDB stream")
@@ -79,6 +86,15 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
             logger.exception("record %s of the stream failed", failed)
             return {"batchItemFailures": [{"itemIdentifier": failed}]}
     return {"batchItemFailures": []}
+
+
+def _check(react: Any) -> None:
+    """InvalidArgument unless calling it does something: a coroutine's changes would be lost."""
+    check_callable("react", react)
+    called = getattr(react, "func", react)  # of a partial
+    for function in (called, getattr(called, "__call__", None)):  # noqa: B004 - an object's own
+        if iscoroutinefunction(function) or isasyncgenfunction(function):
+            raise InvalidArgument("react", "must not be async: call asyncio.run inside of it")
 
 
 def _sequence_number(record: Any) -> str:

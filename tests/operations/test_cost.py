@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from dynamo_chat import InvalidArgument
 from dynamo_chat.cli.cost import bills
+from dynamo_chat.cli.prose import prose
 from dynamo_chat.operations.cost import (
     Bill,
     Provision,
@@ -172,10 +174,42 @@ def test_capacity_is_provisioned_for_the_busiest_time() -> None:
             Provision(**wrong)
 
 
+def test_texts_to_measure_with_are_compressed_as_english_is() -> None:
+    """A letter again and again is stored as nothing, and its bill is too low by as much."""
+    for size, least, most in ((1_100, 0.45, 0.6), (4_000, 0.4, 0.55), (100_000, 0.33, 0.43)):
+        plain = prose(size).encode()
+        assert len(plain) == size
+        assert least < len(zlib.compress(plain, 6)) / size < most, size
+    assert [len(prose(size)) for size in range(4)] == [0, 1, 2, 3]
+
+
+def test_long_texts_cost_what_is_stored_of_them() -> None:
+    usual, *_ = bills(Workload(question_bytes=1_000, answer_bytes=1_000), PRICES["us-east-1"])
+    workload = Workload(question_bytes=40_000, answer_bytes=40_000, emails=1, email_bytes=40_000)
+    long, *_ = bills(workload, PRICES["us-east-1"])
+    units = {line.what: line.write_units for line in long.lines}
+    # Twice 40,000 bytes, to some 40 % each, written in a transaction: that counts twice.
+    assert 50 < units["append a turn"] < 90
+    assert units["add an e-mail"] > 25
+    assert stored_in(long) > 5 * stored_in(usual)
+
+
 def test_impossible_workloads_and_prices_are_refused(tmp_path: Path) -> None:
     for wrong in ({"turns": 0}, {"conversations": -1}, {"users": "1"}, {"calls": 1.5}):
         with pytest.raises(InvalidArgument):
             Workload(**wrong)
+    for much in ({"turns": 1_000_000}, {"sign_ins": 10_001}):
+        with pytest.raises(InvalidArgument, match="each is played"):
+            Workload(**much)
+    provisions: list[dict[str, Any]] = [
+        {"peak": 2.5},
+        {"peak": "x"},
+        {"peak": Decimal("NaN")},
+        {"utilization": None},
+    ]
+    for provision in provisions:
+        with pytest.raises(InvalidArgument):
+            Provision(**provision)
     file = tmp_path / "prices.json"
     all_of_it: dict[str, Any] = dict.fromkeys(PRICES["cgchat"].__slots__, "1")
     less, more = ({**all_of_it, "read_hour": price} for price in ("-1", "Infinity"))

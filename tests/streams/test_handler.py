@@ -1,6 +1,7 @@
 """A batch is worked through in order, up to the first record that fails."""
 
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
@@ -109,3 +110,21 @@ def test_what_stops_the_process_is_not_a_failure_of_a_record() -> None:
 def test_what_is_no_event_is_refused(event: Any) -> None:
     with pytest.raises(InvalidArgument, match="event: "):
         process_batch(event, refuse)
+
+
+def test_what_would_never_run_is_refused() -> None:
+    """A coroutine that nobody awaits reacts to nothing, and Lambda is told that all went well."""
+
+    async def later(_: Change) -> None:
+        pytest.fail("nobody awaits it")
+
+    class Later:
+        async def __call__(self, _: Change) -> None:
+            pytest.fail("nobody awaits it")
+
+    wrong: tuple[Any, ...] = (later, Later(), partial(later), None, 5)
+    for react in wrong:
+        with pytest.raises(InvalidArgument, match="react"):
+            stream_handler(react)
+        with pytest.raises(InvalidArgument, match="react"):
+            process_batch(batch((None, ITEM)), react)
