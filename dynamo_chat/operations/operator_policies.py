@@ -104,7 +104,7 @@ def backup_policy(arn: str, allowed: Backing | None = None) -> Policy:
     InvalidArgument when the tables to restore to take in the table itself.
     """
     more = allowed or Backing()
-    if any(fnmatchcase(arn, target) for target in more.restore_to):
+    if any(_overlap(arn, target) for target in more.restore_to):
         raise InvalidArgument("restore_to", "must not take in the table that is backed up")
     granted = _Grants()
     for entry in _entries("T5"):
@@ -185,6 +185,13 @@ def _grant_restore(granted: _Grants, entry: Entry, arn: str, targets: tuple[str,
         granted.add(target, *entry.operations, *_WRITTEN_BY_DYNAMODB)
         for index in _INDEXES:
             granted.add(place_arn(target, index), *_INSIGHTS)
+
+
+def _overlap(arn: str, target: str) -> bool:
+    """Whether the target may mean the table. The table's region and account may be ``*``, too."""
+    *places, name = zip(arn.split(":", 5), target.split(":", 5), strict=False)
+    is_near = all(fnmatchcase(own, other) or fnmatchcase(other, own) for own, other in places)
+    return is_near and fnmatchcase(*name)
 
 
 def _in_region(arn: str, region: str) -> str:

@@ -7,6 +7,7 @@ of `operator_policies`; a service needs none of it.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any, Final
 
 from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.settings import check_region
+from dynamo_chat.provision.arguments import check_account
 
 VERSION: Final = "2012-10-17"
 MANAGEMENT: Final = "provision"
@@ -34,6 +37,18 @@ ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "TransactWriteItems": _WRITES_OF_A_TRANSACTION,
 }
 READS: Final = frozenset({"GetItem", "BatchGetItem", "TransactGetItems", "Query"})
+_PARTITIONS: Final = (
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+    ("eusc-", "aws-eusc"),
+)
+_ROLE: Final = re.compile(
+    r"arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:(root|(role|user|assumed-role)/\S+)"
+)
 _ON_INDEXES: Final = frozenset({"Query"})
 
 Policy = dict[str, Any]
@@ -43,10 +58,17 @@ Grants = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Principals:
-    """Who a resource policy is for: ARNs of roles."""
+    """Who a resource policy is for: ARNs of roles, users or accounts, and never ``*``."""
 
     service: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, arns in (("service", self.service), ("read_only", self.read_only)):
+            if not isinstance(arns, (tuple, list)) or not all(map(_is_principal, arns)):
+                raise InvalidArgument(
+                    name, "must be ARNs such as arn:aws:iam::123456789012:role/chat, without *"
+                )
 
 
 def data_entries(
@@ -100,8 +122,17 @@ def grants(entries: Iterable[Entry]) -> dict[str, list[str]]:
     return {place: sorted(found[place]) for place in (_TABLE, "GSI1", "GSI2") if found[place]}
 
 
-def table_arn(table_name: str, region: str, account: str, partition: str = "aws") -> str:
-    """The ARN of a table."""
+def table_arn(table_name: str, region: str, account: str) -> str:
+    """The ARN of a table; ``*`` stands for any region or account.
+
+    InvalidArgument when these can be none. China's regions and others apart are partitions with
+    ARNs of their own; ``*`` means those of ``aws``.
+    """
+    if region != "*":
+        check_region(region or "")
+    if account != "*":
+        check_account("account", account)
+    partition = next((name for start, name in _PARTITIONS if region.startswith(start)), "aws")
     return f"arn:{partition}:dynamodb:{region}:{account}:table/{table_name}"
 
 
@@ -146,6 +177,10 @@ def resource_policy(entries: Sequence[Entry], arn: str, principals: Principals) 
         }
     )
     return _policy(statements)
+
+
+def _is_principal(arn: Any) -> bool:
+    return isinstance(arn, str) and "*" not in arn and _ROLE.fullmatch(arn) is not None
 
 
 def place_arn(arn: str, place: str) -> str:

@@ -61,8 +61,9 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
     for it. It is logged with its error and named in the answer. An item of an unknown kind is
     logged as a warning and handed to `react` like any other change.
 
-    InvalidArgument when `event` is no event of a stream, or `react` an async function. What went wrong with a record without a
-    sequence number is raised: then Lambda sends the whole batch again.
+    InvalidArgument when `event` is no event of a stream, or `react` an async function. What went
+    wrong with a record without a sequence number is raised: then Lambda sends the whole batch
+    again.
     """
     _check(react)
     records = event.get("Records") if isinstance(event, Mapping) else None

@@ -188,6 +188,19 @@ def test_who_restores_may_fill_the_new_table_and_not_touch_the_old_one() -> None
         backup_policy(ARN, Backing((table_arn("chat-*", *ACCOUNT),)))
 
 
+def test_a_restore_never_takes_in_the_table_of_some_region_or_account() -> None:
+    """Without --region and --account the table may be anywhere: where it is restored to, too."""
+    anywhere = table_arn("chat-prod", "*", "*")
+    for target in (
+        table_arn("chat-prod", "us-east-1", "*"),
+        table_arn("chat-*", "us-east-1", "123456789012"),
+        table_arn("*", "*", "123456789012"),
+    ):
+        with pytest.raises(InvalidArgument, match="restore_to"):
+            backup_policy(anywhere, Backing((target,)))
+    assert backup_policy(anywhere, Backing((table_arn("restored-*", "us-east-1", "*"),)))
+
+
 def test_exports_go_to_one_bucket() -> None:
     policy = backup_policy(ARN, Backing(bucket="exports", kms_key=KEY))
     assert is_allowed(policy, Authorization("s3:PutObject", "arn:aws:s3:::exports/chat/1"))

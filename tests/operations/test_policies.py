@@ -145,6 +145,25 @@ def test_a_reader_may_read_and_no_more(recorded: dict[str, list[Request]]) -> No
 # -- the resource policy ------------------------------------------------------------------------
 
 
+def test_nobody_is_everybody() -> None:
+    """A principal of * would open the table to every account there is."""
+    wrong: tuple[Any, ...] = (("*",), ("",), ("chat",), ("arn:aws:iam::123456789012:role/*",), "*")
+    for arns in wrong:
+        with pytest.raises(InvalidArgument, match="service"):
+            Principals(arns)
+        with pytest.raises(InvalidArgument, match="read_only"):
+            Principals((), arns)
+
+
+def test_the_arn_is_of_the_region_s_partition() -> None:
+    assert table_arn("t", "cn-north-1", "*") == "arn:aws-cn:dynamodb:cn-north-1:*:table/t"
+    assert table_arn("t", "us-gov-west-1", "*").startswith("arn:aws-us-gov:")
+    assert table_arn("t", "*", "*") == "arn:aws:dynamodb:*:*:table/t"
+    for region, account in (("eu west", "*"), ("", "*"), ("*", "12"), ("*", "")):
+        with pytest.raises(InvalidArgument):
+            table_arn("t", region, account)
+
+
 def test_a_table_s_own_policy_names_who_may() -> None:
     role, reader = "arn:aws:iam::123456789012:role/chat", "arn:aws:iam::123456789012:role/report"
     policy = resource_policy(data_entries(), ARN, Principals((role,), (reader,)))
