@@ -8,6 +8,7 @@ The embedded engine is moto, with the faults that would mislead a test cured whi
 * one lock around every request: without it threads lose updates and tear transactions;
 * a transaction sent again under its ClientRequestToken is answered, not applied a second time;
 * items may be as large as DynamoDB allows (409,600 bytes, by its own count), also under updates;
+* numbers are added exactly, also those that Python writes as 1E-9;
 * contributor insights can be switched on, and report nothing.
 
 It gets slow beyond some thousand items a table, shows no throttling, conflict or index lag, and
@@ -21,8 +22,9 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from decimal import Context, Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from unittest.mock import patch
@@ -37,6 +39,7 @@ from dynamo_chat.testing.answers import answer, error_answer
 from dynamo_chat.testing.hook import Client
 from dynamo_chat.testing.insights import kept_insights
 from dynamo_chat.testing.rollback import small_rollbacks
+from dynamo_chat.testing.values import MAX_DIGITS
 
 if TYPE_CHECKING:
     from dynamo_chat.store import ChatStore
@@ -46,6 +49,7 @@ TOKEN_SECONDS = 600.0
 """How long DynamoDB remembers a ClientRequestToken."""
 MAX_TOKENS = 10_000
 """How many the embedded engine remembers."""
+_DIGITS = Context(prec=MAX_DIGITS)
 
 _DUMMY = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -154,6 +158,7 @@ class EmbeddedEngine(Engine):
                 cls._undo = ExitStack()
                 cls._undo.enter_context(_one_request_at_a_time())
                 cls._undo.enter_context(_items_of_full_size())
+                cls._undo.enter_context(_exact_sums())
                 cls._undo.enter_context(small_rollbacks())
                 cls._undo.enter_context(kept_insights())
 
@@ -263,6 +268,31 @@ def _items_of_full_size() -> Iterator[None]:
         dict.__setitem__(attributes, name, value)
 
     with patch.object(LimitedSizeDict, "__setitem__", set_attribute):
+        yield
+
+
+@contextmanager
+def _exact_sums() -> Iterator[None]:
+    """Add and subtract numbers to 38 digits, and write them out.
+
+    moto keeps 28 digits, stores a small sum as Python writes it, and cannot read that again.
+    """
+    from moto.dynamodb.exceptions import IncorrectDataType
+    from moto.dynamodb.models.dynamo_type import DynamoType
+
+    def computed(operation: Callable[[Decimal, Decimal], Decimal]) -> Callable[[Any, Any], Any]:
+        def compute(one: Any, other: Any) -> Any:
+            if not one.is_number() or not other.is_number():
+                raise IncorrectDataType
+            total = operation(Decimal(one.value), Decimal(other.value))
+            return DynamoType({"N": format(total, "f")})
+
+        return compute
+
+    with (
+        patch.object(DynamoType, "__add__", computed(_DIGITS.add)),
+        patch.object(DynamoType, "__sub__", computed(_DIGITS.subtract)),
+    ):
         yield
 
 

@@ -72,6 +72,16 @@ def test_creating_the_same_again_returns_what_is_there(scene: Scene) -> None:
     assert scene.kinds() == {"organization": 1, "member": 1, "membership": 1}
 
 
+def test_storage_is_counted_to_the_byte(scene: Scene) -> None:
+    organizations = scene.store.organizations
+    organizations.create("Acme", "user-1", organization_id="org-1")
+    byte = Decimal("0.000000001")
+    for step in (byte, byte, 2 * byte, -3 * byte, byte):
+        organizations.count_usage("org-1", storage_used_gb=step)
+    found = organizations.get("org-1", consistent=True)
+    assert found.storage_used_gb == 2 * byte
+
+
 def test_an_update_changes_what_is_given_and_nothing_else(scene: Scene) -> None:
     organizations = scene.store.organizations
     made = organizations.create("Acme", "user-1", organization_id="org-1", domain="acme.example")

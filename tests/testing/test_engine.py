@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,34 @@ def test_a_list_grows_to_400_kb(embedded_client: Any, table: str) -> None:
     with pytest.raises(ClientError, match="Item size to update has exceeded"):
         append()
     assert len(stored(embedded_client, table)["l"]["L"]) == 10
+
+
+@pytest.mark.parametrize("expression", ["ADD n :n", "SET n = if_not_exists(n, :zero) + :n"])
+def test_numbers_are_added_exactly(embedded_client: Any, table: str, expression: str) -> None:
+    """Small ones, which Python writes as 1E-9, and those of more than 28 digits."""
+    for added, total in (
+        ("0.000000001", "0.000000001"),
+        ("0.000000002", "0.000000003"),
+        ("1E-9", "0.000000004"),
+        ("99999999999999999999999999999", "99999999999999999999999999999.000000004"),
+        ("-99999999999999999999999999999", "0.000000004"),
+    ):
+        values = {":n": {"N": added}}
+        if ":zero" in expression:
+            values[":zero"] = {"N": "0"}
+        embedded_client.update_item(
+            TableName=table,
+            Key=KEY,
+            UpdateExpression=expression,
+            ExpressionAttributeValues=values,
+        )
+        assert Decimal(stored(embedded_client, table)["n"]["N"]) == Decimal(total)
+
+
+def test_only_numbers_are_added(embedded_client: Any, table: str) -> None:
+    embedded_client.put_item(TableName=table, Item={**KEY, "n": {"S": "1"}})
+    with pytest.raises(ClientError, match="ValidationException"):
+        add(embedded_client, table)
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
