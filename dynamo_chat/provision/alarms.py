@@ -6,12 +6,14 @@ Text may hold ``${region}``, ``${account}`` and ``${partition}``: each tool fill
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.layout import GSI1, GSI2
+from dynamo_chat.provision.arguments import check_arn, check_kms_key, check_tags
 
 DYNAMODB: Final = "AWS/DynamoDB"
 OWN_NAMESPACE: Final = "DynamoChat"
@@ -101,8 +103,9 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if getattr(self, field.name) < 1:
-                raise InvalidArgument(field.name, "must be at least 1")
+            value = getattr(self, field.name)
+            if type(value) is not int or value < 1:
+                raise InvalidArgument(field.name, "must be an integer, at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,18 @@ class Watch:
     """The cost allocation tag that the budget counts; all of DynamoDB without one."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.thresholds, Thresholds):
+            raise InvalidArgument("thresholds", "must be Thresholds")
+        if self.email is not None and not _is_email(self.email):
+            raise InvalidArgument("email", "must be an address such as 'ops@example.com'")
+        if self.topic_arn is not None:
+            check_arn("topic_arn", self.topic_arn, ":sns:")
+        if self.topic_key is not None:
+            check_kms_key(self.topic_key, "topic_key")
+        if self.budget_tag is not None:
+            if not isinstance(self.budget_tag, tuple) or len(self.budget_tag) != 2:
+                raise InvalidArgument("budget_tag", "must be a name and a value")
+            check_tags(dict([self.budget_tag]), "budget_tag")
         if self.topic_arn is not None and (self.email or self.topic_key):
             raise InvalidArgument(
                 "topic_arn", "is there already: it has its subscribers and its key"
@@ -178,6 +193,11 @@ class Watch:
     def table_arn(self) -> str:
         """The table's ARN, in text to fill in."""
         return f"arn:${{partition}}:dynamodb:${{region}}:${{account}}:table/{self.table_name}"
+
+
+def _is_email(email: Any) -> bool:
+    # What Terraform would take for an expression is in no address that anybody has.
+    return isinstance(email, str) and re.fullmatch(r"[^\s@${}\"]+@[^\s@${}\"]+", email) is not None
 
 
 def alarms(watch: Watch) -> list[Alarm]:

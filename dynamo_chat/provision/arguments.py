@@ -17,7 +17,7 @@ _TAG_KEY: Final = 128
 _TAG_VALUE: Final = 256
 _MAX_UNITS: Final = 10**9
 _KMS_KEY: Final = re.compile(r"[a-zA-Z0-9:/_-]{1,2048}", re.ASCII)
-_ARN: Final = re.compile(r"arn:[!-~]{1,1020}", re.ASCII)
+_ARN: Final = re.compile(r"arn:[!#%-z|~]{1,1020}", re.ASCII)
 _BACKUP_NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}", re.ASCII)
 _BUCKET: Final = _BACKUP_NAME  # those of old may have what new ones may not
 _ACCOUNT: Final = re.compile(r"[0-9]{12}", re.ASCII)
@@ -46,29 +46,29 @@ def check_percent(argument: str, value: Any) -> None:
         raise InvalidArgument(argument, "must be from 20 to 90 percent")
 
 
-def check_kms_key(kms_key: Any) -> None:
+def check_kms_key(kms_key: Any, argument: str = "kms_key") -> None:
     """InvalidArgument unless it is None or could be a key's ARN, id or alias."""
     if kms_key is not None and (not isinstance(kms_key, str) or not _KMS_KEY.fullmatch(kms_key)):
-        raise InvalidArgument("kms_key", "must be the ARN, id or alias of a KMS key")
+        raise InvalidArgument(argument, "must be the ARN, id or alias of a KMS key")
 
 
-def check_tags(tags: Any) -> None:
+def check_tags(tags: Any, argument: str = "tags") -> None:
     """InvalidArgument unless DynamoDB takes these tags.
 
     So nothing gets into a template that Terraform or CloudFormation would take for an expression.
     """
     if not isinstance(tags, Mapping) or len(tags) > MAX_TAGS:
-        raise InvalidArgument("tags", f"must be at most {MAX_TAGS} texts by name")
+        raise InvalidArgument(argument, f"must be at most {MAX_TAGS} texts by name")
     for key, value in tags.items():
         if not _is_tag_text(key, _TAG_KEY) or not key or key.lower().startswith("aws:"):
             raise InvalidArgument(
-                "tags",
+                argument,
                 f"must have names of 1 to {_TAG_KEY} letters, digits, spaces or {_IN_TAGS}, that "
                 f"do not begin with aws:, not {key!r}",
             )
         if not _is_tag_text(value, _TAG_VALUE):
             raise InvalidArgument(
-                "tags",
+                argument,
                 f"must have values of up to {_TAG_VALUE} letters, digits, spaces or {_IN_TAGS}, "
                 f"not {value!r}",
             )
@@ -102,9 +102,9 @@ def check_waiting(timeout_seconds: Any, on_progress: Any) -> None:
         check_callable("on_progress", on_progress)
 
 
-def check_arn(argument: str, arn: Any) -> None:
-    """InvalidArgument unless it could be an ARN."""
-    if not isinstance(arn, str) or _ARN.fullmatch(arn) is None:
+def check_arn(argument: str, arn: Any, service: str = ":") -> None:
+    """InvalidArgument unless it could be an ARN, of this service if one is named (``:sns:``)."""
+    if not isinstance(arn, str) or _ARN.fullmatch(arn) is None or service not in arn:
         raise InvalidArgument(argument, "must be an ARN")
 
 

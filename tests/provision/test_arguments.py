@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, InvalidArgument, TableDefinition
+from dynamo_chat.provision.alarms import Thresholds, Watch
 from dynamo_chat.provision.commands import command_files
 from dynamo_chat.provision.table import Capacity
 
@@ -61,6 +62,21 @@ def test_a_replica_lies_in_another_region_than_the_table(store: ChatStore) -> No
         command_files(wanted, "chat", region="eu-west-1")
     with pytest.raises(InvalidArgument, match=r"replicas: must not name eu-west-1"):
         store.table.create(wanted)
+
+
+@pytest.mark.parametrize(
+    ("argument", "values"),
+    [
+        ("thresholds", (5, None)),
+        ("email", ("", "nonsense", "a@b@c", "${x}@example.com", 5)),
+        ("topic_arn", ("", "x", "arn:aws:sns:eu-west-1:123456789012:${x}", 5)),
+        ("topic_key", ("", "a key", 5)),
+        ("budget_tag", ("team", ("team",), ("team", "${x}"), ("aws:team", "x"), ("team", 5))),
+    ],
+)
+def test_what_alarms_are_told(argument: str, values: tuple[Any, ...]) -> None:
+    refused(partial(Watch, "chat"), argument, values)
+    refused(Thresholds, "items", (0, 1.5, "x", True, None))
 
 
 # -- methods ------------------------------------------------------------------------------------
