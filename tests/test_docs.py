@@ -15,11 +15,15 @@ def programs(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_quickstart_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
-    """The first program of the quickstart prints what its comments promise."""
-    program = programs("docs/guide/quickstart.md")[0]
+@pytest.mark.parametrize(("page", "number"), [("quickstart", 0), ("testing", 1)])
+def test_programs_run_as_they_stand(
+    page: str, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They print what their comments promise."""
+    program = programs(f"docs/guide/{page}.md")[number]
     promised = re.findall(r"print\(.*\)\s+# (.+)", program)
-    exec(compile(program, "quickstart", "exec"), {})  # noqa: S102 - the page is ours
+    assert promised
+    exec(compile(program, page, "exec"), {})  # noqa: S102 - the page is ours
     assert capsys.readouterr().out.splitlines() == promised
 
 
