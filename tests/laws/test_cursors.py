@@ -35,7 +35,7 @@ def test_round_trip(data: st.DataObject) -> None:
     shape = data.draw(shapes())
     position = shape.encode(*data.draw(values_of(shape)))
     pattern, asked = data.draw(patterns), data.draw(arguments)
-    codec = CursorCodec(data.draw(texts), data.draw(st.none() | st.binary(max_size=40)))
+    codec = CursorCodec(data.draw(texts), data.draw(st.none() | st.binary(min_size=1, max_size=40)))
     cursor = codec.seal(pattern, asked, position)
     assert codec.open(pattern, asked, cursor, shape, shape.range()) == position
     assert set(cursor) <= set(ALPHABET)
@@ -58,7 +58,7 @@ def test_bound_to_the_secret() -> None:
     """A server with another secret, or none, did not make it."""
     cursor = CursorCodec("table", b"one").seal("C3", ["u"], POSITION)
     assert opened(CursorCodec("table", b"one"), cursor, "C3", "u") == POSITION
-    for secret in (b"two", None, b"", b"ONE"):
+    for secret in (b"two", None, b"ONE"):
         with pytest.raises(InvalidCursor):
             opened(CursorCodec("table", secret), cursor, "C3", "u")
 
