@@ -90,9 +90,12 @@ class MailMachine(RuleBasedStateMachine):
             if is_same:
                 assert self.store.emails.add(conversation, new) == there
                 return
-            with pytest.raises(AlreadyExists) as refused:
+            is_own = there.account_id == new.account_id
+            with pytest.raises(AlreadyExists if is_own else Conflict) as refused:
                 self.store.emails.add(conversation, new)
-            assert refused.value.current == there
+            # Another account is refused as if the id were free.
+            assert refused.value.current == (there if is_own else None)
+            assert isinstance(refused.value, AlreadyExists) == is_own
             return
         if talk is not None and (
             talk.thread["account_id"] != new.account_id
