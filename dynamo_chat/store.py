@@ -73,8 +73,15 @@ class ChatStore:
         return f"ChatStore({self.connection.table_name!r})"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> ChatStore:
-        """The store that the environment describes.
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        options: ConnectionOptions | None = None,
+        on_request: RequestHook | None = None,
+        cursor_secret: bytes | None = None,
+    ) -> ChatStore:
+        """The store that the environment describes; what no environment can say is given here.
 
         ``DYNAMODB_TABLE_NAME`` is required; ``AWS_REGION`` and ``AWS_ENDPOINT_URL_DYNAMODB`` are
         used when they are set. InvalidArgument.
@@ -87,6 +94,9 @@ class ChatStore:
             table_name,
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None,
             endpoint_url=env.get("AWS_ENDPOINT_URL_DYNAMODB") or None,
+            options=options,
+            on_request=on_request,
+            cursor_secret=cursor_secret,
         )
 
     @cached_property

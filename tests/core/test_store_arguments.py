@@ -130,3 +130,20 @@ def test_what_gives_no_ulid_is_no_source_of_ids(world: World, store: ChatStore, 
     hello = NewMessage(role="user", content="Hello")
     refused("ids", lambda: broken.messages.append(made.conversation_id, hello))
     assert store.messages.latest(made.conversation_id) == ()
+
+
+def test_a_store_of_the_environment_takes_what_no_environment_can_say() -> None:
+    heard: list[object] = []
+    store = ChatStore.from_env(
+        {"DYNAMODB_TABLE_NAME": "chat", "AWS_REGION": "eu-west-1"},
+        options=ConnectionOptions(max_attempts=1),
+        on_request=heard.append,
+        cursor_secret=b"secret",
+    )
+    assert store.connection.table_name == "chat"
+    assert store.connection.options.max_attempts == 1
+    assert store.connection.on_request == heard.append
+    refused(
+        "cursor_secret",
+        lambda: ChatStore.from_env({"DYNAMODB_TABLE_NAME": "chat"}, cursor_secret=b""),
+    )
