@@ -278,7 +278,7 @@ class Matcher(Repository):
             return None
         there = decode_call(item)
         if there.queue != line.name:
-            raise AlreadyExists(f"call id {match_id!r} is taken", there)
+            raise AlreadyExists(f"call id {match_id!r} is taken")
         return there
 
 

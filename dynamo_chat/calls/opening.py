@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dynamo_chat.calls.call import Call, call_in_room, call_item, decode_call, room_item
+from dynamo_chat.calls.call import Call, call_item, decode_call, room_item
 from dynamo_chat.calls.caller import (
     Caller,
     Place,
@@ -83,7 +83,8 @@ def opened_before(failed: ConditionFailed, wanted: Call) -> Call | None:
     """The call that is there under the id of `wanted`, told by the failed transaction.
 
     None when the id is free, and the room's name too: then one of the two callers was in the way.
-    AlreadyExists when the id is another call's, or the name that of another live call's room.
+    AlreadyExists when the id is another call's, or the name that of another live call's room; who
+    is in that call is nobody else's business.
     """
     if CALL in failed.items:
         there = decode_call(failed.items[CALL] or {})
@@ -92,13 +93,13 @@ def opened_before(failed: ConditionFailed, wanted: Call) -> Call | None:
         else:  # whom a queue brings together is not asked for, so it cannot differ
             is_same = there.queue == wanted.queue
         if not is_same:
-            raise AlreadyExists(f"call id {wanted.call_id!r} is taken", there) from failed
+            is_theirs = {there.user_a, there.user_b} == {wanted.user_a, wanted.user_b}
+            raise AlreadyExists(
+                f"call id {wanted.call_id!r} is taken", there if is_theirs else None
+            ) from failed
         return there
     if ROOM in failed.items:
-        raise AlreadyExists(
-            f"room {wanted.room_name!r} is in use by a live call",
-            call_in_room(failed.items[ROOM] or {}),
-        ) from failed
+        raise AlreadyExists(f"room {wanted.room_name!r} is in use by a live call") from failed
     return None
 
 

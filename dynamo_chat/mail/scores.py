@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from dynamo_chat import keyspace
-from dynamo_chat.core.clock import utc
+from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity, Id, JsonObject, Many, Number, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, NotFound
@@ -64,11 +64,12 @@ class EVScores(ThreadReader):
 
         With a calculation date that was used before: the same score again returns what is there,
         another one raises AlreadyExists. NotFound when there is no such thread (of `account_id`, if
-        given).
+        given); InvalidArgument for a date ahead of the clock, which would stay the latest.
         """
-        moment = (
-            self._now() if calculation_date is None else utc("calculation_date", calculation_date)
-        )
+        moment = now = self._now()
+        if calculation_date is not None:
+            given = utc("calculation_date", calculation_date)
+            moment = not_ahead("calculation_date", given, now)
         for _ in range(self._connection.options.transaction_attempts):
             score = validated(
                 EVScore,

@@ -57,6 +57,10 @@ def test_starting_again_under_the_same_id_returns_the_call(scene: Scene) -> None
     with pytest.raises(AlreadyExists) as refused:
         scene.store.calls.start("bob", "ann", call_id="c-1")
     assert refused.value.current == ended
+    callers(scene, "eve", "fred")
+    with pytest.raises(AlreadyExists) as refused:
+        scene.store.calls.start("eve", "fred", call_id="c-1")
+    assert refused.value.current is None
 
 
 def test_who_waits_leaves_the_queue_for_a_call(scene: Scene) -> None:
@@ -112,7 +116,7 @@ def test_a_room_is_of_one_live_call(scene: Scene) -> None:
     callers(scene, "carl", "dora")
     with pytest.raises(AlreadyExists, match="room 'blue'") as refused:
         scene.store.calls.start("carl", "dora", room_name="blue")
-    assert refused.value.current == first
+    assert refused.value.current is None
     assert scene.store.calls.get_by_room("blue", consistent=True) == first
     scene.store.calls.end(first.call_id)
     with pytest.raises(NotFound, match="room 'blue'"):

@@ -110,3 +110,11 @@ def test_bad_input_writes_nothing(scene: Scene) -> None:
     with pytest.raises(NotFound):
         scene.store.scores.record("c-2", 0.5)
     assert scene.items() == before
+
+
+def test_a_score_of_the_future_is_refused(scene: Scene) -> None:
+    """It would stay the latest for as long."""
+    ahead = scene.clock() + timedelta(minutes=6)
+    with pytest.raises(InvalidArgument, match="calculation_date"):
+        scene.store.scores.record("c-1", 0.5, calculation_date=ahead)
+    assert scene.store.scores.latest("c-1") is None
