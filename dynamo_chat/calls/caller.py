@@ -37,6 +37,10 @@ Points = Annotated[int, Field(ge=0, le=DAILY_POINTS)]
 _DATE = r"\d{4}-\d{2}-\d{2}"
 
 
+QueueShard = Annotated[int, Field(ge=0, le=99)]
+"""Part of a queue: what the key of a ticket has room for."""
+
+
 class Caller(Entity):
     """What a user has for calls: points, a place in a queue, a live call."""
 
@@ -65,7 +69,7 @@ class Caller(Entity):
     """When the caller joined a queue last."""
     queue: Id | None = None
     """The queue that the caller waits in."""
-    queue_shard: Count | None = None
+    queue_shard: QueueShard | None = None
     ticket_id: Id | None = None
     """The caller's ticket there."""
     waiting_until: Time | None = None

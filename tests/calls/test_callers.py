@@ -376,6 +376,14 @@ def test_a_zone_that_this_machine_does_not_know_is_told(scene: Scene) -> None:
     assert points(scene, "ann") == 15
 
 
+def test_a_place_that_no_ticket_can_have_is_told(scene: Scene) -> None:
+    join(scene, "ann")
+    waiting = next(dict(each) for each in scene.items() if "queue_shard" in each)
+    plant(scene, {**waiting, "queue_shard": {"N": "100"}})
+    with pytest.raises(CorruptItem, match="queue_shard"):
+        scene.store.queue.position("ann")
+
+
 def test_times_are_shown_in_utc(scene: Scene) -> None:
     (made,) = callers(scene, "ann", time_zone="Asia/Kolkata")
     assert made.points_until.tzinfo is UTC
