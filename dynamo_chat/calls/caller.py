@@ -25,7 +25,7 @@ from pynamodb.expressions.update import Action
 from dynamo_chat import keyspace
 from dynamo_chat.calls.points import DAILY_POINTS, next_allowance
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import Count, Counters, Entity, Id, Time
+from dynamo_chat.core.entity import Counters, Entity, Id, Time
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import Layout

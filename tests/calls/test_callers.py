@@ -382,6 +382,7 @@ def test_a_place_that_no_ticket_can_have_is_told(scene: Scene) -> None:
     plant(scene, {**waiting, "queue_shard": {"N": "100"}})
     with pytest.raises(CorruptItem, match="queue_shard"):
         scene.store.queue.position("ann")
+    plant(scene, waiting)
 
 
 def test_times_are_shown_in_utc(scene: Scene) -> None:
