@@ -16,6 +16,7 @@ import json
 import random
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -85,7 +86,7 @@ class Attempt:
         self._request.url = "http://answered.invalid/"
 
 
-class Fault:
+class Fault(ABC):
     """What can go wrong with a request. Faults are values: equal ones do the same."""
 
     def strikes(self, operation: str) -> bool:
@@ -93,9 +94,9 @@ class Fault:
         del operation
         return True
 
+    @abstractmethod
     def happen(self, attempt: Attempt) -> AWSResponse:
         """Answer in the engine's place, or raise what the client sees."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

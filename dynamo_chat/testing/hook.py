@@ -14,6 +14,7 @@ botocore tells the story of one API call through events. Those used here, in ord
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -26,16 +27,16 @@ Client = Any
 Handler = Callable[..., Any]
 
 
-class ClientHook:
+class ClientHook(ABC):
     """Handlers on one client, from `attach` to `detach`, or as a context manager."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self._attached = False
 
+    @abstractmethod
     def handlers(self) -> dict[str, Handler]:
         """The handler of each event, by the event's name."""
-        raise NotImplementedError
 
     def attach(self) -> Self:
         """Start looking at every request of the client. Attaching twice is attaching once."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import GSI1, GSI2, KIND, Layout
+from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, Layout
 from proof.history import Call, Json
 
 Item = Mapping[str, Any]
@@ -107,3 +107,25 @@ def told(calls: Iterable[Call], most: int = 12) -> str:
     lines = [f"\n    {call}" for call in calls]
     left_out = f"\n    … {len(lines) - most} calls before" if len(lines) > most else ""
     return left_out + "".join(lines[-most:])
+
+
+def left_behind(
+    evidence: Evidence, layout: Layout, key_field: str, *, of: str, made_by: str, deleted_by: str
+) -> Iterator[Violation]:
+    """What a deletion that was acknowledged, and that nothing was made after, left in a partition.
+
+    `of` is the argument that names the partition in both calls; `key_field` is its name in the key.
+    """
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for item in evidence.items:
+        kinds[item[PK]["S"]].append(item[KIND]["S"])
+    made = evidence.grouped(of, made_by)
+    for name, calls in evidence.grouped(of, deleted_by).items():
+        if not any(call.is_ok for call in calls):
+            continue
+        last = max(call.invoked for call in calls if call.is_ok)
+        if all(call.returned < last for call in made.get(name, []) if call.may_count):
+            partition = layout.key(**{key_field: name})[PK]["S"]
+            if partition in kinds:
+                left = f"{name}: {kinds[partition]}{told(calls)}"
+                yield Violation("left behind by a deletion", left)

@@ -12,60 +12,22 @@ from typing import Any, Final
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call as VoiceCall
 from dynamo_chat.calls.call import CallRoom
-from dynamo_chat.calls.caller import Caller
-from dynamo_chat.calls.ticket import QueueTicket
-from dynamo_chat.chat.head import Conversation
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
-from dynamo_chat.chat.states import ConversationState
 from dynamo_chat.core.addresses import address_key
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, PLACES, SK, Layout, Place
-from dynamo_chat.identity.activity import Activity
-from dynamo_chat.identity.logins import LoginSession
-from dynamo_chat.identity.user import User
-from dynamo_chat.limits.rate_limits import RateLimit
-from dynamo_chat.mail.email import EmailContent, EmailSummary
-from dynamo_chat.mail.scores import EVScore
-from dynamo_chat.mail.thread import EmailThread
+from dynamo_chat.mail.email import EmailSummary
 from dynamo_chat.orgs.invite import Invite
-from dynamo_chat.orgs.organization import Organization
-from dynamo_chat.orgs.seats import Member
+from dynamo_chat.streams.entities import ENTITY_OF
 from dynamo_chat.telemetry.invocations import Invocation
-from dynamo_chat.telemetry.llm import LLMContent, LLMUsage
-from dynamo_chat.telemetry.reports import LLMReport
+from dynamo_chat.telemetry.llm import LLMUsage
 from proof.evidence import Evidence, Item, Violation
 
-ENTITIES: Final[dict[str, type[Entity]]] = {
-    entity.layout.kind: entity
-    for entity in (
-        Conversation,
-        Message,
-        Review,
-        ConversationState,
-        User,
-        Activity,
-        LoginSession,
-        Organization,
-        Member,
-        Invite,
-        EmailThread,
-        EmailSummary,
-        EmailContent,
-        EVScore,
-        RateLimit,
-        LLMUsage,
-        LLMContent,
-        LLMReport,
-        Invocation,
-        Caller,
-        QueueTicket,
-        VoiceCall,
-        CallRoom,
-    )
-}
+ENTITIES: Final[dict[str, type[Entity]]] = {**ENTITY_OF, CallRoom.layout.kind: CallRoom}
+"""Rooms are helpers, but their items are read like an entity's."""
 LAYOUTS: Final[dict[str, Layout]] = {
     layout.kind: layout for layouts in keyspace.KEY_SPACE.values() for layout in layouts
 }

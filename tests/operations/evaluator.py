@@ -12,6 +12,11 @@ from typing import Any
 
 import botocore.session
 
+
+class NotModelled(Exception):
+    """A policy or request that this evaluator does not know: it must not guess what AWS says."""
+
+
 LEADING_KEYS = "dynamodb:LeadingKeys"
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 _EQUALITY = re.compile(r"(#?\w+)\s*=\s*(:\w+)")
@@ -60,7 +65,7 @@ def _applies(
         "Condition",
     }
     if unknown:
-        raise NotImplementedError(f"statements with {', '.join(sorted(unknown))}")
+        raise NotModelled(f"statements with {', '.join(sorted(unknown))}")
     return (
         any(_like(each.lower(), asked.action.lower()) for each in _listed(statement["Action"]))
         and any(
@@ -98,7 +103,7 @@ def _holds(
             return values is not None and values[0] in texts
         case "StringLike":
             return values is not None and any(_like(text, values[0]) for text in texts)
-    raise NotImplementedError(operator)
+    raise NotModelled(operator)
 
 
 def _filled(text: str, context: Mapping[str, str]) -> str:
@@ -147,7 +152,7 @@ def authorizations(operation: str, request: Mapping[str, Any], arn: str) -> Iter
         case "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem":
             yield _asked(operation, arn, [_partition_of(request)])
         case _:
-            raise NotImplementedError(operation)
+            raise NotModelled(operation)
 
 
 def _asked(operation: str, resource: str, partitions: Sequence[str]) -> Authorization:

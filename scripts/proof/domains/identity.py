@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
@@ -11,11 +10,11 @@ from dynamo_chat import ChatStore, keyspace
 from dynamo_chat.core.addresses import address_key
 from dynamo_chat.core.bearer import hash_of
 from dynamo_chat.core.errors import AlreadyExists, NotFound
-from dynamo_chat.core.layout import KIND, PK, SK
+from dynamo_chat.core.layout import PK, SK
 from dynamo_chat.identity.activity import Activity
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.identity.user import User, address_keys
-from proof.evidence import Claim, Evidence, Violation, told
+from proof.evidence import Claim, Evidence, Violation, left_behind, told
 from proof.history import Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
 
@@ -205,17 +204,14 @@ def _users(evidence: Evidence) -> Iterator[Violation]:
 
 def _gone(evidence: Evidence) -> Iterator[Violation]:
     """Nothing is left of a user whose deletion was acknowledged."""
-    left = Counter(item[PK]["S"] for item in evidence.items)
-    signed = evidence.grouped("user", "identity.sign_up")
-    for user, calls in evidence.grouped("user", "identity.delete").items():
-        if not any(call.is_ok for call in calls):
-            continue
-        last = max(call.invoked for call in calls if call.is_ok)
-        if all(call.returned < last for call in signed.get(user, []) if call.may_count):
-            key = keyspace.USER.key(user_id=user)[PK]["S"]
-            if left[key]:
-                kinds = [item[KIND]["S"] for item in evidence.items if item[PK]["S"] == key]
-                yield Violation("left behind by a deletion", f"{user}: {kinds}{told(calls)}")
+    return left_behind(
+        evidence,
+        keyspace.USER,
+        "user_id",
+        of="user",
+        made_by="identity.sign_up",
+        deleted_by="identity.delete",
+    )
 
 
 def _finds(evidence: Evidence) -> Iterator[Violation]:

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from dynamo_chat import ChatStore, NewEmail, keyspace
 from dynamo_chat.core.errors import AlreadyExists, Conflict, IllegalTransition, NotFound
-from dynamo_chat.core.layout import KIND, PK
+from dynamo_chat.core.layout import PK
 from dynamo_chat.mail.email import EmailContent, EmailSummary
 from dynamo_chat.mail.scores import EVScore
 from dynamo_chat.mail.thread import EmailThread
-from proof.evidence import Claim, Evidence, Violation, told
+from proof.evidence import Claim, Evidence, Violation, left_behind
 from proof.history import Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
 
@@ -242,17 +242,14 @@ def _walks(evidence: Evidence) -> Iterator[Violation]:
 
 def _gone(evidence: Evidence) -> Iterator[Violation]:
     """Nothing is left of a thread that was deleted after everything had been added."""
-    left = Counter(item[PK]["S"] for item in evidence.items)
-    adds = evidence.grouped("thread", "mail.add_doomed")
-    for thread, calls in evidence.grouped("thread", "mail.delete").items():
-        if not any(call.is_ok for call in calls):
-            continue
-        last = max(call.invoked for call in calls if call.is_ok)
-        if all(call.returned < last for call in adds.get(thread, []) if call.may_count):
-            key = keyspace.EMAIL_THREAD.key(conversation_id=thread)[PK]["S"]
-            if left[key]:
-                kinds = [item[KIND]["S"] for item in evidence.items if item[PK]["S"] == key]
-                yield Violation("left behind by a deletion", f"{thread}: {kinds}{told(calls)}")
+    return left_behind(
+        evidence,
+        keyspace.EMAIL_THREAD,
+        "conversation_id",
+        of="thread",
+        made_by="mail.add_doomed",
+        deleted_by="mail.delete",
+    )
 
 
 def _places(emails: Iterable[Any]) -> set[tuple[Any, ...]]:
