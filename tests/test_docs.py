@@ -59,3 +59,41 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_what_the_readme_says_it_costs_is_what_it_costs() -> None:
+    """Its table, row by row, measured on messages of 1,000 characters."""
+    from dynamo_chat import Feedback, NewMessage
+    from dynamo_chat.testing import EmbeddedEngine, RequestMeter
+
+    said = NewMessage(role="user", content="x y" * 333 + "z")
+    with EmbeddedEngine() as engine:
+        store = engine.store("costs")
+        talks = [
+            store.conversations.create("user-1", title=f"{number:040d}").conversation_id
+            for number in range(20)
+        ]
+        for _ in range(25):
+            rated = store.messages.append(talks[0], said)
+        measured = {}
+        for what, call in {
+            "append a message": lambda: store.messages.append(talks[0], said),
+            "append a turn of two": lambda: store.messages.append_turn(talks[0], [said, said]),
+            "latest 20 messages and their conversation": lambda: store.messages.open(talks[0], 20),
+            "a page of 20 conversations, by creation or by activity": lambda: (
+                store.conversations.list_by_activity("user-1", page_size=20)
+            ),
+            "give feedback": lambda: store.messages.give_feedback(
+                talks[0], rated.message_id, Feedback(type="positive")
+            ),
+        }.items():
+            with RequestMeter(store.connection.client) as meter:
+                call()
+            units = f"{meter.wcu:g} WCU" if meter.wcu else f"{meter.rcu:g} RCU"
+            measured[what] = (str(meter.count), units)
+    table = re.findall(
+        r"^\| (.+?) \| (\d+) \| ([\d.]+ [RW]CU) \|$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert {what: (requests, units) for what, requests, units in table} == measured

@@ -1,4 +1,4 @@
-"""``scripts/bench``: install the package beside this checkout and run the benchmarks on it."""
+"""What `scripts/demo`, `bench`, `fuzz` and `prove` share: the package beside this checkout, run."""
 
 import os
 import subprocess
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from tooling.environment import ROOT, EnvironmentFailed, environment
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the benchmarks with these arguments; their exit code."""
+def run_module(module: str, arguments: Sequence[str]) -> int:
+    """Install the package in an environment of its own and run `module` there; its exit code."""
     try:
         made = environment("package", [".[cli,testing]"])
     except EnvironmentFailed as error:
         print(error)
         return 1
-    command = [str(made.python), "-m", "benchmarks", *arguments]
+    command = [str(made.python), "-m", module, *arguments]
     variables = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     return subprocess.run(command, env=variables, check=False).returncode
