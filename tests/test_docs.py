@@ -1,6 +1,7 @@
 """The documentation tells the truth: its programs run, its generated pictures are current."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,7 @@ def test_what_the_readme_says_it_costs_is_what_it_costs() -> None:
         ]
         for _ in range(25):
             rated = store.messages.append(talks[0], said)
-        measured = {}
-        for what, call in {
+        calls: dict[str, Callable[[], object]] = {
             "append a message": lambda: store.messages.append(talks[0], said),
             "append a turn of two": lambda: store.messages.append_turn(talks[0], [said, said]),
             "latest 20 messages and their conversation": lambda: store.messages.open(talks[0], 20),
@@ -86,7 +86,9 @@ def test_what_the_readme_says_it_costs_is_what_it_costs() -> None:
             "give feedback": lambda: store.messages.give_feedback(
                 talks[0], rated.message_id, Feedback(type="positive")
             ),
-        }.items():
+        }
+        measured = {}
+        for what, call in calls.items():
             with RequestMeter(store.connection.client) as meter:
                 call()
             units = f"{meter.wcu:g} WCU" if meter.wcu else f"{meter.rcu:g} RCU"
