@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    PlainSerializer,
     StringConstraints,
     ValidationError,
     ValidationInfo,
@@ -223,8 +224,15 @@ Number = Annotated[float, AfterValidator(_finite)]
 Count = Annotated[int, Field(ge=0, le=10**30)]
 """A number of things, from 0."""
 
-TextSet = Annotated[frozenset[Text], Field(max_length=10_000)]
-"""A set of texts that grows by atomic additions, kept as DynamoDB's own set."""
+TextSet = Annotated[
+    frozenset[Text],
+    Field(max_length=10_000),
+    # The order of a set changes from process to process; that of its JSON must not.
+    PlainSerializer(sorted, return_type=list[str], when_used="json"),
+]
+"""A set of texts that grows by atomic additions, kept as DynamoDB's own set.
+
+Its JSON is a list in order."""
 
 Counters = Annotated[dict[Text, Count], Field(max_length=10_000)]
 """Named counters that are moved one by one, kept as DynamoDB's own map."""
