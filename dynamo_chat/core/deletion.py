@@ -1,0 +1,130 @@
+"""Deleting a collection step by step, fenced to one life of its id.
+
+    begin ──▶ a tombstone with a deletion id of its own takes the place of the root item:
+              no reader finds it, no condition of a writer holds
+    clear ──▶ everything else goes, each transaction only while that deletion goes on
+    finish ─▶ the tombstone goes with the last of it; the id is free again
+
+Whoever finds a tombstone takes its deletion over: the next call after a crash, a second worker, the
+doctor. When one of them has finished, the others' next step finds that the deletion id is gone,
+and does nothing, whatever has been created under the id by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed, Connection
+from dynamo_chat.core.errors import ItemTooLarge, RequestRejected
+from dynamo_chat.core.fence import Fence, Group, Overtaken
+from dynamo_chat.core.item import helper_text, is_kind
+from dynamo_chat.core.layout import KIND, Layout
+from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, key_of, write
+
+DELETION_ID: Final = "deletion_id"
+
+
+class Deletion:
+    """A deletion that has begun."""
+
+    def __init__(self, connection: Connection, tombstone: Key, deletion_id: str) -> None:
+        self._tombstone = tombstone
+        self._goes_on: Condition = Path(DELETION_ID) == deletion_id
+        self._fence = Fence(connection, Check(tombstone, self._goes_on))
+
+    @property
+    def check(self) -> Check:
+        """Holds while this very deletion goes on: for transactions that are a part of it."""
+        return self._fence.check
+
+    def clear(self, groups: Iterable[Group]) -> int:
+        """Apply `groups`, none of them split; the number of writes that happened. Overtaken."""
+        return self._fence.apply(groups)
+
+    def finish(self, groups: Iterable[Group] = ()) -> int:
+        """Delete the tombstone together with `groups`; the number of deletes. Overtaken."""
+        return 1 + self._fence.together(Delete(self._tombstone, self._goes_on), groups)
+
+    def run(self, groups: Iterable[Group], last: Group = ()) -> int:
+        """`clear` and `finish` in as few requests as possible; the number of items that went.
+
+        `last` is what may go only with the tombstone. What somebody else finished is not counted.
+        """
+        count = 0
+        try:
+            for batch in self._fence.batches(groups, beside=last):
+                if batch.is_last:
+                    return count + self._finish_with(batch.groups, last)
+                count += self.clear(batch.groups)
+        except Overtaken:
+            pass
+        return count
+
+    def _finish_with(self, groups: Sequence[Group], last: Group) -> int:
+        try:
+            return self.finish([*groups, last])
+        except (RequestRejected, ItemTooLarge):
+            if not groups:
+                raise
+        return self.clear(groups) + self.finish([last])
+
+
+def begin(
+    connection: Connection,
+    bury: Put | Update,
+    deletion_id: str,
+    tombstone: Layout,
+    *,
+    may_resume: Callable[[AttributeValues], bool] = lambda _: True,
+) -> Deletion:
+    """Put a tombstone in the place of a root item, or take over the deletion that has begun there.
+
+    `bury` carries the condition that the root item is live and the caller's. ConditionFailed, with
+    what is there, when it is neither that nor a tombstone that the caller `may_resume`.
+    """
+    key = key_of(bury.item) if isinstance(bury, Put) else bury.key
+    try:
+        # A transaction: were the answer lost, a plain write that is sent again could bury the next
+        # life of the id.
+        write(connection, _marked(bury, deletion_id), once=True)
+    except ConditionFailed as failed:
+        there = failed.items.get(0) or {}
+        if not is_kind(there, tombstone) or not may_resume(there):
+            raise
+        found = resume(connection, there, deletion_id, tombstone)
+        if found is None:
+            raise
+        return found
+    return Deletion(connection, key, deletion_id)
+
+
+def resume(
+    connection: Connection, there: AttributeValues, deletion_id: str, tombstone: Layout
+) -> Deletion | None:
+    """The very deletion that left the tombstone `there`; None when somebody else has finished it.
+
+    A tombstone of before deletions had ids is given `deletion_id` first.
+    """
+    key = key_of(there)
+    if DELETION_ID in there:
+        return Deletion(connection, key, helper_text(there, DELETION_ID, tombstone))
+    path = Path(DELETION_ID)
+    unnamed: Condition = (Path(KIND) == tombstone.kind) & path.does_not_exist()
+    try:
+        write(connection, Update(key, [path.set(deletion_id)], unnamed))
+    except ConditionFailed as failed:
+        now: Mapping[str, Any] = failed.items.get(0) or {}
+        if not is_kind(dict(now), tombstone) or DELETION_ID not in now:
+            return None
+        return Deletion(connection, key, helper_text(dict(now), DELETION_ID, tombstone))
+    return Deletion(connection, key, deletion_id)
+
+
+def _marked(bury: Put | Update, deletion_id: str) -> Put | Update:
+    if isinstance(bury, Put):
+        return Put({**bury.item, DELETION_ID: {"S": deletion_id}}, bury.condition)
+    return Update(bury.key, [*bury.actions, Path(DELETION_ID).set(deletion_id)], bury.condition)

@@ -1,0 +1,119 @@
+"""Work of many transactions on one life of an id.
+
+A walk over a collection takes a while: the worker may stop between two steps, somebody else may
+finish, and the id may be given anew. So each step is a transaction whose first member checks, at
+one key, that the life that the work began on still goes on. A worker that was overtaken changes
+nothing.
+
+    fence = Fence(connection, Check(key, condition))
+    fence.apply(groups)        99 writes to a transaction; Overtaken when the check no longer holds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final, TypeAlias
+
+from dynamo_chat.core.connection import ConditionFailed, Connection
+from dynamo_chat.core.errors import ItemTooLarge, RequestRejected
+from dynamo_chat.core.layout import PK, SK
+from dynamo_chat.core.transaction import (
+    MAX_TRANSACTION_WRITES,
+    Check,
+    Delete,
+    Put,
+    Update,
+    Write,
+    write,
+)
+
+Group: TypeAlias = Sequence[Put | Update | Delete]
+"""Writes that make sense only together, such as those of an item and of its pointer: never split.
+
+A write whose own condition fails is left out, and the rest of its group still happens: such a
+condition says that there is nothing left to do, or that the item is somebody else's.
+"""
+
+_ROOM: Final = MAX_TRANSACTION_WRITES - 1
+
+
+@dataclass(slots=True)
+class Batch:
+    """Groups for one transaction."""
+
+    groups: list[Group] = field(default_factory=list)
+    is_last: bool = False
+
+
+class Overtaken(Exception):
+    """The check no longer holds: somebody else finished, and the id may have a new life."""
+
+
+class Fence:
+    """Applies groups of writes while a check holds."""
+
+    def __init__(self, connection: Connection, check: Check) -> None:
+        self._connection = connection
+        self.check: Final = check
+        self._room = _ROOM
+
+    def apply(self, groups: Iterable[Group]) -> int:
+        """Apply all of `groups`, in order; the number of writes that happened. Overtaken."""
+        return sum(self._in_parts(batch.groups) for batch in self.batches(groups) if batch.groups)
+
+    def batches(self, groups: Iterable[Group], beside: Group = ()) -> Iterator[Batch]:
+        """`groups` in runs that fit into one transaction with the check and `beside`.
+
+        The last one, which may be empty, says that it is the last.
+        """
+        reserved = _keys(beside)
+        batch, keys = Batch(), set(reserved)
+        for group in groups:
+            added = _keys(group)
+            # DynamoDB takes an item only once in a transaction.
+            is_full = len(keys) + len(added) > self._room or not keys.isdisjoint(added)
+            if batch.groups and is_full:
+                yield batch
+                batch, keys = Batch(), set(reserved)
+            batch.groups.append(group)
+            keys |= added
+        batch.is_last = True
+        yield batch
+
+    def _in_parts(self, groups: Sequence[Group]) -> int:
+        """All of `groups` in one transaction, in two halves when it is too large for DynamoDB."""
+        try:
+            return self.together(self.check, groups)
+        except (RequestRejected, ItemTooLarge):
+            if len(groups) == 1:
+                raise
+        # Their items add up to more than 4 MB: what follows is probably as large.
+        middle = len(groups) // 2
+        self._room = max(1, sum(map(len, groups[:middle])))
+        return self._in_parts(groups[:middle]) + self._in_parts(groups[middle:])
+
+    def together(self, first: Check | Delete, groups: Iterable[Group]) -> int:
+        """One transaction of `first`, which carries the check, and of all `groups`. Overtaken.
+
+        Returns the number of writes of `groups` that happened.
+        """
+        writes: list[Write] = list(chain.from_iterable(groups))
+        while writes or isinstance(first, Delete):
+            try:
+                write(self._connection, first, *writes)
+            except ConditionFailed as failed:
+                if 0 in failed.items:
+                    if failed.was_resent and failed.items[0] is None and isinstance(first, Delete):
+                        return len(writes)  # an earlier try, whose answer was lost, deleted it
+                    raise Overtaken from failed
+                writes = [each for at, each in enumerate(writes, 1) if at not in failed.items]
+            else:
+                break
+        return len(writes)
+
+
+def _keys(group: Group) -> set[tuple[str, str]]:
+    keys = (each.item if isinstance(each, Put) else each.key for each in group)
+    return {(key[PK]["S"], key[SK]["S"]) for key in keys}
