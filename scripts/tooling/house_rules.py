@@ -109,7 +109,9 @@ def _files() -> Iterator[Path]:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and not GENERATED.intersection(path.parts):
                 yield path.relative_to(ROOT)
-    yield from (path.relative_to(ROOT) for path in sorted(ROOT.iterdir()) if path.is_file())
+    for path in sorted(ROOT.iterdir()):
+        if path.is_file() and path.name != ".git":  # which is a file in a linked worktree
+            yield path.relative_to(ROOT)
 
 
 def _text(path: Path) -> str:

@@ -12,6 +12,8 @@ from tooling.interpreters import Interpreter, discover
 TOX = "tox>=4.23,<5"
 EVERYWHERE = "not ministack and not nightly"
 ENDPOINT = "DYNAMO_CHAT_TEST_ENDPOINT"
+HASH_SEEDS = {"py311": 1, "py312": 3, "py313": 4}
+"""The hash seed of each Python's tests, as in ``tox.ini``."""
 
 DESCRIPTION = """\
 Without options: all that is checked before a change goes in, in this order.
@@ -20,13 +22,15 @@ Without options: all that is checked before a change goes in, in this order.
   types         mypy --strict over everything; pyright over a user's program
   laws          the law tests (tests/laws) with 2,000 examples each (profile `ci`)
   once          the long tests that every Python would answer alike (marked `once`)
-  py311 - py313 every other test, on each Python found, with 100 examples each (profile `default`)
+  py311 - py313 every other test, on each Python found, with 100 examples each (profile `default`);
+                each under a hash seed of its own, and again on another where one is missing
   provision     the generated templates under cfn-lint, checkov and CDK's own assertions
   docs          the documentation, warnings are errors
 
 The examples of the laws are the long part, so the 2,000 run once, on the Python that runs this
 script, and the other runs show that the laws hold on every version. HYPOTHESIS_PROFILE overrides
-the profile of every run.
+the profile of every run. Tests run in random order: `-- --randomly-seed=N` repeats the one that a
+run has printed.
 """
 
 
@@ -71,7 +75,13 @@ def _environments(options: argparse.Namespace, found: Sequence[Interpreter]) -> 
         return ["nightly"]
     if options.pytest_arguments:
         return pythons
-    return ["lint", "types", "laws", "once", *pythons, "provision", "docs"]
+    return ["lint", "types", "laws", "once", *pythons, *_again(pythons), "provision", "docs"]
+
+
+def _again(pythons: Sequence[str]) -> list[str]:
+    """The tests once more, on the first Python, under the hash seeds of those that are missing."""
+    missing = [seed for name, seed in HASH_SEEDS.items() if name not in pythons]
+    return [f"{name}-hash{seed}" for name in pythons[:1] for seed in missing]
 
 
 def _found_interpreters() -> Iterator[Interpreter]:
