@@ -10,9 +10,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from dynamo_chat import ChatStore, Feedback, NewEmail, NewInteraction, NewInvocation, NewMessage
+from dynamo_chat import ChatStore, Feedback, NewEmail, NewInteraction, NewInvocation
 from fuzzing.estate import PERIOD, Estate, nobodys
-from tests.chat.world import Item, World
+from tests.chat.world import Item, World, assistant, user
 
 OLD, NEW = "ann", "zed"
 ULID: Final = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -79,12 +79,13 @@ def _chat(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     store.conversations.create(
         name, conversation_id=talk, title=ids.user_id, preferences={"of": words}
     )
-    first = store.messages.append(talk, NewMessage(role="user", content=f"{words} asks"))
-    brought = NewMessage(role="assistant", content=f"to {words}", message_id=ids.brought_id)
+    first = store.messages.append(talk, user(f"{words} asks"))
+    brought = assistant(f"to {words}", message_id=ids.brought_id)
     store.messages.append(talk, brought)
-    store.messages.append(talk, NewMessage(role="user", content=f"{words} asks on"))
-    arriving = {"message_id": f"s-{ids.user_id}", "is_streaming": True}
-    store.messages.append(talk, NewMessage(role="assistant", content=f"{words}…", **arriving))
+    store.messages.append(talk, user(f"{words} asks on"))
+    store.messages.append(
+        talk, assistant(f"{words}…", message_id=f"s-{ids.user_id}", is_streaming=True)
+    )
     for each in (first.message_id, ids.brought_id):
         store.messages.give_feedback(
             talk, each, Feedback(type="positive", rank=5, text=f"{words} likes it")
@@ -98,8 +99,9 @@ def _streaming(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     """A conversation whose brought id is still arriving."""
     talk = ids.conversation_id
     store.conversations.create(name, conversation_id=talk)
-    arriving = {"message_id": ids.brought_id, "is_streaming": True}
-    store.messages.append(talk, NewMessage(role="assistant", content=f"{words}…", **arriving))
+    store.messages.append(
+        talk, assistant(f"{words}…", message_id=ids.brought_id, is_streaming=True)
+    )
     return ids
 
 
@@ -205,17 +207,12 @@ def _calls(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return ids
 
 
-def _free_thread(store: ChatStore, ids: Estate) -> None:
-    store.threads.delete(ids.thread_id)
-    # What an application of the same account had recorded goes with the thread, or stays.
-
-
 SCENES: Final[dict[str, Scene]] = {
     "chat": Scene(_chat, lambda store, ids: store.conversations.delete(ids.conversation_id)),
     "streaming": Scene(
         _streaming, lambda store, ids: store.conversations.delete(ids.conversation_id)
     ),
-    "mail": Scene(_mail, _free_thread),
+    "mail": Scene(_mail, lambda store, ids: store.threads.delete(ids.thread_id)),
     "telemetry": Scene(_telemetry),
     "invites": Scene(_invites, lambda store, ids: store.invites.delete(ids.invite_id)),
     "members": Scene(_members, _leave),

@@ -1,0 +1,176 @@
+"""A table on which ids change hands at a chosen moment of somebody's call."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.awsrequest import AWSResponse
+
+from dynamo_chat import ChatStore
+from dynamo_chat.core.errors import DynamoChatError
+from dynamo_chat.testing import Fault, FaultInjector
+from dynamo_chat.testing.answers import json_answer
+from dynamo_chat.testing.faults import Attempt
+from fuzzing.estate import Estate
+from tests.chat.world import Item, World
+from tests.tenancy.lives import NEW, Scene
+
+Call = Callable[[ChatStore, Estate, Estate], Any]
+_BATCH: Final = 25
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When the ids change hands: before a request, or amid a BatchGetItem, which is no snapshot."""
+
+    request: int
+    """From 1."""
+    late: tuple[int, ...] | None = None
+    """The places of a batch that are read afterwards; None for all of the request."""
+
+
+class Stage:
+    """One table, on which the same ids are Ann's or Zed's."""
+
+    def __init__(self, world: World, scene: Scene, words: str) -> None:
+        self.world = world
+        self.store = world.store()
+        self.ann, self.before, self.after = scene.played(world, words)
+
+    def show(self, image: list[Item]) -> None:
+        """Make the table what it was, in few requests."""
+        wanted = {address(item): item for item in image}
+        there = {address(item): item for item in self.world.items()}
+        writes: list[Item] = [
+            {"DeleteRequest": {"Key": {"PK": item["PK"], "SK": item["SK"]}}}
+            for key, item in there.items()
+            if key not in wanted
+        ]
+        writes += [
+            {"PutRequest": {"Item": item}} for key, item in wanted.items() if item != there.get(key)
+        ]
+        for start in range(0, len(writes), _BATCH):
+            left = {self.world.table: writes[start : start + _BATCH]}
+            while left:
+                answer = self.world._client.batch_write_item(RequestItems=left)
+                left = answer.get("UnprocessedItems")
+
+    def moments(self, call: Call, *, warm: bool) -> list[Moment]:
+        """Every moment of the call at which the ids can change hands."""
+        found: list[Moment] = []
+
+        def note(params: Any, model: Any, **_: Any) -> None:
+            found.append(Moment(len(sent) + 1))
+            sent.append(model.name)
+            if model.name == "BatchGetItem":
+                tables = json.loads(params["body"])["RequestItems"].values()
+                keys = range(sum(len(part["Keys"]) for part in tables))
+                parts = [part for cut in keys[1:] for part in (keys[:cut], keys[cut:])]
+                found.extend(Moment(len(sent), tuple(late)) for late in parts)
+
+        sent: list[str] = []
+        self._begin(warm=warm)
+        with self._each_request(note):
+            told(self.store, call, self.ann)
+        return found
+
+    def play(self, call: Call, moment: Moment, *, warm: bool) -> list[str]:
+        """What was wrong when the ids changed hands at this moment of Ann's call."""
+        self._begin(warm=warm)
+        changed = []
+
+        def change() -> None:
+            changed.append(True)
+            self.show(self.after)
+
+        with self._at(moment, change):
+            seen = told(self.store, call, self.ann)
+        assert changed, "the call went as it had gone before"
+        showed = [f"showed {seen}"] if NEW in seen else []
+        return showed + differences(self.after, self.world.items())
+
+    def _begin(self, *, warm: bool) -> None:
+        self.show(self.before)
+        self.store._memory.forget(self.ann.conversation_id)
+        if warm:
+            self.store.messages.open(self.ann.conversation_id)
+
+    @contextmanager
+    def _at(self, moment: Moment, change: Callable[[], None]) -> Iterator[None]:
+        seen = 0
+
+        def act(**_: Any) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == moment.request:
+                change()
+
+        if moment.late is None:
+            with self._each_request(act):
+                yield
+            return
+        with FaultInjector(self.store.connection.client) as faults:
+            faults.plan(TornBatch(moment.late, change), at=moment.request)
+            yield
+
+    @contextmanager
+    def _each_request(self, act: Callable[..., None]) -> Iterator[None]:
+        events = self.store.connection.client.meta.events
+        events.register_first("before-call.dynamodb", act)
+        try:
+            yield
+        finally:
+            events.unregister("before-call.dynamodb", act)
+
+
+@dataclass(frozen=True)
+class TornBatch(Fault):
+    """A BatchGetItem reads some of its items before something happens, and the rest after it."""
+
+    late: tuple[int, ...]
+    happening: Callable[[], None]
+
+    def happen(self, attempt: Attempt) -> AWSResponse:
+        """Two answers, as if they were one."""
+        body = attempt.body
+        ((table, part),) = body["RequestItems"].items()
+        is_late = [place in self.late for place in range(len(part["Keys"]))]
+        found: list[Any] = []
+        for time in (False, True):
+            keys = [key for key, late in zip(part["Keys"], is_late, strict=True) if late is time]
+            asked = {**body, "RequestItems": {table: {**part, "Keys": keys}}}
+            found += json.loads(attempt.forward(asked).content)["Responses"][table]
+            if not time:
+                self.happening()
+        return json_answer(attempt.url, {"Responses": {table: found}, "UnprocessedKeys": {}})
+
+
+def told(store: ChatStore, call: Call, ann: Estate) -> str:
+    """All that the caller gets to see."""
+    try:
+        return repr(call(store, ann, ann))
+    except DynamoChatError as error:
+        shown = "".join(traceback.format_exception(error, limit=0))
+        return f"{error!r} {vars(error)} {shown}"
+
+
+def differences(expected: list[Item], found: list[Item]) -> list[str]:
+    """What is not as it should be, by kind."""
+    wanted = {address(item): item for item in expected}
+    there = {address(item): item for item in found}
+    return [
+        f"{'deleted' if key not in there else 'made' if key not in wanted else 'changed'}"
+        f" {(there.get(key) or wanted[key])['kind']['S']}"
+        for key in sorted({*wanted, *there})
+        if wanted.get(key) != there.get(key)
+    ]
+
+
+def address(item: Item) -> tuple[str, str]:
+    """The key of an item."""
+    return item["PK"]["S"], item["SK"]["S"]
