@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
 from dynamo_chat.core.connection import Connection, ConnectionOptions, RequestHook
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.page import CursorCodec
 
 if TYPE_CHECKING:
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
 class ChatStore:
     """One table on one endpoint, and the repositories that use it. Safe to share between threads.
 
-    Nothing is sent until a method is called. Credentials are found as botocore finds them.
+    Nothing is sent until a method is called. Credentials are found as botocore finds them. It may
+    be made and used before a fork, and it can be pickled: what travels is what it was made of,
+    with explicit credentials and the cursor secret, so keep such a pickle as secret as they are.
 
     `clock` and `ids` give the present and fresh ids; `on_request` is told of every request;
     `cursor_secret` makes cursors tamper-proof (give all servers the same). InvalidArgument names
@@ -68,9 +72,23 @@ class ChatStore:
             on_request=on_request,
         )
         self._binding = Binding(self.connection, clock, ids, CursorCodec(table_name, cursor_secret))
+        self._cursor_secret = cursor_secret
 
     def __repr__(self) -> str:
         return f"ChatStore({self.connection.table_name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its specification: a copy, here or in another process, sends by itself."""
+        specification: dict[str, Any] = {
+            "region": self.connection.region,
+            "endpoint_url": self.connection.endpoint_url,
+            "options": self.connection.options,
+            "clock": self._binding.clock,
+            "ids": self._binding.ids,
+            "on_request": self.connection.on_request,
+            "cursor_secret": self._cursor_secret,
+        }
+        return partial(type(self), self.connection.table_name, **specification), ()
 
     @classmethod
     def from_env(
@@ -266,6 +284,19 @@ class ChatStore:
         from dynamo_chat.calls.calls import Calls
 
         return Calls(self._binding)
+
+
+class _Locks:
+    """Python 3.11 makes what a `cached_property` gives under a lock of the class."""
+
+    def after_fork(self) -> None:
+        for member in vars(ChatStore).values():
+            if isinstance(member, cached_property) and hasattr(member, "lock"):
+                member.lock = threading.RLock()
+
+
+_locks = _Locks()
+renew_after_fork(_locks)
 
 
 def _region(region: str | None, endpoint_url: str | None) -> str | None:

@@ -49,6 +49,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Id, Model, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
+from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.page import MAX_PAGE_SIZE
 from dynamo_chat.core.patterns import access_pattern
@@ -86,7 +87,7 @@ class Matcher(Repository):
         super().__init__(binding)
         self._crowds = Crowds()
         self._heads = Heads()
-        self._lots = random.Random()  # noqa: S311 - drawing lots needs no cryptography
+        self._lots = random.SystemRandom()  # no state, which forked matchers would share
 
     @access_pattern(
         "P5",
@@ -290,6 +291,11 @@ class Crowds:
 
     def __init__(self) -> None:
         self._sizes: dict[str, float] = {}
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """A lock that no thread of another process holds."""
         self._lock = threading.Lock()
 
     def size(self, queue: str) -> int:

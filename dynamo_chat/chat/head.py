@@ -25,6 +25,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.item import check_size, encoded, kind_of, plan, with_index_keys
 from dynamo_chat.core.keys import parse_time
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, Collection, Layout
@@ -134,6 +135,11 @@ class Memory:
     def __init__(self, size: int = REMEMBERED_CONVERSATIONS) -> None:
         self._size = size
         self._facts: OrderedDict[str, Facts] = OrderedDict()
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """A lock that no thread of another process holds; what is remembered is as true here."""
         self._lock = threading.Lock()
 
     def get(self, conversation_id: str) -> Facts | None:

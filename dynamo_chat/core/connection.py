@@ -1,10 +1,7 @@
 """One connection to one table: sends requests, tells who asked, translates what goes wrong.
 
 Built on PynamoDB's `Connection`, bound per instance: nothing is configured on a class or a
-module, so two stores in one process never touch each other. Public botocore events make it cheap:
-the response body is parsed as plain JSON (`before-parse`), instead of walking the shape of every
-AttributeValue, requests are signed by a signer that knows their form, and the user-agent is fixed
-once per client.
+module, so two stores in one process never touch each other, nor do two processes.
 """
 
 from __future__ import annotations
@@ -12,23 +9,18 @@ from __future__ import annotations
 import logging
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from typing import Any
 
-import botocore.config
-import botocore.loaders
-import botocore.session
-import pydantic_core
 from botocore import exceptions as aws
-from pynamodb.connection import Connection as PynamoConnection
 
 from dynamo_chat.core import errors, settings
+from dynamo_chat.core.client import DATA_OPERATIONS, PynamoClient
+from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.patterns import running_pattern
-from dynamo_chat.core.signing import PostSigner
 from dynamo_chat.core.size import MAX_ITEM_BYTES
 
 logger = logging.getLogger("dynamo_chat")
@@ -108,131 +100,6 @@ class TransactionClash(Exception):
         self.is_throttled = is_throttled
 
 
-_DATA_OPERATIONS = frozenset(
-    {
-        "BatchGetItem",
-        "BatchWriteItem",
-        "DeleteItem",
-        "GetItem",
-        "PutItem",
-        "Query",
-        "TransactGetItems",
-        "TransactWriteItems",
-        "UpdateItem",
-    }
-)
-
-
-def new_session() -> botocore.session.Session:
-    """A botocore session of its own, that shares what botocore knows of the services."""
-    session = botocore.session.Session()
-    session.register_component(
-        "data_loader", _descriptions(session.get_config_variable("data_path"))
-    )
-    return session
-
-
-@cache
-def _descriptions(data_path: str | None) -> botocore.loaders.Loader:
-    """Botocore's files, parsed once in a process: that is half of what a client costs."""
-    return botocore.loaders.create_loader(data_path)
-
-
-class _Pynamo(PynamoConnection):
-    """PynamoDB's connection with a session of its own and one client, made once."""
-
-    def __init__(self, options: ConnectionOptions, region: str | None, host: str | None) -> None:
-        super().__init__(
-            region=region,
-            host=host,
-            connect_timeout_seconds=options.connect_timeout,
-            read_timeout_seconds=options.read_timeout,
-            max_pool_connections=options.max_pool_connections,
-            retry_configuration={"mode": "standard", "total_max_attempts": options.max_attempts},
-        )
-        self._options = options
-        self._session: botocore.session.Session | None = None
-        self._making = threading.Lock()
-        self._fitted: Any = None
-        self._tries = threading.local()
-
-    @property
-    def session(self) -> botocore.session.Session:
-        if self._session is None:
-            session = new_session()
-            session.set_default_client_config(
-                botocore.config.Config(user_agent=f"dynamo_chat botocore/{botocore.__version__}")
-            )
-            if self._options.aws_access_key_id:
-                session.set_credentials(
-                    self._options.aws_access_key_id,
-                    self._options.aws_secret_access_key,
-                    self._options.aws_session_token,
-                )
-            self._session = session
-        return self._session
-
-    def send(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """One API call, with its signals; reads and writes report what they consumed."""
-        self._tries.count = 0
-        if operation in _DATA_OPERATIONS:
-            answer: dict[str, Any] = self.dispatch(operation, request)
-        else:  # dispatch would ask for consumed capacity, which these do not know
-            answer = self._make_api_call(operation, request)
-        return answer
-
-    @property
-    def tries(self) -> int:
-        """HTTP tries of the call that this thread made last."""
-        return int(self._tries.count)
-
-    def _count_try(self, **_: Any) -> None:
-        self._tries.count = getattr(self._tries, "count", 0) + 1
-
-    @property
-    def client(self) -> Any:
-        # PynamoDB makes its client without a lock (16 threads, 16 clients), and makes it anew
-        # while credentials are missing; the handler must be on whichever is in use.
-        client = self._client
-        if client is not None and client is self._fitted and self._has_credentials(client):
-            return client
-        with self._making:
-            try:
-                client = PynamoConnection.client.__get__(self)
-            except aws.BotoCoreError:
-                raise
-            except ValueError as error:  # what botocore itself found in the environment
-                raise errors.InvalidArgument("endpoint_url", str(error)) from error
-            if client is not self._fitted:
-                for operation in _DATA_OPERATIONS:
-                    client.meta.events.register(f"before-parse.dynamodb.{operation}", _parse_body)
-                client.meta.events.register("request-created.dynamodb", self._count_try)
-                PostSigner().attach(client)
-                self._fitted = client
-            return client
-
-    @staticmethod
-    def _has_credentials(client: Any) -> bool:
-        return bool(client._request_signer._credentials)  # noqa: SLF001 - as PynamoDB itself asks
-
-
-def _parse_body(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-) -> None:
-    """Hand botocore the parsed body, so that it need not walk the response shape.
-
-    Binary attributes stay base64 text. Errors are left to botocore.
-    """
-    if response_dict["status_code"] < 300 and response_dict["body"]:
-        try:
-            parsed = pydantic_core.from_json(response_dict["body"])
-        except ValueError:
-            return  # a broken answer is botocore's to report
-        if isinstance(parsed, dict):
-            customized_response_dict.update(parsed)
-            response_dict["body"] = b"{}"
-
-
 class Connection:
     """Sends DynamoDB requests for one table on one endpoint. Safe to share between threads."""
 
@@ -257,11 +124,28 @@ class Connection:
         self.endpoint_url = endpoint_url
         self.options = options or ConnectionOptions()
         self.on_request = on_request
-        self._pynamo = _Pynamo(self.options, region, endpoint_url)
-        self._random = random.Random()  # noqa: S311 - jitter needs no cryptography
+        self._pynamo = PynamoClient(self.options, region, endpoint_url)
+        self._random = random.SystemRandom()  # without a state that forked processes would share
+        renew_after_fork(self)
 
     def __repr__(self) -> str:
         return f"Connection(table={self.table_name!r}, region={self.region!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its specification: a copy, here or in another process, has a client of its own."""
+        specification: dict[str, Any] = {
+            "region": self.region,
+            "endpoint_url": self.endpoint_url,
+            "options": self.options,
+            "on_request": self.on_request,
+        }
+        return partial(type(self), self.table_name, **specification), ()
+
+    def after_fork(self) -> None:
+        """Leave the client to the parent: two processes on one socket read each other's answers."""
+        parents = self._pynamo
+        self._pynamo = PynamoClient(self.options, self.region, self.endpoint_url)
+        parents.let_go()
 
     @property
     def client(self) -> Any:
@@ -415,7 +299,7 @@ def _translated_client_error(  # noqa: PLR0911 - one return per kind of trouble
     if code == "ValidationException" and "item size" in message.lower():
         return errors.ItemTooLarge("item", None, MAX_ITEM_BYTES)
     # What DynamoDB says of an item may quote a key; of the table's management it may not.
-    detail = "" if error.operation_name in _DATA_OPERATIONS else f" ({message})"
+    detail = "" if error.operation_name in DATA_OPERATIONS else f" ({message})"
     return errors.RequestRejected(f"DynamoDB rejected the request: {code}{detail}", code)
 
 

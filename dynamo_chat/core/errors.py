@@ -42,7 +42,19 @@ _SHOWN: Final = ("_id", "_at", "position", "timestamp", "_date", "resource")
 
 
 class DynamoChatError(Exception):
-    """Base of every error raised by this package."""
+    """Base of every error raised by this package.
+
+    Errors can be pickled and copied, whatever their constructors take.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it says and what it carries. By default Python would pass the text, alone."""
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[DynamoChatError], args: tuple[Any, ...]) -> DynamoChatError:
+    """An error without what it carries, which pickle and copy add."""
+    return kind.__new__(kind, *args)
 
 
 class InvalidArgument(DynamoChatError, ValueError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
+from dynamo_chat.core.forks import renew_after_fork
+
 
 class FakeClock:
     """A clock for `ChatStore(clock=…)`: calling it gives the time, which stands still.
@@ -17,6 +19,11 @@ class FakeClock:
         if start.utcoffset() is None:
             raise ValueError("start must be an aware datetime (with a time zone)")
         self._now = start.astimezone(UTC)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a forked process it goes on alone, from the same time."""
         self._lock = threading.Lock()
 
     def __call__(self) -> datetime:

@@ -33,7 +33,7 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
-from dynamo_chat.core.connection import new_session
+from dynamo_chat.core.client import new_session
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size
 from dynamo_chat.testing.answers import answer, error_answer
 from dynamo_chat.testing.hook import Client

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, ConnectionOptions, NewMessage, RequestEvent
-from dynamo_chat.core.connection import ConditionFailed, Connection, new_session
+from dynamo_chat.core.client import new_session
+from dynamo_chat.core.connection import ConditionFailed, Connection
 from dynamo_chat.core.errors import NotFound, Throttled, Unreachable
 from dynamo_chat.core.item import Item
 from dynamo_chat.core.patterns import declared_pattern, running, running_pattern

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, TableDefinition
-from dynamo_chat.core.connection import new_session
+from dynamo_chat.core.client import new_session
 from dynamo_chat.provision.backups import Backups
 from dynamo_chat.testing import Engine
 

@@ -20,7 +20,7 @@ from dynamo_chat import (
 )
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.cli.app import app
-from dynamo_chat.core.connection import new_session
+from dynamo_chat.core.client import new_session
 from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TTL
 from dynamo_chat.provision import probe as probing
 from dynamo_chat.provision.probe import LIFETIME, ProbeStep

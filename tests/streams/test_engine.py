@@ -24,7 +24,7 @@ from dynamo_chat import (
     NewMessage,
     parse_stream_record,
 )
-from dynamo_chat.core.connection import new_session
+from dynamo_chat.core.client import new_session
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
 from dynamo_chat.mail.email import EmailContent, EmailSummary

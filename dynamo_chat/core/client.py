@@ -1,0 +1,171 @@
+"""The botocore client of one connection: made once, made cheap, and never shared with a fork.
+
+Public botocore events make it cheap: the response body is parsed as plain JSON (`before-parse`),
+instead of walking the shape of every AttributeValue, requests are signed by a signer that knows
+their form, and the user-agent is fixed once per client.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import botocore.config
+import botocore.loaders
+import botocore.session
+import pydantic_core
+from botocore import exceptions as aws
+from pynamodb.connection import Connection as PynamoConnection
+
+from dynamo_chat.core import errors
+from dynamo_chat.core.signing import PostSigner
+
+if TYPE_CHECKING:
+    from dynamo_chat.core.connection import ConnectionOptions
+
+DATA_OPERATIONS = frozenset(
+    {
+        "BatchGetItem",
+        "BatchWriteItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "TransactGetItems",
+        "TransactWriteItems",
+        "UpdateItem",
+    }
+)
+
+
+def new_session() -> botocore.session.Session:
+    """A botocore session of its own, that shares what botocore knows of the services."""
+    session = botocore.session.Session()
+    session.register_component(
+        "data_loader", _descriptions(session.get_config_variable("data_path"))
+    )
+    return session
+
+
+@cache
+def _descriptions(data_path: str | None) -> botocore.loaders.Loader:
+    """Botocore's files, parsed once in a process: that is half of what a client costs."""
+    return botocore.loaders.create_loader(data_path)
+
+
+class PynamoClient(PynamoConnection):
+    """PynamoDB's connection with a session of its own and one client, made once."""
+
+    def __init__(self, options: ConnectionOptions, region: str | None, host: str | None) -> None:
+        super().__init__(
+            region=region,
+            host=host,
+            connect_timeout_seconds=options.connect_timeout,
+            read_timeout_seconds=options.read_timeout,
+            max_pool_connections=options.max_pool_connections,
+            retry_configuration={"mode": "standard", "total_max_attempts": options.max_attempts},
+        )
+        self._options = options
+        self._session: botocore.session.Session | None = None
+        self._making = threading.Lock()
+        self._fitted: Any = None
+        self._tries = threading.local()
+
+    @property
+    def session(self) -> botocore.session.Session:
+        if self._session is None:
+            session = new_session()
+            session.set_default_client_config(
+                botocore.config.Config(user_agent=f"dynamo_chat botocore/{botocore.__version__}")
+            )
+            if self._options.aws_access_key_id:
+                session.set_credentials(
+                    self._options.aws_access_key_id,
+                    self._options.aws_secret_access_key,
+                    self._options.aws_session_token,
+                )
+            self._session = session
+        return self._session
+
+    def send(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """One API call, with its signals; reads and writes report what they consumed."""
+        self._tries.count = 0
+        if operation in DATA_OPERATIONS:
+            answer: dict[str, Any] = self.dispatch(operation, request)
+        else:  # dispatch would ask for consumed capacity, which these do not know
+            answer = self._make_api_call(operation, request)
+        return answer
+
+    @property
+    def tries(self) -> int:
+        """HTTP tries of the call that this thread made last."""
+        return int(self._tries.count)
+
+    def _count_try(self, **_: Any) -> None:
+        self._tries.count = getattr(self._tries, "count", 0) + 1
+
+    @property
+    def client(self) -> Any:
+        # PynamoDB makes its client without a lock (16 threads, 16 clients), and makes it anew
+        # while credentials are missing; the handler must be on whichever is in use.
+        client = self._client
+        if client is not None and client is self._fitted and self._has_credentials(client):
+            return client
+        with self._making:
+            try:
+                client = PynamoConnection.client.__get__(self)
+            except aws.BotoCoreError:
+                raise
+            except ValueError as error:  # what botocore itself found in the environment
+                raise errors.InvalidArgument("endpoint_url", str(error)) from error
+            if client is not self._fitted:
+                for operation in DATA_OPERATIONS:
+                    client.meta.events.register(f"before-parse.dynamodb.{operation}", _parse_body)
+                client.meta.events.register("request-created.dynamodb", self._count_try)
+                PostSigner().attach(client)
+                self._fitted = client
+            return client
+
+    def let_go(self) -> None:
+        """Close this process's copies of the sockets of a client that its parent uses.
+
+        A thread of the parent may have held the lock of a pool: each pool is begun anew first.
+        """
+        for pool in _pools(self._client):
+            inherited = list(pool.queue)
+            pool.__init__(pool.maxsize)
+            for connection in filter(None, inherited):
+                connection.close()
+
+    @staticmethod
+    def _has_credentials(client: Any) -> bool:
+        return bool(client._request_signer._credentials)  # noqa: SLF001 - as PynamoDB itself asks
+
+
+def _pools(client: Any) -> list[Any]:
+    """The queues of urllib3 in which a client keeps its open connections."""
+    try:
+        session = client._endpoint.http_session  # noqa: SLF001 - neither library tells it
+        managers = [session._manager, *session._proxy_managers.values()]  # noqa: SLF001
+        containers = [manager.pools._container for manager in managers]  # noqa: SLF001
+        return [each.pool for pools in containers for each in pools.values() if each.pool]
+    except AttributeError:
+        return []  # another version keeps them elsewhere, and closes them some time
+
+
+def _parse_body(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    """Hand botocore the parsed body, so that it need not walk the response shape.
+
+    Binary attributes stay base64 text. Errors are left to botocore.
+    """
+    if response_dict["status_code"] < 300 and response_dict["body"]:
+        try:
+            parsed = pydantic_core.from_json(response_dict["body"])
+        except ValueError:
+            return  # a broken answer is botocore's to report
+        if isinstance(parsed, dict):
+            customized_response_dict.update(parsed)
+            response_dict["body"] = b"{}"
