@@ -11,27 +11,31 @@ one by the hash of its token lead to it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Address, address_key
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity, Id, Time
 from dynamo_chat.core.item import (
+    Item,
     helper_item,
     helper_text,
     helper_time,
+    key_parts,
     leading,
     plan,
     with_index_keys,
 )
 from dynamo_chat.core.keys import format_time
-from dynamo_chat.core.layout import GSI1, Layout
-from dynamo_chat.core.transaction import Key
+from dynamo_chat.core.layout import GSI1, PK, SK, Layout
+from dynamo_chat.core.transaction import Delete, Key
 
 InviteRole = Literal["member", "admin"]
 InviteStatus = Literal["pending", "accepted", "expired", "cancelled"]
@@ -129,6 +133,29 @@ def token_hash_of(item: AttributeValues) -> str:
     with leading(item, keyspace.INVITE):
         keyspace.INVITE_TOKEN.key(token_hash=found)
     return found
+
+
+def pointer_deletes(item: AttributeValues) -> Iterator[Delete]:
+    """Deletes what leads to the invite stored as `item`, unless it leads to another one by now.
+
+    CorruptItem at the first pointer that the item does not name.
+    """
+    (organization_id,) = key_parts(keyspace.INVITE, item, PK)
+    created_at, invite_id = key_parts(keyspace.INVITE, item, SK)
+    leads_here = (Path("organization_id") == organization_id) & (
+        Path("created_at") == format_time(created_at)
+    )
+    is_gone = Item.PK.does_not_exist()
+    yield Delete(keyspace.INVITE_ID.key(invite_id=invite_id), is_gone | leads_here)
+    leads_here &= Path("invite_id") == invite_id
+    token_key = keyspace.INVITE_TOKEN.key(token_hash=token_hash_of(item))
+    yield Delete(token_key, is_gone | leads_here)
+
+
+def has_token(token_hash: str) -> Condition:
+    """The invite has this token: it is the very one that was read, not another of its id."""
+    condition: Condition = Path(HASH_ATTRIBUTE) == token_hash
+    return condition
 
 
 def decode_invite(item: AttributeValues) -> Invite:

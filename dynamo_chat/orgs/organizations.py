@@ -231,9 +231,9 @@ class Organizations(OrganizationRemover):
 
     @access_pattern(
         "O9",
-        operation="UpdateItem, Query, TransactWriteItems, DeleteItem",
-        requests="2 + ⌈items/99⌉ + ⌈MB⌉",
-        budget=4,
+        operation="TransactWriteItems, Query",
+        requests="1 + ⌈items/99⌉ + ⌈MB⌉",
+        budget=3,
     )
     def delete(self, organization_id: str) -> int:
         """Delete an organization with its members and invites; the number of items that went.

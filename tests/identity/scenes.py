@@ -51,6 +51,13 @@ class Scene:
         )
         return [item for page in pages for item in page["Items"]]
 
+    def put_back(self, items: Sequence[Item]) -> None:
+        """Write items that were there before, as they were."""
+        table = self.store.connection.table_name
+        for start in range(0, len(items), 25):
+            puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+            self.client.batch_write_item(RequestItems={table: puts})
+
     def kinds(self) -> Counter[str]:
         """How many items there are of each kind."""
         return Counter(item[KIND]["S"] for item in self.items())

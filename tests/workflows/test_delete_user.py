@@ -199,7 +199,7 @@ def test_deleting_an_organization_survives_death_and_lost_answers(
     scene: Scene, no_backoff: None
 ) -> None:
     store = scene.store
-    for place, (number, fault) in enumerate(faults(4)):
+    for place, (number, fault) in enumerate(faults(3)):
         org = f"org-{place}"
         store.organizations.create("Acme", "owner", organization_id=org)
         store.members.add(org, "user-1")

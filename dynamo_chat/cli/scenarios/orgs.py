@@ -73,7 +73,7 @@ def delete_organization(stage: Stage) -> Iterator[Case]:
     organizations, small, large = stage.store.organizations, _org(stage), _org(stage, members=60)
     _invited(stage, small)
     yield Case("one member, one invite", lambda: organizations.delete(small.organization_id))
-    yield Case("61 members", lambda: organizations.delete(large.organization_id), budget=5)
+    yield Case("61 members", lambda: organizations.delete(large.organization_id), budget=4)
 
 
 # -- members ------------------------------------------------------------------------------------
