@@ -20,7 +20,7 @@ from dynamo_chat.cli import (
     table,
     template,
 )
-from dynamo_chat.cli.console import fail
+from dynamo_chat.cli.console import LONGEST_ERROR, cut, fail, visible
 from dynamo_chat.core.errors import DynamoChatError
 
 
@@ -34,6 +34,9 @@ class _Commands(TyperGroup):
             raise
         except (DynamoChatError, OSError) as error:
             raise fail(str(error)) from error
+        except typer.BadParameter as error:  # typer shows it, with what it was given
+            error.message = cut(visible(error.message), LONGEST_ERROR)
+            raise
 
 
 app = typer.Typer(

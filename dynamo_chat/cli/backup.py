@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.console import Text, output, print_json, table
 from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, Target
@@ -92,7 +90,8 @@ def list_backups(
     found, window = backups.list(), backups.recovery_window()
     if as_json:
         bounds = None if window is None else asdict(window)
-        _print_json({"backups": [asdict(each) for each in found], "recovery_window": bounds})
+        told = {"backups": [asdict(each) for each in found], "recovery_window": bounds}
+        print_json(told, default=_as_text)
         return
     console = output()
     if not found:
@@ -251,7 +250,7 @@ def _progress() -> Iterator[ProgressHook]:
     with console.status("asking DynamoDB …") as status:
 
         def told(progress: Progress) -> None:
-            status.update(str(progress))
+            status.update(Text(str(progress)))
 
         try:
             yield told
@@ -265,7 +264,7 @@ def _progress() -> Iterator[ProgressHook]:
 
 def _show(found: Backup | Export, *, as_json: bool) -> None:
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found), default=_as_text)
         return
     shown = table("", "", wrapping=("",))
     shown.show_header = False
@@ -288,10 +287,6 @@ def _show_restored(restored: Restored) -> None:
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _print_json(found: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(found, default=_as_text, ensure_ascii=False, indent=2))
 
 
 def _as_text(value: object) -> str:

@@ -1,14 +1,25 @@
-"""How things are shown: one console, a colour for each domain, numbers without noise."""
+r"""How things are shown: one console, a colour for each domain, numbers without noise.
+
+What the command shows was often written by others: titles, ids, names of files. It is data. The
+console knows no markup, and what a terminal would obey, hide or turn around (control, format and
+bidirectional characters, line breaks too) is shown as an escape such as ``\x1b``.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Final
+import re
+from collections.abc import Callable
+from typing import Any, Final, Self
+from unicodedata import category
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.status import Status
+from rich.style import Style
 from rich.table import Table
-from rich.text import Text
+from rich.text import Text as RichText
 
 from dynamo_chat.keyspace import KEY_SPACE
 
@@ -35,18 +46,86 @@ _DOMAINS: Final = {
 """The domain of each kind, and the kind's place in it."""
 
 
+_NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]")
+LONGEST_ERROR: Final = 2_000
+"""What an error repeats of what it was given has an end."""
+
+
+def visible(text: str) -> str:
+    """The text, with an escape for each character that a terminal would not just show."""
+    return _NOT_ASCII.sub(lambda found: _escaped(found[0], _as_python), text)
+
+
+def json_text(value: Any, *, indent: int | None = 2, default: Any = None) -> str:
+    """JSON that is safe to show: `visible` would change nothing in its lines."""
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(
+        value, ensure_ascii=False, indent=indent, separators=separators, default=default
+    )
+    # Line breaks are of the layout alone: those in texts are escaped already.
+    return "\n".join(
+        _NOT_ASCII.sub(lambda found: _escaped(found[0], _as_json), line)
+        for line in text.split("\n")
+    )
+
+
+def print_json(value: Any, *, default: Any = None) -> None:
+    """Print JSON on standard output."""
+    typer.echo(json_text(value, default=default))
+
+
+def _escaped(character: str, escape: Callable[[str], str]) -> str:
+    is_shown = character.isprintable() or category(character) == "Zs"
+    return character if is_shown else escape(character)
+
+
+def _as_python(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _as_json(character: str) -> str:
+    return json.dumps(character)[1:-1]
+
+
+class Text(RichText):
+    """Text with colours: one line of data."""
+
+    def __init__(self, text: str = "", style: str | Style = "", **options: Any) -> None:
+        super().__init__(visible(text), style, **options)
+
+    def append(self, text: RichText | str, style: str | Style | None = None) -> Self:
+        """Add to its end."""
+        super().append(visible(text) if isinstance(text, str) else text, style)
+        return self
+
+
+class DataConsole(Console):
+    """A console that takes every text for one line of data: no markup, and no names of emoji."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> RichText:
+        """A text without colours: a line, or a cell of a table."""
+        return super().render_str(visible(text), **options)
+
+    def status(self, status: RenderableType, **options: Any) -> Status:
+        """What goes on. To change it, give it a `Text`: rich takes other texts for markup."""
+        return super().status(Text(status) if isinstance(status, str) else status, **options)
+
+
 def output(*, stderr: bool = False) -> Console:
     """A console on standard output. Into a file or a pipe, lines are wide and without colours."""
-    console = Console(highlight=False, stderr=stderr)
+    console = DataConsole(stderr=stderr)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(highlight=False, stderr=stderr, width=_WIDTH_OF_A_FILE)
+        console = DataConsole(stderr=stderr, width=_WIDTH_OF_A_FILE)
     return console
 
 
 def fail(message: str) -> typer.Exit:
     """Show an error as one line on standard error; what to raise to leave with exit code 1."""
     line = Text("error: ", style="bold red")
-    line.append(" ".join(message.split()), style="not bold default")
+    line.append(cut(message, LONGEST_ERROR), style="not bold default")
     output(stderr=True).print(line, soft_wrap=True)
     return typer.Exit(1)
 

@@ -13,18 +13,23 @@ Without ids, they are made from what the line says, so that a file can be loaded
 Results of tools are folded into the calls that they answer; one that answers no call stays a
 message of its own. What a message says beyond that becomes its metadata, what a line says its
 conversation's state: nothing is dropped.
+
+A file may come from anywhere. A line is bounded before it is parsed, in bytes and in values, so
+that reading it takes time and memory in proportion to what is allowed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from dynamo_chat.chat.documents import TOOL_CALL_ID
 from dynamo_chat.chat.loading import ConversationRecord, numbered_id
@@ -33,8 +38,12 @@ from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import InvalidArgument
 
 DEFAULT_USER = "demo"
+MAX_LINE_BYTES: Final = 16 * 2**20
+MAX_LINE_VALUES: Final = 1_000_000
+"""Values of JSON in a line: each takes some 60 bytes of memory, however few of the file."""
 
 _ROLES = {"developer": "system", "function": "tool"}
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 _MILLISECONDS_FROM = 100_000_000_000
 _LINE_KEYS = frozenset(
     {"messages", "id", "conversation_id", "user", "user_id", "title", "created_at"}
@@ -65,8 +74,9 @@ def read_conversations(path: Path) -> Iterator[NumberedRecord]:
     InvalidLine names the first line that is none, and what is wrong with it. OSError.
     """
     with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
+        for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
             try:
+                _check_size(raw)
                 text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
                 if text.strip():
                     yield NumberedRecord(number, parse_conversation(text))
@@ -76,9 +86,28 @@ def read_conversations(path: Path) -> Iterator[NumberedRecord]:
                 raise InvalidLine(path.name, number, str(error)) from error
 
 
+def _check_size(raw: bytes) -> None:
+    """InvalidArgument for a line that would take too much to parse."""
+    if len(raw) > MAX_LINE_BYTES:
+        raise InvalidArgument("line", f"may have {MAX_LINE_BYTES // 2**20} MiB at most")
+    if _most_values(raw) > MAX_LINE_VALUES and _most_values(_TEXT.sub(b"", raw)) > MAX_LINE_VALUES:
+        raise InvalidArgument("line", f"may hold {MAX_LINE_VALUES:,} values at most")
+
+
+def _most_values(raw: bytes) -> int:
+    """At most so many values are in a text of JSON: each but the first follows one of these."""
+    return 1 + sum(map(raw.count, (b",", b"[", b"{")))
+
+
 def parse_conversation(text: str) -> ConversationRecord:
     """The conversation in one line. InvalidArgument names what is wrong with it."""
-    line = _json_object(text)
+    try:
+        return _record(_json_object(text))
+    except RecursionError as error:
+        raise InvalidArgument("line", "is nested too deep") from error
+
+
+def _record(line: Mapping[str, Any]) -> ConversationRecord:
     given = line.get("messages")
     if not isinstance(given, list) or not given:
         raise InvalidArgument("messages", "must be a list of messages, not empty")
@@ -210,24 +239,41 @@ def _call(given: Mapping[str, Any], where: str) -> _Call:
 def _folded(drafts: Sequence[_Draft]) -> list[_Draft]:
     """The messages, without those that are results of a call before them: these are in the call."""
     kept: list[_Draft] = []
+    waiting = _Waiting()
     for draft in drafts:
-        call = _call_answered_by(draft, kept) if draft.role == "tool" else None
+        call = waiting.answered_by(draft) if draft.role == "tool" else None
         if call is None:
             kept.append(draft)
+            waiting.add(draft.calls)
         else:
             call.result, call.is_answered = _maybe_json(draft.content), True
     return kept
 
 
-def _call_answered_by(result: _Draft, before: Sequence[_Draft]) -> _Call | None:
-    """The latest call that waits for this result: by its id or, without one, by its tool."""
-    call_id, name = result.metadata.get(TOOL_CALL_ID), result.metadata.get("name")
-    for draft in reversed(before):
-        for call in draft.calls:
-            matches = call.call_id == call_id if call_id is not None else call.tool == name
-            if matches and not call.is_answered:
+class _Waiting:
+    """The calls so far that wait for their results."""
+
+    def __init__(self) -> None:
+        self._by_id: defaultdict[str, list[_Call]] = defaultdict(list)
+        self._by_tool: defaultdict[str, list[_Call]] = defaultdict(list)
+
+    def add(self, calls: Sequence[_Call]) -> None:
+        """Add the calls of a message. Of these the first is found first."""
+        for call in reversed(calls):
+            self._by_tool[call.tool].append(call)
+            if call.call_id is not None:
+                self._by_id[call.call_id].append(call)
+
+    def answered_by(self, result: _Draft) -> _Call | None:
+        """The latest message's call that waits for this result: by its id or else by its tool."""
+        call_id, name = result.metadata.get(TOOL_CALL_ID), result.metadata.get("name")
+        named, calls = (name, self._by_tool) if call_id is None else (call_id, self._by_id)
+        found = calls.get(named, []) if isinstance(named, str) else []
+        while found:
+            call = found.pop()
+            if not call.is_answered:  # by its other name
                 return call
-    return None
+        return None
 
 
 # -- values -------------------------------------------------------------------------------------
@@ -236,8 +282,6 @@ def _call_answered_by(result: _Draft, before: Sequence[_Draft]) -> _Call | None:
 def _json_object(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text, parse_constant=_no_constant, parse_int=_integer)
-    except RecursionError as error:
-        raise InvalidArgument("line", "is nested too deep") from error
     except ValueError as error:
         raise InvalidArgument("line", f"is not JSON: {error}") from error
     if not isinstance(found, dict):

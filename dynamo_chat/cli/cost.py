@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 from io import StringIO
@@ -11,9 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.console import DataConsole, Text, output, print_json, table
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.operations import cost as costs
 from dynamo_chat.operations.cost import Bill, Line, Prices, Provision, Workload, plain
@@ -113,11 +111,11 @@ def cost(  # noqa: PLR0913 - what happens in a month
     made = bills(workload, chosen, Provision(Decimal(str(peak))))
     said = costs.documents_figure(workload, costs.load_prices()["cgchat"])
     if as_json:
-        typer.echo(json.dumps(_as_json(made, said, chosen), indent=2))
+        print_json(_as_json(made, said, chosen))
     else:
         _show(output(), made, said, chosen, workload)
     if svg is not None:
-        drawing = Console(record=True, width=_SVG_WIDTH, highlight=False, file=StringIO())
+        drawing = DataConsole(record=True, width=_SVG_WIDTH, file=StringIO())
         _show(drawing, made, said, chosen, workload)
         svg.write_text(drawing.export_svg(title="dynamo-chat cost"), encoding="utf-8")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,12 +9,21 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.json import JSON
-from rich.text import Text
+from rich.highlighter import JSONHighlighter
 
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.cli import demo_acs, demo_oneonone
-from dynamo_chat.cli.console import WIDE, cut, domain_of, domain_style, output, table, units
+from dynamo_chat.cli.console import (
+    WIDE,
+    Text,
+    cut,
+    domain_of,
+    domain_style,
+    json_text,
+    output,
+    table,
+    units,
+)
 from dynamo_chat.cli.demo_loading import Loaded, chat_samples, load_file, load_sample
 from dynamo_chat.cli.demo_walks import OF_ACS, Domain, World, walk_of
 from dynamo_chat.cli.item_collections import (
@@ -231,7 +239,9 @@ def _read_out(console: Console, loaded: Sequence[Loaded]) -> None:
             line.append("not what was loaded; it was changed since", style="yellow")
         console.print(line)
     last = documents[-1]
-    console.print(JSON(json.dumps(last.read_out() if last.read_out is not None else None)))
+    highlight = JSONHighlighter()
+    for row in json_text(last.read_out() if last.read_out is not None else None).split("\n"):
+        console.print(highlight(Text(row)), soft_wrap=True)
 
 
 def _walk(console: Console, store: ChatStore, world: World, domains: Sequence[Domain]) -> None:

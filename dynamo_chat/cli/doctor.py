@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
-from dynamo_chat.cli.console import kind_style, output, table
+from dynamo_chat.cli.console import Text, json_text, kind_style, output, table
+from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, Target
 from dynamo_chat.operations.doctor.doctor import DEFAULT_PAGE_SIZE, Doctor, DoctorOptions, Examined
@@ -57,7 +57,7 @@ def doctor(  # noqa: PLR0913 - an argument for each option
             "--report",
             metavar="FILE",
             dir_okay=False,
-            help="Write the report into a file too, as JSON.",
+            help="Write the report into a file too, as JSON; only its owner may read it.",
             show_default=False,
         ),
     ] = None,
@@ -72,7 +72,7 @@ def doctor(  # noqa: PLR0913 - an argument for each option
             metavar="FILE",
             dir_okay=False,
             help="Add each item, as it is before it is repaired, to a file: one on a line, as "
-            "DynamoDB's JSON.",
+            "DynamoDB's JSON; only its owner may read it.",
             show_default=False,
         ),
     ] = None,
@@ -90,6 +90,9 @@ def doctor(  # noqa: PLR0913 - an argument for each option
         read_units_per_second=rate or None, page_size=page_size, settle_seconds=settle
     )
     expected = int(store.table.describe().get("ItemCount", 0))
+    # A file that can't be written is told before an hour's reading, not after it.
+    if report_file is not None:
+        open_private(report_file).close()
     at_work = Doctor(store.connection, options)
     with _bar(expected) as told:
         report = at_work.examine(start=start, on_progress=told)
@@ -103,11 +106,12 @@ def doctor(  # noqa: PLR0913 - an argument for each option
         if plan and (yes or (not as_json and _is_asked(plan))):
             done = _repair(at_work, plan, keep_file, quiet=as_json)
     told_of = {**report.as_dict(), "repairs": [each.as_dict() for each in done]}
-    text = json.dumps(told_of, ensure_ascii=False, indent=2)
+    text = json_text(told_of)
     if as_json:
         typer.echo(text)
     if report_file is not None:
-        report_file.write_text(text + "\n", "utf-8")
+        with open_private(report_file) as reported:
+            replace_text(reported, text + "\n")
     settled = sum(each.outcome != "left" for each in done)
     if not report.is_complete or report.unsettled or settled < sum(report.counts.values()):
         raise typer.Exit(1)
@@ -140,11 +144,11 @@ def _repair(
     at_work: Doctor, plan: Sequence[Finding], keep_file: Path | None, *, quiet: bool
 ) -> list[Repaired]:
     console = output()
-    kept = None if keep_file is None else keep_file.open("a", encoding="utf-8")
+    kept = None if keep_file is None else open_private(keep_file)
 
     def keep(item: Any) -> None:
         if kept is not None:
-            kept.write(json.dumps(item, ensure_ascii=False) + "\n")
+            kept.write(json_text(item, indent=None) + "\n")
             kept.flush()
 
     def told(repaired: Repaired) -> None:
@@ -198,7 +202,7 @@ def _show(report: Report) -> None:
         )
     if report.position is not None:
         console.print("Interrupted. To go on:", soft_wrap=True)
-        console.print(Text(f"  --start '{report.position}'"), soft_wrap=True)
+        console.print(Text(f"  --start {shlex.quote(report.position)}"), soft_wrap=True)
     elif report.is_clean:
         console.print("Nothing is wrong.")
 

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from dynamo_chat import keyspace
-from dynamo_chat.cli.console import cut, domain_of, domain_style, kind_style
+from dynamo_chat.cli.console import Text, cut, domain_of, domain_style, kind_style, visible
 from dynamo_chat.cli.item_words import describe
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.layout import KIND, PLACES, SK, Place
@@ -173,7 +172,7 @@ def _members_table(place: Place, collection: ItemCollection, widths: _Widths) ->
 def _widths(console: Console, place: Place, collections: Sequence[ItemCollection]) -> _Widths:
     """Keys get what they need, descriptions what is left, within reason for both."""
     items = [item for collection in collections for item in collection.items]
-    key = max((len(item[place.sk]["S"]) for item in items), default=0)
+    key = max((len(visible(item[place.sk]["S"])) for item in items), default=0)
     kind = max((len(item[KIND]["S"]) for item in items), default=0)
     free = console.width - _INDENT - kind - _BYTES_WIDTH - 4 * _GAP
     what = min(_WHAT_WIDTH, max(free - key, free // 2))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from dynamo_chat.catalogue import Entry, catalogue
-from dynamo_chat.cli.console import WIDE, output, table, units
+from dynamo_chat.cli.console import WIDE, Text, output, print_json, table, units
 from dynamo_chat.cli.measure import CaseResult, Measurement, measure_all
 from dynamo_chat.cli.scenarios.table import UNPROTECTED
 from dynamo_chat.cli.target import EndpointOption, RegionOption, StoreFactory, Target
@@ -110,7 +108,8 @@ def _run(factory: StoreFactory, entries: Sequence[Entry]) -> list[Measurement]:
     with console.status("measuring …") as status:
         for measurement in measure_all(factory, entries):
             measurements.append(measurement)
-            status.update(f"measuring … {measurement.entry.id} {measurement.entry.method}")
+            entry = measurement.entry
+            status.update(Text(f"measuring … {entry.id} {entry.method}"))
     return measurements
 
 
@@ -119,7 +118,7 @@ def _run(factory: StoreFactory, entries: Sequence[Entry]) -> list[Measurement]:
 
 def _show_entries(entries: Sequence[Entry], *, as_json: bool) -> None:
     if as_json:
-        _print_json([entry.as_dict() for entry in entries])
+        print_json([entry.as_dict() for entry in entries])
         return
     console = output()
     for entry in entries:
@@ -134,7 +133,7 @@ def _show_entries(entries: Sequence[Entry], *, as_json: bool) -> None:
 
 def _show_measurements(measurements: Sequence[Measurement], *, as_json: bool) -> None:
     if as_json:
-        _print_json([measurement.as_dict() for measurement in measurements])
+        print_json([measurement.as_dict() for measurement in measurements])
         return
     console = output()
     numbers = ("requests", "of", "WCU", "RCU")
@@ -187,7 +186,3 @@ def _summary(console: Console, measurements: Sequence[Measurement]) -> None:
             f"{len(measurements)} methods in {sum(len(each.cases) for each in measurements)} "
             "cases: all within their budgets, no Scan, no filter, no index that is not declared."
         )
-
-
-def _print_json(rows: list[dict[str, Any]]) -> None:
-    typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from dynamo_chat.catalogue import Entry
-from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.console import Text, output, table
 from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.cli.template import (
     NameOption,

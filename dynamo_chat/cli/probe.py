@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from dynamo_chat.cli.console import output
+from dynamo_chat.cli.console import Text, output, print_json
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, Target
 
@@ -36,7 +34,7 @@ def probe(
         steps = table.probe(index_seconds=index_seconds)
     broken = [step for step in steps if step.problem]
     if as_json:
-        typer.echo(json.dumps([asdict(step) for step in steps], ensure_ascii=False, indent=2))
+        print_json([asdict(step) for step in steps])
     else:
         console = output()
         for step in steps:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
-from dynamo_chat.cli.console import output, table
+from dynamo_chat.cli.console import Text, output, print_json, table
 from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.cli.target import RegionOption, Target
 from dynamo_chat.provision.definition import TableDefinition
@@ -100,7 +98,7 @@ def describe(
     """
     description = Target(name, endpoint_url, region).store().table.describe()
     if as_json:
-        typer.echo(json.dumps(description, default=str, ensure_ascii=False, indent=2))
+        print_json(description, default=str)
         return
     shown = table("", "", wrapping=("",))
     shown.show_header = False

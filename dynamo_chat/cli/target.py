@@ -96,7 +96,11 @@ class Target:
 def _is_local(endpoint_url: str | None) -> bool:
     if endpoint_url is None:
         return False
-    return not (urlsplit(endpoint_url).hostname or "").endswith(_AWS)
+    try:
+        host = urlsplit(endpoint_url).hostname or ""
+    except ValueError:  # no address at all, as the store will say
+        return False
+    return not host.endswith(_AWS)
 
 
 def _has_credentials() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from dynamo_chat.cli.console import output
+from dynamo_chat.cli.console import json_text, output
 from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.operations.policies import data_entries, service_policy, table_arn
@@ -123,9 +122,9 @@ def template(
 
 def write_json(value: Mapping[str, Any], path: Path | None, *, most: int | None = None) -> None:
     """JSON, to a file or to standard output; packed if it is not under `most` bytes."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = json_text(value)
     if most is not None and len(text.encode()) >= most:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = json_text(value, indent=None)
     write_text(text + "\n", path)
 
 
@@ -150,11 +149,11 @@ def _write_folder(folder: Path | None, files: Mapping[str, str]) -> None:
 
 
 def _cloudformation(definition: TableDefinition, name: str) -> str:
-    return json.dumps(cloudformation(definition, name), ensure_ascii=False, indent=2) + "\n"
+    return json_text(cloudformation(definition, name)) + "\n"
 
 
 def _terraform(definition: TableDefinition, name: str) -> str:
-    return json.dumps(terraform(definition, name), ensure_ascii=False, indent=2) + "\n"
+    return json_text(terraform(definition, name)) + "\n"
 
 
 def _cdk(definition: TableDefinition, name: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from importlib.resources import files
 from math import ceil
 from pathlib import Path
@@ -28,6 +28,11 @@ HOURS: Final = 730
 
 Unit = Literal["calls", "GB", "WCU", "RCU"]
 
+_UNREADABLE: Final = (
+    *(ArithmeticError, AttributeError, KeyError),
+    *(RecursionError, TypeError, ValueError),
+)
+"""What reading prices raises when a file holds none."""
 _PLACES: Final = tuple(place.index or "table" for place in PLACES)
 _NOTHING: Final = (Decimal(0), Decimal(0))
 
@@ -187,7 +192,7 @@ def load_prices(path: Path | None = None) -> dict[str, Prices]:
     try:
         read: Mapping[str, Mapping[str, str]] = json.loads(source.read_text(encoding="utf-8"))
         return {name: _prices(table) for name, table in read.items()}
-    except (ValueError, AttributeError, TypeError, KeyError, InvalidOperation) as error:
+    except _UNREADABLE as error:
         wanted = ", ".join(field.name for field in fields(Prices))
         raise InvalidArgument("prices", f"must be JSON, tables with {wanted}") from error
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 
 from dynamo_chat.chat.loading import ConversationRecord
 from dynamo_chat.cli.conversations_file import (
+    MAX_LINE_BYTES,
     InvalidLine,
+    _draft,
+    _folded,
     parse_conversation,
     read_conversations,
 )
@@ -241,3 +245,102 @@ def test_an_error_names_the_line(tmp_path: Path, bad: bytes | str, complaint: st
         list(read_conversations(path))
     assert refused.value.line == 3
     assert complaint in str(refused.value)
+
+
+# -- lines that are meant to harm -----------------------------------------------------------------
+
+
+def line_of(**beyond: str) -> str:
+    """A line whose other values are these texts of JSON."""
+    more = "".join(f', "{name}": {value}' for name, value in beyond.items())
+    return '{"messages": [{"role": "user", "content": "Hi"}]' + more + "}"
+
+
+HOSTILE: list[tuple[str, str]] = [
+    ("x" * (MAX_LINE_BYTES + 1), "may have 16 MiB at most"),
+    (line_of(x="[" + ",".join(["[]"] * 1_000_000) + "]"), "may hold 1,000,000 values at most"),
+    (line_of(x="[" * 100_000 + "]" * 100_000), "nested too deep"),
+    (line_of(x='{"a":' * 100_000 + "1" + "}" * 100_000), "nested too deep"),
+    ("[" * 1_000_000, "nested too deep|values"),
+    (line_of(x="9" * 5_000), "an integer may have"),
+    (line_of(created_at="9" * 4_000), "created_at: must be a time"),
+    (line_of(created_at="1e999"), "created_at: must be a time"),
+    (line_of(title='"' + "t" * 10_000_000 + '"'), ""),
+]
+
+
+@pytest.mark.parametrize(("line", "complaint"), HOSTILE, ids=range(len(HOSTILE)))
+def test_what_would_take_too_much_is_refused(tmp_path: Path, line: str, complaint: str) -> None:
+    """At once, in few words, and as what is wrong with the line."""
+    file = tmp_path / "hostile.jsonl"
+    file.write_text(line_of() + "\n" + line + "\n" + line_of(), "utf-8")
+    read = read_conversations(file)
+    assert next(read).line == 1
+    if not complaint:
+        assert next(read).record.title  # which the store refuses
+        return
+    with pytest.raises(InvalidLine, match=complaint) as refused:
+        next(read)
+    assert refused.value.line == 2
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("depth", range(900, 1_000, 7))
+def test_nesting_near_the_interpreters_limit_is_refused(depth: int) -> None:
+    """Whoever meets it: parsing, naming the line or, later, the store."""
+    with suppress(InvalidArgument):  # anything else is a traceback
+        assert parse_conversation(line_of(x="[" * depth + "]" * depth)).state
+    with pytest.raises(InvalidArgument, match="nested"):
+        parse_conversation(
+            '{"messages": [{"role": "user", "x": ' + "[" * depth + "]" * depth + "}]}"
+        )
+
+
+def test_commas_in_a_text_are_no_values(tmp_path: Path) -> None:
+    text = r"a, [b] \" {c}, \\" * 200_000
+    file = tmp_path / "commas.jsonl"
+    file.write_text(f'{{"messages": [{{"role": "user", "content": "{text}"}}]}}', "utf-8")
+    (read,) = read_conversations(file)
+    assert read.record.messages[0].content.count(",") == 400_000
+
+
+def test_many_results_are_folded_in_one_go() -> None:
+    """Each finds its call at once, however many there are: else this takes an hour."""
+    number = 40_000
+    calls = [
+        {"role": "assistant", "tool_calls": [{"id": f"c{at}", "function": {"name": "f"}}]}
+        for at in range(number)
+    ]
+    results = [
+        {"role": "tool", "tool_call_id": f"c{at}", "content": f"r{at}"} for at in range(number)
+    ]
+    unknown = [{"role": "tool", "tool_call_id": "nobody's", "content": "?"}] * number
+    drafts = [_draft(each, place) for place, each in enumerate([*calls, *results, *unknown])]
+    kept = _folded(drafts)
+    assert len(kept) == 2 * number
+    assert [draft.calls[0].result for draft in kept[:number]] == [f"r{at}" for at in range(number)]
+
+
+def test_a_result_by_name_goes_to_the_latest_call_that_waits() -> None:
+    said: list[dict[str, Any]] = [
+        {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f"}}]},
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {"id": "b", "function": {"name": "f"}},
+                {"id": "c", "function": {"name": "f"}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "b", "content": "for b"},
+        {"role": "tool", "name": "f", "content": "for c"},
+        {"role": "tool", "name": "f", "content": "for a"},
+        {"role": "tool", "name": "f", "content": "for nobody"},
+        {"role": "tool", "tool_call_id": ["b"], "name": "f", "content": "for nobody"},
+    ]
+    first, second, *others = parsed(*said).messages
+    assert [call.result for each in (first, second) for call in each.tool_calls] == [
+        "for a",
+        "for b",
+        "for c",
+    ]
+    assert [each.content for each in others] == ["for nobody"] * 2

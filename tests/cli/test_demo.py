@@ -281,3 +281,39 @@ def test_nothing_is_lost_on_a_narrow_terminal(
     keys = "".join(line.strip() for line in lines)
     assert "…#" not in keys
     assert "CONV#550e8400-e29b-41d4-a716-446655440000#" in keys
+
+
+# -- what others wrote ----------------------------------------------------------------------------
+
+
+def test_titles_and_ids_are_data(run: Run, tmp_path: Path) -> None:
+    """Everywhere in the demo: what is loaded, the table, and what the walk gives."""
+    evil = "[link=https://evil.example]x[/link][/b]\x1b]0;owned\x07\u202egpj :smile:"
+    line = {
+        "id": f"talk-{evil}",
+        "user": f"ann-{evil}",
+        "title": evil,
+        "messages": [{"role": "user", "content": evil}, {"role": "assistant", "content": evil}],
+    }
+    result = run("demo", "-d", "chat", "--file", written(tmp_path, line), "--no-samples")
+    assert result.exit_code == 0, result.stderr
+    assert r"[link=https://evil.example]x[/link][/b]\x1b]0;owned\x07\u202egpj" in result.stdout
+    assert ":smile:" in result.stdout
+    for sent in "\x1b\x07\u202e":
+        assert sent not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", ["[link=x].jsonl", "a\x1b[2Jb\nc.jsonl", "\u202elnosj.jsonl"])
+def test_names_of_files_are_data(run: Run, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text(json.dumps(CONVERSATION), "utf-8")
+    assert run("demo", "-d", "chat", "--file", str(file), "--no-samples").exit_code == 0
+    file.write_text("{", "utf-8")
+    result = run("demo", "-d", "chat", "--file", str(file), "--no-samples")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.isprintable()
+    file.unlink()
+    result = run("demo", "--file", str(file))
+    assert result.exit_code == 2
+    assert not any(sent in result.stderr for sent in "\x1b\u202e")

@@ -1,12 +1,17 @@
 """``dynamo-chat doctor``: what it shows, its exit code, and that it changes nothing unasked."""
 
 import json
+import os
+import shlex
+import stat
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dynamo_chat import NewMessage
 from dynamo_chat.cli import doctor
 from dynamo_chat.testing import EmbeddedEngine
 from tests.chat.world import World
@@ -130,3 +135,109 @@ def test_wrong_usage(run: Run, command: tuple[str, ...]) -> None:
         result = run(*command, option, value)
         assert result.exit_code == 1
         assert result.stderr.startswith("error: ")
+
+
+# -- what others wrote, and others may read -------------------------------------------------------
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[None]:
+    """New files may be read and written by everybody."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_its_files_are_their_owners_alone(
+    run: Run, world: World, command: tuple[str, ...], tmp_path: Path, open_to_all: None
+) -> None:
+    folder = tmp_path / "a" / "b"
+    report, kept = folder / "report.json", folder / "kept.jsonl"
+    files = ("--report", str(report), "--keep", str(kept))
+    for earlier in ("", "older"):
+        if earlier:
+            for file in (report, kept):
+                file.write_text(f"{earlier}\n" * 1_000, "utf-8")
+                file.chmod(0o666)
+        gone("user_email")(world)
+        run(*command, "--repair", "--yes", *files)
+        assert (mode(report), mode(kept)) == (0o600, 0o600)
+        assert [mode(each) for each in (folder, folder.parent)] == [0o700, 0o700]
+        assert json.loads(report.read_text("utf-8"))["repairs"]
+        *before, line = kept.read_text("utf-8").splitlines()
+        assert before == [earlier] * 1_000 * bool(earlier)
+        assert json.loads(line)["kind"] == {"S": "user"}
+
+
+def test_a_report_that_can_not_be_written_is_told_first(
+    run: Run, world: World, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    gone("user_email")(world)
+    damaged = world.items()
+    (tmp_path / "file").write_text("", "utf-8")
+    for place in (tmp_path / "file" / "report.json", tmp_path / "x\x1b\n" / ("y" * 300)):
+        result = run(*command, "--repair", "--yes", "--report", str(place))
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("error: ")
+        assert line.isprintable()
+        assert world.items() == damaged
+
+
+def test_a_report_goes_where_nothing_is_kept(run: Run, command: tuple[str, ...]) -> None:
+    before = mode(Path("/dev/null"))
+    assert run(*command, "--report", "/dev/null").exit_code == 0
+    assert mode(Path("/dev/null")) == before
+
+
+def test_what_is_kept_may_be_binary(
+    run: Run, world: World, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Long messages are compressed."""
+    message = NewMessage(role="user", content="It was a dark and stormy night. " * 200)
+    world.store().messages.append("talk", message)
+    there = world.only("message")
+    (name,) = (name for name, value in there.items() if "B" in value)
+    changed("message", ttl={"N": "99999999999"})(world)
+    file = tmp_path / "kept.jsonl"
+    assert run(*command, "--repair", "--yes", "--keep", str(file)).exit_code == 0
+    assert world.only("message") == there
+    (line,) = file.read_text("utf-8").splitlines()
+    assert b64decode(json.loads(line)[name]["B"]) == there[name]["B"]
+
+
+EVIL = "'; echo [/b] \x1b]0;owned\x07\u202egpj\nNothing is wrong."
+
+
+def test_what_is_in_the_table_is_data(run: Run, world: World, command: tuple[str, ...]) -> None:
+    world.put(key(PK=EVIL, SK=EVIL, kind=EVIL))
+    result = run(*command, "--repair", "--yes")
+    assert result.exit_code == 1
+    assert r"'; echo [/b] \x1b]0;owned\x07\u202egpj\nNothing is wrong." in result.stdout
+    for sent in "\x1b\x07\u202e":
+        assert sent not in result.stdout
+    assert "Nothing is wrong." not in result.stdout.splitlines()
+    (found,) = json.loads(run(*command, "--json").stdout)["findings"]
+    assert found["pk"] == EVIL
+
+
+def test_a_position_is_safe_to_give_to_a_shell(
+    run: Run, world: World, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a key of the table, and whoever goes on pastes it."""
+    world.restore([key(PK=EVIL, SK="1"), key(PK=EVIL, SK="2")])
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dynamo_chat.operations.doctor.doctor.Examined", interrupt)
+        shown = run(*command, "--page-size", "1").stdout
+    (line,) = (each for each in shown.splitlines() if each.startswith("  --start "))
+    option, position = shlex.split(line)
+    assert json.loads(position) == {"PK": {"S": EVIL}, "SK": {"S": "1"}}
+    assert "1 items read" in run(*command, option, position).stdout

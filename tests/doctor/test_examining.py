@@ -64,7 +64,16 @@ def test_an_interrupted_examination_says_where_to_go_on(world: World) -> None:
 
 
 def test_a_position_is_a_reports(doctor: Doctor) -> None:
-    for position in ("", "[]", "{}", '{"PK": 1, "SK": 2}', '{"PK": {"S": 1}, "SK": {"S": "a"}}'):
+    for position in (
+        "",
+        "[]",
+        "{}",
+        "[" * 10_000,
+        "9" * 40_000,
+        "[" * 1_000_000,
+        '{"PK": 1, "SK": 2}',
+        '{"PK": {"S": 1}, "SK": {"S": "a"}}',
+    ):
         with pytest.raises(InvalidArgument, match="start: must be the position"):
             doctor.examine(start=position)
 

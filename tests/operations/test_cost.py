@@ -220,7 +220,13 @@ def test_impossible_workloads_and_prices_are_refused(tmp_path: Path) -> None:
         less,
         more,
     )
-    for text in ("{", "[]", *(json.dumps({"x": wrong}) for wrong in wrong_ones)):
+    for text in (
+        "{",
+        "[]",
+        "[" * 100_000,
+        "9" * 5_000,
+        *(json.dumps({"x": wrong}) for wrong in wrong_ones),
+    ):
         file.write_text(text)
         with pytest.raises(InvalidArgument, match="prices"):
             load_prices(file)

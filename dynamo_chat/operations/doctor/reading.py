@@ -19,6 +19,8 @@ from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.size import item_size, read_units
 
+_MOST_POSITION: Final = 32_768
+"""Characters: keys have 3 KB at most, and an escape in JSON is some bytes more."""
 _READS: Final = frozenset({"BatchGetItem", "GetItem", "Query", "Scan"})
 
 
@@ -105,10 +107,10 @@ class Reader(Repository):
 def parse_position(position: str) -> dict[str, Any]:
     """The key that a position stands for. InvalidArgument for any other text."""
     try:
-        key = json.loads(position)
+        key = json.loads(position if len(position) <= _MOST_POSITION else "")
         if key.keys() == {"PK", "SK"} and all(isinstance(each["S"], str) for each in key.values()):
             return {name: {"S": each["S"]} for name, each in key.items()}
-    except (ValueError, TypeError, AttributeError, LookupError):
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         pass
     raise InvalidArgument("start", "must be the position that a report gave, unchanged")
 
