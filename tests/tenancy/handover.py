@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.awsrequest import AWSResponse
 
 from dynamo_chat import ChatStore
-from dynamo_chat.core.errors import DynamoChatError
+from dynamo_chat.core.errors import DynamoChatError, NotFound
 from dynamo_chat.testing import Fault, FaultInjector
 from dynamo_chat.testing.answers import json_answer
 from dynamo_chat.testing.faults import Attempt
@@ -30,6 +30,7 @@ class Moment:
 
     request: int
     """From 1."""
+    operation: str
     late: tuple[int, ...] | None = None
     """The places of a batch that are read afterwards; None for all of the request."""
 
@@ -41,11 +42,13 @@ class Stage:
         self.world = world
         self.store = world.store()
         self.ann, self.before, self.after = scene.played(world, words)
+        self._there: list[Item] | None = None
 
     def show(self, image: list[Item]) -> None:
         """Make the table what it was, in few requests."""
         wanted = {address(item): item for item in image}
-        there = {address(item): item for item in self.world.items()}
+        known = self.world.items() if self._there is None else self._there
+        there = {address(item): item for item in known}
         writes: list[Item] = [
             {"DeleteRequest": {"Key": {"PK": item["PK"], "SK": item["SK"]}}}
             for key, item in there.items()
@@ -65,13 +68,13 @@ class Stage:
         found: list[Moment] = []
 
         def note(params: Any, model: Any, **_: Any) -> None:
-            found.append(Moment(len(sent) + 1))
             sent.append(model.name)
+            found.append(Moment(len(sent), model.name))
             if model.name == "BatchGetItem":
                 tables = json.loads(params["body"])["RequestItems"].values()
                 keys = range(sum(len(part["Keys"]) for part in tables))
                 parts = [part for cut in keys[1:] for part in (keys[:cut], keys[cut:])]
-                found.extend(Moment(len(sent), tuple(late)) for late in parts)
+                found.extend(Moment(len(sent), model.name, tuple(late)) for late in parts)
 
         sent: list[str] = []
         self._begin(warm=warm)
@@ -92,13 +95,16 @@ class Stage:
             seen = told(self.store, call, self.ann)
         assert changed, "the call went as it had gone before"
         showed = [f"showed {seen}"] if NEW in seen else []
-        return showed + differences(self.after, self.world.items())
+        self._there = self.world.items()
+        return showed + differences(self.after, self._there)
 
     def _begin(self, *, warm: bool) -> None:
         self.show(self.before)
+        self._there = None  # the call may change it
         self.store._memory.forget(self.ann.conversation_id)
         if warm:
-            self.store.messages.open(self.ann.conversation_id)
+            with suppress(NotFound):
+                self.store.messages.open(self.ann.conversation_id)
 
     @contextmanager
     def _at(self, moment: Moment, change: Callable[[], None]) -> Iterator[None]:

@@ -6,15 +6,17 @@ Ann never sees, changes or deletes anything that says "zed".
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from dynamo_chat import ChatStore, Feedback, NewEmail, NewInteraction, NewInvocation
 from fuzzing.estate import PERIOD, Estate, nobodys
-from tests.chat.world import Item, World, assistant, user
+from tests.chat.world import DAY, MINUTE, Item, World, assistant, user
 
 OLD, NEW = "ann", "zed"
+HOUR: Final = timedelta(hours=1)
+LONG: Final = timedelta(days=60)
 ULID: Final = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 Live = Callable[[ChatStore, str, Estate, str], Estate]
@@ -29,6 +31,10 @@ class Scene:
     live: Live
     free: Callable[[ChatStore, Estate], object] | None = None
     """None where nothing deletes it: it has expired, and DynamoDB removed it."""
+    wait: timedelta = timedelta(0)
+    """How long Ann's life lasts before her call."""
+    then: Callable[[ChatStore, Estate], object] | None = None
+    """What both do after some time; Ann then waits once more."""
 
     def played(self, world: World, words: str) -> tuple[Estate, list[Item], list[Item]]:
         """Ann's estate, the table while the ids are hers, and the table once they are Zed's.
@@ -38,12 +44,18 @@ class Scene:
         """
         store = world.store()
         estate = self.live(store, OLD, nobodys(OLD), words or OLD)
+        world.clock.advance(self.wait)
+        if self.then is not None:
+            self.then(store, estate)
+            world.clock.advance(self.wait)
         before = world.items()
         if self.free is None:
             world.restore([])
         else:
             self.free(store, estate)
         self.live(store, NEW, estate, words or NEW)
+        if self.then is not None:
+            self.then(store, estate)
         after = world.items()
         return estate, before, retold(before, after)
 
@@ -105,6 +117,21 @@ def _streaming(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return ids
 
 
+def _sliding(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+    """A conversation that expires some time after its latest message, and keeps three of them."""
+    talk = ids.conversation_id
+    retention = LONG if name == OLD else DAY
+    store.conversations.create(
+        name, conversation_id=talk, retention=retention, sliding=True, keep_last=3, title=words
+    )
+    for number in range(4):
+        store.messages.append(talk, user(f"{words} {number}", message_id=f"m-{number}"))
+    store.messages.give_feedback(talk, "m-2", Feedback(type="positive", text=words))
+    store.states.save(talk, {"of": words})
+    store.reviews.create(talk, f"judge of {words}", review_id=ids.review_id)
+    return ids
+
+
 def _mail(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     account, thread = f"account-{name}", ids.thread_id
     minted = ""
@@ -123,18 +150,19 @@ def _mail(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
         added = store.emails.add(thread, said)
         minted = minted or added.response_id
     store.scores.record(thread, 0.5, metadata={"of": words}, calculation_date=now)
-    used = NewInteraction(
-        account_id=account,
-        function_name=f"of {words}",
-        model_used="m",
-        prompt=f"{words}?",
-        prompt_tokens=1,
-        response_tokens=1,
-        response_time_ms=5,
-        interaction_id="i-1",
-        generated_at=now,
-    )
-    store.llm.record(thread, used)
+    for place in range(2):
+        used = NewInteraction(
+            account_id=account,
+            function_name=f"of {words}",
+            model_used="m",
+            prompt=f"{words}?",
+            prompt_tokens=1,
+            response_tokens=1,
+            response_time_ms=5,
+            interaction_id=f"i-{place}",
+            generated_at=now + place * MINUTE,
+        )
+        store.llm.record(thread, used)
     return replace(ids, response_id=minted)
 
 
@@ -158,6 +186,8 @@ def _invites(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
         if not any(member.organization_id == f"org-{each}" for member in _member_of(store, each)):
             store.users.create(f"{each}@example.com", user_id=each)
             store.organizations.create(each, each, organization_id=f"org-{each}")
+            if each == OLD:
+                store.users.create("new@example.com", user_id="new")
     store.invites.create(
         f"org-{name}",
         f"new-{name}@example.com",
@@ -212,6 +242,13 @@ SCENES: Final[dict[str, Scene]] = {
     "streaming": Scene(
         _streaming, lambda store, ids: store.conversations.delete(ids.conversation_id)
     ),
+    "aging": Scene(
+        _sliding,
+        lambda store, ids: store.conversations.delete(ids.conversation_id),
+        wait=LONG - HOUR,
+        then=lambda store, ids: store.messages.append(ids.conversation_id, user("still here")),
+    ),
+    "idle": Scene(_sliding, lambda store, ids: None, wait=LONG + HOUR),
     "mail": Scene(_mail, lambda store, ids: store.threads.delete(ids.thread_id)),
     "telemetry": Scene(_telemetry),
     "invites": Scene(_invites, lambda store, ids: store.invites.delete(ids.invite_id)),
@@ -235,7 +272,8 @@ _OF: Final = {
 
 def scene_of(name: str) -> str:
     """The scene that an attempt of this name is played in."""
-    if name == "messages.finish":
-        return "streaming"
+    for remark, scene in (("finish", "streaming"), ("renewing", "aging"), ("idle", "idle")):
+        if remark in name:
+            return scene
     repository = name.partition(".")[0]
     return _OF.get(repository, repository)
