@@ -9,6 +9,10 @@ index, with the caller's id. So much can be allowed: reading what lies in ``USER
   whose it is.
 
 For both, users go through a service that has the service policy.
+
+IAM puts an id into the policy as it is, without the key codec's escapes. An id with ``$`` in it
+could so spell the partition of another user's: ``ann$23admin`` that of ``ann#admin``. Such an id
+is allowed nothing, and neither is one with the ``#`` that ends a part of a key.
 """
 
 from __future__ import annotations
@@ -27,7 +31,9 @@ from dynamo_chat.operations.policies import VERSION, Policy, grants, is_read, pl
 COGNITO: Final = "${cognito-identity.amazonaws.com:sub}"
 """The policy variable that holds the id of a user of a Cognito identity pool."""
 
-_VARIABLE: Final = re.compile(r"\$\{[A-Za-z0-9:/@._-]+\}", re.ASCII)
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9:/@._-]+)\}", re.ASCII)
+_ESCAPES: Final = ["*${$}*", "*#*"]
+"""Ids that mean something to the key codec; a ``$`` is written so in a policy."""
 _SERVES: Final = re.compile(r"([A-Z]+)(\d+)(?:–[A-Z]+(\d+))?")
 _STAND_IN: Final = "USER-ID"
 
@@ -52,10 +58,11 @@ class UserPolicy:
 def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -> UserPolicy:
     """The policy for users whose id is the policy variable `subject`.
 
-    An id that the key codec would write differently, with a space or ``#`` in it, matches no key:
-    its user may read nothing. InvalidArgument when `subject` is no policy variable.
+    An id that the key codec would write differently, with a space, ``#`` or ``$`` in it, matches
+    no key: its user may read nothing. InvalidArgument when `subject` is no policy variable.
     """
-    if _VARIABLE.fullmatch(subject) is None:
+    variable = _VARIABLE.fullmatch(subject)
+    if variable is None:
         raise InvalidArgument("subject", "must be a policy variable such as ${aws:username}")
     allowed, refused = [], []
     for entry in entries:
@@ -74,6 +81,7 @@ def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -
             "Resource": [place_arn(arn, place)],
             "Condition": {
                 "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [own]},
+                "StringNotLike": {variable[1]: _ESCAPES},
                 # "For all values" holds when there are none.
                 "Null": {"dynamodb:LeadingKeys": "false"},
             },

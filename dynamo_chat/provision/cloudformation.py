@@ -173,7 +173,7 @@ def _follow(least: int, most: int, utilization: int) -> dict[str, Any]:
 
 def _scaling(definition: TableDefinition) -> dict[str, Any]:
     resources: dict[str, Any] = {}
-    for target in scaling_targets(definition.provisioned):
+    for target in scaling_targets(definition):
         resources[f"{target.name}Target"] = {
             "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
             "Properties": {

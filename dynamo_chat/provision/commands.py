@@ -138,7 +138,7 @@ def _requests(definition: TableDefinition, table_name: str) -> Iterator[tuple[st
         yield "continuous-backups.json", _json(definition.recovery_request(table_name))
     for region in definition.replicas:
         yield f"replica-{region}.json", _json(definition.replica_request(table_name, region))
-    for target in scaling_targets(definition.provisioned):
+    for target in scaling_targets(definition):
         capacity = {
             "ServiceNamespace": "dynamodb",
             "ResourceId": target.resource_id(table_name),
@@ -182,10 +182,11 @@ def _script(
         for place in PLACES:
             index = "" if place.index is None else f" --index-name {place.index}"
             yield _INSIGHTS.format(table=table, index=index)
+    # Before the replicas: DynamoDB refuses one while the capacity to write is not scaled.
+    for target in scaling_targets(definition):
+        yield _SCALING.format(name=target.name)
     for replica in definition.replicas:
         yield _REPLICA.format(table=table, region=quote(replica))
-    for target in scaling_targets(definition.provisioned):
-        yield _SCALING.format(name=target.name)
     if role is not None:
         yield _ROLE.format(role=quote(role.name), policy=POLICY_NAME)
     if function is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynamo_chat.core.layout import PLACES
-from dynamo_chat.provision.definition import Capacity
+from dynamo_chat.provision.definition import TableDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,25 @@ class ScalingTarget:
         """``ResourceId`` of this capacity of `table`."""
         return f"table/{table}{self.path}"
 
+    @property
+    def is_of_writes(self) -> bool:
+        """Whether it is a capacity to write. A replica takes no other."""
+        return self.dimension.endswith("WriteCapacityUnits")
 
-def scaling_targets(capacity: Capacity | None) -> Iterator[ScalingTarget]:
-    """Every capacity to scale; none with on-demand billing, and none that is fixed."""
+
+def scaling_targets(definition: TableDefinition) -> Iterator[ScalingTarget]:
+    """Every capacity to scale; none with on-demand billing, and none that is fixed.
+
+    With replicas all writes are scaled, if only from a least to the same most: DynamoDB adds a
+    replica to no other table.
+    """
+    capacity = definition.provisioned
     if capacity is None:
         return
     for place in PLACES:
         index = place.index
         for kind, (least, most) in (("Read", capacity.read), ("Write", capacity.write)):
-            if least == most:
+            if least == most and not (kind == "Write" and definition.replicas):
                 continue
             yield ScalingTarget(
                 name=f"{(index or 'Table').capitalize()}{kind}",

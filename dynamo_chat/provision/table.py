@@ -58,11 +58,18 @@ class Table:
 
         True when it was created. False when it existed already; then only what it lacks of TTL,
         point-in-time recovery, contributor insights and replicas is added, and `check` says what
-        else differs. InvalidArgument for capacity that is to be scaled: that takes a template.
+        else differs. InvalidArgument for capacity that is to be scaled, and for replicas of
+        provisioned capacity, which must be scaled: that takes a template.
         """
         wanted = wanted_or_default(definition)
         check_wait("timeout_seconds", timeout_seconds)
         check_replicas(wanted.replicas, self._connection.region)
+        if wanted.provisioned is not None and wanted.replicas:
+            raise errors.InvalidArgument(
+                "replicas",
+                "must be none with provisioned capacity: DynamoDB takes them only while writes are "
+                "scaled, which dynamo-chat template sets up",
+            )
         if wanted.provisioned is not None and wanted.provisioned.is_scaled:
             raise errors.InvalidArgument(
                 "provisioned",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from dynamo_chat.core.errors import InvalidArgument
@@ -9,7 +10,7 @@ from dynamo_chat.core.layout import GSI1, GSI2, TABLE, TTL, Place
 from dynamo_chat.provision.definition import RECOVERY_DAYS, STREAM_VIEW, TableDefinition
 from dynamo_chat.provision.encryption import replica_key
 from dynamo_chat.provision.naming import identifier
-from dynamo_chat.provision.scaling import scaling_targets
+from dynamo_chat.provision.scaling import ScalingTarget, scaling_targets
 
 PROVIDERS: Final = {"aws": {"source": "hashicorp/aws", "version": ">= 6.0"}}
 """Version 6 knows all that is used here: how long to recover, protection of replicas."""
@@ -28,8 +29,11 @@ def terraform(definition: TableDefinition, table_name: str) -> dict[str, Any]:
             }
             for place in (TABLE, GSI1, GSI2)
         }
-    if definition.provisioned is not None and definition.provisioned.is_scaled:
-        resources |= _scaling(definition, name)
+    targets = list(scaling_targets(definition))
+    if targets:
+        resources |= _scaling(targets, name)
+    if _are_replicas_apart(definition):
+        resources["aws_dynamodb_table_replica"] = _replicas(definition, name, targets)
     outputs = {
         "table_name": {"value": f"${{{address}.name}}", "description": "For DYNAMODB_TABLE_NAME."},
         "table_arn": {"value": f"${{{address}.arn}}"},
@@ -69,7 +73,7 @@ def _table(definition: TableDefinition, table_name: str) -> dict[str, Any]:
         table["server_side_encryption"]["kms_key_arn"] = definition.kms_key
     if definition.has_stream:
         table |= {"stream_enabled": True, "stream_view_type": STREAM_VIEW}
-    if definition.replicas:
+    if definition.replicas and not _are_replicas_apart(definition):
         table["replica"] = [_replica(definition, region) for region in definition.replicas]
     if definition.tags:
         table["tags"] = dict(definition.tags)
@@ -107,18 +111,61 @@ def _replica(definition: TableDefinition, region: str) -> dict[str, Any]:
     return replica
 
 
+def _are_replicas_apart(definition: TableDefinition) -> bool:
+    """Whether replicas are resources of their own, which can wait for the scaling of the table.
+
+    DynamoDB adds a replica to a table of provisioned capacity only once its writes are scaled, and
+    scaling needs the table. A block inside of the table would be made before that.
+    """
+    return definition.provisioned is not None and bool(definition.replicas)
+
+
+def _replicas(
+    definition: TableDefinition, name: str, targets: Sequence[ScalingTarget]
+) -> dict[str, Any]:
+    """One after the other, each behind the scaling of all writes."""
+    replicas: dict[str, Any] = {}
+    after = [
+        f"aws_appautoscaling_policy.{_label(name, each)}" for each in targets if each.is_of_writes
+    ]
+    for region in definition.replicas:
+        label = f"{name}_{identifier(region)}"
+        block = _replica(definition, region)
+        del block["region_name"], block["propagate_tags"]
+        replicas[label] = {
+            "global_table_arn": f"${{aws_dynamodb_table.{name}.arn}}",
+            "region": region,
+            **block,
+            **({"tags": dict(definition.tags)} if definition.tags else {}),
+            "lifecycle": {"prevent_destroy": True},
+            "depends_on": after,
+        }
+        # DynamoDB takes no other while one is being added.
+        after = [f"aws_dynamodb_table_replica.{label}"]
+    return replicas
+
+
 def _lifecycle(definition: TableDefinition) -> dict[str, Any]:
     lifecycle: dict[str, Any] = {"prevent_destroy": True}
-    if definition.provisioned is not None and definition.provisioned.is_scaled:
+    ignored = []
+    if any(scaling_targets(definition)):
         # What scaling has set is not to be set back; Terraform sees an index only as a whole.
-        lifecycle["ignore_changes"] = ["read_capacity", "write_capacity", "global_secondary_index"]
+        ignored = ["read_capacity", "write_capacity", "global_secondary_index"]
+    if _are_replicas_apart(definition):
+        ignored.append("replica")
+    if ignored:
+        lifecycle["ignore_changes"] = ignored
     return lifecycle
 
 
-def _scaling(definition: TableDefinition, name: str) -> dict[str, Any]:
+def _label(name: str, target: ScalingTarget) -> str:
+    return f"{name}_{identifier(target.name)}"
+
+
+def _scaling(wanted: Sequence[ScalingTarget], name: str) -> dict[str, Any]:
     targets, policies = {}, {}
-    for target in scaling_targets(definition.provisioned):
-        label = f"{name}_{identifier(target.name)}"
+    for target in wanted:
+        label = _label(name, target)
         address = f"aws_appautoscaling_target.{label}"
         targets[label] = {
             "service_namespace": "dynamodb",

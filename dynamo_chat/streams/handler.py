@@ -14,8 +14,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import Any, TypedDict
+from inspect import (
+    isasyncgen,
+    isasyncgenfunction,
+    isawaitable,
+    iscoroutine,
+    iscoroutinefunction,
+    isgenerator,
+    isgeneratorfunction,
+)
+from typing import Any, Final, TypedDict
 
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.settings import check_callable
@@ -43,7 +51,8 @@ class BatchResponse(TypedDict):
 def stream_handler(react: React) -> Callable[[Mapping[str, Any], object], BatchResponse]:
     """A Lambda handler that calls `react` with every change, in order; see `process_batch`.
 
-    InvalidArgument when `react` is no function, or an async one: nobody would await it.
+    InvalidArgument when `react` is no function, or an async one: nobody would await it. Where only
+    a call shows that, as with a ``lambda`` around an async function, the first call raises it.
     """
     _check(react)
 
@@ -61,15 +70,16 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
     for it. It is logged with its error and named in the answer. An item of an unknown kind is
     logged as a warning and handed to `react` like any other change.
 
-    InvalidArgument when `event` is no event of a stream, or `react` an async function. What went
-    wrong with a record without a sequence number is raised: then Lambda sends the whole batch
-    again.
+    InvalidArgument when `event` is no event of a stream, or `react` is async, or returns what would
+    still have to be run. What went wrong with a record without a sequence number is raised: then
+    Lambda sends the whole batch again.
     """
     _check(react)
     records = event.get("Records") if isinstance(event, Mapping) else None
     if not isinstance(records, list):
         raise InvalidArgument("event", "must be a Lambda event of a DynamoDB stream")
     for record in records:
+        returned: object = None
         try:
             change = parse_stream_record(record)
             if isinstance(change, UnknownKind):
@@ -79,13 +89,14 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
                     change.kind,
                 )
             if change is not None:
-                react(change)
+                returned = react(change)
         except Exception:
             failed = _sequence_number(record)
             if not failed:
                 raise
             logger.exception("record %s of the stream failed", failed)
             return {"batchItemFailures": [{"itemIdentifier": failed}]}
+        _check_ran(returned)
     return {"batchItemFailures": []}
 
 
@@ -94,8 +105,26 @@ def _check(react: Any) -> None:
     check_callable("react", react)
     called = getattr(react, "func", react)  # of a partial
     for function in (called, getattr(called, "__call__", None)):  # noqa: B004 - an object's own
-        if iscoroutinefunction(function) or isasyncgenfunction(function):
-            raise InvalidArgument("react", "must not be async: call asyncio.run inside of it")
+        if any(would_wait(function) for would_wait in _WAITING_FUNCTIONS):
+            raise _never_run()
+
+
+def _check_ran(returned: object) -> None:
+    """InvalidArgument when all that a call did was to make something that is still to be run."""
+    if iscoroutine(returned) or isgenerator(returned):
+        returned.close()  # or Python warns that nobody awaited it
+    elif not (isawaitable(returned) or isasyncgen(returned)):
+        return
+    raise _never_run()
+
+
+_WAITING_FUNCTIONS: Final = (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction)
+
+
+def _never_run() -> InvalidArgument:
+    return InvalidArgument(
+        "react", "must not be async, nor a generator: call asyncio.run inside of it"
+    )
 
 
 def _sequence_number(record: Any) -> str:

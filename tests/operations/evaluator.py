@@ -19,6 +19,8 @@ class NotModelled(Exception):
 
 LEADING_KEYS = "dynamodb:LeadingKeys"
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
+_LITERALS = {"*", "?", "$"}
+"""What ``${*}`` stands for in a policy: the character itself, and no wildcard."""
 _EQUALITY = re.compile(r"(#?\w+)\s*=\s*(:\w+)")
 _PARTITION_KEYS = {"PK", "GSI1PK", "GSI2PK"}
 _MEMBERS = {
@@ -90,6 +92,9 @@ def _holds(
         values = asked.leading_keys
     else:
         values = (context[key],) if key in context else None
+    if operator == "StringNotLike":
+        # As IAM has it: what is not there is not like it.
+        return values is None or not any(_like(each, values[0]) for each in wanted)
     texts = [_filled(each, context) for each in wanted]
     match operator:
         case "Null":
@@ -108,12 +113,21 @@ def _holds(
 
 def _filled(text: str, context: Mapping[str, str]) -> str:
     """Policy variables replaced; one that has no value matches nothing."""
-    return _VARIABLE.sub(lambda found: context.get(found[1], "\0"), text)
+
+    def value(found: re.Match[str]) -> str:
+        return found[0] if found[1] in _LITERALS else context.get(found[1], "\0")
+
+    return _VARIABLE.sub(value, text)
 
 
 def _like(pattern: str, value: str) -> bool:
-    parts = [".*" if part == "*" else "." if part == "?" else re.escape(part) for part in pattern]
-    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+    wildcards = {"*": ".*", "?": "."}
+    parts = re.findall(r"\$\{[*?$]\}|.", pattern, re.DOTALL)
+    written = (
+        re.escape(part[2]) if len(part) > 1 else wildcards.get(part) or re.escape(part)
+        for part in parts
+    )
+    return re.fullmatch("".join(written), value, re.DOTALL) is not None
 
 
 def _listed(value: Any) -> list[str]:

@@ -64,11 +64,18 @@ def test_what_is_not_allowed_is_denied_and_a_denial_wins() -> None:
         ({"StringEquals": {"id": "1"}}, ("USER#1#",), 1),
         ({"StringLike": {"id": "?2"}}, ("USER#1#",), 0),
         ({"StringEquals": {"absent": "1"}}, ("USER#1#",), 0),
+        ({"StringNotLike": {"id": ["*2*", "3"]}}, ("USER#1#",), 1),
+        ({"StringNotLike": {"id": ["*2*", "?"]}}, ("USER#1#",), 0),
+        ({"StringNotLike": {"absent": "*"}}, ("USER#1#",), 1),
+        ({"StringNotLike": {"dear": "*${$}*"}}, ("USER#1#",), 0),
+        ({"StringNotLike": {"id": "*${$}*"}}, ("USER#1#",), 1),
+        ({"StringNotLike": {"id": "${*}"}}, ("USER#1#",), 1),
+        ({"StringLike": {"star": "${*}"}}, ("USER#1#",), 1),
     ],
 )
 def test_conditions(condition: Any, keys: tuple[str, ...] | None, allowed: int) -> None:
     asked = Authorization("dynamodb:GetItem", TABLE, keys)
-    context = {"id": "1", "aws:SecureTransport": "true"}
+    context = {"id": "1", "dear": "a$23b", "star": "*", "aws:SecureTransport": "true"}
     assert is_allowed(policy(allow(Condition=condition)), asked, context) is bool(allowed)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from dynamo_chat import InvalidArgument
 from dynamo_chat.catalogue import Entry, catalogue
@@ -37,6 +39,7 @@ ARN = table_arn("chat-prod", "eu-west-1", "123456789012")
 OTHER = table_arn("chat-dev", "eu-west-1", "123456789012")
 SUB = COGNITO[2:-1]
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
+POLICY_OF_USERS = user_policy(data_entries(), ARN).policy
 RESOURCES = (ARN, f"{ARN}/index/GSI1", f"{ARN}/index/GSI2", f"{ARN}/stream/x", f"{ARN}/backup/x")
 
 
@@ -255,10 +258,35 @@ def test_an_id_that_the_codec_writes_differently_reads_nothing() -> None:
     assert not is_allowed(policy, victim, {SUB: "a#"})
 
 
+@given(st.text("an$#23*?{} \U0001f600", min_size=1, max_size=12))
+@example("ann$23admin")
+@example("ann#")
+@example("$")
+@example("*")
+@example("?")
+@example("${*}")
+def test_no_id_spells_the_partition_of_another(user: str) -> None:
+    """IAM puts an id where the variable stands as it is: that is theirs, nobody's, or forbidden."""
+    spelt = f"USER#{user}#"
+    is_theirs = USER_PARTITION.encode(user) == spelt
+    is_somebodys = not is_theirs and USER_PARTITION.matches(spelt)
+    for place in RESOURCES[:3]:
+        query = Authorization("dynamodb:Query", place, (spelt,))
+        if is_theirs or is_somebodys:
+            assert is_allowed(POLICY_OF_USERS, query, {SUB: user}) == is_theirs
+
+
+def test_the_partition_of_another_is_refused() -> None:
+    victim = Authorization("dynamodb:GetItem", ARN, (USER_PARTITION.encode("ann#admin"),))
+    assert not is_allowed(POLICY_OF_USERS, victim, {SUB: "ann$23admin"})
+
+
 def test_the_subject_is_a_policy_variable() -> None:
     policy = user_policy(data_entries(), ARN, subject="${aws:PrincipalTag/user}").policy
     own = Authorization("dynamodb:GetItem", ARN, ("USER#u-1#",))
     assert is_allowed(policy, own, {"aws:PrincipalTag/user": "u-1"})
+    other = Authorization("dynamodb:GetItem", ARN, ("USER#u$231#",))
+    assert not is_allowed(policy, other, {"aws:PrincipalTag/user": "u$231"})
     for wrong in ("*", "u-1", "${a}${b}", "${a}*"):
         with pytest.raises(InvalidArgument, match="subject"):
             user_policy(data_entries(), ARN, subject=wrong)

@@ -170,6 +170,25 @@ def test_scaling_insights_and_replicas_are_set_up(run: Run) -> None:
     assert added == ["eu-central-1", "us-east-1"]
 
 
+@pytest.mark.parametrize("variant", ["global-provisioned", "global-fixed"])
+def test_writes_are_scaled_before_a_replica_is_added(run: Run, variant: str) -> None:
+    """DynamoDB refuses it before: "write capacity should be Pay-Per-Request or AutoScaled"."""
+    answers = {**NOT_THERE, "dynamodb describe-table": {"Table": {"Replicas": []}}}
+    done = run(command_files(VARIANTS[variant], "chat"), answers)
+    made = [
+        each["request"]["ScalableDimension"] if "Policy" in str(each["request"]) else each["call"]
+        for each in done
+        if each["call"] in {"application-autoscaling put-scaling-policy", "dynamodb update-table"}
+    ]
+    first = made.index("dynamodb update-table")
+    assert sorted(each for each in made[:first] if "Write" in each) == [
+        *["dynamodb:index:WriteCapacityUnits"] * 2,
+        "dynamodb:table:WriteCapacityUnits",
+    ]
+    assert set(made[first:]) == {"dynamodb update-table"}
+    assert len(made[first:]) == len(VARIANTS[variant].replicas)
+
+
 def test_a_replica_that_is_there_is_not_made_again(run: Run) -> None:
     there = {"Table": {"Replicas": [{"RegionName": "us-east-1"}, {"RegionName": "eu-central-1"}]}}
     answers = {"dynamodb describe-table": there, "dynamodb describe-time-to-live": {}}

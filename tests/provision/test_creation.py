@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat import ChatStore, IndexNotReady, InvalidArgument, RequestRejected
+from dynamo_chat import ChatStore, IndexNotReady, InvalidArgument, RequestRejected, TableNotFound
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.provision import table
 from dynamo_chat.provision.definition import Capacity, TableDefinition
@@ -108,6 +108,16 @@ def test_a_replica_that_can_t_be_made_is_told(
     with pytest.raises(IndexNotReady, match="us-east-1 is creation_failed"):
         store.table.create(wanted)
     assert told(store, wanted) == ["replica in us-east-1: creation_failed, should be active"]
+
+
+def test_replicas_of_provisioned_capacity_are_refused(store: ChatStore) -> None:
+    """DynamoDB would refuse them, when the table is made already: its writes are not scaled."""
+    for capacity in (Capacity((5, 5), (5, 5)), Capacity()):
+        wanted = TableDefinition(provisioned=capacity, replicas=("us-east-1",))
+        with pytest.raises(InvalidArgument, match=r"replicas: must be none with provisioned"):
+            store.table.create(wanted)
+    with pytest.raises(TableNotFound):
+        store.table.describe()
 
 
 def test_what_an_existing_table_lacks_is_told_setting_by_setting(store: ChatStore) -> None:

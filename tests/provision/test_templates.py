@@ -1,6 +1,7 @@
 """CloudFormation and Terraform say what the table's definition says, in every variant."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from dynamo_chat.core.layout import GSI1, GSI2, PLACES
 from dynamo_chat.provision.cloudformation import TABLE, cloudformation
 from dynamo_chat.provision.encryption import replica_key
 from dynamo_chat.provision.naming import identifier, logical_name, table_name
+from dynamo_chat.provision.scaling import scaling_targets
 from dynamo_chat.provision.table import Capacity, TableDefinition
 from dynamo_chat.provision.terraform import terraform
 from tests.provision.terraform_check import problems, references
@@ -126,7 +128,10 @@ def test_a_replica_has_a_key_of_its_region() -> None:
     )
     assert here == MULTI_REGION_KEY
     assert there == MULTI_REGION_KEY.replace("eu-west-1", "eu-central-1")
-    assert tf(definition)["replica"][0]["kms_key_arn"] == there
+    (apart,) = terraform(definition, NAME)["resource"]["aws_dynamodb_table_replica"].values()
+    assert apart["kms_key_arn"] == there
+    (within,) = tf(replace(definition, provisioned=None))["replica"]
+    assert within["kms_key_arn"] == there
 
 
 def test_a_key_of_one_region_is_refused_for_replicas() -> None:
@@ -208,6 +213,53 @@ def test_replicas_make_a_global_table_with_a_stream() -> None:
         "us-east-1",
     ]
     assert tf(VARIANTS["global"])["stream_enabled"] is True
+
+
+SCALED_GLOBAL = ("global-provisioned", "global-fixed")
+
+
+@pytest.mark.parametrize("variant", SCALED_GLOBAL)
+def test_terraform_adds_replicas_once_all_writes_are_scaled(variant: str) -> None:
+    """DynamoDB refuses them before, and takes one at a time."""
+    definition = VARIANTS[variant]
+    table, resources = tf(definition), terraform(definition, NAME)["resource"]
+    assert "replica" not in table
+    assert "replica" in table["lifecycle"]["ignore_changes"]
+    replicas = resources["aws_dynamodb_table_replica"]
+    assert [each["region"] for each in replicas.values()] == list(definition.replicas)
+    writes = {
+        f"aws_appautoscaling_policy.{label}"
+        for label, policy in resources["aws_appautoscaling_policy"].items()
+        if "Write" in json.dumps(policy["target_tracking_scaling_policy_configuration"])
+    }
+    assert len(writes) == 3
+    before = writes
+    for label, replica in replicas.items():
+        assert set(replica["depends_on"]) == before
+        before = {f"aws_dynamodb_table_replica.{label}"}
+        assert replica["global_table_arn"] == "${aws_dynamodb_table.chat_prod.arn}"
+        assert replica["deletion_protection_enabled"] is True
+        assert replica["point_in_time_recovery"] is True
+        assert replica["kms_key_arn"] == replica_key(MULTI_REGION_KEY, replica["region"])
+        assert replica.get("tags", {}) == definition.tags
+        assert replica["lifecycle"] == {"prevent_destroy": True}
+
+
+def test_without_provisioned_capacity_replicas_stay_a_part_of_the_table() -> None:
+    """Whoever has deployed them so finds no change."""
+    resources = terraform(VARIANTS["global"], NAME)["resource"]
+    assert "aws_dynamodb_table_replica" not in resources
+    assert "ignore_changes" not in tf(VARIANTS["global"])["lifecycle"]
+
+
+def test_fixed_writes_are_scaled_for_replicas_alone() -> None:
+    fixed = VARIANTS["global-fixed"]
+    assert fixed.provisioned is not None
+    assert {each.dimension.split(":")[2] for each in scaling_targets(fixed)} == {
+        "WriteCapacityUnits"
+    }
+    assert {(each.least, each.most) for each in scaling_targets(fixed)} == {(7, 7)}
+    assert not list(scaling_targets(replace(fixed, replicas=())))
 
 
 def test_impossible_capacities_are_refused() -> None:

@@ -20,4 +20,9 @@ VARIANTS = {
         kms_key=MULTI_REGION_KEY,
         tags={"team": "chat"},
     ),
+    "global-fixed": TableDefinition(
+        replicas=("eu-central-1", "us-east-1"),
+        provisioned=Capacity((5, 5), (7, 7)),
+        kms_key=MULTI_REGION_KEY,
+    ),
 }

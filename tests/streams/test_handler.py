@@ -1,8 +1,11 @@
 """A batch is worked through in order, up to the first record that fails."""
 
+import gc
 import logging
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
+from functools import partial, wraps
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
@@ -122,9 +125,81 @@ def test_what_would_never_run_is_refused() -> None:
         async def __call__(self, _: Change) -> None:
             pytest.fail("nobody awaits it")
 
-    wrong: tuple[Any, ...] = (later, Later(), partial(later), None, 5)
-    for react in wrong:
+    def pieces(_: Change) -> Iterator[None]:
+        pytest.fail("nobody asks for its pieces")
+        yield
+
+    async def async_pieces(_: Change) -> AsyncIterator[None]:
+        pytest.fail("nobody asks for its pieces")
+        yield
+
+    wrong: tuple[Any, ...] = (later, Later(), partial(later), partial(Later()), Later().__call__)
+    for react in (*wrong, pieces, async_pieces, AsyncMock(), None, 5):
         with pytest.raises(InvalidArgument, match="react"):
             stream_handler(react)
         with pytest.raises(InvalidArgument, match="react"):
             process_batch(batch((None, ITEM)), react)
+
+
+async def _later(_: Change) -> None:
+    pytest.fail("nobody awaits it")
+
+
+async def _async_pieces(_: Change) -> AsyncIterator[None]:
+    pytest.fail("nobody asks for its pieces")
+    yield
+
+
+def _pieces(_: Change) -> Iterator[None]:
+    pytest.fail("nobody asks for its pieces")
+    yield
+
+
+class _Waits:
+    """Something else that is to be awaited."""
+
+    def __await__(self) -> Iterator[None]:
+        pytest.fail("nobody awaits it")
+        yield
+
+
+class _Around:
+    def __call__(self, change: Change) -> object:
+        return _later(change)
+
+    def method(self, change: Change) -> object:
+        return _later(change)
+
+
+@wraps(_pieces)
+def _wrapped(change: Change) -> object:
+    return _later(change)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "react",
+    [
+        lambda change: _later(change),  # noqa: PLW0108 - as people write it
+        lambda change: _async_pieces(change),  # noqa: PLW0108
+        lambda change: _pieces(change),  # noqa: PLW0108
+        lambda change: _Waits(),
+        partial(lambda again, change: again(change), _later),
+        _Around(),
+        _Around().method,
+        partial(_Around()),
+        _wrapped,
+    ],
+)
+def test_what_only_a_call_shows_is_refused_by_the_first(react: Any) -> None:
+    """And raised: it is a fault of the function's, not of the record's."""
+    handler = stream_handler(react)
+    with pytest.raises(InvalidArgument, match="react: must not be async"):
+        handler(batch((None, ITEM), (ITEM, None)), None)
+    gc.collect()  # a coroutine that nobody awaited would be told of now
+
+
+def test_whatever_else_is_returned_is_ignored() -> None:
+    for returned in (None, 1, "text", [1], iter([1]), MagicMock(), Exception("as a value")):
+        react = MagicMock(return_value=returned)
+        assert process_batch(batch((None, ITEM)), react) == {"batchItemFailures": []}
