@@ -65,27 +65,35 @@ class PairReader(Repository):
         *,
         beside: dict[str, AttributeValues] | None = None,
         account_id: str | None = None,
+        is_shared: bool = False,
     ) -> Page[T]:
         """One page of things, records and contents read together.
 
         Items of other kinds in the range are put into `beside`, by kind. What is being deleted
-        is left out, so the page may be short. With `account_id`, a range in which anything is
-        another account's reads as an empty one.
+        is left out, so the page may be short. With `account_id`, what is another account's is
+        left out. Unless the collection `is_shared`, one such item says that all of it is.
         """
         check_owner("account_id", account_id)
         size = check_page_size(asked.page_size)
         shape = pair.record.table.sk
         contents: dict[tuple[Any, ...], AttributeValues] = {}
+        passed: tuple[Any, ...] | None = None
 
         def is_record(item: AttributeValues) -> bool:
-            if not _may_be_of(item, account_id):
-                return False
+            nonlocal passed
             kind = kind_of(item, pair.record)
+            is_record = kind == pair.record.kind
+            is_ours = _may_be_of(item, account_id)
             if kind == pair.content.kind:
-                contents[key_parts(pair.content, item, SK)[:-1]] = item
-            elif kind != pair.record.kind and beside is not None:
+                group = key_parts(pair.content, item, SK)[:-1]
+                if group != passed:
+                    contents[group] = item
+            elif is_record and not is_ours:  # nor is its content, before it or behind it
+                passed = key_parts(pair.record, item, SK)[:-1]
+                contents.pop(passed, None)
+            elif is_ours and not is_record and beside is not None:
                 beside[kind] = item
-            return kind == pair.record.kind
+            return is_record and is_ours
 
         def joined(record: AttributeValues) -> T | None:
             group = key_parts(pair.record, record, SK)[:-1]
@@ -104,7 +112,7 @@ class PairReader(Repository):
             limit=2 * size + 1 + (beside is not None),
             consistent=asked.consistent,
         )
-        if not all(_may_be_of(item, account_id) for item in begun[0]):
+        if not is_shared and not all(_may_be_of(item, account_id) for item in begun[0]):
             begun = ([], None)
         page = self._page(asked, [collection], joined, is_kept=is_record, begun=begun)
         whole = tuple(each for each in page.items if each is not None)

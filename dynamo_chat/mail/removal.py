@@ -1,144 +1,136 @@
 """Removing a conversation by e-mail with everything in its collection (M12), resumably.
 
-    thread ──tombstone──▶ no list shows the thread, no reader finds it, no e-mail can be added
+    thread ──tombstone──▶ no list shows the thread, no reader finds it, nothing can be added
            ──walk──────▶ everything is deleted, page by page
            ──finish────▶ the tombstone goes; the id is free again
 
-The tombstone has an id, which a call that finds one takes over. Two calls may delete at once, and
-one may be so slow that the other has finished and the conversation has begun anew: what it finds
-under the same keys then is not its own. So nothing is deleted that was not read under that
-tombstone:
+Each step is fenced to this deletion: see `dynamo_chat.core.deletion`. An e-mail, its content and
+the item that keeps its Message-ID unique go together, because only the e-mail says where that item
+is; and that item goes only if it is still this e-mail's. The walk goes backwards, so ids that lead
+to e-mails go before the e-mails.
 
-* Keys that can come again (e-mails with their ids, scores) are deleted in transactions that check
-  the tombstone. An e-mail and the item that keeps its Message-ID unique go together, because only
-  the e-mail says where that is; and that item goes only if it is still this e-mail's.
-* Keys that never come again (contents) are deleted in batches, which can check nothing, once the
-  tombstone was seen to be there after they were read: by such a transaction or, as the walk goes
-  backwards and the tombstone sorts first, at the end of the last page.
+LLM interactions may have been recorded before there was a thread, by another account than the
+thread's. Those are not the thread's, and stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.deletion import Deletion, begin, resume
 from dynamo_chat.core.errors import CorruptItem, InvalidKey, NotFound
-from dynamo_chat.core.item import helper_item, helper_text, key_parts
+from dynamo_chat.core.fence import Group
+from dynamo_chat.core.item import helper_item, helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
-from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
+from dynamo_chat.core.layout import GSI1, KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.owners import is_owned
-from dynamo_chat.core.transaction import (
-    MAX_TRANSACTION_WRITES,
-    Check,
-    Delete,
-    Put,
-    Write,
-    absent,
-    key_of,
-)
-from dynamo_chat.mail.thread import ThreadReader, exists_thread, thread_key
+from dynamo_chat.core.transaction import Delete, Put, Update, absent, key_of, remove_index_keys
+from dynamo_chat.mail.thread import EmailThread, ThreadReader, exists_thread, thread_key
 
-_ID = "deletion_id"
-_READ = (PK, SK, KIND, _ID, "account_id", "message_id")
-_KEYS_NEVER_COME_AGAIN = frozenset(
-    layout.kind
-    for layout in (
-        keyspace.EMAIL_CONTENT,
-        keyspace.EMAIL_THREAD_TOMBSTONE,
-        keyspace.LLM_USAGE,
-        keyspace.LLM_CONTENT,
-    )
+_TOMBSTONE: Final = keyspace.EMAIL_THREAD_TOMBSTONE
+_ACCOUNT: Final = "account_id"
+_READ: Final = (PK, SK, KIND, _ACCOUNT, "message_id")
+_PAIRED: Final = (
+    keyspace.EMAIL,
+    keyspace.EMAIL_CONTENT,
+    keyspace.LLM_USAGE,
+    keyspace.LLM_CONTENT,
 )
 
-_Together: TypeAlias = tuple[Delete, ...]
-"""Deletes of which all happen or none."""
+_Name: TypeAlias = tuple[object, ...]
+"""What the sort keys of a record and of its content have in common."""
 
 
 class Remover(ThreadReader):
     """The removal of whole conversations."""
 
-    def _remove(self, conversation_id: str, account_id: str | None) -> int:
-        everything = _everything_of(conversation_id)
-        deletion = self._mark(conversation_id, everything, account_id)
-        tombstone = thread_key(conversation_id)
-        is_there: Condition = Path(_ID) == deletion
-        deleted = 0
-        waiting: list[_Together] = []
-        for items in self._walk(everything, forward=False, only=_READ):
-            waiting += [_deletes_of(item) for item in items if _comes_again(item)]
-            is_last = bool(items) and items[-1][SK] == tombstone[SK]
-            if is_last and items[-1].get(_ID) != {"S": deletion}:
-                return deleted  # another call finished, and there is another thread by now
-            while waiting and (not is_last or _number(waiting) >= MAX_TRANSACTION_WRITES):
-                some = _filled(waiting)
-                if not self._delete_together(Check(tombstone, is_there), some):
-                    return deleted
-                deleted += len(some)
-            deleted += self._delete_items(
-                key_of(item)
-                for item in items
-                if not _comes_again(item) and item[SK] != tombstone[SK]
-            )
-        rest = _filled(waiting)
-        if not self._delete_together(Delete(tombstone, is_there), rest):
-            return deleted
-        return deleted + len(rest) + 1
+    def finish_deletion(self, tombstone: AttributeValues) -> int:
+        """Finish the very deletion that left this tombstone; the number of items that went.
 
-    def _mark(self, conversation_id: str, everything: Collection, account_id: str | None) -> str:
-        """Put a tombstone in the thread's place, or take over the one that is there; its id.
+        0 when somebody else has finished it, whatever has begun under the id by then.
+        """
+        deletion = resume(self._connection, tombstone, self._new_id(), _TOMBSTONE)
+        (conversation_id,) = keyspace.MAIL_PARTITION.decode(tombstone[PK]["S"])
+        return 0 if deletion is None else self._clear(conversation_id, deletion)
+
+    def _remove(self, conversation_id: str, account_id: str | None) -> int:
+        return self._clear(conversation_id, self._begin(conversation_id, account_id))
+
+    def _clear(self, conversation_id: str, deletion: Deletion) -> int:
+        return deletion.run(_together(self._leaving(conversation_id)))
+
+    def _begin(self, conversation_id: str, account_id: str | None) -> Deletion:
+        """Put a tombstone in the thread's place, or take over the one that is there.
 
         NotFound when there is nothing to delete, or nothing that says it is this account's.
         """
-        deletion = self._new_id()
-        tombstone = helper_item(
-            keyspace.EMAIL_THREAD_TOMBSTONE,
-            {"conversation_id": conversation_id},
-            deletion_id=deletion,
-        )
-        if account_id is not None:
-            tombstone["account_id"] = {"S": account_id}
+
+        def may_resume(there: AttributeValues) -> bool:
+            return is_owned(there, _ACCOUNT, account_id)
+
+        bury = Update(thread_key(conversation_id), _burying(), exists_thread(account_id))
+        identity = self._new_id()
         try:
-            self._write(Put(tombstone, exists_thread(account_id)))
+            return begin(self._connection, bury, identity, _TOMBSTONE, may_resume=may_resume)
         except ConditionFailed as failed:
-            there = failed.items.get(0)
             # What a thread left behind without it says nothing of whose it was.
-            if account_id is not None and not is_owned(there or {}, "account_id", account_id):
+            if account_id is not None or failed.items.get(0) is not None:
                 raise NotFound("e-mail thread", conversation_id) from failed
-            if there is not None:
-                return helper_text(there, _ID, keyspace.EMAIL_THREAD_TOMBSTONE)
-            # LLM interactions may have been recorded without a thread, or after it was deleted.
-            left, _ = self._query(everything, limit=1, consistent=True, only=(PK,))
-            if not left:
-                raise NotFound("e-mail thread", conversation_id) from failed
-            try:
-                self._write(Put(tombstone, exists_thread() | absent(self._now())))
-            except ConditionFailed as taken:
-                return helper_text(taken.items[0] or {}, _ID, keyspace.EMAIL_THREAD_TOMBSTONE)
-        return deletion
+        # LLM interactions may have been recorded without a thread.
+        left, _ = self._query(_everything_of(conversation_id), limit=1, consistent=True, only=(PK,))
+        if not left:
+            raise NotFound("e-mail thread", conversation_id)
+        empty = helper_item(_TOMBSTONE, {"conversation_id": conversation_id})
+        try:
+            return begin(self._connection, Put(empty, absent(self._now())), identity, _TOMBSTONE)
+        except ConditionFailed:
+            return begin(self._connection, bury, identity, _TOMBSTONE)  # a thread has begun
 
-    def _delete_together(self, first: Write, deletes: Sequence[Delete]) -> bool:
-        """Do all of this in one transaction; False when the condition of `first` does not hold.
+    def _leaving(self, conversation_id: str) -> Iterator[AttributeValues]:
+        """What goes, from the end of the collection on: everything but other accounts' usage."""
+        tombstone = thread_key(conversation_id)
+        is_owner_known, owner = False, None
+        foreign: _Name | None = None
+        for items in self._walk(_everything_of(conversation_id), forward=False, only=_READ):
+            for item in items:
+                if is_kind(item, keyspace.LLM_USAGE):
+                    if not is_owner_known:
+                        is_owner_known, owner = True, self._owner(conversation_id, items)
+                    if _ACCOUNT in item and not is_owned(item, _ACCOUNT, owner):
+                        foreign = _name_of(item)
+                        continue
+                elif foreign is not None and _name_of(item) == foreign:
+                    continue  # its content
+                if item[SK] != tombstone[SK]:
+                    yield item
 
-        The others' conditions say whose an item is: one that is not ours is left alone.
-        """
-        while True:
-            try:
-                self._write(first, *deletes)
-            except ConditionFailed as failed:
-                if 0 in failed.items:
-                    # A single delete that was sent again finds that it has happened.
-                    return failed.was_resent
-                deletes = [
-                    each for at, each in enumerate(deletes, start=1) if at not in failed.items
-                ]
-            else:
-                return True
+    def _owner(self, conversation_id: str, items: Sequence[AttributeValues]) -> str | None:
+        """Whose thread is being deleted; None when its tombstone does not say."""
+        # It sorts first, so a walk backwards ends with it: usually in the same answer.
+        last = items[-1]
+        tombstone: AttributeValues | None = last
+        if not is_kind(last, _TOMBSTONE):
+            tombstone = self._get_item(thread_key(conversation_id), consistent=True)
+        if not tombstone or _ACCOUNT not in tombstone:
+            return None
+        return helper_text(tombstone, _ACCOUNT, _TOMBSTONE)
+
+
+def _burying() -> list[Action]:
+    """Actions that make a thread a tombstone: of what it said, only whose it was is left."""
+    attributes = plan(EmailThread).attributes
+    return [
+        Path(KIND).set(_TOMBSTONE.kind),
+        *(each.remove() for name, each in attributes.items() if name != _ACCOUNT),
+        *remove_index_keys(GSI1),
+    ]
 
 
 def _everything_of(conversation_id: str) -> Collection:
@@ -147,7 +139,31 @@ def _everything_of(conversation_id: str) -> Collection:
     return Collection(TABLE, partition, KeyRange("A", "a"), keyspace.EMAIL_THREAD.table.sk)
 
 
-def _deletes_of(item: AttributeValues) -> _Together:
+def _together(items: Iterable[AttributeValues]) -> Iterator[Group]:
+    """The deletes of `items`; one group for a record and its content, which comes next."""
+    group: list[Delete] = []
+    of: _Name | None = None
+    for item in items:
+        name = _name_of(item)
+        if name is None or name != of:
+            if group:
+                yield group
+            group, of = [], name
+        group += _deletes_of(item)
+    if group:
+        yield group
+
+
+def _name_of(item: AttributeValues) -> _Name | None:
+    """What an item shares with its other half; None for an item that has none."""
+    for layout in _PAIRED:
+        if is_kind(item, layout):
+            with suppress(CorruptItem):
+                return (layout.table.sk.tag, *key_parts(layout, item, SK)[:-1])
+    return None
+
+
+def _deletes_of(item: AttributeValues) -> list[Delete]:
     """The delete of an item; with the one that keeps the Message-ID of an e-mail unique."""
     deletes = [Delete(key_of(item))]
     # Damage must not keep an e-mail in the table: what it says of its Message-ID is then lost.
@@ -155,26 +171,9 @@ def _deletes_of(item: AttributeValues) -> _Together:
         if "message_id" in item:
             layout = keyspace.EMAIL
             key = keyspace.EMAIL_MESSAGE_ID.key(
-                account_id=helper_text(item, "account_id", layout),
+                account_id=helper_text(item, _ACCOUNT, layout),
                 message_hash=keyspace.digest_of(helper_text(item, "message_id", layout)),
             )
             _, entry_id, _ = key_parts(layout, item, SK)
             deletes.append(Delete(key, Path("entry_id") == entry_id))
-    return tuple(deletes)
-
-
-def _comes_again(item: AttributeValues) -> bool:
-    """Whether the key of an item can come again; of one that does not say its kind, it may."""
-    return all(item.get(KIND) != {"S": kind} for kind in _KEYS_NEVER_COME_AGAIN)
-
-
-def _number(waiting: Sequence[_Together]) -> int:
-    return sum(map(len, waiting))
-
-
-def _filled(waiting: list[_Together]) -> list[Delete]:
-    """As many deletes as fit in a transaction beside its check, taken from `waiting`."""
-    taken: list[Delete] = []
-    while waiting and len(taken) + len(waiting[0]) < MAX_TRANSACTION_WRITES:
-        taken += waiting.pop(0)
-    return taken
+    return deletes

@@ -124,15 +124,16 @@ class EmailThreads(Remover):
 
     @access_pattern(
         "M12",
-        operation="PutItem, Query, BatchWriteItem, TransactWriteItems, DeleteItem",
-        requests="2 + ⌈items/25⌉ + ⌈MB⌉",
-        budget=4,
+        operation="TransactWriteItems, Query",
+        requests="1 + ⌈items/99⌉ + ⌈MB⌉",
+        budget=3,
     )
     def delete(self, conversation_id: str, *, account_id: str | None = None) -> int:
         """Delete a thread with its e-mails, scores and LLM interactions; the number of items.
 
-        Readers of the thread see it gone at once, and its id takes no e-mails until it is. When a
-        call does not come to its end, calling again finishes it. NotFound when there is nothing,
-        or nothing of `account_id`, if given.
+        Readers of the thread see it gone at once, and its id takes nothing new until it is. When a
+        call does not come to its end, calling again finishes it. LLM interactions that another
+        account recorded before there was a thread stay. NotFound when there is nothing, or nothing
+        of `account_id`, if given.
         """
         return self._remove(conversation_id, account_id)

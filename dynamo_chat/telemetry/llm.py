@@ -12,11 +12,14 @@ design notes.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import Field, model_validator
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import (
     Count,
@@ -29,16 +32,18 @@ from dynamo_chat.core.entity import (
     Time,
     validated,
 )
-from dynamo_chat.core.errors import AlreadyExists, InvalidArgument
-from dynamo_chat.core.item import plan, with_index_keys
-from dynamo_chat.core.layout import GSI1, TABLE, Collection, Layout
+from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
+from dynamo_chat.core.item import is_kind, plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, KIND, PK, TABLE, Collection, Layout
 from dynamo_chat.core.owners import own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.pairs import CONTENT, Pair, PairReader
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
-from dynamo_chat.core.transaction import Put, absent
+from dynamo_chat.core.transaction import Check, Key, Put, Write, absent
 from dynamo_chat.telemetry.amounts import Amount, Measure, Total
+
+_ACCOUNT: Final = "account_id"
 
 
 class NewInteraction(Model):
@@ -150,7 +155,7 @@ class LLMInteractions(PairReader):
 
     @access_pattern(
         "L1",
-        operation="PutItem, TransactWriteItems",
+        operation="TransactWriteItems",
         requests="1; 2 when the id was used before",
         budget=1,
         replaces="LLMDataCollection",
@@ -159,20 +164,27 @@ class LLMInteractions(PairReader):
         """Record an interaction of a conversation and return it.
 
         The same interaction under the same id and time is recorded once; another one raises
-        AlreadyExists, with that one if it is the account's. The conversation needs no thread.
+        AlreadyExists, with that one if it is the account's. The conversation needs no thread;
+        Conflict when it has one of another account, or one that is being deleted. InvalidArgument
+        for a time ahead of the clock.
         """
         if not isinstance(interaction, NewInteraction):
             raise InvalidArgument(
                 "interaction", f"must be a NewInteraction, not {type(interaction).__name__}"
             )
-        made = _made(interaction, conversation_id, self._now(), self._new_id)
         now = self._now()
-        writes = [Put(usage_item(made), absent(now))]
+        made = _made(interaction, conversation_id, now, self._new_id)
+        writes: list[Write] = [
+            Check(_thread_key(conversation_id), _is_open_to(made.account_id)),
+            Put(usage_item(made), absent(now)),
+        ]
         if made.has_content:
             writes.append(Put(content_item(made), absent(now)))
         try:
             self._write(*writes)
         except ConditionFailed as failed:
+            if 0 in failed.items:
+                raise _closed(failed.items[0] or {}) from failed
             there = self._pair(
                 LLM_PAIR,
                 conversation_id,
@@ -181,7 +193,7 @@ class LLMInteractions(PairReader):
                 consistent=True,
             )
             if there != made:
-                seen = own(there, "account_id", made.account_id)
+                seen = own(there, _ACCOUNT, made.account_id)
                 raise AlreadyExists("the interaction id is taken at that time", seen) from failed
         return made
 
@@ -202,8 +214,8 @@ class LLMInteractions(PairReader):
     ) -> Page[LLMInteraction]:
         """A conversation's interactions with what was said, by time, oldest first.
 
-        With `since` and `until`, those of [since, until). Empty when there are none, or they are
-        not `account_id`'s.
+        With `since` and `until`, those of [since, until). With `account_id`, those of that account:
+        without a thread, several accounts may have recorded some.
         """
         lower, upper = time_range(since, until)
         collection = keyspace.LLM_USAGE.collection(TABLE, conversation_id)(lower=lower, until=upper)
@@ -215,7 +227,7 @@ class LLMInteractions(PairReader):
             not newest_first,
             consistent,
         )
-        return self._pair_page(asked, collection, LLM_PAIR, account_id=account_id)
+        return self._pair_page(asked, collection, LLM_PAIR, account_id=account_id, is_shared=True)
 
     @access_pattern(
         "L1",
@@ -273,10 +285,29 @@ def content_item(made: LLMInteraction) -> AttributeValues:
     return plan(LLMContent).encode(LLMContent(**fields))
 
 
+def _thread_key(conversation_id: str) -> Key:
+    return keyspace.EMAIL_THREAD.key(conversation_id=conversation_id)
+
+
+def _is_open_to(account_id: str) -> Condition:
+    """The conversation has a thread of this account, or none."""
+    is_theirs: Condition = Path(_ACCOUNT) == account_id
+    is_thread: Condition = Path(KIND) == keyspace.EMAIL_THREAD.kind
+    is_open: Condition = Path(PK).does_not_exist() | (is_thread & is_theirs)
+    return is_open
+
+
+def _closed(there: AttributeValues) -> Conflict:
+    """Why a conversation is not open, of which this is stored."""
+    if is_kind(there, keyspace.EMAIL_THREAD):
+        return Conflict("the e-mail thread belongs to another account")
+    return Conflict("the e-mail thread is being deleted; delete it again to finish")
+
+
 def _made(new: NewInteraction, conversation_id: str, now: datetime, new_id: Any) -> LLMInteraction:
     fields = dict(new.__dict__)
     fields["conversation_id"] = conversation_id
-    fields["generated_at"] = new.generated_at or now
+    fields["generated_at"] = not_ahead("generated_at", new.generated_at or now, now)
     fields["interaction_id"] = new.interaction_id or new_id()
     if new.total_tokens is None:
         fields["total_tokens"] = new.prompt_tokens + new.response_tokens

@@ -64,7 +64,7 @@ OPERATIONS = {
     "record a score": Operation(
         1, lambda scene: scene.store.scores.record("c-1", 0.5, calculation_date=scene.clock())
     ),
-    "delete": Operation(5, delete, interactions=12),  # more than a batch of items
+    "delete": Operation(4, delete, interactions=50),  # more than a transaction of items
 }
 
 

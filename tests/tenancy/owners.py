@@ -220,7 +220,7 @@ UNCHECKED: Final[dict[str, str]] = {
     "emails.list_by_account": _ARGUMENT,
     "emails.list_by_first_email": _ARGUMENT,
     "threads.list_by_account": _ARGUMENT,
-    "llm.record": "the interaction names its account, and needs no thread",
+    "llm.record": "the interaction names its account; another account's thread is a Conflict",
     "llm.list_by_account": _ARGUMENT,
     "reports.build": _SELF,
     "reports.load": "it brings over another system's reports, which name their accounts",

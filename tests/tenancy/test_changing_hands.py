@@ -43,7 +43,6 @@ KNOWN_RED = {
     "conversations.delete": {"", "the same"},
     "conversations.find_by_title": {""},
     "invites.delete": {"", "the same"},
-    "threads.delete": {"", "the same"},
     "messages.list (next page)": {""},
     "messages.list (next page, newest)": {""},
     "messages.list_exchanges (next page)": {""},

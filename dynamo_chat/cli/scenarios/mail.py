@@ -140,10 +140,10 @@ def threads_of_account(stage: Stage) -> Iterator[Case]:
 
 
 def delete_thread(stage: Stage) -> Iterator[Case]:
-    """A few e-mails, and more than one batch takes."""
-    threads, small, large = stage.store.threads, _thread(stage, emails=3), _thread(stage, emails=20)
+    """A few e-mails, and more than one transaction takes."""
+    threads, small, large = stage.store.threads, _thread(stage, emails=3), _thread(stage, emails=50)
     yield Case("3 e-mails", lambda: threads.delete(small.conversation_id))
-    yield Case("20 e-mails, 40 items", lambda: threads.delete(large.conversation_id), budget=5)
+    yield Case("50 e-mails, 100 items", lambda: threads.delete(large.conversation_id), budget=4)
 
 
 # -- scores -------------------------------------------------------------------------------------
