@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +25,11 @@ from proof import report
 from proof.bugs import BUGS
 from proof.domains import NAMES
 from proof.rounds import Arena, Outcome, Scale
+from proof.storm import Storms
 
 SERVER_HOME: Final = Path(__file__).resolve().parents[2] / ".venv-tools" / "ministack"
+QUICK_STORMS: Final = 3
+"""Rounds of storms that follow a quick run."""
 BUG_ROUNDS: Final = 4
 """Rounds after which a planted bug counts as not found."""
 BUG_SECONDS: Final = 90.0
@@ -59,7 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="prove-state-") as state:
         server = MinistackServer(cache=SERVER_HOME, state=Path(state))
         with server, server.engine() as engine:
-            return _bugs(options, engine, server) if options.bugs else _run(options, engine, server)
+            if options.bugs:
+                return _bugs(options, engine, server)
+            if options.storm:
+                return _storm(options, engine, options.storm)
+            failed = _run(options, engine, server)
+            return _storm(options, engine, QUICK_STORMS) or failed if options.quick else failed
 
 
 def _run(options: argparse.Namespace, engine: Engine, server: MinistackServer) -> int:
@@ -88,6 +97,15 @@ def _run(options: argparse.Namespace, engine: Engine, server: MinistackServer) -
         print(f"nothing was shown: no calls in {idle}, or no faults; give it more time")
         return 1
     return 1 if total.violations else 0
+
+
+def _storm(options: argparse.Namespace, engine: Engine, rounds: int) -> int:
+    """Storms over ids that are given anew; 1 when something was lost, or stayed."""
+    print(f"storms of seed {options.seed}", flush=True)
+    weather = Storms(engine, options.seed, options.bug).blow(rounds, partial(print, flush=True))
+    if options.json and options.storm:
+        options.json.write_text(json.dumps(weather.data(), indent=2) + "\n", "utf-8")
+    return 1 if weather.violations else 0
 
 
 def _bugs(options: argparse.Namespace, engine: Engine, server: MinistackServer) -> int:
@@ -159,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     parser.add_argument("--quick", action="store_true", help="two short rounds, under two minutes")
+    option("--storm", int, None, "so many rounds of storms over ids that are given anew, alone")
     option("--minutes", float, None, "stop after so many minutes (10)")
     option("--operations", int, None, "stop after about so many calls of repository methods")
     option("--rounds", int, None, "stop after so many rounds")

@@ -27,6 +27,8 @@ class Violation:
 
     check: str
     text: str
+    about: str = ""
+    """The id that it is about, where that is known."""
 
     def __str__(self) -> str:
         return f"{self.check}: {self.text}"

@@ -2,7 +2,8 @@
 
 Two injectors look at each request. One strikes the first attempt alone, so that botocore's own
 retry meets the real server: a lost answer becomes a request that is sent twice. The other strikes
-every attempt, so that the error comes out at the caller.
+every attempt, so that the error comes out at the caller. A third hook lets some attempts wait
+before they are sent, so that others overtake them.
 """
 
 from __future__ import annotations
@@ -32,9 +33,15 @@ from dynamo_chat.testing import (
     Unprocessed,
     Unreachable,
 )
+from dynamo_chat.testing.hook import Client, ClientHook, Handler
 
 PATIENCE: Final = 0.1
 """Of the pauses that botocore makes before it sends again; the run is short."""
+
+SLOW: Final = 0.08
+"""The share of requests that are slow."""
+SLOWEST: Final = 0.2
+"""Seconds that a slow request waits at the most."""
 
 _met = threading.local()
 
@@ -53,6 +60,24 @@ class Noted(Fault):
         """Note it for this thread's call, and let it happen."""
         known().append(type(self.fault).__name__)
         return self.fault.happen(attempt)
+
+
+class Slow(ClientHook):
+    """Lets a share of the requests of one client wait before they are sent."""
+
+    def __init__(self, client: Client, seed: str, share: float) -> None:
+        super().__init__(client)
+        self._dice = random.Random(f"{seed}/slow")
+        self._share = share
+
+    def handlers(self) -> dict[str, Handler]:
+        """One event per attempt."""
+        return {"before-send.dynamodb": self._before_send}
+
+    def _before_send(self, **_: Any) -> None:
+        if self._dice.random() < self._share:
+            known().append("Slow")
+            time.sleep(self._dice.uniform(0, SLOWEST))
 
 
 ONCE: Final = {
@@ -88,10 +113,16 @@ def forget() -> list[str]:
 
 
 @contextmanager
-def troubled(client: Any, seed: str, scale: float) -> Iterator[None]:
-    """Let requests of `client` go wrong, as often as planned times `scale`."""
+def troubled(
+    client: Any, seed: str, scale: float, *, slow: float = SLOW, fatal: bool = True
+) -> Iterator[None]:
+    """Let requests of `client` go wrong, as often as planned times `scale`, and a share be slow.
+
+    Unless it is `fatal`, no fault strikes every attempt, and nobody is killed.
+    """
     with ExitStack() as stack:
-        for rates, every in ((ONCE, False), (EVERY, True)):
+        stack.enter_context(Slow(client, seed, slow))
+        for rates, every in ((ONCE, False), (EVERY if fatal else {}, True)):
             injector = stack.enter_context(FaultInjector(client))
             digest = hashlib.sha256(f"{seed} {every}".encode()).digest()
             injector.gamble(

@@ -130,7 +130,11 @@ class _Round:
             self._let_loose(deadline)
         calls = history.read(self._folder)
         self._quietly("end", [step for domain in domains for step in domain.settle(calls)])
-        return self._judged()
+        outcome = judged(self._store, self._folder, self._restarts)
+        outcome.violations = [*self._found, *outcome.violations]
+        outcome.faults["killed process"] = self._kills
+        outcome.faults["restarted server"] = len(self._restarts)
+        return outcome
 
     # -- who works ------------------------------------------------------------------------------
 
@@ -250,22 +254,20 @@ class _Round:
             what = "DynamoDB would reject" if process.returncode == 3 else f"{name} failed"
             self._found.append(("requests", Violation(what, said[-2_000:])))
 
-    # -- what came of it ------------------------------------------------------------------------
 
-    def _judged(self) -> Outcome:
-        outcome = Outcome(folder=self._folder)
-        calls = history.read(self._folder)
-        client: Any = self._store.connection.client
-        table = self._store.connection.table_name
-        evidence = read_evidence(client, table, calls, self._restarts)
-        client.delete_table(TableName=table)
-        tally.clear()
-        outcome.violations = [*self._found, *judge(evidence)]
-        outcome.histories, outcome.undecided = tally["histories"], tally["undecided"]
-        outcome.items = len(evidence.items)
-        for call in calls:
-            outcome.operations[call.kind, call.outcome] += 1
-            outcome.faults.update(call.faults)
-        outcome.faults["killed process"] = self._kills
-        outcome.faults["restarted server"] = len(self._restarts)
-        return outcome
+def judged(store: ChatStore, folder: Path, restarts: Sequence[tuple[float, float]] = ()) -> Outcome:
+    """What the histories in `folder` and the store's table come to. The table is deleted."""
+    outcome = Outcome(folder=folder)
+    calls = history.read(folder)
+    client: Any = store.connection.client
+    table = store.connection.table_name
+    evidence = read_evidence(client, table, calls, restarts)
+    client.delete_table(TableName=table)
+    tally.clear()
+    outcome.violations = judge(evidence)
+    outcome.histories, outcome.undecided = tally["histories"], tally["undecided"]
+    outcome.items = len(evidence.items)
+    for call in calls:
+        outcome.operations[call.kind, call.outcome] += 1
+        outcome.faults.update(call.faults)
+    return outcome

@@ -40,6 +40,7 @@ class Dice(random.Random):
         super().__init__(f"{seed}/{name}")
         self.name = name
         self._made = 0
+        self._next: deque[Sequence[Step]] = deque()
         self._known: dict[str, deque[Any]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
 
     def fresh(self, what: str) -> str:
@@ -60,6 +61,14 @@ class Dice(random.Random):
         """One of the things that were remembered last; None when there is none."""
         known = self._known[what]
         return self.choice(known) if known else None
+
+    def then(self, *groups: Sequence[Step]) -> None:
+        """Plan what follows on what is planned now: one group of steps after another."""
+        self._next.extend(groups)
+
+    def following(self) -> Sequence[Step] | None:
+        """The group that was planned to follow; None when there is none."""
+        return self._next.popleft() if self._next else None
 
 
 Plan = Callable[[Dice], Sequence[Step] | None]
@@ -121,6 +130,8 @@ class Planner:
 
     def __iter__(self) -> Iterator[Sequence[Step]]:
         while True:
+            while following := self.dice.following():
+                yield following
             (domain,) = self.dice.choices(self.domains, self._weights)
             weights, plans = zip(*domain.plans, strict=True)
             (plan,) = self.dice.choices(plans, weights)

@@ -36,6 +36,8 @@ AWAY: Final = 1.0
 
 _SURELY_NOT_DONE: Final = frozenset({"Throttled", "TransactionConflict", "Unreachable"})
 """Faults that keep a request from being done."""
+_ONLY_LATER: Final = frozenset({"Slow"})
+"""What changes when a request is done, and not whether."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Runner:
         outcome, result, error = self._answer(action, step.args)
         met = faults.forget()
         self._recorder.ended(call_id, outcome, result, error, met)
-        if outcome == "unknown" and not met:
+        if outcome == "unknown" and not set(met) - _ONLY_LATER:
             time.sleep(AWAY)  # nothing was injected: the server is away
         return outcome
 
@@ -124,7 +126,7 @@ def _what_of(error: errors.ServiceError, action: Action) -> Outcome:
     """Whether a call may have happened that the service did not serve."""
     if isinstance(error, errors.Contended):
         return "refused"  # which says that nothing was written
-    not_done = set(faults.known()) <= _SURELY_NOT_DONE and not action.many
+    not_done = set(faults.known()) <= _SURELY_NOT_DONE | _ONLY_LATER and not action.many
     if isinstance(error, errors.Throttled) and not_done:
         return "refused"
     if isinstance(error, errors.Throttled | errors.Unreachable | errors.BatchIncomplete):

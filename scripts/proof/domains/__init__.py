@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from proof.domains import calls, chat, identity, limits, mail, orgs, points, telemetry
+from proof.domains import calls, chat, identity, limits, lives, mail, orgs, points, telemetry
 from proof.steps import Action, Domain
 
 DOMAINS: Final[Sequence[Domain]] = (
@@ -17,6 +17,7 @@ DOMAINS: Final[Sequence[Domain]] = (
     mail.DOMAIN,
     limits.DOMAIN,
     telemetry.DOMAIN,
+    lives.DOMAIN,
 )
 ACTIONS: Final[dict[str, Action]] = {
     kind: action for domain in DOMAINS for kind, action in domain.actions.items()

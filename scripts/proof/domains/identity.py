@@ -14,6 +14,7 @@ from dynamo_chat.core.layout import PK, SK
 from dynamo_chat.identity.activity import Activity
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.identity.user import User, address_keys
+from proof.domains.life_names import LIFE
 from proof.evidence import Claim, Evidence, Violation, left_behind, told
 from proof.history import Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
@@ -150,7 +151,8 @@ def _claims_no_login(call: Call) -> Iterable[Claim]:
 
 def _found(evidence: Evidence) -> Iterator[str]:
     for activity in evidence.entities(Activity):
-        yield f"activity {activity.action} of {activity.user_id}"
+        if not activity.user_id.startswith(LIFE):
+            yield f"activity {activity.action} of {activity.user_id}"
     secrets = {
         hash_of("secret", call.args["secret"]): call.args["secret"]
         for call in evidence.of("identity.open")

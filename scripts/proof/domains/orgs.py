@@ -25,6 +25,7 @@ from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, Invite
 from dynamo_chat.orgs.organization import Organization
 from dynamo_chat.orgs.seats import Member
 from proof.domains.common import linear
+from proof.domains.life_names import LIFE
 from proof.evidence import Claim, Evidence, Violation, told
 from proof.history import Call, Json
 from proof.steps import Action, Args, Dice, Domain, Step, alone
@@ -218,9 +219,11 @@ def _claims_invite(call: Call) -> Iterable[Claim]:
 
 def _found(evidence: Evidence) -> Iterator[str]:
     for organization in evidence.entities(Organization):
-        yield f"organization {organization.organization_id}"
+        if not organization.organization_id.startswith(LIFE):
+            yield f"organization {organization.organization_id}"
     for invite in evidence.entities(Invite):
-        yield f"invite {invite.invite_id} to {invite.organization_id}"
+        if not invite.organization_id.startswith(LIFE):
+            yield f"invite {invite.invite_id} to {invite.organization_id}"
 
 
 # -- what must hold -----------------------------------------------------------------------------
@@ -324,7 +327,8 @@ def _joined(evidence: Evidence) -> Iterator[Violation]:
         if call.is_ok and place not in members:
             yield Violation("lost", f"the membership of {place}{told([call])}")
     for firm, user in members:
-        if firm not in {*FIRMS, *CLUBS} and user != "host" and (firm, user) not in may_be:
+        is_party = firm not in {*FIRMS, *CLUBS} and not firm.startswith(LIFE)
+        if is_party and user != "host" and (firm, user) not in may_be:
             yield Violation("written though refused", f"the membership of {user} in {firm}")
 
 
