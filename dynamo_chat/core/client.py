@@ -1,8 +1,8 @@
 """The botocore client of one connection: made once, made cheap, and never shared with a fork.
 
-Public botocore events make it cheap: the response body is parsed as plain JSON (`before-parse`),
-instead of walking the shape of every AttributeValue, requests are signed by a signer that knows
-their form, and the user-agent is fixed once per client.
+Public botocore events make it cheap: the response body is parsed as plain JSON (`before-parse`, see
+`core/answers.py`), instead of walking the shape of every AttributeValue, requests are signed by a
+signer that knows their form, and the user-agent is fixed once per client.
 """
 
 from __future__ import annotations
@@ -14,29 +14,15 @@ from typing import TYPE_CHECKING, Any
 import botocore.config
 import botocore.loaders
 import botocore.session
-import pydantic_core
 from botocore import exceptions as aws
 from pynamodb.connection import Connection as PynamoConnection
 
 from dynamo_chat.core import errors
+from dynamo_chat.core.answers import DATA_OPERATIONS, is_lost, parse_answer
 from dynamo_chat.core.signing import PostSigner
 
 if TYPE_CHECKING:
     from dynamo_chat.core.connection import ConnectionOptions
-
-DATA_OPERATIONS = frozenset(
-    {
-        "BatchGetItem",
-        "BatchWriteItem",
-        "DeleteItem",
-        "GetItem",
-        "PutItem",
-        "Query",
-        "TransactGetItems",
-        "TransactWriteItems",
-        "UpdateItem",
-    }
-)
 
 
 def new_session() -> botocore.session.Session:
@@ -91,6 +77,7 @@ class PynamoClient(PynamoConnection):
     def send(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """One API call, with its signals; reads and writes report what they consumed."""
         self._tries.count = 0
+        self._tries.lost = False
         if operation in DATA_OPERATIONS:
             answer: dict[str, Any] = self.dispatch(operation, request)
         else:  # dispatch would ask for consumed capacity, which these do not know
@@ -102,8 +89,17 @@ class PynamoClient(PynamoConnection):
         """HTTP tries of the call that this thread made last."""
         return int(self._tries.count)
 
+    @property
+    def was_lost(self) -> bool:
+        """Whether a try of that call got no answer: it may have been done all the same."""
+        return bool(self._tries.lost)
+
     def _count_try(self, **_: Any) -> None:
         self._tries.count = getattr(self._tries, "count", 0) + 1
+
+    def _note_loss(self, response: Any, caught_exception: Any, **_: Any) -> None:
+        if is_lost(response, caught_exception):
+            self._tries.lost = True
 
     @property
     def client(self) -> Any:
@@ -120,9 +116,10 @@ class PynamoClient(PynamoConnection):
             except ValueError as error:  # what botocore itself found in the environment
                 raise errors.InvalidArgument("endpoint_url", str(error)) from error
             if client is not self._fitted:
-                for operation in DATA_OPERATIONS:
-                    client.meta.events.register(f"before-parse.dynamodb.{operation}", _parse_body)
+                client.meta.events.register("before-parse.dynamodb", parse_answer)
                 client.meta.events.register("request-created.dynamodb", self._count_try)
+                # First, because botocore's own handler decides by the status that is set there.
+                client.meta.events.register_first("needs-retry.dynamodb", self._note_loss)
                 PostSigner().attach(client)
                 self._fitted = client
             return client
@@ -152,20 +149,3 @@ def _pools(client: Any) -> list[Any]:
         return [each.pool for pools in containers for each in pools.values() if each.pool]
     except AttributeError:
         return []  # another version keeps them elsewhere, and closes them some time
-
-
-def _parse_body(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-) -> None:
-    """Hand botocore the parsed body, so that it need not walk the response shape.
-
-    Binary attributes stay base64 text. Errors are left to botocore.
-    """
-    if response_dict["status_code"] < 300 and response_dict["body"]:
-        try:
-            parsed = pydantic_core.from_json(response_dict["body"])
-        except ValueError:
-            return  # a broken answer is botocore's to report
-        if isinstance(parsed, dict):
-            customized_response_dict.update(parsed)
-            response_dict["body"] = b"{}"

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from botocore import exceptions as aws
 
 from dynamo_chat.core import errors, settings
-from dynamo_chat.core.client import DATA_OPERATIONS, PynamoClient
+from dynamo_chat.core.answers import BROKEN_ANSWER, DATA_OPERATIONS
+from dynamo_chat.core.client import PynamoClient
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.patterns import running_pattern
 from dynamo_chat.core.size import MAX_ITEM_BYTES
@@ -93,11 +95,16 @@ class ConditionFailed(Exception):
 
 
 class TransactionClash(Exception):
-    """Another transaction was in the way, or the table was too busy for this one."""
+    """Another transaction was in the way, or the table was too busy for this one.
 
-    def __init__(self, message: str, *, is_throttled: bool = False) -> None:
+    `is_open` tells that an earlier try of the same request may still be done, or may be the one
+    that is in the way.
+    """
+
+    def __init__(self, message: str, *, is_throttled: bool = False, is_open: bool = False) -> None:
         super().__init__(message)
         self.is_throttled = is_throttled
+        self.is_open = is_open
 
 
 class Connection:
@@ -158,8 +165,8 @@ class Connection:
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Send one request and return the parsed response.
 
-        Raises `ConditionFailed` or `TransactionClash` for the writers above to decide on, and an
-        error of `dynamo_chat.core.errors` for everything else.
+        Raises `ConditionFailed` or `TransactionClash` for the writers above to decide on (see
+        `core/transaction.py`), and an error of `dynamo_chat.core.errors` for everything else.
         """
         started = time.perf_counter()
         response: Mapping[str, Any] = {}
@@ -173,7 +180,9 @@ class Connection:
             wrapped = error.__cause__
             failure = cause = wrapped if isinstance(wrapped, aws.ClientError) else error
             response = cause.response
-            raise _translated_client_error(cause, self.table_name) from cause
+            raise _translated_client_error(
+                cause, self.table_name, was_lost=self._pynamo.was_lost
+            ) from cause
         except aws.BotoCoreError as error:
             failure = error
             raise _translated_botocore(error, self.table_name, operation) from error
@@ -196,9 +205,7 @@ class Connection:
         failure: BaseException | None,
         seconds: float,
     ) -> None:
-        consumed = response.get("ConsumedCapacity") or []
-        entries = consumed if isinstance(consumed, list) else [consumed]
-        units = [entry["CapacityUnits"] for entry in entries if "CapacityUnits" in entry]
+        units = _units(response.get("ConsumedCapacity"))
         event = RequestEvent(
             pattern=running_pattern(),
             operation=operation,
@@ -219,6 +226,13 @@ class Connection:
             logger.exception("the on_request hook failed")
 
 
+def _units(consumed: Any) -> list[float]:
+    """What an answer says that it consumed, table by table; it may say anything."""
+    entries = consumed if isinstance(consumed, list) else [consumed]
+    found = [each.get("CapacityUnits") for each in entries if isinstance(each, dict)]
+    return [float(units) for units in found if isinstance(units, (int, float))]
+
+
 def _code_of(failure: BaseException | None) -> str | None:
     if failure is None:
         return None
@@ -236,7 +250,7 @@ _THROTTLING = {
 }
 _THROTTLED_IN_TRANSACTION = {"ThrottlingError", "ProvisionedThroughputExceeded"}
 _READING = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List")
-_UNAVAILABLE = {"InternalServerError", "InternalFailure", "ServiceUnavailable", "500", "503"}
+_UNAVAILABLE = {"InternalServerError", "InternalFailure", "ServiceUnavailable", BROKEN_ANSWER}
 _BAD_CREDENTIALS = {
     "ExpiredTokenException",
     "ExpiredToken",
@@ -254,18 +268,19 @@ _OF_AN_INDEX = re.compile("specified index|backfilling|invalid index", re.IGNORE
 
 
 def _translated_client_error(  # noqa: PLR0911 - one return per kind of trouble
-    error: aws.ClientError, table: str
+    error: aws.ClientError, table: str, *, was_lost: bool
 ) -> Exception:
     """The one place where DynamoDB's error codes become errors of this package."""
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "Unknown")), str(details.get("Message", ""))
     if code == "ConditionalCheckFailedException":
         stored: Any = error.response.get("Item")
-        return ConditionFailed({0: stored or None}, was_resent=_was_resent(error))
+        return ConditionFailed({0: stored or None}, was_resent=was_lost)
     if code == "TransactionCanceledException":
-        return _translated_cancellation(error, message)
+        return _translated_cancellation(error, message, was_lost=was_lost)
     if code in {"TransactionConflictException", "TransactionInProgressException"}:
-        return TransactionClash(message)
+        is_open = was_lost or code == "TransactionInProgressException"
+        return TransactionClash(message, is_open=is_open)
     if code in _OF_THE_TABLE and _OF_AN_INDEX.search(message):
         return errors.IndexNotReady(
             f"an index of table {table!r} is missing or still being built; "
@@ -284,14 +299,11 @@ def _translated_client_error(  # noqa: PLR0911 - one return per kind of trouble
             f"the action on the table and its indexes ({_action_of(message)})",
             code,
         )
-    if code in _THROTTLING:
+    is_open = was_lost and not error.operation_name.startswith(_READING)
+    if code in _THROTTLING and not is_open:
         return throttled(table, code)
-    if code in _UNAVAILABLE:
-        return errors.Unreachable(
-            "DynamoDB failed to answer properly after every retry"
-            + _maybe_done(error.operation_name),
-            code,
-        )
+    if code in _UNAVAILABLE | _THROTTLING or _status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return unheard(code, error.operation_name)
     if code in _BAD_CREDENTIALS:
         return errors.CredentialsMissing(
             "DynamoDB did not accept the AWS credentials; renew them or configure others", code
@@ -312,11 +324,18 @@ def throttled(table: str, code: str) -> errors.Throttled:
     )
 
 
-def _was_resent(error: aws.ClientError) -> bool:
-    return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+def unheard(code: str, operation: str) -> errors.Unreachable:
+    """The error of a request of which no try got an answer that says what happened."""
+    return errors.Unreachable(
+        "DynamoDB failed to answer properly after every retry" + _maybe_done(operation), code
+    )
 
 
-def _translated_cancellation(error: aws.ClientError, message: str) -> Exception:
+def _status_of(error: aws.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _translated_cancellation(error: aws.ClientError, message: str, *, was_lost: bool) -> Exception:
     response: Any = error.response
     reasons = response.get("CancellationReasons") or []
     codes = [str(reason.get("Code") or "None") for reason in reasons]
@@ -325,16 +344,19 @@ def _translated_cancellation(error: aws.ClientError, message: str) -> Exception:
         for place, code in enumerate(codes)
         if code == "ConditionalCheckFailed"
     }
-    if failed:
-        return ConditionFailed(failed, was_resent=_was_resent(error))
     told = [code for code in codes if code != "None"]
+    # A conflict or a throttle beside a failed condition passes: what was compared may be half of a
+    # transaction that is under way, of the first try of this very one even. It is asked again.
+    passing = set(told) & {"TransactionConflict", *_THROTTLED_IN_TRANSACTION}
+    if failed and not passing:
+        return ConditionFailed(failed, was_resent=was_lost)
     if any("item size" in str(reason.get("Message", "")).lower() for reason in reasons):
         return errors.ItemTooLarge("item", None, MAX_ITEM_BYTES)
     if {"ItemCollectionSizeLimitExceeded", "ValidationError"} & set(codes):
         return errors.RequestRejected("DynamoDB rejected a write of the transaction", told[0])
-    if set(told) <= {"TransactionConflict", *_THROTTLED_IN_TRANSACTION}:
-        is_throttled = bool(_THROTTLED_IN_TRANSACTION & set(told))
-        return TransactionClash(message, is_throttled=is_throttled)
+    if set(told) <= passing | {"ConditionalCheckFailed"}:
+        is_throttled = bool(_THROTTLED_IN_TRANSACTION & passing)
+        return TransactionClash(message, is_throttled=is_throttled, is_open=was_lost)
     return errors.RequestRejected(
         f"DynamoDB cancelled the transaction: {', '.join(codes)}", told[0]
     )

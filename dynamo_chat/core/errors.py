@@ -20,7 +20,7 @@
         ├── CredentialsMissing
         ├── RegionMissing
         ├── Throttled                    retried already; try later
-        ├── Contended                    transactions kept colliding; try again
+        ├── Contended                    other writers kept winning; call again
         ├── Unreachable                  no answer: the write may or may not have happened
         ├── BatchIncomplete              leftovers of a batch after all retries
         ├── StillRunning                 a long operation goes on after the wait for it ended
@@ -202,7 +202,10 @@ class Throttled(ServiceError):
 
 
 class Contended(ServiceError):
-    """Concurrent writers of the same items kept winning after every retry. Nothing was written."""
+    """Concurrent writers of the same items kept winning after every retry; call again.
+
+    The change that lost was not made. What the same call changed before it, step by step, stays.
+    """
 
 
 class Unreachable(ServiceError):

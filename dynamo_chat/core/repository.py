@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from dynamo_chat.core import errors
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import utc
-from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.connection import AttributeValues, TransactionClash
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import PK, SK, Collection
@@ -100,7 +100,7 @@ class Repository:
                 items = answer.get("Responses", {}).get(table, [])
                 for item in items:
                     found[item[PK]["S"], item[SK]["S"]] = item
-                wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+                wanted = (answer.get("UnprocessedKeys") or {}).get(table, {}).get("Keys", [])
                 attempt = 0 if items else attempt + 1
                 self._hold_back(attempt, len(wanted))
         return [found.get((key[PK]["S"], key[SK]["S"])) for key in keys]
@@ -143,7 +143,7 @@ class Repository:
             request["ProjectionExpression"] = ", ".join(names)
             request["ExpressionAttributeNames"].update(names)
         answer = self._connection.call("Query", request)
-        return answer.get("Items", []), answer.get("LastEvaluatedKey") or None
+        return answer["Items"], answer.get("LastEvaluatedKey") or None
 
     def _walk(
         self,
@@ -292,11 +292,20 @@ class Repository:
             waiting = list(requests[start : start + MAX_BATCH_WRITE])
             attempt = 0
             while waiting:
-                answer = self._connection.call("BatchWriteItem", {"RequestItems": {table: waiting}})
-                left = answer.get("UnprocessedItems", {}).get(table, [])
+                left = self._sent_batch(table, waiting)
                 attempt = 0 if len(left) < len(waiting) else attempt + 1
                 waiting = left
                 self._hold_back(attempt, len(waiting))
+
+    def _sent_batch(self, table: str, waiting: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What DynamoDB left over of one batch: all of it, where a transaction was in the way."""
+        request = {"RequestItems": {table: waiting}}
+        try:
+            answer = self._connection.call("BatchWriteItem", request)
+        except TransactionClash:
+            return waiting
+        left: list[dict[str, Any]] = (answer.get("UnprocessedItems") or {}).get(table, [])
+        return left
 
     def _hold_back(self, attempt: int, remaining: int) -> None:
         """Pause before the leftovers of a batch are sent again; give up when nothing moves."""

@@ -5,7 +5,8 @@
 
 A condition that fails raises `ConditionFailed` with the stored item of each failed write, by its
 place in the call, taken from the same response. Clashes with other transactions are retried here
-with jittered pauses, the same payload under the same ClientRequestToken.
+with jittered pauses, the same payload under the same ClientRequestToken: if an earlier try is still
+under way, or was done unheard, DynamoDB knows it by its token and does it once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ from pynamodb.expressions.update import Update as UpdateExpression
 
 from dynamo_chat.core import errors
 from dynamo_chat.core.attributes import Raw
-from dynamo_chat.core.connection import AttributeValues, Connection, TransactionClash, throttled
+from dynamo_chat.core.connection import (
+    AttributeValues,
+    ConditionFailed,
+    Connection,
+    TransactionClash,
+    throttled,
+    unheard,
+)
 from dynamo_chat.core.item import Item
 from dynamo_chat.core.layout import PK, SK, Layout, Place
 
@@ -97,16 +105,22 @@ def write(
 def _with_retries(
     connection: Connection, operation: str, request: dict[str, Any]
 ) -> AttributeValues:
-    is_throttled = False
+    is_throttled = is_open = False
     for attempt in range(connection.options.transaction_attempts):
         if attempt:
             connection.pause(attempt)
         try:
-            found: AttributeValues = connection.call(operation, dict(request)).get("Attributes", {})
+            answer = connection.call(operation, dict(request))
         except TransactionClash as clash:
             is_throttled = clash.is_throttled
+            is_open = is_open or clash.is_open
             continue
-        return found
+        except ConditionFailed as failed:
+            failed.was_resent = failed.was_resent or is_open
+            raise
+        return answer.get("Attributes") or {}
+    if is_open:
+        raise unheard("TransactionInProgressException", operation)
     if is_throttled:
         raise throttled(connection.table_name, "ThrottlingError")
     raise contended("the same items")
@@ -152,7 +166,7 @@ def _parts(table: str, each: Write) -> tuple[str, dict[str, Any]]:
 def contended(what: str) -> errors.Contended:
     """The error of a change that lost every race it ran."""
     return errors.Contended(
-        f"concurrent writers of {what} kept winning; nothing was written: try again",
+        f"concurrent writers of {what} kept winning: call again",
         "TransactionConflict",
     )
 

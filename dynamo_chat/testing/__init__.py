@@ -4,6 +4,8 @@ from dynamo_chat.testing.clock import FakeClock, SkewedClock
 from dynamo_chat.testing.engine import EmbeddedEngine, Engine
 from dynamo_chat.testing.faults import (
     Attempt,
+    BrokenAnswer,
+    Cancelled,
     DropAnswer,
     ErrorAnswer,
     Fault,
@@ -27,6 +29,8 @@ from dynamo_chat.testing.values import StrictViolation
 __all__ = [
     "CHAT_TABLE",
     "Attempt",
+    "BrokenAnswer",
+    "Cancelled",
     "DropAnswer",
     "EmbeddedEngine",
     "Engine",

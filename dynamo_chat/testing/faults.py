@@ -26,6 +26,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
+from dynamo_chat.testing.answers import answer as raw_answer
 from dynamo_chat.testing.answers import error_answer, json_answer
 from dynamo_chat.testing.hook import Client, ClientHook, Handler
 
@@ -167,6 +168,31 @@ class TransactionConflict(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled(Fault):
+    """A transaction is cancelled for these reasons, place by place; nothing is done.
+
+    Nothing is wrong with the members behind the last code. Failed conditions found no item.
+    """
+
+    codes: tuple[str, ...]
+
+    def strikes(self, operation: str) -> bool:
+        """Transactions."""
+        return operation in _TRANSACTIONS
+
+    def happen(self, attempt: Attempt) -> AWSResponse:
+        """The error, with a reason for each member."""
+        size = len(attempt.body["TransactItems"])
+        reasons = [{"Code": code} for code in (*self.codes, *["None"] * size)[:size]]
+        return error_answer(
+            attempt.url,
+            "TransactionCanceledException",
+            f"Transaction cancelled [{', '.join(reason['Code'] for reason in reasons)}]",
+            CancellationReasons=reasons,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Unprocessed(Fault):
     """DynamoDB does a batch in part: the `last` members are handed back; the others are done."""
 
@@ -201,6 +227,20 @@ class DropAnswer(Fault):
         """Send, and lose the answer."""
         attempt.forward()
         raise ReadTimeoutError(endpoint_url=attempt.url, error="injected")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenAnswer(Fault):
+    """The request is done, or not, and what comes back with status 200 is not DynamoDB's."""
+
+    body: bytes = b"<html><body>Welcome</body></html>"
+    is_done: bool = True
+
+    def happen(self, attempt: Attempt) -> AWSResponse:
+        """Send, perhaps, and answer something else."""
+        if self.is_done:
+            attempt.forward()
+        return raw_answer(attempt.url, self.body)
 
 
 @dataclass(frozen=True, slots=True)

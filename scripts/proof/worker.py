@@ -124,12 +124,13 @@ class Runner:
 
 def _what_of(error: errors.ServiceError, action: Action) -> Outcome:
     """Whether a call may have happened that the service did not serve."""
-    if isinstance(error, errors.Contended):
-        return "refused"  # which says that nothing was written
+    if isinstance(error, errors.Contended) and not action.many:
+        return "refused"  # the one change that it makes was not made
     not_done = set(faults.known()) <= _SURELY_NOT_DONE | _ONLY_LATER and not action.many
     if isinstance(error, errors.Throttled) and not_done:
         return "refused"
-    if isinstance(error, errors.Throttled | errors.Unreachable | errors.BatchIncomplete):
+    open_ended = (errors.Contended, errors.Throttled, errors.Unreachable, errors.BatchIncomplete)
+    if isinstance(error, open_ended):
         return "unknown"
     return "broken"  # nothing that is injected leads to it
 

@@ -49,7 +49,7 @@ def test_the_worker_matches_until_it_is_told_to_stop(
 
     def stumbling(queue: str | CallQueue) -> Call | None:
         if next(tries) == 1:
-            raise Contended("nothing was written", "TransactionConflict")
+            raise Contended("call again", "TransactionConflict")
         return match(queue)
 
     def tell(call: Call) -> None:

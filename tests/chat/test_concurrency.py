@@ -38,7 +38,7 @@ def skewed(seconds: float) -> Callable[[], Any]:
 
 
 def until_it_is_there(append: Callable[[], Any]) -> Any:
-    """Call again when the others kept winning: nothing was written."""
+    """Call again when the others kept winning: the append was not made."""
     while True:
         try:
             return append()

@@ -1,0 +1,142 @@
+"""What comes back over the network, before anybody believes it.
+
+A success that is not DynamoDB's (a proxy's page, half a body, nothing, `null`) proves nothing: the
+request may have been done or not, as if no answer had come. It is turned into a failure of the
+server here, so botocore tries again, and `Unreachable` is what is left after the last try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import pydantic_core
+from botocore import exceptions as aws
+
+BROKEN_ANSWER: Final = "BrokenAnswer"
+"""The error code of a success that is none."""
+
+Body = dict[str, Any]
+
+
+def _or_nothing(value: Any, kind: type) -> bool:
+    return value is None or type(value) is kind
+
+
+def _are_items(value: Any) -> bool:
+    return type(value) is list and all(type(item) is dict for item in value)
+
+
+def _is_single(body: Body) -> bool:
+    return _or_nothing(body.get("Item"), dict) and _or_nothing(body.get("Attributes"), dict)
+
+
+def _is_page(body: Body) -> bool:
+    return _are_items(body.get("Items")) and _or_nothing(body.get("LastEvaluatedKey"), dict)
+
+
+def _is_batch_of_reads(body: Body) -> bool:
+    found, left = body.get("Responses"), body.get("UnprocessedKeys")
+    return (
+        type(found) is dict
+        and all(map(_are_items, found.values()))
+        and _or_nothing(left, dict)
+        and all(map(_are_keys, (left or {}).values()))
+    )
+
+
+def _are_keys(left: Any) -> bool:
+    return type(left) is dict and _are_items(left.get("Keys"))
+
+
+def _is_batch_of_writes(body: Body) -> bool:
+    left = body.get("UnprocessedItems")
+    return _or_nothing(left, dict) and all(map(_are_items, (left or {}).values()))
+
+
+def _is_transaction_of_reads(body: Body) -> bool:
+    return _are_items(body.get("Responses"))
+
+
+_FORMS: Final[dict[str, Callable[[Body], bool]]] = {
+    "BatchGetItem": _is_batch_of_reads,
+    "BatchWriteItem": _is_batch_of_writes,
+    "DeleteItem": _is_single,
+    "GetItem": _is_single,
+    "PutItem": _is_single,
+    "Query": _is_page,
+    "TransactGetItems": _is_transaction_of_reads,
+    "TransactWriteItems": lambda _: True,
+    "UpdateItem": _is_single,
+}
+
+DATA_OPERATIONS: Final = frozenset(_FORMS)
+"""What reads and writes items. Their answers are plain JSON, whatever botocore knows of shapes."""
+
+
+def parse_answer(
+    operation_model: Any,
+    response_dict: dict[str, Any],
+    customized_response_dict: dict[str, Any],
+    **_: Any,
+) -> None:
+    """A handler of `before-parse`: hands botocore what is in the body, once it is looked at.
+
+    Of reads and writes that is everything, parsed; binary attributes stay base64 text. What
+    remains for botocore is an empty body.
+    """
+    body = response_dict["body"]
+    if response_dict["status_code"] >= HTTPStatus.MULTIPLE_CHOICES:
+        if not _is_readable_error(_parsed(body)):
+            response_dict["body"] = b"{}"
+        return
+    operation = operation_model.name
+    form = _FORMS.get(operation)
+    parsed = _parsed(body)
+    if parsed is None or (form is not None and not form(parsed)):
+        response_dict["body"] = b"{}"
+        customized_response_dict["Error"] = {"Code": BROKEN_ANSWER, "Message": ""}
+    elif form is not None:
+        customized_response_dict.update(parsed)
+        response_dict["body"] = b"{}"
+
+
+def is_lost(response: tuple[Any, Body] | None, caught: BaseException | None) -> bool:
+    """Whether one try leaves open what happened; a handler of `needs-retry` asks.
+
+    It sets the status of a broken answer to that of a bad gateway, by which botocore tries again.
+    """
+    if response is None:
+        not_sent = (aws.EndpointConnectionError, aws.ConnectTimeoutError)
+        return caught is not None and not isinstance(caught, not_sent)
+    http, parsed = response
+    if parsed.get("Error", {}).get("Code") == BROKEN_ANSWER:
+        http.status_code = HTTPStatus.BAD_GATEWAY.value
+    return bool(http.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _parsed(body: bytes) -> Body | None:
+    try:
+        parsed = pydantic_core.from_json(body)
+    except ValueError:
+        return None
+    return parsed if type(parsed) is dict else None
+
+
+def _is_readable_error(parsed: Body | None) -> bool:
+    """Whether botocore can take the error apart; it believes what it gets."""
+    if parsed is None:
+        return False
+    texts = ("__type", "code", "message", "Message")
+    reasons = parsed.get("CancellationReasons") or []
+    return (
+        all(isinstance(parsed.get(name, ""), str) for name in texts)
+        and _is_item(parsed.get("Item"))
+        and _are_items(reasons)
+        and all(type(each.get("Code")) is str and _is_item(each.get("Item")) for each in reasons)
+    )
+
+
+def _is_item(value: Any) -> bool:
+    return value is None or (type(value) is dict and _are_items(list(value.values())))
