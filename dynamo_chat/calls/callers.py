@@ -23,6 +23,7 @@ from dynamo_chat.calls.caller import (
     waits_nowhere,
     waits_with,
 )
+from dynamo_chat.calls.loading import loadable_caller
 from dynamo_chat.calls.points import DAILY_POINTS, first_allowance, zone_named
 from dynamo_chat.core.changes import actions, checked
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -56,7 +57,8 @@ class Callers(Repository):
         """Let a user make calls, with the 15 points of the day, and return the caller.
 
         The day is that of `time_zone`, an IANA name; UTC without one. Creating the same caller
-        again returns what is there; AlreadyExists when that has another e-mail or time zone.
+        again returns what is there; AlreadyExists when that has another e-mail or time zone, with
+        that caller if the e-mail is the same: a user id may be somebody else's by now.
         """
         now = self._now()
         allowance = first_allowance(time_zone, now)
@@ -78,8 +80,26 @@ class Callers(Repository):
             there = as_of(decode_caller(failed.items[0] or {}), now)
             if (there.email, there.time_zone) == (email, time_zone):
                 return there
-            raise AlreadyExists(f"caller {user_id!r} exists already", there) from failed
+            raise _taken(there, email) from failed
         return caller
+
+    @access_pattern("P1", operation="PutItem", requests="1", replaces="Users PutItem")
+    def load(self, caller: Caller) -> Caller:
+        """Put a caller that was kept elsewhere, as it is, and return it.
+
+        With the points of a day that may be over: then the first look at a new day brings 15, as
+        always. Loading it again changes nothing; AlreadyExists when there is another caller of
+        this user id, as in `create`. InvalidArgument for one who waits or is in a call, and for
+        times ahead of the clock.
+        """
+        loaded = loadable_caller(caller, self._now())
+        try:
+            self._write(Put(plan(Caller).encode(loaded), ~exists()))
+        except ConditionFailed as failed:
+            there = decode_caller(failed.items[0] or {})
+            if there != loaded:
+                raise _taken(there, loaded.email) from failed
+        return loaded
 
     @access_pattern("P1", operation="GetItem", requests="1", replaces="Users partition key")
     def get(self, user_id: str, *, consistent: bool = False) -> Caller:
@@ -249,6 +269,12 @@ class Callers(Repository):
                 unknown |= {waiting[place] for place, item in found.items() if item is None}
                 waiting = [each for place, each in enumerate(waiting) if place not in found]
         return unknown
+
+
+def _taken(there: Caller, email: str | None) -> AlreadyExists:
+    """The refusal of a taken user id: the caller is shown to whoever has the same address."""
+    shown = there if there.email == email else None
+    return AlreadyExists(f"caller {there.user_id!r} exists already", shown)
 
 
 def _distinct(user_ids: Iterable[str]) -> Sequence[str]:

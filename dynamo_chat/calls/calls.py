@@ -12,6 +12,7 @@ from dynamo_chat.calls.call import (
     Call,
     CallRoom,
     call_in_room,
+    call_item,
     call_key,
     decode_call,
     ended,
@@ -26,7 +27,16 @@ from dynamo_chat.calls.caller import (
     in_call_no_more,
     place_of,
 )
-from dynamo_chat.calls.opening import SIDES, Price, Side, check_unspent, opened_before, opening
+from dynamo_chat.calls.loading import loadable_call
+from dynamo_chat.calls.opening import (
+    SIDES,
+    Price,
+    Side,
+    check_unspent,
+    opened_before,
+    opening,
+    taken_call_id,
+)
 from dynamo_chat.calls.points import DAILY_POINTS
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -38,12 +48,24 @@ from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
-from dynamo_chat.core.transaction import Delete, Update, Write, contended, is_live, live
+from dynamo_chat.core.transaction import (
+    Delete,
+    Put,
+    Update,
+    Write,
+    absent,
+    contended,
+    is_live,
+    live,
+)
 
 __all__ = ["Call", "Calls"]
 
 MAX_OVERDUE: Final = 1_000
 MAX_LONGEST: Final = timedelta(days=365)
+
+_IDENTITY: Final = ("user_a", "user_b", "started_at")
+"""What is another call's, if its id is given anew."""
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
 """By so much the clock of whoever tells the end of a call may differ from ours."""
@@ -172,6 +194,24 @@ class Calls(Repository):
                 continue  # the index still had what is gone
         return tuple(closed)
 
+    @access_pattern("P6", operation="PutItem", requests="1", replaces="Sessions PutItem")
+    def load(self, call: Call) -> Call:
+        """Put a call that ended elsewhere into the history of both, as it is, and return it.
+
+        Neither of them needs to be a caller. It is kept until its ``expires_at``. Loading it again
+        changes nothing; AlreadyExists when the id is another call's. InvalidArgument for a call
+        without an end, for times ahead of the clock, and for one that has expired.
+        """
+        now = self._now()
+        loaded = loadable_call(call, now)
+        try:
+            self._write(Put(call_item(loaded), absent(now)))
+        except ConditionFailed as failed:
+            there = decode_call(failed.items.get(0) or {})
+            if there != loaded:
+                raise taken_call_id(there, loaded) from failed
+        return loaded
+
     @access_pattern("P6", operation="GetItem", requests="1", replaces="Sessions partition key")
     def get(self, call_id: str, *, user_id: str | None = None, consistent: bool = False) -> Call:
         """The call with this id, live or ended. NotFound, also when `user_id` is not in it."""
@@ -267,20 +307,29 @@ class Calls(Repository):
         while True:
             now = self._now()
             try:
-                self._write(_is_over(done, now), *beside)
+                self._write(_is_over(call, done, now), *beside)
                 return done
             except ConditionFailed as failed:
                 if 0 in failed.items:
                     item = failed.items[0]
-                    if item is None or not is_live(item, now):
+                    there = None if not is_live(item, now) else decode_call(item or {})
+                    if there is None or not _is_same(there, call):
                         raise NotFound("call", call.call_id) from failed
-                    return decode_call(item)
+                    return there
                 # A caller who was deleted, or a room that is another call's, is left alone.
                 beside = [each for place, each in enumerate(beside, 1) if place not in failed.items]
 
 
-def _is_over(done: Call, now: datetime) -> Update:
+def _is_same(one: Call, other: Call) -> bool:
+    """Whether it is one call: an id may be given anew when a call has expired."""
+    return all(getattr(one, name) == getattr(other, name) for name in _IDENTITY)
+
+
+def _is_over(call: Call, done: Call, now: datetime) -> Update:
     attributes = plan(Call).model
+    goes_on = live(now) & attributes.ended_at.does_not_exist()
+    for name in _IDENTITY:
+        goes_on &= getattr(attributes, name) == getattr(call, name)
     return Update(
         call_key(done.call_id),
         [
@@ -288,7 +337,7 @@ def _is_over(done: Call, now: datetime) -> Update:
             attributes.duration_minutes.set(done.duration_minutes),
             attributes.expires_at.set(done.expires_at),
         ],
-        live(now) & attributes.ended_at.does_not_exist(),
+        goes_on,
     )
 
 

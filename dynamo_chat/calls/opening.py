@@ -93,14 +93,17 @@ def opened_before(failed: ConditionFailed, wanted: Call) -> Call | None:
         else:  # whom a queue brings together is not asked for, so it cannot differ
             is_same = there.queue == wanted.queue
         if not is_same:
-            is_theirs = {there.user_a, there.user_b} == {wanted.user_a, wanted.user_b}
-            raise AlreadyExists(
-                f"call id {wanted.call_id!r} is taken", there if is_theirs else None
-            ) from failed
+            raise taken_call_id(there, wanted) from failed
         return there
     if ROOM in failed.items:
         raise AlreadyExists(f"room {wanted.room_name!r} is in use by a live call") from failed
     return None
+
+
+def taken_call_id(there: Call, wanted: Call) -> AlreadyExists:
+    """The refusal of a taken id: the call is shown to the two who are in it."""
+    is_theirs = {there.user_a, there.user_b} == {wanted.user_a, wanted.user_b}
+    return AlreadyExists(f"call id {wanted.call_id!r} is taken", there if is_theirs else None)
 
 
 def check_unspent(caller: Caller, call: Call) -> None:

@@ -21,6 +21,7 @@ from dynamo_chat.core.errors import InvalidArgument
 
 DAILY_POINTS: Final = 15
 
+MAX_ZONE_CHARACTERS: Final = 100
 _BEFORE_ALL_DAYS: Final = date.min.isoformat()
 _ONE_DAY: Final = timedelta(days=1)
 _NO_ZONES: Final = re.compile("localtime|posixrules|Factory|(posix|right)/.*", re.DOTALL)
@@ -56,6 +57,10 @@ def zone_named(name: str | None) -> tzinfo:
     """
     if name is None:
         return UTC
+    if not isinstance(name, str) or len(name) > MAX_ZONE_CHARACTERS:
+        raise InvalidArgument(
+            "time_zone", f"must be an IANA name of at most {MAX_ZONE_CHARACTERS} characters"
+        )
     try:
         zone = ZoneInfo(name)
     except (LookupError, ValueError, OSError, TypeError) as error:

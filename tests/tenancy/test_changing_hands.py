@@ -39,7 +39,6 @@ KNOWN_RED = {
     "messages.edit (brought id)": {"", "the same"},
     "messages.finish": {"", "the same"},
     "messages.prune": {"", "the same"},
-    "calls.end": {"", "the same"},
     "conversations.delete": {"", "the same"},
     "conversations.find_by_title": {""},
     "invites.delete": {"", "the same"},

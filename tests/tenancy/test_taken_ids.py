@@ -122,7 +122,6 @@ def test_a_taken_id_shows_what_is_there_to_its_owner_alone(store: ChatStore, bri
     assert same.value.current is None
 
 
-@pytest.mark.xfail(strict=True)
 def test_a_taken_caller_is_shown_to_whoever_has_its_address(store: ChatStore) -> None:
     """A user id that was given anew is another person's: the address tells them apart."""
     store.callers.create("u-2", email="secret@example.com", time_zone="Europe/Paris")

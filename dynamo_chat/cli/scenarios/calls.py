@@ -44,6 +44,13 @@ def create(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: callers.create(name, email="a@example.com", time_zone="Asia/Tokyo"))
 
 
+def load_caller(stage: Stage) -> Iterator[Case]:
+    """One of another system."""
+    callers = stage.store.callers
+    old = callers.get(a_caller(stage)).model_copy(update={"user_id": stage.fresh("user")})
+    yield Case("", lambda: callers.load(old))
+
+
 def get(stage: Stage) -> Iterator[Case]:
     """One who waits."""
     user_id = a_caller(stage)
@@ -158,6 +165,14 @@ def end(stage: Stage) -> Iterator[Case]:
     yield Case("again", lambda: calls.end(call.call_id), budget=1)
 
 
+def load_call(stage: Stage) -> Iterator[Case]:
+    """One of another system, which has ended."""
+    calls = stage.store.calls
+    ended = calls.end(a_call(stage).call_id)
+    old = ended.model_copy(update={"call_id": stage.fresh("call")})
+    yield Case("", lambda: calls.load(old))
+
+
 def end_overdue(stage: Stage) -> Iterator[Case]:
     """Two that were left open; before that, whatever other scenarios did."""
     calls = stage.store.calls
@@ -201,6 +216,7 @@ def list_by_user(stage: Stage) -> Iterator[Case]:
 
 CALLS: Final[Scenarios] = {
     "callers.create": create,
+    "callers.load": load_caller,
     "callers.get": get,
     "callers.update": update,
     "callers.delete": delete,
@@ -213,6 +229,7 @@ CALLS: Final[Scenarios] = {
     "queue.match": match,
     "calls.start": start,
     "calls.end": end,
+    "calls.load": load_call,
     "calls.end_overdue": end_overdue,
     "calls.get": get_call,
     "calls.get_by_room": get_by_room,

@@ -21,12 +21,13 @@ def walk_through_calls(store: ChatStore, shown: Call) -> Walk:
     store.callers.create(other)
     matched: Call = yield from _waiting(store, one, other, line)
     yield from _talking(store, matched, shown)
+    old: Call = yield from _bringing_over(store, other, matched)
     called: Call = yield Step(
         "calls.start", lambda: store.calls.start(one, other, cost=1), _without_names
     )
     store.calls.end(called.call_id)
     yield from _leaving(store, one, other, line)
-    forget(store, *(keyspace.CALL.table.pk.encode(each.call_id) for each in (matched, called)))
+    forget(store, *(keyspace.CALL.table.pk.encode(each.call_id) for each in (matched, old, called)))
 
 
 def _paying(store: ChatStore, identity: str, shown: Call) -> Walk:
@@ -86,6 +87,17 @@ def _talking(store: ChatStore, matched: Call, shown: Call) -> Walk:
         lambda: calls.list_by_user(shown.user_b),
         lambda page: several(page, words),
     )
+
+
+def _bringing_over(store: ChatStore, other: str, matched: Call) -> Generator[Step, Any, Call]:
+    """What another system knew: a caller, and a call that has ended."""
+    user_id, call_id = own("caller"), own("call")
+    caller = store.callers.get(other).model_copy(update={"user_id": user_id})
+    yield Step("callers.load", lambda: store.callers.load(caller), words)
+    store.callers.delete(user_id)
+    ended = store.calls.get(matched.call_id).model_copy(update={"call_id": call_id})
+    loaded: Call = yield Step("calls.load", lambda: store.calls.load(ended), _without_names)
+    return loaded
 
 
 def _leaving(store: ChatStore, one: str, other: str, line: str) -> Walk:
