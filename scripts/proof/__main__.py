@@ -116,6 +116,7 @@ def _bugs(options: argparse.Namespace, engine: Engine, server: MinistackServer) 
             continue
         scale = replace(_scale(options), bug=name, domains=[bug.domain], strict=False)
         scale = replace(scale, kills=0, restarts=0, seconds=BUG_SECONDS, operations=BUG_CALLS)
+        scale = replace(scale, faults=bug.faults)
         rows.append(_hunt(arena, name, scale))
         print(rows[-1].line(), flush=True)
     print(report.bugs(rows))

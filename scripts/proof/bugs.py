@@ -7,7 +7,7 @@ correctness rests on. A bug is patched in from here and gone when its context is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from unittest.mock import patch
@@ -19,11 +19,15 @@ from dynamo_chat.chat import append
 from dynamo_chat.chat.append import Appender
 from dynamo_chat.chat.head import Conversation, head_key, holds
 from dynamo_chat.chat.upkeep import Upkeep
+from dynamo_chat.core import forks
+from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.fence import Batch, Fence
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, KIND
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Put, Update
+from dynamo_chat.core.transaction import Check, Put, Update, write
+from dynamo_chat.identity.logins import Logins
 from dynamo_chat.limits.rate_limits import RateLimit
 from dynamo_chat.orgs.invite import Invite
 from dynamo_chat.orgs.seats import Move
@@ -38,6 +42,8 @@ class Bug:
     what: str
     domain: str
     patches: Patches
+    faults: float = 1.0
+    """How often requests go wrong while it is hunted."""
 
 
 def _missing_condition() -> Sequence[Any]:
@@ -166,6 +172,56 @@ def _limit_not_checked() -> Sequence[Any]:
     ]
 
 
+def _unfenced_walk() -> Sequence[Any]:
+    together = Fence.together
+
+    def unfenced(self: Any, first: Any, groups: Any) -> int:
+        writes = [each for group in groups for each in group]
+        for start in range(0, len(writes), 99):
+            with suppress(ConditionFailed):
+                write(self._connection, *writes[start : start + 99])
+        return len(writes) + together(self, first, ())
+
+    return [patch.object(Fence, "together", unfenced)]
+
+
+def _split_pair() -> Sequence[Any]:
+    batches = Fence.batches
+
+    def split(self: Any, groups: Any, beside: Any = ()) -> Iterator[Batch]:
+        known = list(groups)
+        for part in ([group[:1] for group in known], [group[1:] for group in known]):
+            found = list(batches(self, [group for group in part if group], beside))
+            for batch in found:
+                batch.is_last = False
+                yield batch
+        yield Batch(is_last=True)
+
+    return [patch.object(Fence, "batches", split)]
+
+
+def _login_survives() -> Sequence[Any]:
+    def unchecked(self: Any, *writes: Any, **named: Any) -> Any:
+        kept = [each for each in writes if not isinstance(each, Check)]
+        return Repository._write(self, *kept, **named)  # noqa: SLF001 - the bug's place
+
+    return [patch.object(Logins, "_write", unchecked, create=True)]
+
+
+class _Deaf:
+    """What is told of forks, and tells nobody."""
+
+    def add(self, thing: Any) -> None:
+        del thing
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+def _shared_by_forks() -> Sequence[Any]:
+    return [patch.object(forks, "_forkable", _Deaf())]
+
+
 def _half_renewal() -> Sequence[Any]:
     return [patch.object(Upkeep, "_move_deadlines", lambda *_: None)]
 
@@ -218,6 +274,25 @@ BUGS: Final[dict[str, Bug]] = {
     ),
     "seat-not-given-back": Bug(
         "a member who leaves is not counted out", "orgs", _seat_not_given_back
+    ),
+    "unfenced-walk": Bug(
+        "a deletion goes on when another has finished it, and the id was given anew",
+        "lives",
+        _unfenced_walk,
+    ),
+    "split-pair": Bug(
+        "items are deleted in one step, and what leads to them in the next",
+        "lives",
+        _split_pair,
+        faults=6.0,
+    ),
+    "login-survives": Bug(
+        "a login is opened without asking whether its user is there", "lives", _login_survives
+    ),
+    "shared-by-forks": Bug(
+        "a forked process goes on with the sockets, locks and ids of its parent",
+        "chat",
+        _shared_by_forks,
     ),
     "limit-not-checked": Bug(
         "a call is counted, and allowed, whatever the limit is", "limits", _limit_not_checked

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,7 @@ class _Round:
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._restarts: list[tuple[float, float]] = []
         self._kills = 0
+        self._forks = 0
         self._found: list[tuple[str, Violation]] = []
 
     def run(self) -> Outcome:
@@ -130,10 +132,12 @@ class _Round:
             self._let_loose(deadline)
         calls = history.read(self._folder)
         self._quietly("end", [step for domain in domains for step in domain.settle(calls)])
+        self._forks = len(list(self._folder.glob("*+[12].jsonl")))
         outcome = judged(self._store, self._folder, self._restarts)
         outcome.violations = [*self._found, *outcome.violations]
         outcome.faults["killed process"] = self._kills
         outcome.faults["restarted server"] = len(self._restarts)
+        outcome.faults["forked worker"] = self._forks
         return outcome
 
     # -- who works ------------------------------------------------------------------------------
@@ -169,6 +173,7 @@ class _Round:
             faults=scale.faults,
             strict=scale.strict and number == 0,
             bug=scale.bug,
+            forks=number == scale.processes - 1 and hasattr(os, "fork"),
         )
 
     def _in_this_process(self, deadline: float) -> None:
@@ -182,7 +187,7 @@ class _Round:
             self._watch(deadline)
         finally:  # who interrupts the run must not leave its workers behind
             for process in self._running.values():
-                process.kill()
+                _kill_all(process)
                 process.wait()
 
     def _watch(self, deadline: float) -> None:
@@ -217,6 +222,7 @@ class _Round:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def _anybody(self) -> bool:
@@ -229,7 +235,7 @@ class _Round:
         if process.poll() is not None:
             self._running[name] = process
             return
-        process.kill()
+        _kill_all(process)
         process.communicate()
         self._kills += 1
         number = int(name[1:].split("-", maxsplit=1)[0])
@@ -247,12 +253,18 @@ class _Round:
         try:
             _, said = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
-            process.kill()
+            _kill_all(process)
             _, said = process.communicate()
             said = f"it did not stop\n{said}"
         if process.returncode:
             what = "DynamoDB would reject" if process.returncode == 3 else f"{name} failed"
             self._found.append(("requests", Violation(what, said[-2_000:])))
+
+
+def _kill_all(process: subprocess.Popen[str]) -> None:
+    """Kill a worker and the children that it forked: all of its session."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def judged(store: ChatStore, folder: Path, restarts: Sequence[tuple[float, float]] = ()) -> Outcome:

@@ -64,6 +64,8 @@ class Setting:
     strict: bool
     """Whether to look at each request for what DynamoDB would reject."""
     bug: str | None = None
+    forks: bool = False
+    """Whether the process forks when it has begun."""
 
     def to_json(self) -> str:
         """The setting as the worker's argument."""
@@ -194,7 +196,12 @@ def main(arguments: Sequence[str]) -> int:
     told: dict[str, Any] = json.loads(arguments[0])
     setting = Setting(**told)
     with Engine(setting.endpoint, region=setting.region):
-        found = work(setting)
+        if setting.forks:
+            from proof.forks import work_forked
+
+            found = work_forked(setting)
+        else:
+            found = work(setting)
     for violation in found:
         sys.stderr.write(f"{violation}\n")
     return 3 if found else 0

@@ -8,7 +8,7 @@ by one worker, while another call still appends to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from dynamo_chat import ChatStore, Feedback, NewMessage
@@ -50,6 +50,12 @@ def _append(store: ChatStore, args: Args) -> Json:
 
 def _say(store: ChatStore, args: Args) -> Json:
     new = NewMessage(role="user", content=content_of(args["id"]))
+    return {"position": store.messages.append(args["talk"], new).position}
+
+
+def _sing(store: ChatStore, args: Args) -> Json:
+    """What others say at the same moment in the same words."""
+    new = NewMessage(role="user", content="la", at=datetime.fromisoformat(args["at"]))
     return {"position": store.messages.append(args["talk"], new).position}
 
 
@@ -313,6 +319,7 @@ DOMAIN: Final = Domain(
         "chat.say": Action(_say, claims=_claims_message, repeatable=False),
         "chat.turn": Action(_turn, claims=_claims_turn),
         "chat.append_short": Action(_append),
+        "chat.sing": Action(_sing, repeatable=False),
         "chat.append_doomed": Action(_append, refusals=(NotFound,)),
         "chat.rename": Action(_rename),
         "chat.title": Action(_title),

@@ -18,6 +18,7 @@ APPENDS: Final = (
     "chat.turn",
     "chat.begin",
     "chat.append_short",
+    "chat.sing",
     "chat.append_doomed",
     "chat.append_sliding",
 )
