@@ -44,7 +44,7 @@ def work_forked(setting: Setting) -> list[str]:
     with planted(setting.bug):
         store = setting.store()
         with _runner(setting, f"{setting.name}+before", store) as host:
-            for step in _rehearsal(setting.name):
+            for step in rehearsal(setting.name):
                 host.insist(step)
         children = [_forked(lambda: _child(setting, names[0], store))]
         with _busy():
@@ -70,7 +70,7 @@ def _song(name: str, number: int) -> str:
     return f"song-{name}-{number}"
 
 
-def _rehearsal(name: str) -> Iterator[Step]:
+def rehearsal(name: str) -> Iterator[Step]:
     """Make the conversations, and say something in one: a socket is open, a moment is known."""
     for number in range(SONGS):
         talk = _song(name, number)

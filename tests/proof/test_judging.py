@@ -14,6 +14,7 @@ from proof.domains.common import as_sent
 from proof.domains.limits import Window, unheard
 from proof.domains.points import Purse, Spending
 from proof.evidence import Claim, Evidence
+from proof.forks import rehearsal
 from proof.history import Call, Outcome, Recorder
 from proof.linear import Interval, is_linearizable
 from proof.steps import Action, Dice, Planner
@@ -201,6 +202,7 @@ def test_every_action_is_planned_or_prepared() -> None:
     plan = iter(Planner(Dice("s", "p"), DOMAINS))
     planned = {step.kind for _ in range(6_000) for step in next(plan)}
     prepared = {step.kind for domain in DOMAINS for step in domain.setup()}
+    prepared |= {step.kind for step in rehearsal("p")}
     assert planned | prepared == set(ACTIONS)
 
 
