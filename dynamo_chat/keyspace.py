@@ -99,11 +99,18 @@ MESSAGE: Final = Layout(
 MESSAGE_ID: Final = Layout(
     "message_id",
     table=Slot(CONVERSATION_PARTITION, sort("ID", text("message_id"))),
-    gsi2=Slot(partition("MESSAGE", text("message_id")), sort("MESSAGE", text("conversation_id"))),
+    gsi2=Slot(
+        partition("MESSAGE", text("message_id")),
+        sort("OWNER", text("owner_hash"), text("conversation_id")),
+    ),
     serves="C7, C9",
     helper=True,
-    note="Only for ids that the caller brought. Outlives its message: late retries are told.",
+    version=2,
+    note="Only for ids that the caller brought. Kept after the message is deleted, so that late "
+    "retries are recognised. `owner_hash` is of the user's id; version 1 had no owner.",
 )
+MESSAGE_ID_OF_NO_OWNER: Final = sort("MESSAGE", text("conversation_id"))
+"""The sort key in GSI2 of a `message_id` of version 1."""
 REVIEW: Final = Layout(
     "review",
     table=Slot(CONVERSATION_PARTITION, sort("CONVREVIEW", time("reviewed_at"), text("review_id"))),

@@ -30,9 +30,11 @@ from dynamo_chat.chat.head import (
     facts_of,
     head_key,
     holds,
+    is_part_of,
+    marked,
     vouched,
 )
-from dynamo_chat.chat.lookup import pointed_position
+from dynamo_chat.chat.lookup import message_id_item, pointed_position
 from dynamo_chat.chat.message import (
     Message,
     NewMessage,
@@ -42,16 +44,25 @@ from dynamo_chat.chat.message import (
 )
 from dynamo_chat.chat.titles import title_item
 from dynamo_chat.chat.upkeep import Upkeep
-from dynamo_chat.core.clock import not_ahead
+from dynamo_chat.core.clock import MAX_AHEAD, not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument, ItemTooLarge
-from dynamo_chat.core.item import helper_item, helper_text, plan
+from dynamo_chat.core.errors import (
+    Conflict,
+    CorruptItem,
+    InvalidArgument,
+    ItemTooLarge,
+    MessageDeleted,
+    RequestRejected,
+)
+from dynamo_chat.core.item import helper_text, plan
 from dynamo_chat.core.layout import GSI2
-from dynamo_chat.core.size import MAX_TRANSACTION_BYTES, item_size
+from dynamo_chat.core.size import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, item_size
 from dynamo_chat.core.transaction import Put, Update, Write, absent, contended, set_index_keys
 from dynamo_chat.core.ulids import check_after_1970, later_ulid, ulid_time
 
 MAX_TURN = 45
+_SURELY_FITS = MAX_TRANSACTION_BYTES - MAX_ITEM_BYTES - 16_384
+"""Bytes of a turn that a transaction takes beside any head; with a small head it takes more."""
 
 
 class Appender(Upkeep):
@@ -67,7 +78,7 @@ class Appender(Upkeep):
         _check_turn(turn, argument)
         facts, stored = self._put_once(conversation_id, turn, user_id)
         if facts.keep_last is not None:
-            self._prune_after_append(conversation_id, facts.keep_last)
+            self._prune_after_append(facts, facts.keep_last)
         return stored
 
     def _put_once(
@@ -80,7 +91,9 @@ class Appender(Upkeep):
             positions = self._positions(turn, now, facts.last_position)
             facts = self._kept_long_enough(facts, ulid_time(positions[-1]), user_id)
             messages = [
-                stored_message(new, conversation_id, position, index, facts.kept_until)
+                stored_message(
+                    _dated(new, position, now), conversation_id, position, index, facts.kept_until
+                )
                 for index, (new, position) in enumerate(zip(turn, positions, strict=True))
             ]
             title = None if facts.has_title else title_from(turn)
@@ -89,10 +102,13 @@ class Appender(Upkeep):
                 self._write(*writes)
             except ConditionFailed as failed:
                 there = failed.items.get(0)
+                life = facts.life  # confirmed by the transaction, if it failed elsewhere
                 if 0 not in failed.items:
                     there = self._get_item(head_key(conversation_id), consistent=True)
                 head = self._live_head(there, conversation_id, user_id)
-                landed = self._landed(failed, facts, turn, messages)
+                if 0 in failed.items:
+                    life = head.life
+                landed = self._landed(failed, facts, life, turn, messages)
                 if (head.last_position or "") < (facts.last_position or ""):
                     self._memory.forget(conversation_id)  # that was of an earlier life of the id
                 facts = self._memory.put(facts_of(head))
@@ -101,6 +117,11 @@ class Appender(Upkeep):
                 if attempt:
                     self._connection.pause(attempt)
                 continue
+            except (RequestRejected, ItemTooLarge) as error:
+                size = _size_of(writes)
+                if size <= _SURELY_FITS:
+                    raise
+                raise ItemTooLarge("messages", size, _SURELY_FITS, "appended turn") from error
             facts = replace(
                 facts,
                 last_position=positions[-1],
@@ -120,16 +141,20 @@ class Appender(Upkeep):
     ) -> list[Write]:
         """The transaction that appends `messages`: the head first, then in their order."""
         sure_until = facts.sure_until(ulid_time(messages[-1].position))
-        items = [vouched(plan(Message).encode(message), sure_until) for message in messages]
+        items = [
+            vouched(marked(plan(Message).encode(message), facts.life), sure_until)
+            for message in messages
+        ]
         writes: list[Write] = [_head_update(facts, messages, title, now)]
         writes += [Put(item, absent(now)) for item in items]
         for new, message in zip(turn, messages, strict=True):
             if new.message_id is not None:
-                writes.append(Put(message_id_item(message, content_digest(new)), absent(now)))
+                named = message_id_item(message, content_digest(new), facts.user_id)
+                writes.append(Put(named, absent(now)))
         if title is not None:
             writes.append(Put(title_item(facts, title)))
-        size = sum(item_size(each.item) for each in writes if isinstance(each, Put))
-        if size > MAX_TRANSACTION_BYTES - 16_384:  # what is left is the head's and the conditions'
+        size = _size_of(writes)
+        if size > MAX_TRANSACTION_BYTES:
             raise ItemTooLarge("messages", size, MAX_TRANSACTION_BYTES, "appended turn")
         return writes
 
@@ -151,23 +176,25 @@ class Appender(Upkeep):
         self,
         failed: ConditionFailed,
         facts: Facts,
+        life: str | None,
         turn: Sequence[NewMessage],
         messages: Sequence[Message],
     ) -> tuple[Message, ...] | None:
         """The messages if they are in the conversation already; None when they can be tried again.
 
-        Conflict when an id of the turn is there with other content, or only some of its ids are.
+        Conflict when an id of the turn is there with other content, or only some of its ids are;
+        MessageDeleted when they were there. `life` is that of the id in which this was found out.
         """
         first_id = 1 + len(messages)
         if turn[0].message_id is not None:
             ids = [failed.items.get(first_id + index) for index in range(len(turn))]
             if any(ids):
-                return self._appended_before(facts, turn, ids)
+                return self._appended_before(facts, life, turn, ids)
         elif failed.was_resent or any(1 + index in failed.items for index in range(len(turn))):
             keys = [keyspace.MESSAGE.key(**message.__dict__) for message in messages]
             there = self._get_items(keys, consistent=True)
             if all(
-                item is not None and decode_message(item) == message
+                item is not None and is_part_of(item, life) and decode_message(item) == message
                 for item, message in zip(there, messages, strict=True)
             ):
                 return tuple(messages)
@@ -176,6 +203,7 @@ class Appender(Upkeep):
     def _appended_before(
         self,
         facts: Facts,
+        life: str | None,
         turn: Sequence[NewMessage],
         ids: Sequence[AttributeValues | None],
     ) -> tuple[Message, ...]:
@@ -194,7 +222,7 @@ class Appender(Upkeep):
             for place in places
         ]
         stored = [
-            decode_message(item) if item else None
+            decode_message(item) if item and is_part_of(item, life) else None
             for item in self._get_items(keys, consistent=True)
         ]
         if differing:
@@ -202,11 +230,32 @@ class Appender(Upkeep):
             raise Conflict(
                 f"message id {differing[0]!r} was appended before with other content", stored[at]
             )
-        # A message that was pruned or deleted since was appended all the same.
+        gone = [new.message_id for new, message in zip(turn, stored, strict=True) if not message]
+        # A turn longer than what the conversation keeps loses its first messages at once.
+        is_pruned = facts.keep_last is not None and all(stored[len(gone) :]) and stored[-1]
+        if gone and not is_pruned:
+            raise MessageDeleted(
+                f"message id {gone[0]!r} was appended before, and its message is deleted since"
+            )
         return tuple(
             message or stored_message(new, facts.conversation_id, place, index, facts.kept_until)
             for index, (message, new, place) in enumerate(zip(stored, turn, places, strict=True))
         )
+
+
+def _dated(new: NewMessage, position: str, now: datetime) -> NewMessage:
+    """`new`, with its own time where its place is far ahead of that.
+
+    A server whose clock was ahead has drawn the conversation's places after it: the order is kept,
+    but what a message says of its time need not be wrong with it.
+    """
+    if new.sent_at is not None or ulid_time(position) <= now + MAX_AHEAD:
+        return new
+    return new.model_copy(update={"sent_at": new.at or now})
+
+
+def _size_of(writes: Sequence[Write]) -> int:
+    return sum(item_size(each.item) for each in writes if isinstance(each, Put))
 
 
 def title_from(turn: Sequence[NewMessage]) -> str | None:
@@ -228,7 +277,8 @@ def _head_update(
 ) -> Update:
     head = plan(Conversation).model
     first, last = messages[0].position, messages[-1].position
-    updated_at = max(facts.created_at, ulid_time(last))
+    place = ulid_time(last)
+    updated_at = max(facts.created_at, place if place <= now + MAX_AHEAD else now)
     actions = [
         head.message_count.add(len(messages)),
         head.appended_count.add(len(messages)),
@@ -260,20 +310,8 @@ def _head_update(
     if facts.is_sliding and facts.retention is not None:
         # Until a renewal is finished, some items still have the deadline from before it.
         condition &= head.renewing_from.does_not_exist()
-        actions.append(head.idle_until.set(updated_at + facts.retention))
+        actions.append(head.idle_until.set(max(updated_at, place) + facts.retention))
     return Update(head_key(facts.conversation_id), actions, condition)
-
-
-def message_id_item(message: Message, digest: str) -> AttributeValues:
-    """The item that names a message by its caller's id; `digest` tells retries from others."""
-    return helper_item(
-        keyspace.MESSAGE_ID,
-        message.__dict__,
-        GSI2,
-        expires_at=message.expires_at,
-        position=message.position,
-        digest=digest,
-    )
 
 
 def _check_turn(turn: Sequence[NewMessage], argument: str = "messages") -> None:

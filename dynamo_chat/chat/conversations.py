@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, get_args
@@ -15,24 +15,36 @@ from dynamo_chat.chat.head import (
     Conversation,
     ConversationStatus,
     Facts,
+    HeadReader,
+    Memory,
+    Placed,
     facts_of,
     head_item,
     head_key,
     holds,
     is_idle_head,
     is_live_head,
+    life_of,
     live_head,
+    new_life,
 )
-from dynamo_chat.chat.removal import Remover
-from dynamo_chat.chat.titles import title_item, title_owner, titles_of_all, titles_of_user
+from dynamo_chat.chat.removal import Removal
+from dynamo_chat.chat.titles import (
+    Titled,
+    title_item,
+    title_owner,
+    titles_of_all,
+    titles_of_user,
+)
 from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
 from dynamo_chat.core.item import check_size, plan
 from dynamo_chat.core.layout import GSI1, GSI2
-from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, time_range
 from dynamo_chat.core.transaction import Put, Update, absent, contended, set_index_keys
@@ -46,8 +58,12 @@ _SURELY_FITS = 200
 """Characters of an id that fit into every key, whatever they are."""
 
 
-class Conversations(Remover):
+class Conversations(HeadReader):
     """Create, find, list, rename, archive and delete conversations."""
+
+    def __init__(self, binding: Binding, memory: Memory) -> None:
+        super().__init__(binding, memory)
+        self._removal = Removal(binding, memory)
 
     @access_pattern(
         "C1", operation="PutItem or TransactWriteItems", requests="1", replaces="PutItem per table"
@@ -91,6 +107,7 @@ class Conversations(Remover):
             keep_last=keep_last,
             idle_until=idle_until,
             kept_until=kept_until,
+            life=new_life(self._new_id(now)),
         )
         writes = [Put(_item(conversation), absent(now))]
         if title is not None or len(conversation.conversation_id) > _SURELY_FITS:
@@ -105,7 +122,7 @@ class Conversations(Remover):
                 there = failed.items.get(0)
                 if is_idle_head(there, now):
                     # Expired for readers, but its items would outlive it: clear them first.
-                    self._remove_idle(conversation.conversation_id)
+                    self._removal.clear_idle(conversation.conversation_id)
                     continue
                 return self._already_there(there, conversation)
             self._memory.forget(conversation.conversation_id)  # what was there under this id
@@ -195,24 +212,12 @@ class Conversations(Remover):
         """Conversations with exactly this title, of one user or of all, newest first."""
         _check_title(title)
         titles = titles_of_all(title) if user_id is None else titles_of_user(title, user_id)
-        check_page_size(page_size, MAX_BATCH_GET)
-        kept: list[Conversation] = []
-        unreadable: list[CorruptItem] = []
-        while True:
-            asked = PageRequest("C5", (title, user_id), page_size - len(kept), cursor, False)
-            page = self._page(asked, titles, title_owner, max_page_size=MAX_BATCH_GET)
-            unreadable += page.unreadable
-            # The index may lag behind a rename: the heads decide.
-            heads = self._get_items([head_key(each) for each in page.items])
-            for head in heads:
-                try:
-                    if head and self._is_shown(head) and (found := _decode(head)).title == title:
-                        kept.append(found)
-                except CorruptItem as error:
-                    unreadable.append(error)
-            cursor = page.cursor
-            if cursor is None or len(kept) >= page_size:
-                return Page(tuple(kept), cursor, tuple(unreadable))
+        asked = PageRequest("C5", (title, user_id), page_size, cursor, False)
+
+        def titled(page: Sequence[Placed[Titled]]) -> Iterator[Placed[Conversation]]:
+            return self._titled(page, title)
+
+        return self._sifted(asked, titles, title_owner, titled, max_page_size=MAX_BATCH_GET)
 
     @access_pattern("C6", operation="GetItem, TransactWriteItems", requests="≤2")
     def rename(self, conversation_id: str, title: str, *, user_id: str | None = None) -> None:
@@ -252,7 +257,7 @@ class Conversations(Remover):
                     *set_index_keys(keyspace.CONVERSATION, GSI2, **moved.__dict__),
                 ],
                 live_head(self._now())
-                & (attributes.user_id == head.user_id)
+                & life_of(head).condition
                 & (attributes.updated_at == head.updated_at),
             )
 
@@ -282,8 +287,8 @@ class Conversations(Remover):
 
     @access_pattern(
         "C16",
-        operation="UpdateItem, Query, BatchWriteItem, TransactWriteItems",
-        requests="2 + ⌈items/25⌉ + ⌈MB⌉",
+        operation="Query, TransactWriteItems",
+        requests="2 + ⌈items/98⌉ + ⌈MB⌉; 2⌈MB⌉ for more than 200 items",
         budget=4,
         replaces="DeleteItem",
     )
@@ -293,9 +298,32 @@ class Conversations(Remover):
         Readers see it gone at once; its id blocks creation and appends until everything is gone.
         After a crash half-way, call it again to finish. NotFound when there is nothing to delete.
         """
-        return self._remove(conversation_id, user_id)
+        return self._removal.delete(conversation_id, user_id)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _titled(self, page: Sequence[Placed[Titled]], title: str) -> Iterator[Placed[Conversation]]:
+        """The conversations that title items were written for, where they still have the title.
+
+        The index may lag behind a rename, or behind an id that was given anew: the heads decide.
+        """
+        whose = [each.found for each in page if not isinstance(each.found, CorruptItem)]
+        keys = [head_key(each.conversation_id) for each in whose]
+        heads = dict(zip(whose, self._get_items(keys, consistent=True), strict=True))
+        for each in page:
+            if isinstance(each.found, CorruptItem):
+                yield Placed(each.item, each.key, each.found)
+                continue
+            head = heads[each.found]
+            try:
+                if not is_live_head(head, self._now()):
+                    continue
+                found = _decode(head or {})
+            except CorruptItem as error:
+                yield Placed(each.item, each.key, error)
+                continue
+            if found.title == title and _is_whose(found, each.found):
+                yield Placed(each.item, each.key, found)
 
     def _with_preferences(
         self,
@@ -318,7 +346,8 @@ class Conversations(Remover):
                 if wanted.preferences
                 else path.remove()
             )
-            return Update(head_key(conversation_id), [action], live_head(self._now()) & unchanged)
+            same = live_head(self._now()) & life_of(head).condition & unchanged
+            return Update(head_key(conversation_id), [action], same)
 
         return self._changed(conversation_id, user_id, update)
 
@@ -353,6 +382,11 @@ class Conversations(Remover):
 
     def _is_shown(self, item: AttributeValues) -> bool:
         return is_live_head(item, self._now())
+
+
+def _is_whose(found: Conversation, titled: Titled) -> bool:
+    """Whether a title item was written for this conversation, not for another of the same id."""
+    return (found.user_id, found.created_at) == (titled.user_id, titled.created_at)
 
 
 def merge_patch(present: Any, patch: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from dynamo_chat.chat.exchange import Exchange, exchange_of, grouped
+from dynamo_chat.chat.exchange import Exchange, exchanges_of
 from dynamo_chat.chat.head import Conversation
 from dynamo_chat.chat.message import ExtractedFilters, Message, ToolCall
 from dynamo_chat.chat.reviews import Review
@@ -89,7 +89,7 @@ def support_rows(
     `messages` are all of its messages in time order. Each user message and the response to it
     make one row; the session counts rows, as the document does.
     """
-    exchanges = [exchange_of(group) for group in grouped(messages)]
+    exchanges = exchanges_of(messages)
     session = SupportSession(
         pk_session_id=conversation.conversation_id,
         user_id=conversation.user_id,

@@ -5,7 +5,7 @@ Stored, an exchange is a turn of two messages; this is the view that joins them 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -79,38 +79,76 @@ def _after(sent: datetime, seconds: float) -> datetime:
         raise InvalidArgument("response_time", "ends after the year 9999") from error
 
 
-def grouped(messages: Sequence[Message]) -> list[list[Message]]:
+class Group:
+    """A user message and what follows it, up to the next one: what an exchange is made of.
+
+    It keeps three messages, however many it is of.
+    """
+
+    def __init__(self, first: Message) -> None:
+        self._first = first
+        self._prompt: Message | None = None
+        self._response: Message | None = None
+        self.last_position = first.position
+        self.add(first)
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether anybody said anything in it."""
+        return self._prompt is not None or self._response is not None
+
+    def add(self, message: Message) -> None:
+        """Add the next message in time order."""
+        self.last_position = message.position
+        if message.role == "user" and self._prompt is None:
+            self._prompt = message
+        elif message.role == "assistant":
+            self._response = message
+
+    def exchange(self) -> Exchange:
+        """The prompt with the latest response to it."""
+        prompt, response = self._prompt, self._response
+        named = response or prompt or self._first
+        return Exchange(
+            conversation_id=named.conversation_id,
+            message_id=named.message_id,
+            user_prompt=prompt.content if prompt is not None else "",
+            bot_response=response.content if response is not None else None,
+            documents=response.documents if response is not None else (),
+            sent_at=(prompt or named).sent_at,
+            response_time=response.response_time if response is not None else None,
+            errors=response.errors if response is not None else None,
+            feedback=response.feedback if response is not None else None,
+        )
+
+
+class Grouping:
     """Messages in time order, cut before every user message.
 
     What stands before the first one, such as a system prompt, belongs to it; an assistant's
     greeting is a response without a prompt. Where nobody said anything there is no exchange.
     """
-    groups: list[list[Message]] = []
-    for message in messages:
-        if not groups or (message.role == "user" and _is_spoken(groups[-1])):
-            groups.append([])
-        groups[-1].append(message)
-    return [group for group in groups if _is_spoken(group)]
+
+    def __init__(self) -> None:
+        self._groups: list[Group] = []
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups so far; the last one may not be complete."""
+        return [group for group in self._groups if group.is_spoken]  # only the last may not be
+
+    def add(self, messages: Iterable[Message]) -> None:
+        """Add the messages that come next."""
+        for message in messages:
+            last = self._groups[-1] if self._groups else None
+            if last is None or (message.role == "user" and last.is_spoken):
+                self._groups.append(Group(message))
+            else:
+                last.add(message)
 
 
-def _is_spoken(group: Sequence[Message]) -> bool:
-    return any(message.role in {"user", "assistant"} for message in group)
-
-
-def exchange_of(group: Sequence[Message]) -> Exchange:
-    """The exchange that a user message and what follows it make."""
-    prompt = next((message for message in group if message.role == "user"), None)
-    responses = [message for message in group if message.role == "assistant"]
-    response = responses[-1] if responses else None
-    named = response or prompt or group[0]
-    return Exchange(
-        conversation_id=named.conversation_id,
-        message_id=named.message_id,
-        user_prompt=prompt.content if prompt is not None else "",
-        bot_response=response.content if response is not None else None,
-        documents=response.documents if response is not None else (),
-        sent_at=(prompt or named).sent_at,
-        response_time=response.response_time if response is not None else None,
-        errors=response.errors if response is not None else None,
-        feedback=response.feedback if response is not None else None,
-    )
+def exchanges_of(messages: Iterable[Message]) -> list[Exchange]:
+    """The exchanges that all messages of a conversation, in time order, make."""
+    grouping = Grouping()
+    grouping.add(messages)
+    return [group.exchange() for group in grouping.groups]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, StringConstraints
 from pynamodb.expressions.condition import Condition
@@ -37,6 +37,8 @@ from dynamo_chat.core.ulids import Position, ulid_time
 
 REMEMBERED_CONVERSATIONS = 10_000
 SURE_UNTIL = "sure_until"
+LIFE = "life"
+_LIFE_CHARACTERS = 10
 
 MAX_TITLE_CHARACTERS = 200
 
@@ -78,11 +80,34 @@ class Conversation(Entity):
     """The deadline (TTL) of its items; with sliding retention it runs ahead of `idle_until`."""
     renewing_from: Time | None = None
     """While the deadlines of a sliding conversation are being moved: what they were before."""
+    life: str | None = None
+    """Tells this conversation from others under the same id, before and after it.
+
+    Made when it is created, and noted on its messages, reviews and state. None for a conversation
+    of before there were such notes."""
 
     @property
     def expires_at(self) -> datetime | None:
         """When it and everything in it stop existing for readers; None for never."""
         return self.idle_until or self.kept_until
+
+
+class Life(NamedTuple):
+    """What tells one conversation from another that has the same id before or after it."""
+
+    user_id: str
+    created_at: datetime
+    mark: str | None
+
+    @property
+    def condition(self) -> Condition:
+        """The head is of this life."""
+        head = plan(Conversation).model
+        mark = head.life.does_not_exist() if self.mark is None else head.life == self.mark
+        same: Condition = (
+            mark & (head.user_id == self.user_id) & (head.created_at == self.created_at)
+        )
+        return same
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +117,7 @@ class Facts:
     conversation_id: str
     user_id: str
     created_at: datetime
+    life: str | None
     has_title: bool
     retention: timedelta | None
     is_sliding: bool
@@ -119,6 +145,7 @@ def facts_of(conversation: Conversation) -> Facts:
         conversation_id=conversation.conversation_id,
         user_id=conversation.user_id,
         created_at=conversation.created_at,
+        life=conversation.life,
         has_title=conversation.title is not None,
         retention=conversation.retention,
         is_sliding=conversation.is_sliding,
@@ -127,6 +154,16 @@ def facts_of(conversation: Conversation) -> Facts:
         is_renewing=conversation.renewing_from is not None,
         last_position=conversation.last_position,
     )
+
+
+def life_of(known: Conversation | Facts) -> Life:
+    """Which life of its id a conversation is."""
+    return Life(known.user_id, known.created_at, known.life)
+
+
+def new_life(fresh_id: str) -> str:
+    """A mark for a conversation that is created now: short, for it is on every message."""
+    return fresh_id[-_LIFE_CHARACTERS:]
 
 
 class Memory:
@@ -156,7 +193,7 @@ class Memory:
             known = self._facts.get(facts.conversation_id)
             if (
                 known is not None
-                and known.created_at == facts.created_at
+                and life_of(known) == life_of(facts)
                 and (known.last_position or "") > (facts.last_position or "")
             ):
                 facts = replace(facts, last_position=known.last_position)
@@ -173,9 +210,10 @@ class Memory:
 
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
-class _Placed(NamedTuple, Generic[T]):
+class Placed(NamedTuple, Generic[T]):
     """An item of a page: what is stored, its sort key in the list, and what it was read as."""
 
     item: AttributeValues
@@ -253,22 +291,41 @@ class HeadReader(Repository):
         """`_page` across conversations, without what is of one that expired before its items did.
 
         Only items that may be so are looked up (see `vouched`): a page without them costs nothing
-        more. The page is full all the same, unless there are no more.
+        more.
+        """
+
+        def living(page: Sequence[Placed[T]]) -> Iterator[Placed[T]]:
+            return self._living(page, owner)
+
+        return self._sifted(asked, collections, decode, living)
+
+    def _sifted(
+        self,
+        asked: PageRequest,
+        collections: Sequence[Collection],
+        decode: Callable[[AttributeValues], T],
+        sift: Callable[[Sequence[Placed[T]]], Iterator[Placed[U]]],
+        *,
+        max_page_size: int = MAX_PAGE_SIZE,
+    ) -> Page[U]:
+        """`_page` of what `sift` leaves of the items, or makes of them.
+
+        The page is full all the same, unless there are no more.
         """
         sort_key = collections[0].place.sk
 
-        def placed(item: AttributeValues) -> _Placed[T]:
+        def placed(item: AttributeValues) -> Placed[T]:
             try:
-                return _Placed(item, item[sort_key]["S"], decode(item))
+                return Placed(item, item[sort_key]["S"], decode(item))
             except CorruptItem as error:  # it has its place on the page, and is told there
-                return _Placed(item, item[sort_key]["S"], error)
+                return Placed(item, item[sort_key]["S"], error)
 
-        size = check_page_size(asked.page_size)
-        kept: list[_Placed[T]] = []
+        size = check_page_size(asked.page_size, max_page_size)
+        kept: list[Placed[U]] = []
         rest, follow_up = asked, MIN_FOLLOW_UP
         while True:
             page = self._page(rest, collections, placed)
-            kept += self._living(page.items, owner)
+            kept += sift(page.items)
             cursor = page.cursor
             if len(kept) > size:
                 cursor = self._cursor_after(asked, collections, kept[size - 1].key)
@@ -279,13 +336,12 @@ class HeadReader(Repository):
                     cursor,
                     tuple(each for each in found if isinstance(each, CorruptItem)),
                 )
-            # Behind a run of expired ones, small steps would cost a request each.
-            rest = replace(rest, cursor=cursor, page_size=max(size - len(kept), follow_up))
-            follow_up = min(2 * follow_up, MAX_PAGE_SIZE)
+            # Behind a run of items that are not shown, small steps would cost a request each.
+            step = min(max(size - len(kept), follow_up), max_page_size)
+            rest = replace(rest, cursor=cursor, page_size=step)
+            follow_up = min(2 * follow_up, max_page_size)
 
-    def _living(
-        self, page: Sequence[_Placed[T]], owner: Callable[[T], str]
-    ) -> Iterator[_Placed[T]]:
+    def _living(self, page: Sequence[Placed[T]], owner: Callable[[T], str]) -> Iterator[Placed[T]]:
         """Those of living conversations; one request per 100 that may not be."""
         now = self._now()
         doubtful = {
@@ -295,9 +351,13 @@ class HeadReader(Repository):
         }
         asked = sorted(doubtful)
         heads = self._get_items([head_key(name) for name in asked], consistent=True)
-        dead = {name for name, head in zip(asked, heads, strict=True) if _is_dead(head, now)}
+        known = dict(zip(asked, heads, strict=True))
         for each in page:
-            if isinstance(each.found, CorruptItem) or owner(each.found) not in dead:
+            if isinstance(each.found, CorruptItem) or owner(each.found) not in known:
+                yield each
+                continue
+            head = known[owner(each.found)]
+            if not _is_dead(head, now) and is_part_of(each.item, life_in(head)):
                 yield each
 
     def _check_head(self, facts: Facts) -> Check:
@@ -330,6 +390,43 @@ def _is_vouched(item: AttributeValues, now: datetime) -> bool:
         return noted is None or int(noted["N"]) > now.timestamp()
     except (LookupError, TypeError, ValueError):
         return False  # the head knows
+
+
+def marked(item: AttributeValues, life: str | None) -> AttributeValues:
+    """`item`, with a note of which life of its conversation's id it is a part of."""
+    if life is not None:
+        item[LIFE] = {"S": life}
+        check_size(item)
+    return item
+
+
+def life_in(head: Mapping[str, Any] | None) -> str | None:
+    """The mark of a head as it is stored; None when it has none."""
+    noted = (head or {}).get(LIFE)
+    found = noted.get("S") if isinstance(noted, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def is_part_of(item: Mapping[str, Any] | None, life: str | None) -> bool:
+    """Whether nothing says that an item is of another life than this one.
+
+    What a head and its items are read with in two requests may be of two conversations: the id may
+    have been given anew in between. Items of before there were notes say nothing.
+    """
+    noted = (item or {}).get(LIFE)
+    return noted is None or noted == {"S": life}
+
+
+def in_life(life: str | None) -> Callable[[AttributeValues], bool]:
+    """`is_part_of` of one life."""
+    return lambda item: is_part_of(item, life)
+
+
+def part_of(life: str | None) -> Condition:
+    """What `is_part_of` says, as a condition."""
+    path = Path(LIFE)
+    unmarked: Condition = path.does_not_exist()
+    return unmarked if life is None else unmarked | (path == life)
 
 
 def head_item(conversation: Conversation) -> AttributeValues:
@@ -407,9 +504,7 @@ def holds(facts: Facts, now: datetime) -> Condition:
         # An id given anew at the same creation time may keep its messages in another way.
         deadline = (head.ttl == epoch_seconds(facts.kept_until)) & _retention_is(facts.retention)
         alive = live_head(now)
-    same: Condition = (
-        alive & deadline & (head.user_id == facts.user_id) & (head.created_at == facts.created_at)
-    )
+    same: Condition = alive & deadline & life_of(facts).condition
     return same
 
 

@@ -36,7 +36,7 @@ from dynamo_chat.chat.messages import Messages
 from dynamo_chat.chat.reviews import Reviews
 from dynamo_chat.chat.states import ConversationStates
 from dynamo_chat.core.entity import validated
-from dynamo_chat.core.errors import Conflict, InvalidArgument
+from dynamo_chat.core.errors import Conflict, InvalidArgument, MessageDeleted
 from dynamo_chat.keyspace import digest_of
 
 TRINITY_KEPT_MESSAGES = 10
@@ -125,12 +125,16 @@ def load(record: ConversationRecord, into: Repositories) -> Conversation:
 def _append(messages: Messages, conversation_id: str, turn: Sequence[NewMessage]) -> None:
     try:
         messages.append_turn(conversation_id, turn)
+    except MessageDeleted:
+        if len(turn) > 1:
+            for message in turn:
+                _append(messages, conversation_id, [message])
     except Conflict:
         # The turn may have grown since it was first loaded: then some of its ids are known.
         if len(turn) == 1:
             raise
         for message in turn:
-            messages.append(conversation_id, message)
+            _append(messages, conversation_id, [message])
 
 
 def _turns(messages: Sequence[NewMessage]) -> Iterator[list[NewMessage]]:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import HeadReader, head_key, is_live_head
+from dynamo_chat.chat.head import HeadReader, head_key, is_live_head, is_part_of, life_in
 from dynamo_chat.chat.message import Message, decode_message, parse_minted
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
-from dynamo_chat.core.item import corrupt, helper_text, key_parts
-from dynamo_chat.core.layout import GSI2, PK
-from dynamo_chat.core.owners import check_owner
+from dynamo_chat.core.item import corrupt, helper_item, helper_text, key_parts
+from dynamo_chat.core.keys import KeyRange
+from dynamo_chat.core.layout import GSI2, PK, SK, Collection
+from dynamo_chat.core.owners import check_owner, is_owned
+from dynamo_chat.core.repository import MAX_BATCH_GET
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size, item_size
 from dynamo_chat.core.transaction import Key, is_live
 from dynamo_chat.core.ulids import is_ulid
 
-_SAME_ID_ELSEWHERE = 10
+_FIRST_STEP = 10
+_LARGEST_STEP = MAX_BATCH_GET // 2
+
+
+class Spot(NamedTuple):
+    """Where a message is, and in which life of its conversation's id."""
+
+    position: str
+    life: str | None
 
 
 class MessageLookup(HeadReader):
@@ -48,7 +59,7 @@ class MessageLookup(HeadReader):
             return own
         if user_id is None:
             return self._position(conversation_id, message_id)
-        return self._place(conversation_id, message_id, user_id)
+        return self._place(conversation_id, message_id, user_id).position
 
     def _own_position(self, conversation_id: str, message_id: str) -> str | None:
         """The position that an id made by the store names; None for a caller's id."""
@@ -65,21 +76,20 @@ class MessageLookup(HeadReader):
 
     def _place(
         self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool = True
-    ) -> str:
-        """The position of a message of a live conversation of this user, in one request; NotFound.
+    ) -> Spot:
+        """Where a message of a live conversation of this user is, in one request; NotFound.
 
         For the store's own id this does not tell whether the message is there.
         """
         own = self._own_position(conversation_id, message_id)
         if own is not None:
-            self._head(conversation_id, user_id, consistent=consistent)
-            return own
+            return Spot(own, self._head(conversation_id, user_id, consistent=consistent).life)
         key = keyspace.MESSAGE_ID.key(conversation_id=conversation_id, message_id=message_id)
         head, item = self._get_items([head_key(conversation_id), key], consistent=consistent)
-        self._live_head(head, conversation_id, user_id)
+        life = self._live_head(head, conversation_id, user_id).life
         if item is None or not is_live(item, self._now()):
             raise NotFound("message", message_id)
-        return pointed_position(item)
+        return Spot(pointed_position(item), life)
 
     def _find(
         self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool
@@ -87,13 +97,14 @@ class MessageLookup(HeadReader):
         """The message, of a live conversation of this user; NotFound."""
         own = self._own_position(conversation_id, message_id)
         if own is None:
-            place = self._place(conversation_id, message_id, user_id, consistent=consistent)
-            key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=place)
-            return self._message(self._get_item(key, consistent=consistent), message_id)
+            spot = self._place(conversation_id, message_id, user_id, consistent=consistent)
+            key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=spot.position)
+            item = self._get_item(key, consistent=consistent)
+            return self._message(item, message_id, spot.life)
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=own)
         head, item = self._get_items([head_key(conversation_id), key], consistent=consistent)
-        self._live_head(head, conversation_id, user_id)
-        return self._message(item, message_id)
+        life = self._live_head(head, conversation_id, user_id).life
+        return self._message(item, message_id, life)
 
     def _find_alone(self, message_id: str, user_id: str | None) -> Message:
         """The message with this id, in whichever conversation it is; NotFound."""
@@ -105,25 +116,43 @@ class MessageLookup(HeadReader):
             return self._find(minted.conversation_id, message_id, user_id, consistent=False)
         if len(message_id) > MAX_ID_CHARACTERS:
             raise NotFound("message", message_id)
-        collection = keyspace.MESSAGE_ID.collection(GSI2, message_id)()
-        for ids in self._walk(collection, consistent=False, limit=_SAME_ID_ELSEWHERE):
+        for ids in self._named(message_id, user_id):
             for message in self._behind(ids, user_id):
                 return message
         raise NotFound("message", message_id)
+
+    def _named(self, message_id: str, user_id: str | None) -> Iterator[list[AttributeValues]]:
+        """The items of this id: those of one user, or all of them."""
+        of_id = keyspace.MESSAGE_ID.collection(GSI2, message_id)
+        if user_id is None:
+            yield from self._growing(of_id()._replace(keys=KeyRange("A", "a")))
+            return
+        yield from self._growing(of_id(keyspace.digest_of(user_id)))
+        # Items of version 1 do not say whose they are: a few of them, until the doctor does.
+        unsaid = of_id()._replace(keys=keyspace.MESSAGE_ID_OF_NO_OWNER.range())
+        yield self._query(unsaid, limit=_LARGEST_STEP)[0]
+
+    def _growing(self, collection: Collection) -> Iterator[list[AttributeValues]]:
+        """`_walk` of an index, in steps that grow: most ids name one message."""
+        start: Any = None
+        limit = _FIRST_STEP
+        while True:
+            items, start = self._query(collection, limit=limit, start=start)
+            yield items
+            if start is None:
+                return
+            limit = min(2 * limit, _LARGEST_STEP)
 
     def _behind(self, ids: Sequence[AttributeValues], user_id: str | None) -> Iterator[Message]:
         """The messages that id items point to, of live conversations of this user."""
         now = self._now()
         keys = [key for item in ids if is_live(item, now) for key in _head_and_message(item)]
-        if not keys and user_id is not None:
-            # Nobody's message costs what somebody else's does.
-            keys = [head_key(user_id), keyspace.MESSAGE.key(conversation_id=user_id, position="0")]
         found = self._get_items(keys)
         for head, message in zip(found[::2], found[1::2], strict=True):
-            if is_live_head(head, now) and is_live(message, now):
-                owner = (head or {}).get("user_id")
-                if user_id is None or owner == {"S": user_id}:
-                    yield decode_message(message or {})
+            is_there = is_live_head(head, now) and is_live(message, now)
+            is_found = is_there and is_part_of(message, life_in(head))
+            if is_found and is_owned(head or {}, "user_id", user_id):
+                yield decode_message(message or {})
 
     def _too_large(self, key: Key, changes: Mapping[str, AttributeValue]) -> ItemTooLarge:
         """What is wrong with an update that DynamoDB refused for the size of the item."""
@@ -131,8 +160,8 @@ class MessageLookup(HeadReader):
         largest = max(changes, key=lambda name: attribute_size(changes[name]))
         return ItemTooLarge(largest, item_size({**there, **changes}), MAX_ITEM_BYTES)
 
-    def _message(self, item: AttributeValues | None, message_id: str) -> Message:
-        if item is None or not is_live(item, self._now()):
+    def _message(self, item: AttributeValues | None, message_id: str, life: str | None) -> Message:
+        if item is None or not is_live(item, self._now()) or not is_part_of(item, life):
             raise NotFound("message", message_id)
         return decode_message(item)
 
@@ -143,6 +172,34 @@ def pointed_position(item: AttributeValues) -> str:
     if not is_ulid(position):
         raise corrupt(item, "'position' is no ULID", keyspace.MESSAGE_ID)
     return position
+
+
+def message_id_item(message: Message, digest: str, user_id: str) -> AttributeValues:
+    """The item that names a message by its caller's id; `digest` tells retries from others."""
+    return helper_item(
+        keyspace.MESSAGE_ID,
+        _id_fields(message.conversation_id, message.message_id, user_id),
+        GSI2,
+        expires_at=message.expires_at,
+        position=message.position,
+        digest=digest,
+    )
+
+
+def message_id_fields(item: AttributeValues, user_id: str) -> dict[str, str]:
+    """What the keys of an id item in a conversation of this user are made of. CorruptItem."""
+    (conversation_id,) = key_parts(keyspace.MESSAGE_ID, item, PK)
+    (message_id,) = key_parts(keyspace.MESSAGE_ID, item, SK)
+    return _id_fields(conversation_id, message_id, user_id)
+
+
+def _id_fields(conversation_id: str, message_id: str, user_id: str) -> dict[str, str]:
+    owner_hash = keyspace.digest_of(user_id)
+    return {
+        "conversation_id": conversation_id,
+        "message_id": message_id,
+        "owner_hash": owner_hash,
+    }
 
 
 def _head_and_message(item: AttributeValues) -> tuple[Key, Key]:

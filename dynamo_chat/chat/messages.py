@@ -11,25 +11,45 @@ from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.append import Appender
-from dynamo_chat.chat.exchange import MAX_EXCHANGE_ID, Exchange, exchange_of, exchange_turn, grouped
+from dynamo_chat.chat.exchange import (
+    MAX_EXCHANGE_ID,
+    Exchange,
+    Grouping,
+    exchange_turn,
+    exchanges_of,
+)
 from dynamo_chat.chat.feedback import Feedbacks
-from dynamo_chat.chat.head import Conversation, check_ids, facts_of, head_key, live_head
+from dynamo_chat.chat.head import (
+    Conversation,
+    check_ids,
+    facts_of,
+    head_key,
+    in_life,
+    live_head,
+    part_of,
+)
 from dynamo_chat.chat.message import (
     Message,
     MessageBody,
     NewMessage,
     decode_message,
 )
-from dynamo_chat.core.attributes import AttributeValue, Raw
-from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
-from dynamo_chat.core.errors import Conflict, InvalidArgument, ItemTooLarge, NotFound
+from dynamo_chat.core.errors import (
+    Conflict,
+    CorruptItem,
+    InvalidArgument,
+    ItemTooLarge,
+    NotFound,
+)
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import SK, TABLE, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, time_range
 from dynamo_chat.core.transaction import Delete, Update, live
 from dynamo_chat.core.ulids import lowest_ulid
 
@@ -91,7 +111,7 @@ class Messages(Appender, Feedbacks):
         """
         turn = exchange_turn(_new_exchange(exchange, conversation_id), self._now())
         stored = self._append(conversation_id, turn, user_id)
-        return exchange_of(stored)
+        return exchanges_of(stored)[0]
 
     @access_pattern(
         "C8",
@@ -133,8 +153,8 @@ class Messages(Appender, Feedbacks):
         if newest_first and cursor is None and upper is None:
             return self._with_head(asked, collection, user_id)[1]
         self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
-        self._head(conversation_id, user_id, consistent=consistent)
-        return self._page(asked, [collection], decode_message)
+        life = self._head(conversation_id, user_id, consistent=consistent).life
+        return self._page(asked, [collection], decode_message, is_kept=in_life(life))
 
     @access_pattern("C8", operation="Query", requests="1", replaces="get_conversation")
     def latest(
@@ -293,7 +313,7 @@ class Messages(Appender, Feedbacks):
             return
         if position is None:
             try:
-                position = self._place(conversation_id, message_id, user_id)
+                position = self._place(conversation_id, message_id, user_id).position
             except NotFound as error:
                 if error.what == "conversation":
                     raise
@@ -329,28 +349,31 @@ class Messages(Appender, Feedbacks):
         """
         check_page_size(page_size, 200)
         collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
-        arguments = (conversation_id, user_id)
-        asked = PageRequest("C8x", arguments, 2 * page_size + 1, cursor)
+        asked = PageRequest("C8x", (conversation_id, user_id), 2 * page_size + 1, cursor)
         self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
-        self._head(conversation_id, user_id)
-        page = self._page(asked, [collection], decode_message)
-        messages, unreadable = list(page.items), list(page.unreadable)
-        groups = grouped(messages)
-        while page.cursor is not None and len(groups) <= page_size:
-            page = self._page(replace(asked, cursor=page.cursor), [collection], decode_message)
-            messages += page.items
+        is_kept = in_life(self._head(conversation_id, user_id).life)
+        grouping = Grouping()
+        unreadable: list[CorruptItem] = []
+        step, rest = MIN_FOLLOW_UP, asked
+        while True:
+            page = self._page(rest, [collection], decode_message, is_kept=is_kept)
+            grouping.add(page.items)
             unreadable += page.unreadable
-            groups = grouped(messages)
+            if page.cursor is None or len(grouping.groups) > page_size:
+                break
+            # An exchange may be of very many messages: small steps would cost a request each.
+            rest = replace(asked, cursor=page.cursor, page_size=step)
+            step = min(2 * step, MAX_PAGE_SIZE)
+        groups = grouping.groups
         taken = groups[:page_size]
-        is_more = len(groups) > page_size
         next_cursor = None
-        if is_more:
-            end = taken[-1][-1].position
+        if len(groups) > page_size:
+            end = taken[-1].last_position
             last = keyspace.MESSAGE.table.sk.encode(end)
-            next_cursor = self._binding.cursors.seal("C8x", arguments, last)
+            next_cursor = self._cursor_after(asked, [collection], last)
             # What lies behind is read again with the next page, and told there.
             unreadable = [each for each in unreadable if each.identity.get("position", "") <= end]
-        return Page(tuple(exchange_of(group) for group in taken), next_cursor, tuple(unreadable))
+        return Page(tuple(group.exchange() for group in taken), next_cursor, tuple(unreadable))
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -371,7 +394,9 @@ class Messages(Appender, Feedbacks):
         self._memory.put(facts_of(head))
         # A start at the head itself lies outside the messages: begin anew below it.
         begun = (items[1:], start) if len(items) > 1 or start is None else None
-        return head, self._page(asked, [collection], decode_message, begun=begun)
+        is_kept = in_life(head.life)
+        page = self._page(asked, [collection], decode_message, is_kept=is_kept, begun=begun)
+        return head, page
 
     def _update(
         self,
@@ -382,7 +407,7 @@ class Messages(Appender, Feedbacks):
         *,
         finishing: bool = False,
     ) -> Message:
-        position = self._place(conversation_id, message_id, user_id)
+        position, life = self._place(conversation_id, message_id, user_id)
         planned = plan(Message)
         values = {
             name: encoded(planned.attributes[name], value)
@@ -394,7 +419,7 @@ class Messages(Appender, Feedbacks):
             Path(name).set(Raw(values[name])) if name in values else Path(name).remove()
             for name in changes
         ]
-        condition = live(self._now())
+        condition = live(self._now()) & part_of(life)
         if changes.get("tool_calls"):
             condition &= planned.model.role == "assistant"
         if finishing:
@@ -407,20 +432,25 @@ class Messages(Appender, Feedbacks):
             raise self._too_large(key, values) from error
         except ConditionFailed as failed:
             item = failed.items.get(0)
-            there = self._message(item, message_id)
+            there = self._message(item, message_id, life)
             if changes.get("tool_calls") and there.role != "assistant":
                 raise InvalidArgument("tool_calls", "belong to assistant messages only") from failed
-            if finishing and _says(item or {}, changes, values):
+            if finishing and _says(there, changes):
                 return there
             raise Conflict("the message is finished already, with other content", there) from failed
 
 
-def _says(
-    item: AttributeValues, changes: Mapping[str, Any], values: Mapping[str, AttributeValue]
-) -> bool:
-    """Whether `changes`, stored as `values`, are what the item has."""
-    there = plan(Message).encode(decode_message(item))
-    return all(there.get(name) == values.get(name) for name in changes)
+def _says(there: Message, changes: Mapping[str, Any]) -> bool:
+    """Whether a message says already what `changes` would make it say."""
+    return all(_same(name, value, getattr(there, name)) for name, value in changes.items())
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    # As they are stored, because to Python 1 and True are equal.
+    attribute = plan(Message).attributes[name]
+    return encoded(attribute, one) == encoded(attribute, other)
 
 
 def _new_exchange(exchange: Exchange, conversation_id: str) -> Exchange:

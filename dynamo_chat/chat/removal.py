@@ -1,35 +1,46 @@
 """Removing a conversation with everything in its collection (C16), resumably.
 
-    head ──tombstone──▶ no index shows it, no reader finds it, no writer's condition holds
-         ──walk──────▶ messages, id items, reviews (with their own id items) are deleted
-         ──finish────▶ title, state and tombstone go together; the id is free again
+    look  ──▶ what lists across conversations show of it: rated messages, reviews
+    begin ──▶ a tombstone in the head's place, together with those
+    clear ──▶ messages, id items, reviews (each with its own id item)
+    finish ─▶ title, state and tombstone together; the id is free again
 
-The tombstone stays until everything else is gone, so a crash at any step is finished by the next
-call. Title and state go with it in one transaction because a new conversation of the same id
-would use the same keys.
+Every step is a transaction that checks the deletion's own id at the tombstone (`core.deletion`): a
+worker that was overtaken changes nothing, whatever has been created under the id by then. The
+tombstone stays until everything else is gone, so a crash at any step is finished by the next call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Conversation, HeadReader, check_ids, head_key, live_head
+from dynamo_chat.chat.head import (
+    Conversation,
+    HeadReader,
+    check_ids,
+    head_key,
+    is_idle_head,
+    live_head,
+)
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.deletion import Deletion, begin, resume
 from dynamo_chat.core.errors import CorruptItem, NotFound
+from dynamo_chat.core.fence import Group, keys_of
 from dynamo_chat.core.item import is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
-from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, SK, TABLE, TTL, Collection
+from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, SK, TABLE, Collection
+from dynamo_chat.core.owners import is_owned
 from dynamo_chat.core.transaction import (
+    MAX_TRANSACTION_WRITES,
     Delete,
     Key,
     Update,
-    is_live,
     key_of,
     remove_index_keys,
 )
@@ -37,67 +48,172 @@ from dynamo_chat.core.transaction import (
 _KEPT_BY_TOMBSTONE = ("user_id", "ttl", "idle_until")
 _LAST = (keyspace.CONVERSATION, keyspace.CONVERSATION_TITLE, keyspace.CONVERSATION_STATE)
 _LAST_SORT_KEYS = {layout.table.sk.encode() for layout in _LAST}
+_FIRST_LOOK = 200
+"""How many items are read before it is known whose conversation it is."""
 
 
-class Remover(HeadReader):
+class Removal(HeadReader):
     """The removal of whole conversations."""
 
-    def _remove(self, conversation_id: str, user_id: str | None) -> int:
+    def delete(self, conversation_id: str, user_id: str | None) -> int:
+        """Delete a conversation; how many items its collection had. NotFound."""
         check_ids(conversation_id, user_id)
-        head = plan(Conversation).model
-        owned: Condition = live_head(self._now()) | _is_tombstone()
+        shown = self._shown_in_lists(conversation_id, user_id)
+        owned: Condition = live_head(self._now())
         if user_id is not None:
-            owned &= head.user_id == user_id
-        return self._bury(conversation_id, owned)
+            owned &= plan(Conversation).model.user_id == user_id
+        return self._bury(
+            conversation_id, owned, shown, lambda there: is_owned(there, "user_id", user_id)
+        )
 
-    def _remove_idle(self, conversation_id: str) -> int:
+    def clear_idle(self, conversation_id: str) -> int:
         """Clear what a sliding conversation that nobody used any more has left behind."""
         head = plan(Conversation).model
-        idle = (head.kind == keyspace.CONVERSATION.kind) | _is_tombstone()
+        now = self._now()
+        idle = (head.kind == keyspace.CONVERSATION.kind) & (head.idle_until <= now)
         try:
-            return self._bury(conversation_id, idle & (head.idle_until <= self._now()))
+            return self._bury(conversation_id, idle, [], lambda there: is_idle_head(there, now))
         except NotFound:
             return 0  # somebody else cleared it
 
-    def _bury(self, conversation_id: str, allowed: Condition) -> int:
-        key = head_key(conversation_id)
+    def finish(self, tombstone: AttributeValues) -> int:
+        """Finish the very deletion that left this tombstone; how many items went.
+
+        0 when somebody else has: what is there under the id by now is left alone.
+        """
+        (conversation_id,) = key_parts(keyspace.CONVERSATION, tombstone, PK)
+        deletion = resume(
+            self._connection, tombstone, self._new_id(), keyspace.CONVERSATION_TOMBSTONE
+        )
+        return 0 if deletion is None else self._clear(deletion, conversation_id, [])
+
+    def _bury(
+        self,
+        conversation_id: str,
+        allowed: Condition,
+        shown: Sequence[Group],
+        may_resume: Callable[[AttributeValues], bool],
+    ) -> int:
         self._memory.forget(conversation_id)
         try:
-            self._write(Update(key, _tombstone_actions(), allowed))
+            deletion = begin(
+                self._connection,
+                Update(head_key(conversation_id), _tombstone_actions(), allowed),
+                self._new_id(),
+                keyspace.CONVERSATION_TOMBSTONE,
+                may_resume=may_resume,
+                beside=shown,
+            )
         except ConditionFailed as failed:
             raise NotFound("conversation", conversation_id) from failed
+        return self._clear(deletion, conversation_id, shown)
+
+    def _clear(self, deletion: Deletion, conversation_id: str, begun: Sequence[Group]) -> int:
+        """Clear and finish; how many items there were, those that went with the tombstone too."""
+        gone = {_first_key(group) for group in begun}
         count = 0
-        for items in self._collection_of(conversation_id):
-            first = [item for item in items if item[SK]["S"] not in _LAST_SORT_KEYS]
-            # What lists across conversations still show goes with the first request.
-            first.sort(key=lambda item: GSI1.pk not in item)
-            self._delete_items([key_of(item) for item in first] + self._review_ids(first))
-            count += len(items)
-        with suppress(ConditionFailed):  # another call of the same deletion finished first
-            self._write(
-                Delete(key, _is_tombstone()),
-                *(Delete(each.key(conversation_id=conversation_id)) for each in _LAST[1:]),
+
+        def groups() -> Iterator[Group]:
+            nonlocal count
+            for items in self._walk(everything_in(conversation_id), only=(PK, SK, KIND)):
+                count += len(items)
+                for item in items:
+                    if item[SK]["S"] not in _LAST_SORT_KEYS:
+                        group = _deletes_of(item, conversation_id)
+                        gone.discard(_first_key(group))
+                        yield group
+
+        last = [Delete(each.key(conversation_id=conversation_id)) for each in _LAST[1:]]
+        deletion.run(groups(), last)
+        return count + len(gone)
+
+    def _shown_in_lists(self, conversation_id: str, user_id: str | None) -> list[Group]:
+        """The rated messages and the reviews, as many as go with the tombstone. NotFound.
+
+        None when the deletion has begun already. One query over reviews, head and messages,
+        latest first: what is somebody else's is refused by the request that finds nothing, too.
+        """
+        found: list[Group] = []
+        taken: set[tuple[str, str]] = set()
+        room = MAX_TRANSACTION_WRITES - 1
+        head: AttributeValues | None = None
+        start: Any = None
+        limit: int | None = _FIRST_LOOK
+        while True:
+            items, start = self._query(
+                _listed_in(conversation_id),
+                forward=False,
+                consistent=True,
+                limit=limit,
+                start=start,
+                only=(PK, SK, KIND, GSI1.pk, "user_id"),
             )
-        return count
+            limit = None
+            head = head or next((each for each in items if is_root(each)), None)
+            for item in items:
+                if GSI1.pk in item and not is_root(item):
+                    group = _deletes_of(item, conversation_id)
+                    room -= len(group)
+                    # Two reviews of one id, an expired one and another, share its id item.
+                    if room >= 0 and taken.isdisjoint(keys_of(group)):
+                        found.append(group)
+                        taken |= keys_of(group)
+            if start is None or (head is not None and (room <= 0 or not _is_whole(head, user_id))):
+                break
+        if head is None or not is_owned(head, "user_id", user_id):
+            self._memory.forget(conversation_id)
+            raise NotFound("conversation", conversation_id)
+        return found if _is_whole(head, user_id) else []
 
-    def _collection_of(self, conversation_id: str) -> Iterator[list[AttributeValues]]:
-        """Keys, kinds and deadlines of everything in the conversation's collection, by page."""
-        partition = keyspace.CONVERSATION_PARTITION.encode(conversation_id)
-        everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
-        collection = Collection(TABLE, partition, everything, keyspace.CONVERSATION.table.sk)
-        return self._walk(collection, only=(PK, SK, KIND, TTL, GSI1.pk))
 
-    def _review_ids(self, items: Sequence[AttributeValues]) -> list[Key]:
-        """Keys of the id items of the reviews among `items`."""
-        now = self._now()
-        keys = []
-        for item in items:
-            # The id of an expired review may name another one by now.
-            if is_kind(item, keyspace.REVIEW) and is_live(item, now):
-                with suppress(CorruptItem):  # it leads nowhere, and goes like the rest
-                    _, review_id = key_parts(keyspace.REVIEW, item, SK)
-                    keys.append(keyspace.REVIEW_ID.key(review_id=review_id))
-        return keys
+def _is_whole(head: AttributeValues, user_id: str | None) -> bool:
+    """Whether it is a conversation of this user, and no deletion of it has begun."""
+    return is_kind(head, keyspace.CONVERSATION) and is_owned(head, "user_id", user_id)
+
+
+def everything_in(conversation_id: str) -> Collection:
+    """The whole collection of a conversation."""
+    partition = keyspace.CONVERSATION_PARTITION.encode(conversation_id)
+    everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
+    return Collection(TABLE, partition, everything, keyspace.CONVERSATION.table.sk)
+
+
+def _listed_in(conversation_id: str) -> Collection:
+    """Messages, head and reviews, in this order."""
+    messages = keyspace.MESSAGE.collection(TABLE, conversation_id)()
+    reviews = keyspace.REVIEW.collection(TABLE, conversation_id)()
+    return messages._replace(keys=KeyRange(messages.keys.lower, reviews.keys.upper))
+
+
+def is_root(item: AttributeValues) -> bool:
+    """Whether it lies where the head does."""
+    return bool(item[SK] == {"S": keyspace.CONVERSATION.table.sk.encode()})
+
+
+def _deletes_of(item: AttributeValues, conversation_id: str) -> Group:
+    """What must go together with an item: its own deletion first."""
+    pointer = review_pointer(item)
+    if pointer is None:
+        return (Delete(key_of(item)),)
+    # The id of a review that had expired may name another one by now.
+    path = Path("conversation_id")
+    ours: Condition = path.does_not_exist() | (path == conversation_id)
+    return (Delete(key_of(item)), Delete(pointer, ours))
+
+
+def review_pointer(item: AttributeValues) -> Key | None:
+    """The key of a review's id item; None for everything else, and where it cannot be read."""
+    if not is_kind(item, keyspace.REVIEW):
+        return None
+    try:
+        _, review_id = key_parts(keyspace.REVIEW, item, SK)
+    except CorruptItem:  # it leads nowhere, and goes like the rest
+        return None
+    return keyspace.REVIEW_ID.key(review_id=review_id)
+
+
+def _first_key(group: Group) -> frozenset[tuple[str, str]]:
+    return frozenset(keys_of(group[:1]))
 
 
 def _tombstone_actions() -> list[Action]:
@@ -111,8 +227,3 @@ def _tombstone_actions() -> list[Action]:
             if attribute.attr_name not in _KEPT_BY_TOMBSTONE
         ),
     ]
-
-
-def _is_tombstone() -> Condition:
-    condition: Condition = Path(KIND) == keyspace.CONVERSATION_TOMBSTONE.kind
-    return condition

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.head import (
     Facts,
+    HeadReader,
+    Memory,
     check_ids,
     head_key,
+    in_life,
     is_idle_head,
     is_live_head,
+    is_part_of,
+    life_in,
     live_head,
+    marked,
     vouched,
 )
-from dynamo_chat.chat.removal import Remover
+from dynamo_chat.chat.removal import Removal
+from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Text, Time, validated
@@ -79,8 +91,12 @@ class Review(Entity):
         return self.archived_at is not None
 
 
-class Reviews(Remover):
+class Reviews(HeadReader):
     """Write, find, list and archive reviews."""
+
+    def __init__(self, binding: Binding, memory: Memory) -> None:
+        super().__init__(binding, memory)
+        self._removal = Removal(binding, memory)
 
     @access_pattern(
         "C13",
@@ -115,23 +131,7 @@ class Reviews(Remover):
                 reviewed_at=moment,
                 expires_at=facts.kept_until,
             )
-            now = self._now()
-            try:
-                self._write(
-                    self._check_head(facts),
-                    Put(vouched(review_item(review), facts.sure_until()), absent(now)),
-                    Put(review_id_item(review), absent(now)),
-                )
-            except ConditionFailed as failed:
-                if 0 in failed.items:
-                    raise
-                there = self._by_pointer(failed.items.get(2))
-                if there is not None and _says_the_same(there, review):
-                    return there
-                if there is not None and self._is_freed(there.conversation_id):
-                    return attempt(facts)
-                raise AlreadyExists(f"review id {identity!r} is taken", there) from failed
-            return review
+            return self._put_review(facts, review)
 
         return self._with_facts(conversation_id, None, attempt)
 
@@ -148,7 +148,8 @@ class Reviews(Remover):
         head, item = self._get_items(
             [head_key(place["conversation_id"]), keyspace.REVIEW.key(**place)], consistent=True
         )
-        if item is None or not is_live(item, now) or not is_live_head(head, now):
+        is_there = is_live(item, now) and is_live_head(head, now)
+        if item is None or not is_there or not is_part_of(item, life_in(head)):
             raise NotFound("review", review_id)
         return _decode(item)
 
@@ -226,7 +227,8 @@ class Reviews(Remover):
         begun, head = self._with_head(asked, collection)
         if not is_live_head(head, self._now()):
             return Page(())
-        return self._page(asked, [collection], _decode, begun=begun)
+        is_kept = in_life(life_in(head))
+        return self._page(asked, [collection], _decode, is_kept=is_kept, begun=begun)
 
     @access_pattern(
         "C15",
@@ -272,6 +274,50 @@ class Reviews(Remover):
             asked, collections, _decode, lambda review: review.conversation_id
         )
 
+    def _put_review(self, facts: Facts, review: Review) -> Review:
+        """Write a review and its id item, unless it is there already."""
+        is_free: Condition = Path(PK).does_not_exist()
+        for attempt in range(self._connection.options.transaction_attempts):
+            now = self._now()
+            item = vouched(marked(review_item(review), facts.life), facts.sure_until())
+            try:
+                self._write(
+                    self._check_head(facts),
+                    Put(item, absent(now)),
+                    Put(review_id_item(review), absent(now) | is_free),
+                )
+            except ConditionFailed as failed:
+                if 0 in failed.items:
+                    raise
+                pointer = failed.items.get(2)
+                there = self._by_pointer(pointer)
+                if there is None and is_live(failed.items.get(1), now):
+                    there = self._led_to(facts, _decode(failed.items.get(1) or {}))
+                if there is not None and _says_the_same(there, review):
+                    return there
+                if there is not None and not self._is_freed(there.conversation_id):
+                    shown = there if _is_of_the_same(there, review) else None
+                    raise AlreadyExists(
+                        f"review id {review.review_id!r} is taken", shown
+                    ) from failed
+                if there is None and pointer is not None and is_live(pointer, now):
+                    is_free = _leads_as(pointer)  # to nothing: a deletion left it behind
+                self._connection.pause(attempt)
+            else:
+                return review
+        raise contended("the review id")
+
+    def _led_to(self, facts: Facts, there: Review) -> Review:
+        """A review whose id item is gone, or expired before it: it gets another one."""
+        now = self._now()
+        with suppress(ConditionFailed):
+            self._write(
+                self._check_head(facts),
+                Check(keyspace.REVIEW.key(**there.__dict__), live(now)),
+                Put(review_id_item(there), absent(now)),
+            )
+        return there
+
     def _with_head(
         self, asked: PageRequest, collection: Collection
     ) -> tuple[QueryResult | None, AttributeValues | None]:
@@ -311,7 +357,7 @@ class Reviews(Remover):
         head = self._get_item(head_key(conversation_id), consistent=True)
         if not is_idle_head(head, self._now()):
             return False
-        self._remove_idle(conversation_id)
+        self._removal.clear_idle(conversation_id)
         return True
 
     def _by_pointer(self, pointer: AttributeValues | None) -> Review | None:
@@ -381,6 +427,22 @@ def review_place(pointer: AttributeValues, review_id: str) -> dict[str, Any]:
             keyspace.REVIEW.index_key(GSI1, fields)
             keyspace.REVIEW.index_key(GSI2, fields)
     return place
+
+
+def _leads_as(pointer: AttributeValues) -> Condition:
+    """An id item leads to where this one does."""
+    condition: Condition = Path(PK).exists()
+    for name in ("conversation_id", "reviewed_by", "reviewed_at"):
+        condition &= Path(name) == Raw(pointer[name])
+    return condition
+
+
+def _is_of_the_same(there: Review, wanted: Review) -> bool:
+    """Whether who asks for `wanted` may see what is there: their own review of the same."""
+    return (there.conversation_id, there.reviewed_by) == (
+        wanted.conversation_id,
+        wanted.reviewed_by,
+    )
 
 
 def _says_the_same(there: Review, wanted: Review) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Facts, HeadReader
+from dynamo_chat.chat.head import Facts, HeadReader, is_part_of, marked
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import Count, Entity, ExpiresAt, Id, JsonObject, Time, validated
@@ -65,7 +65,8 @@ class ConversationStates(HeadReader):
             )
             try:
                 self._write(
-                    self._check_head(facts), Put(plan(ConversationState).encode(state), unchanged)
+                    self._check_head(facts),
+                    Put(marked(plan(ConversationState).encode(state), facts.life), unchanged),
                 )
             except ConditionFailed as failed:
                 if 0 in failed.items:
@@ -87,8 +88,8 @@ class ConversationStates(HeadReader):
             ],
             consistent=consistent,
         )
-        self._live_head(head, conversation_id, user_id)
-        if item is None or not is_live(item, self._now()):
+        life = self._live_head(head, conversation_id, user_id).life
+        if item is None or not is_live(item, self._now()) or not is_part_of(item, life):
             return None
         found: ConversationState = plan(ConversationState).decode(item)
         return found

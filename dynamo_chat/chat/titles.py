@@ -6,9 +6,12 @@ hold the title's hash; a title that many share ("New chat") is spread over shard
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
+
 from dynamo_chat.chat.head import Facts
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.item import helper_item, key_parts
+from dynamo_chat.core.item import helper_item, index_key_parts, key_parts
 from dynamo_chat.core.layout import GSI1, GSI2, PK, Collection
 from dynamo_chat.keyspace import CONVERSATION_TITLE, TITLE_SHARDS, digest_of, shard_of
 
@@ -38,7 +41,16 @@ def titles_of_user(title: str, user_id: str) -> list[Collection]:
     return [CONVERSATION_TITLE.collection(GSI2, user_id)(digest_of(title))]
 
 
-def title_owner(item: AttributeValues) -> str:
-    """The id of the conversation that a title item belongs to."""
+class Titled(NamedTuple):
+    """Whose title item it is."""
+
+    conversation_id: str
+    user_id: str
+    created_at: datetime
+
+
+def title_owner(item: AttributeValues) -> Titled:
+    """Whose title item it is. CorruptItem."""
     (conversation_id,) = key_parts(CONVERSATION_TITLE, item, PK)
-    return str(conversation_id)
+    user_id, _, created_at, _ = index_key_parts(CONVERSATION_TITLE, item, GSI2)
+    return Titled(conversation_id, user_id, created_at)

@@ -12,26 +12,39 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 
+from pynamodb.expressions.operand import Path
+
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Conversation, Facts, HeadReader, facts_of, head_key, live_head
+from dynamo_chat.chat.head import (
+    Conversation,
+    Facts,
+    HeadReader,
+    Life,
+    facts_of,
+    head_key,
+    life_of,
+    live_head,
+)
+from dynamo_chat.chat.removal import everything_in, is_root, review_pointer
 from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import (
-    CorruptItem,
-    ItemTooLarge,
-    NotFound,
-    RequestRejected,
-    ServiceError,
+from dynamo_chat.core.errors import ItemTooLarge, NotFound, RequestRejected, ServiceError
+from dynamo_chat.core.fence import Fence, Group, Overtaken
+from dynamo_chat.core.item import UNREADABLE, Item, plan
+from dynamo_chat.core.layout import KIND, PK, SK, TABLE, TTL
+from dynamo_chat.core.transaction import (
+    Check,
+    Delete,
+    Key,
+    Update,
+    contended,
+    is_live,
+    key_of,
 )
-from dynamo_chat.core.item import UNREADABLE, Item, is_kind, key_parts, plan
-from dynamo_chat.core.keys import KeyRange
-from dynamo_chat.core.layout import KIND, PK, SK, TABLE, TTL, Collection
-from dynamo_chat.core.transaction import Delete, Key, Update, contended, is_live, key_of
 
 logger = logging.getLogger("dynamo_chat")
 
@@ -43,18 +56,30 @@ class Upkeep(HeadReader):
 
     # -- only the last N ----------------------------------------------------------------------
 
-    def _prune(self, conversation_id: str, keep: int, user_id: str | None = None) -> int:
-        """Delete all but the last `keep` messages; how many went. Counters stay exact."""
+    def _prune(
+        self,
+        conversation_id: str,
+        keep: int,
+        user_id: str | None = None,
+        life: Life | None = None,
+    ) -> int:
+        """Delete all but the last `keep` messages; how many went. Counters stay exact.
+
+        Of the life of the id that is given, or is found first: NotFound when it has ended.
+        """
         gone = 0
         for attempt in range(self._connection.options.transaction_attempts):
             head = self._head(conversation_id, user_id)
+            life = life or life_of(head)
+            if life_of(head) != life:
+                raise NotFound("conversation", conversation_id)
             excess = head.message_count - keep
             if excess <= 0:
                 return gone
             oldest = self._oldest(conversation_id, excess)
             try:
                 while batch := list(islice(oldest, _PER_TRANSACTION)):
-                    self._delete_counted(conversation_id, batch, keep)
+                    self._delete_counted(head, batch, keep)
                     gone += len(batch)
             except ConditionFailed:
                 self._connection.pause(attempt)  # another prune took some of them
@@ -62,10 +87,10 @@ class Upkeep(HeadReader):
             return gone
         raise contended("the conversation")
 
-    def _prune_after_append(self, conversation_id: str, keep: int) -> None:
+    def _prune_after_append(self, facts: Facts, keep: int) -> None:
         """`_prune`, as the second half of an append, which has happened whatever happens here."""
         try:
-            self._prune(conversation_id, keep)
+            self._prune(facts.conversation_id, keep, life=life_of(facts))
         except (ServiceError, NotFound) as error:
             # To raise would make callers append again; the next append prunes these, too.
             logger.warning("messages beyond the last %d were not pruned: %s", keep, error)
@@ -78,7 +103,7 @@ class Upkeep(HeadReader):
         living = (key_of(item) for items in pages for item in items if is_live(item, now))
         return islice(living, count)
 
-    def _delete_counted(self, conversation_id: str, keys: Sequence[Key], keep: int) -> None:
+    def _delete_counted(self, counted: Conversation, keys: Sequence[Key], keep: int) -> None:
         """Delete the oldest messages, all still there, and count them out, if `keep` are left.
 
         Another prune may have gone between the count and the look at the oldest: without that
@@ -88,17 +113,20 @@ class Upkeep(HeadReader):
         try:
             self._write(
                 Update(
-                    head_key(conversation_id),
+                    head_key(counted.conversation_id),
                     [head.message_count.add(-len(keys))],
-                    live_head(self._now()) & (head.message_count >= keep + len(keys)),
+                    live_head(self._now())
+                    & life_of(counted).condition
+                    & (head.message_count >= keep + len(keys)),
                 ),
                 *(Delete(key, Item.PK.exists()) for key in keys),
             )
         except (RequestRejected, ItemTooLarge):
             if len(keys) == 1:
                 raise
-            for part in _halves(keys):
-                self._delete_counted(conversation_id, part, keep)
+            middle = len(keys) // 2  # the messages may add up to more than 4 MB
+            for part in (keys[:middle], keys[middle:]):
+                self._delete_counted(counted, part, keep)
 
     # -- sliding deadlines --------------------------------------------------------------------
 
@@ -115,75 +143,81 @@ class Upkeep(HeadReader):
         head = self._head(conversation_id, user_id)
         retention, before = head.retention, head.kept_until
         if retention is None or before is None:
-            return facts_of(head)
+            return self._memory.put(facts_of(head))
         if head.renewing_from is None:
             if latest + retention <= before:
                 return self._memory.put(facts_of(head))  # somebody else renewed it
             until = whole_second(latest + 2 * retention)
+            begun = [attributes.kept_until.set(until), attributes.renewing_from.set(before)]
+            unmoved = (attributes.kept_until == before) & attributes.renewing_from.does_not_exist()
+            same = live_head(self._now()) & life_of(head).condition
             try:
-                self._write(
-                    Update(
-                        key,
-                        [
-                            attributes.kept_until.set(until),
-                            attributes.renewing_from.set(before),
-                        ],
-                        live_head(self._now())
-                        & (attributes.kept_until == before)
-                        & attributes.renewing_from.does_not_exist(),
-                    )
-                )
+                self._write(Update(key, begun, same & unmoved))
             except ConditionFailed:
                 return self._renew(conversation_id, latest, user_id)
         else:
             until = before
-        self._move_deadlines(conversation_id, until)
+        goes_on = (
+            life_of(head).condition
+            & (attributes.kept_until == until)
+            & attributes.renewing_from.exists()
+        )
         try:
+            self._move_deadlines(Check(key, goes_on), conversation_id, until)
             renewed = self._write(
-                Update(
-                    key,
-                    [attributes.renewing_from.remove()],
-                    live_head(self._now()) & (attributes.kept_until == until),
-                ),
+                Update(key, [attributes.renewing_from.remove()], live_head(self._now()) & goes_on),
                 returning=True,
             )
+        except Overtaken:
+            return self._renew(conversation_id, latest, user_id)
         except ConditionFailed as failed:
             renewed = failed.items.get(0) or {}
         return self._memory.put(facts_of(self._live_head(renewed, conversation_id, user_id)))
 
-    def _move_deadlines(self, conversation_id: str, until: datetime) -> None:
-        seconds, now = epoch_seconds(until), self._now()
-        partition = keyspace.CONVERSATION_PARTITION.encode(conversation_id)
-        collection = Collection(
-            TABLE, partition, KeyRange("A", "a"), keyspace.CONVERSATION.table.sk
-        )
-        for items in self._walk(collection, only=(PK, SK, KIND, TTL)):
-            keys: list[Key] = []
-            for item in items:
-                # What has expired is of an earlier conversation under this id: it stays expired.
-                if is_live(item, now) and _ends_before(item, seconds):
-                    keys += _with_relatives(item)
-            for start in range(0, len(keys), _PER_TRANSACTION):
-                self._set_deadlines(keys[start : start + _PER_TRANSACTION], seconds)
+    def _move_deadlines(self, goes_on: Check, conversation_id: str, until: datetime) -> None:
+        """Move the deadline of every item, while that renewal goes on. Overtaken.
 
-    def _set_deadlines(self, keys: Sequence[Key], seconds: int) -> None:
-        waiting = list(keys)
-        while waiting:
-            try:
-                self._write(
-                    *(Update(key, [Item.ttl.set(seconds)], Item.ttl < seconds) for key in waiting)
-                )
-            except ConditionFailed as failed:
-                # Pruned, or moved by another renewal, in between: nothing left to do for those.
-                waiting = [key for at, key in enumerate(waiting) if at not in failed.items]
-            except (RequestRejected, ItemTooLarge):
-                if len(waiting) == 1:
-                    raise
-                for part in _halves(waiting):
-                    self._set_deadlines(part, seconds)
-                return
-            else:
-                return
+        A review and its id item move together: one that expired alone would free the id of a
+        review that is there.
+        """
+        fence = Fence(self._connection, goes_on)
+        fence.apply(self._moves(conversation_id, epoch_seconds(until)))
+
+    def _moves(self, conversation_id: str, seconds: int) -> Iterator[Group]:
+        now = self._now()
+        for items in self._walk(everything_in(conversation_id), only=(PK, SK, KIND, TTL)):
+            moved: list[Key] = []
+            for item in items:
+                pointer = review_pointer(item)
+                # What has expired is of an earlier conversation under this id: it stays expired.
+                if not is_live(item, now) or is_root(item):
+                    continue
+                if _ends_before(item, seconds):
+                    group = [_move(key_of(item), seconds)]
+                    if pointer is not None:
+                        group.append(_move_pointer(pointer, conversation_id, seconds))
+                    yield group
+                elif pointer is not None:
+                    moved.append(pointer)
+            yield from self._left_behind(moved, conversation_id, seconds)
+
+    def _left_behind(
+        self, pointers: Sequence[Key], conversation_id: str, seconds: int
+    ) -> Iterator[Group]:
+        """Moves of id items whose reviews were moved without them, by an older release."""
+        for key, pointer in zip(pointers, self._get_items(pointers, consistent=True), strict=True):
+            if pointer is not None and _ends_before(pointer, seconds):
+                yield [_move_pointer(key, conversation_id, seconds)]
+
+
+def _move(key: Key, seconds: int) -> Update:
+    # One that was pruned, or moved by another renewal, in between: nothing left to do.
+    return Update(key, [Item.ttl.set(seconds)], Item.ttl < seconds)
+
+
+def _move_pointer(key: Key, conversation_id: str, seconds: int) -> Update:
+    ours = Path("conversation_id") == conversation_id
+    return Update(key, [Item.ttl.set(seconds)], (Item.ttl < seconds) & ours)
 
 
 def _must_be_renewed(facts: Facts, latest: datetime) -> bool:
@@ -191,22 +225,6 @@ def _must_be_renewed(facts: Facts, latest: datetime) -> bool:
     if not facts.is_sliding or facts.retention is None or facts.kept_until is None:
         return False
     return facts.is_renewing or latest + facts.retention > facts.kept_until
-
-
-def _halves(keys: Sequence[Key]) -> tuple[Sequence[Key], Sequence[Key]]:
-    """Both halves of a transaction that was refused: its items may add up to more than 4 MB."""
-    middle = len(keys) // 2
-    return keys[:middle], keys[middle:]
-
-
-def _with_relatives(item: AttributeValues) -> list[Key]:
-    """The key of an item, and that of the id item of a review."""
-    keys = [key_of(item)]
-    with suppress(CorruptItem):  # a damaged review leads nowhere
-        if is_kind(item, keyspace.REVIEW):
-            _, review_id = key_parts(keyspace.REVIEW, item, SK)
-            keys.append(keyspace.REVIEW_ID.key(review_id=review_id))
-    return keys
 
 
 def _ends_before(item: AttributeValues, seconds: int) -> bool:

@@ -13,6 +13,7 @@ and does nothing, whatever has been created under the id by then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from pynamodb.expressions.condition import Condition
@@ -23,7 +24,7 @@ from dynamo_chat.core.errors import ItemTooLarge, RequestRejected
 from dynamo_chat.core.fence import Fence, Group, Overtaken
 from dynamo_chat.core.item import helper_text, is_kind
 from dynamo_chat.core.layout import KIND, Layout
-from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, key_of, write
+from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, Write, key_of, write
 
 DELETION_ID: Final = "deletion_id"
 
@@ -80,17 +81,20 @@ def begin(
     tombstone: Layout,
     *,
     may_resume: Callable[[AttributeValues], bool] = lambda _: True,
+    beside: Sequence[Group] = (),
 ) -> Deletion:
     """Put a tombstone in the place of a root item, or take over the deletion that has begun there.
 
     `bury` carries the condition that the root item is live and the caller's. ConditionFailed, with
-    what is there, when it is neither that nor a tombstone that the caller `may_resume`.
+    what is there, when it is neither that nor a tombstone that the caller `may_resume`. `beside` is
+    what must not outlive the root item in any list: it goes in the same transaction, as much of it
+    as DynamoDB takes; what is left is for `clear`.
     """
     key = key_of(bury.item) if isinstance(bury, Put) else bury.key
     try:
         # A transaction: were the answer lost, a plain write that is sent again could bury the next
         # life of the id.
-        write(connection, _marked(bury, deletion_id), once=True)
+        _write_with(connection, _marked(bury, deletion_id), beside)
     except ConditionFailed as failed:
         there = failed.items.get(0) or {}
         if not is_kind(there, tombstone) or not may_resume(there):
@@ -100,6 +104,25 @@ def begin(
             raise
         return found
     return Deletion(connection, key, deletion_id)
+
+
+def _write_with(connection: Connection, bury: Put | Update, beside: Sequence[Group]) -> None:
+    writes: list[Write] = list(chain.from_iterable(beside))
+    while True:
+        try:
+            write(connection, bury, *writes, once=True)
+        except ConditionFailed as failed:
+            if 0 in failed.items:
+                raise
+            writes = [each for at, each in enumerate(writes, 1) if at not in failed.items]
+        except (RequestRejected, ItemTooLarge):
+            if not writes:
+                raise
+            # Their items add up to more than 4 MB.
+            beside = beside[: len(beside) // 2]
+            writes = list(chain.from_iterable(beside))
+        else:
+            return
 
 
 def resume(

@@ -9,6 +9,7 @@
     ├── NotFound (LookupError)           no such thing, or not the caller's, or expired
     ├── Conflict                         what is there contradicts the call; ``current`` holds it
     │   ├── AlreadyExists                the id or address is taken
+    │   ├── MessageDeleted               it was appended, and has been deleted since
     │   ├── RevisionConflict             somebody saved in between
     │   ├── IllegalTransition            a status cannot move that way
     │   └── LimitExceeded                a quota, a balance or a seat limit says no
@@ -135,6 +136,13 @@ class Conflict(DynamoChatError):
 
 class AlreadyExists(Conflict):
     """The id, or something that must be unique, is taken."""
+
+
+class MessageDeleted(Conflict):
+    """A message of this id was appended before, and has been deleted since. Nothing is to be done.
+
+    Its id stays taken for as long as its conversation lives.
+    """
 
 
 class RevisionConflict(Conflict):

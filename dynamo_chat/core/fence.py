@@ -68,10 +68,10 @@ class Fence:
 
         The last one, which may be empty, says that it is the last.
         """
-        reserved = _keys(beside)
+        reserved = keys_of(beside)
         batch, keys = Batch(), set(reserved)
         for group in groups:
-            added = _keys(group)
+            added = keys_of(group)
             # DynamoDB takes an item only once in a transaction.
             is_full = len(keys) + len(added) > self._room or not keys.isdisjoint(added)
             if batch.groups and is_full:
@@ -114,6 +114,7 @@ class Fence:
         return len(writes)
 
 
-def _keys(group: Group) -> set[tuple[str, str]]:
+def keys_of(group: Group) -> set[tuple[str, str]]:
+    """The table keys that a group writes to."""
     keys = (each.item if isinstance(each, Put) else each.key for each in group)
     return {(key[PK]["S"], key[SK]["S"]) for key in keys}

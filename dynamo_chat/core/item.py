@@ -302,7 +302,7 @@ def helper_item(
     item: AttributeValues = {
         **layout.key(**fields),
         KIND: {"S": layout.kind},
-        VERSION: {"N": "1"},
+        VERSION: {"N": str(layout.version)},
         **{name: {"S": value} for name, value in attributes.items()},
     }
     if expires_at is not None:
@@ -349,6 +349,18 @@ def is_kind(item: Mapping[str, Any], layout: Layout) -> bool:
 def key_parts(layout: Layout, item: AttributeValues, attribute: str) -> tuple[Any, ...]:
     """The components of an item's PK or SK. CorruptItem when it has not the shape of `layout`."""
     shape = layout.table.pk if attribute == PK else layout.table.sk
+    return _parts(shape, layout, item, attribute)
+
+
+def index_key_parts(layout: Layout, item: AttributeValues, place: Place) -> tuple[Any, ...]:
+    """The components of an item's key in an index, one after the other. CorruptItem."""
+    slot = layout.slot(place)
+    if slot is None:
+        raise TypeError(f"a {layout.kind} has no slot in {place.index}")
+    return _parts(slot.pk, layout, item, place.pk) + _parts(slot.sk, layout, item, place.sk)
+
+
+def _parts(shape: Shape, layout: Layout, item: AttributeValues, attribute: str) -> tuple[Any, ...]:
     try:
         return shape.decode(item[attribute]["S"])
     except UNREADABLE as error:

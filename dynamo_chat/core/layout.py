@@ -64,6 +64,8 @@ class Layout:
     status: str = "active"
     helper: bool = False
     """A helper item makes an entity findable or unique; it is no entity of its own."""
+    version: int = 1
+    """The schema version of a helper item; an entity says its own."""
     note: str = ""
 
     def slot(self, place: Place) -> Slot | None:

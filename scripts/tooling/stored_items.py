@@ -19,8 +19,8 @@ from dynamo_chat import ChatStore, keyspace
 from dynamo_chat.calls.call import Call, room_item
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.ticket import QueueTicket
-from dynamo_chat.chat.append import message_id_item
-from dynamo_chat.chat.head import Conversation, facts_of, vouched
+from dynamo_chat.chat.head import Conversation, facts_of, marked, vouched
+from dynamo_chat.chat.lookup import message_id_item
 from dynamo_chat.chat.message import (
     ExtractedFilters,
     Feedback,
@@ -59,6 +59,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "tests" / "compatibility"
 NOW = datetime(2025, 12, 30, 14, 0, 0, 123456, tzinfo=UTC)
 LATER = datetime(2026, 1, 30, 14, 0, 1, tzinfo=UTC)
 ULID = "01KDQW2C5V0000000000000001"
+LIFE = "H8X4T2QK9M"
 LONG = "It was a dark and stormy night; the rain fell in torrents. " * 30
 JSON = {"deep": [1, 2.5, None, True, {"ключ": "значение"}], "": ""}
 HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -103,13 +104,13 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
     plain = Conversation(conversation_id="talk-2", user_id="ann", created_at=NOW, updated_at=NOW)
     yield "full", full
     yield "sparse", plain
+    yield "marked", plain.model_copy(update={"life": LIFE})
     yield "plain", title_item(facts_of(full), "Films")
-    yield (
-        "full",
-        ConversationState(
-            conversation_id="talk-2", revision=3, data=JSON, saved_at=NOW, expires_at=LATER
-        ),
+    state = ConversationState(
+        conversation_id="talk-2", revision=3, data=JSON, saved_at=NOW, expires_at=LATER
     )
+    yield "full", state
+    yield "marked", marked(stored_item(state), LIFE)
     named = Message(
         conversation_id="talk-2",
         position=ULID,
@@ -138,6 +139,7 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
     )
     yield "full", named
     yield "sliding", vouched(stored_item(named), LATER)
+    yield "marked", marked(stored_item(named), LIFE)
     yield (
         "sparse",
         Message(
@@ -148,7 +150,7 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
             sent_at=ulid_time(ULID),
         ),
     )
-    yield "plain", message_id_item(named, HASH[:32])
+    yield "plain", message_id_item(named, HASH[:32], "ann")
     review = Review(
         conversation_id="talk-2",
         review_id="review-1",
@@ -161,6 +163,7 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
     yield "full", review
     yield "open", review.model_copy(update={"archived_at": None, "expires_at": None})
     yield "sliding", vouched(stored_item(review), LATER)
+    yield "marked", marked(stored_item(review), LIFE)
     yield "plain", review_id_item(review)
 
 

@@ -13,7 +13,7 @@ from dynamo_chat import (
     ToolCall,
     YearRange,
 )
-from dynamo_chat.core.errors import Conflict, InvalidArgument, NotFound
+from dynamo_chat.core.errors import Conflict, InvalidArgument, MessageDeleted, NotFound
 from dynamo_chat.core.ulids import ulid_time
 from dynamo_chat.testing import FakeClock
 from tests.chat.world import (
@@ -273,18 +273,52 @@ def test_an_id_names_one_message_in_each_conversation(store: ChatStore, talk: st
 def test_a_late_retry_of_what_was_deleted_or_pruned(
     world: World, store: ChatStore, talk: str
 ) -> None:
-    """It was appended, so it is not appended again; the answer is what it was."""
+    """It is not appended again, and not answered as if it were there: the error says so."""
     made = [store.messages.append(talk, user(str(n), message_id=f"m-{n}")) for n in range(3)]
     store.messages.delete(talk, "m-0")
     store.messages.prune(talk, 1)
     before = world.items()
-    for number in range(3):
-        assert (
-            store.messages.append(talk, user(str(number), message_id=f"m-{number}")) == made[number]
-        )
+    for each in (store, world.store()):
+        for number in range(2):
+            with pytest.raises(MessageDeleted, match=f"'m-{number}'") as told:
+                each.messages.append(talk, user(str(number), message_id=f"m-{number}"))
+            assert told.value.current is None
+        assert each.messages.append(talk, user("2", message_id="m-2")) == made[2]
     assert world.items() == before
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="other content"):
         store.messages.append(talk, user("other", message_id="m-0"))
+
+
+def test_a_retry_of_a_turn_of_which_a_message_was_deleted(store: ChatStore, talk: str) -> None:
+    """All or none: whichever of its messages it was."""
+    for gone in range(3):
+        turn = [user(str(n), message_id=f"{gone}-{n}") for n in range(3)]
+        store.messages.append_turn(talk, turn)
+        store.messages.delete(talk, f"{gone}-{gone}")
+        with pytest.raises(MessageDeleted, match=f"'{gone}-{gone}'"):
+            store.messages.append_turn(talk, turn)
+    assert len(said(store, talk)) == 6
+
+
+def test_a_retry_of_a_turn_longer_than_what_is_kept(store: ChatStore) -> None:
+    """Its first messages were pruned by the append itself: that is no deletion since."""
+    store.conversations.create("u-1", conversation_id="c-2", keep_last=2)
+    turn = [user(str(n), message_id=f"m-{n}") for n in range(4)]
+    made = store.messages.append_turn("c-2", turn)
+    assert store.messages.append_turn("c-2", turn) == made
+    assert said(store, "c-2") == ["2", "3"]
+    say(store, "c-2", "4", "5")
+    with pytest.raises(MessageDeleted, match="'m-0'"):
+        store.messages.append_turn("c-2", turn)
+
+
+def test_an_id_is_remembered_as_long_as_its_conversation(store: ChatStore, talk: str) -> None:
+    """And free again in the next one of the same id."""
+    store.messages.append(talk, user("a", message_id="m"))
+    store.messages.delete(talk, "m")
+    store.conversations.delete(talk)
+    store.conversations.create("u-1", conversation_id=talk)
+    assert store.messages.append(talk, user("b", message_id="m")).content == "b"
 
 
 # -- times and places ---------------------------------------------------------------------------

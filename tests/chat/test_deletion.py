@@ -13,8 +13,8 @@ from tests.chat.world import (
     SECOND,
     World,
     assistant,
+    at_request,
     faults,
-    just_before,
     requests,
     said,
     say,
@@ -46,7 +46,7 @@ def test_everything_goes_and_nothing_of_others(world: World, store: ChatStore) -
     filled(store, "kept")
     before = world.items()
     filled(store, "gone")
-    with requests(store, 4):  # the tombstone, one page, one batch, the rest
+    with requests(store, 4):  # what lists show, that with the tombstone, one page, the rest
         count = store.conversations.delete("gone")
     assert world.items() == before
     # The head; 4 messages, 2 of them with id items; state, title; 2 reviews.
@@ -54,11 +54,11 @@ def test_everything_goes_and_nothing_of_others(world: World, store: ChatStore) -
 
 
 def test_a_conversation_of_any_size(world: World, store: ChatStore) -> None:
-    """In 2 + ⌈items/25⌉ + ⌈MB⌉ requests."""
+    """In 2 + ⌈items/98⌉ + ⌈MB⌉ requests."""
     store.conversations.create("u-1", conversation_id="c-1", title="T")
     for start in range(0, 120, 40):
         store.messages.append_turn("c-1", [user(str(start + n)) for n in range(40)])
-    with requests(store, 2 + 5 + 1):
+    with requests(store, 2 + 2 + 1):
         store.conversations.delete("c-1")
     assert world.items() == []
 
@@ -92,9 +92,9 @@ def test_only_the_owner_deletes(world: World, store: ChatStore) -> None:
 
 
 def half_deleted(store: ChatStore, identity: str) -> None:
-    """A deletion that died after its first request."""
+    """A deletion that died after its tombstone."""
     with faults(store) as injector:
-        injector.plan(Kill(), at=2)
+        injector.plan(Kill(after_sending=True), operation="TransactWriteItems")
         with pytest.raises(Killed):
             store.conversations.delete(identity)
 
@@ -175,16 +175,21 @@ def test_the_id_is_free_again(store: ChatStore) -> None:
 
 
 def test_two_that_delete_at_once(world: World, store: ChatStore) -> None:
-    """Both succeed, and nothing is left."""
-    filled(store, "c-1")
+    """Both succeed once it has begun, and nothing is left."""
     other = world.store()
-    with just_before(store, "Query", lambda: other.conversations.delete("c-1")):
-        store.conversations.delete("c-1")
-    assert world.items() == []
-    filled(store, "c-1")
-    with just_before(store, "TransactWriteItems", lambda: other.conversations.delete("c-1")):
-        store.conversations.delete("c-1")
-    assert world.items() == []
+    for request in (3, 4):
+        filled(store, "c-1")
+        with at_request(store, request, lambda: other.conversations.delete("c-1")):
+            store.conversations.delete("c-1")
+        assert world.items() == []
+    for request in (1, 2):
+        filled(store, "c-1")
+        with (
+            at_request(store, request, lambda: other.conversations.delete("c-1")),
+            pytest.raises(NotFound),
+        ):
+            store.conversations.delete("c-1")
+        assert world.items() == []
 
 
 @pytest.mark.parametrize("identity", ["", None, 5, "\ud800"])

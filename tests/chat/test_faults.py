@@ -203,15 +203,20 @@ class Stage:
 
 
 ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
+LIFE = re.compile(r'("life": \{\s*"S": ")[0-9A-Z]{10}(?=")')
 SHARD = re.compile(r"((?:FEEDBACK|CATEGORY)#.*#)\d\d#")
 
 
 def blurred(items: list[Item]) -> str:
-    """Items as text, without what is random: positions become numbers, shards of feedback dots."""
+    """Items as text, without what is random.
+
+    Positions become numbers, shards of feedback and marks of lives dots.
+    """
     text = json.dumps(items, indent=1, sort_keys=True, default=repr)
     numbers = {ulid: f"P{n}" for n, ulid in enumerate(sorted(set(ULID.findall(text))))}
     lines = ULID.sub(lambda found: numbers[found.group()], text).splitlines()
-    return "\n".join(SHARD.sub(r"\1..#", line) for line in lines)
+    blurred_lines = "\n".join(SHARD.sub(r"\1..#", line) for line in lines)
+    return LIFE.sub(r"\1..", blurred_lines)
 
 
 @pytest.fixture(scope="module", params=OPERATIONS, ids=lambda operation: operation.name)

@@ -80,7 +80,7 @@ def seen(store: ChatStore) -> list[Any]:
     state = store.states.get("foreign")
     return [
         len(items(store)),
-        talk.model_dump(exclude={"last_position"}),
+        talk.model_dump(exclude={"last_position", "life"}),
         [message.model_dump(exclude={"position"}) for message in messages],
         [review.model_dump(exclude={"expires_at"}) for review in reviews],
         state and (state.revision, state.data),

@@ -13,7 +13,6 @@ from dynamo_chat.testing import (
     ServerError,
     Throttled,
     TransactionConflict,
-    Unprocessed,
     Unreachable,
 )
 from dynamo_chat.testing.answers import error_answer
@@ -325,20 +324,6 @@ def test_an_item_that_grew_too_large(store: ChatStore) -> None:
             injector.plan(fault, operation="TransactWriteItems")
             with pytest.raises(errors.ItemTooLarge, match="409,600"):
                 say(store, "c-1", "hello")
-
-
-def test_a_batch_that_does_not_move(store: ChatStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leftovers are sent again, then told; calling again finishes."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    say(store, "c-1", *"abcd")
-    with faults(store) as injector:
-        injector.plan(Unprocessed(last=100), operation="BatchWriteItem", times=None)
-        with pytest.raises(errors.BatchIncomplete, match="call again to finish") as caught:
-            store.conversations.delete("c-1")
-        assert caught.value.remaining == 4
-    with faults(store) as injector:
-        injector.plan(Unprocessed(last=3), operation="BatchWriteItem", times=3)
-        assert store.conversations.delete("c-1") == 6
 
 
 def test_the_tree_of_errors() -> None:

@@ -134,6 +134,27 @@ def just_before(store: ChatStore, operation: str, action: Callable[[], object]) 
     assert happened
 
 
+@contextmanager
+def at_request(store: ChatStore, number: int, action: Callable[[], object]) -> Iterator[None]:
+    """Let something happen just before the store's request of this number, from 1."""
+    seen = 0
+
+    def meddle(**_: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            action()
+
+    events = store.connection.client.meta.events
+    event = "before-call.dynamodb"
+    events.register_first(event, meddle)
+    try:
+        yield
+    finally:
+        events.unregister(event, meddle)
+    assert seen >= number
+
+
 def user(content: str = "hello", **fields: Any) -> NewMessage:
     """A message of the user's."""
     return NewMessage(role="user", content=content, **fields)

@@ -51,7 +51,7 @@ STORED = [each for path in sorted(stored_items.FOLDER.glob("v*/*.json")) for eac
 def newest(kind: str) -> int:
     """The schema version that a kind is written in now."""
     entity = ENTITY_OF.get(kind)
-    return 1 if entity is None else entity.schema_version
+    return LAYOUTS[kind].version if entity is None else entity.schema_version
 
 
 def lacking(made: Item, kept: Item) -> set[str]:
@@ -87,7 +87,7 @@ def check(stored: Stored) -> None:
 
 def _noted(item: Item) -> Item:
     """What an item holds beside its entity."""
-    return {name: item[name] for name in ("token_hash", "sure_until") if name in item}
+    return {name: item[name] for name in ("token_hash", "sure_until", "life") if name in item}
 
 
 @pytest.mark.parametrize("stored", STORED, ids=str)
@@ -125,8 +125,10 @@ def test_no_released_item_is_damaged_to_the_doctor() -> None:
         problems = examiner.form(stored.item).problems
         if stored.version == newest(stored.kind):
             assert not problems, str(stored)
-        else:
+        elif stored.kind in ENTITY_OF:
             assert [each.code for each in problems] == ["older_version"], str(stored)
+        else:  # what it lacks is known to what it leads to: see `tests/doctor/test_upgrades.py`
+            assert not problems, str(stored)
 
 
 # -- that the check checks ------------------------------------------------------------------------

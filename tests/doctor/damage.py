@@ -421,7 +421,7 @@ DAMAGES = [
     # -- deletions
     damage(
         "an unfinished deletion of a conversation",
-        cut_short(lambda s: s.conversations.delete("talk"), after=1),
+        cut_short(lambda s: s.conversations.delete("talk"), after=2),
         "unfinished_deletion conversation_tombstone",
         restores=False,
     ),

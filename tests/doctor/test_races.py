@@ -110,7 +110,7 @@ def test_what_is_put_right_meanwhile_is_not_reported(
 def test_a_deletion_that_goes_on_is_not_reported(
     world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut_short(lambda store: store.conversations.delete("talk"), after=1)(world)
+    cut_short(lambda store: store.conversations.delete("talk"), after=2)(world)
 
     def steps() -> Iterator[None]:
         """The walk, an item at a time, with the finish at the end."""

@@ -7,6 +7,7 @@ import pytest
 
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
+from dynamo_chat.core.errors import NotFound
 from dynamo_chat.limits.rate_limits import RateLimit
 from dynamo_chat.operations.doctor.doctor import Doctor
 from tests.chat.world import Item, World
@@ -114,3 +115,70 @@ def test_a_version_without_an_upgrade_is_told(
     (found,) = doctor.examine().findings
     assert (found.code, found.repair) == ("unreadable", None)
     assert "no upgrade from schema version 1" in found.says
+
+
+# -- id items of version 1, which did not say whose they are ------------------------------------
+
+
+@pytest.fixture
+def old_id(world: World) -> Item:
+    """The item of a caller's message id as version 1 wrote it."""
+    found = one(world, "message_id")
+    conversation_id = found["PK"]["S"].removeprefix("CONV")
+    changed("message_id", v={"N": "1"}, GSI2SK={"S": f"MESSAGE{conversation_id}"})(world)
+    return one(world, "message_id")
+
+
+def test_an_old_message_id_is_found_and_upgraded(
+    world: World, doctor: Doctor, everything: list[Item], old_id: Item
+) -> None:
+    messages = world.store().messages
+    message_id = old_id["SK"]["S"].removeprefix("ID#").removesuffix("#")
+    conversation_id = old_id["PK"]["S"].removeprefix("CONV#").removesuffix("#")
+    owner = world.store().conversations.get(conversation_id).user_id
+    found = messages.get_by_id(message_id, user_id=owner)
+    assert found == messages.get(conversation_id, message_id) == messages.get_by_id(message_id)
+    with pytest.raises(NotFound):
+        messages.get_by_id(message_id, user_id="somebody-else")
+    report = doctor.examine()
+    assert [(each.code, each.kind) for each in report.findings] == [("older_version", "message_id")]
+    (done,) = doctor.repair(report.findings)
+    assert (done.outcome, done.says) == ("repaired", "upgrade it to schema version 2")
+    assert world.items() == everything
+    assert doctor.examine().is_clean
+    assert messages.get_by_id(message_id, user_id=owner) == found
+
+
+def test_an_old_message_id_of_a_new_owner_is_left(
+    world: World, doctor: Doctor, old_id: Item
+) -> None:
+    """The repair says whose it is: it happens only while that is so."""
+    report = doctor.examine()
+    conversation_id = old_id["PK"]["S"].removeprefix("CONV#").removesuffix("#")
+    head = next(
+        item
+        for item in world.items()
+        if item["PK"] == old_id["PK"] and item["kind"] == {"S": "conversation"}
+    )
+    assert head["PK"]["S"] == f"CONV#{conversation_id}#"
+    with before(doctor, "TransactWriteItems", lambda: world.put({**head, "user_id": {"S": "zed"}})):
+        (done,) = doctor.repair(report.findings)
+    assert done.outcome == "left"
+    assert one(world, "message_id") == old_id
+
+
+def test_a_review_id_that_expires_too_early_is_moved(world: World, doctor: Doctor) -> None:
+    """As a renewal of an older release left it, when it was cut short between the two."""
+    world.store().conversations.create(
+        "u", conversation_id="aging", retention=timedelta(days=9), sliding=True
+    )
+    review = world.store().reviews.create("aging", "boss", review_id="aging-review")
+    pointer = next(i for i in world.items() if i["PK"]["S"] == "REVIEW#aging-review#")
+    world.put({**pointer, "ttl": {"N": str(int(pointer["ttl"]["N"]) - 86_400)}})
+    report = doctor.examine()
+    assert [(each.code, each.kind) for each in report.findings] == [("deadline", "review")]
+    (done,) = doctor.repair(report.findings)
+    assert (done.outcome, done.says) == ("repaired", "let it expire with its review")
+    assert pointer in world.items()
+    assert doctor.examine().is_clean
+    assert world.store().reviews.get("aging-review") == review

@@ -104,7 +104,7 @@ def store() -> Iterator[ChatStore]:
         _invite,
         _organization,
         pytest.param(_user, marks=pytest.mark.xfail(strict=True)),
-        pytest.param(_review, marks=pytest.mark.xfail(strict=True)),
+        _review,
     ],
 )
 def test_a_taken_id_shows_what_is_there_to_its_owner_alone(store: ChatStore, bring: Bring) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.append import message_id_item
-from dynamo_chat.chat.head import Conversation, facts_of, head_key, holds
+from dynamo_chat.chat.head import Conversation, facts_of, head_key, holds, life_of
+from dynamo_chat.chat.lookup import message_id_fields, message_id_item
 from dynamo_chat.chat.message import (
     Message,
     MessageBody,
@@ -22,10 +22,10 @@ from dynamo_chat.chat.titles import title_item
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import CorruptItem
-from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import PK, TTL
+from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.layout import GSI2, PK, TTL, VERSION
 from dynamo_chat.core.transaction import Check, key_of
-from dynamo_chat.operations.doctor.conditions import same, set_attributes
+from dynamo_chat.operations.doctor.conditions import same, set_attributes, still
 from dynamo_chat.operations.doctor.findings import Problem, Repair
 from dynamo_chat.operations.doctor.forms import Subject, index_difference
 from dynamo_chat.operations.doctor.relations import (
@@ -151,16 +151,19 @@ def _message(subject: Subject) -> Relation:
                 yield leads_nowhere(subject, key, says)
             return
         yield from _deadline(subject, found[0])
-        if len(keys) > 1 and is_of(found[0], keyspace.CONVERSATION):
-            yield from _named(subject, message, found[1])
+        head = _decoded(found[0])
+        if len(keys) > 1 and head is not None:
+            yield from _named(subject, message, head, found[1])
 
     return Relation(tuple(keys), judge)
 
 
-def _named(subject: Subject, message: Message, by_id: AttributeValues | None) -> Iterator[Problem]:
+def _named(
+    subject: Subject, message: Message, head: Conversation, by_id: AttributeValues | None
+) -> Iterator[Problem]:
     """Whether a message is found by the id that its caller gave it."""
     if by_id is None:
-        item = message_id_item(message, content_digest(_as_new(message)))
+        item = message_id_item(message, content_digest(_as_new(message)), head.user_id)
         yield missing(subject, item, "the item of its id is missing: a retry would append it again")
     elif by_id.get("position") != {"S": message.position}:
         yield Problem("leads_elsewhere", "the item of its id leads to another place")
@@ -179,8 +182,32 @@ def _message_id(subject: Subject) -> Relation:
         if not is_of(found[0], *_HEADS):
             yield leads_nowhere(subject, key, "there is no conversation that it belongs to")
         yield from _deadline(subject, found[0])
+        head = _decoded(found[0])
+        if head is not None:
+            yield from _of_its_owner(subject, head)
 
     return Relation((key,), judge)
+
+
+def _of_its_owner(subject: Subject, head: Conversation) -> Iterator[Problem]:
+    """Whether the item of a message's id is found by the owner of its conversation."""
+    layout, item = keyspace.MESSAGE_ID, subject.item
+    wanted = with_index_keys({}, layout, message_id_fields(item, head.user_id), GSI2)
+    owned = Check(head_key(head.conversation_id), life_of(head).condition)
+    version = int(item[VERSION]["N"])
+    if version < layout.version:
+        changes = {**wanted, VERSION: {"N": str(layout.version)}}
+        upgrade = (owned, set_attributes(item, changes))
+        yield Problem(
+            "older_version",
+            f"its schema version is {version}; {layout.version} is the present one",
+            Repair(f"upgrade it to schema version {layout.version}", upgrade),
+        )
+        return
+    for problem in index_difference(item, wanted):
+        if problem.repair is not None:
+            repair = Repair(problem.repair.does, (owned, *problem.repair.writes))
+            yield Problem(problem.code, problem.says, repair)
 
 
 def _review(subject: Subject) -> Relation:
@@ -207,8 +234,22 @@ def _found_by_id(
         yield missing(subject, review_id_item(review), says)
         return
     wanted = review_id_item(review)
+    yield from _expires_with(subject, pointer)
     if any(pointer.get(name) != wanted[name] for name in ("conversation_id", "reviewed_at")):
         yield Problem("leads_elsewhere", "the item of its id leads to another review")
+
+
+def _expires_with(subject: Subject, pointer: AttributeValues) -> Iterator[Problem]:
+    """Whether a review's id item expires when the review does: an older release moved it apart."""
+    wanted, there = subject.item.get(TTL), pointer.get(TTL)
+    if wanted is None or there is None or set(wanted) != {"N"} or set(there) != {"N"}:
+        return
+    if int(there["N"]) < int(wanted["N"]):
+        repair = Repair(
+            "let it expire with its review",
+            (still(subject.item), set_attributes(pointer, {TTL: wanted})),
+        )
+        yield Problem("deadline", "the item of its id expires before it", repair)
 
 
 def _review_id(subject: Subject) -> Relation:

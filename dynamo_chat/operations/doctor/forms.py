@@ -162,12 +162,12 @@ def _entity(item: AttributeValues, layout: Layout) -> Entity | None:
             says = f"its {name} is not of the shape {shape.pattern()}"
             raise _Stop(Problem("wrong_key", says))
     entity = ENTITY_OF.get(layout.kind)
-    newest = 1 if entity is None else entity.schema_version
+    newest = layout.version if entity is None else entity.schema_version
     version = _version(item, layout)
     if version > newest:
         raise _Stop(Problem("newer_version", f"its schema version is {version}; {newest} is known"))
     if entity is None:
-        if version != newest:
+        if version < 1:
             raise CorruptItem(layout.kind, f"there is no schema version {version}")
         check_helper(item, layout)
         return None
