@@ -329,7 +329,9 @@ class HeadReader(Repository):
             cursor = page.cursor
             if len(kept) > size:
                 cursor = self._cursor_after(asked, collections, kept[size - 1].key)
-            if cursor is None or len(kept) >= size:
+            # A page that is short, and not the last, had bodies enough for one.
+            is_heavy = len(page) < rest.page_size
+            if cursor is None or len(kept) >= size or is_heavy:
                 found = [each.found for each in kept[:size]]
                 return Page(
                     tuple(each for each in found if not isinstance(each, CorruptItem)),

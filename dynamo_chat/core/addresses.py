@@ -83,7 +83,14 @@ Domain = Annotated[str, AfterValidator(_normalised)]
 """A mail domain, kept in its normal form."""
 
 
+def _check_length(text: str) -> None:
+    """Before anything else is done with it: what follows may take the square of the length."""
+    if len(text) > MAX_ADDRESS_BYTES:
+        raise ValueError(f"has more than {MAX_ADDRESS_BYTES} bytes")
+
+
 def _normal_form(address: str) -> str:
+    _check_length(address)
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain:
         raise ValueError("must be an e-mail address such as name@example.com")
@@ -108,6 +115,7 @@ def _normal_local(local: str) -> str:
 
 
 def _normal_domain(domain: str, before: int = 0) -> str:
+    _check_length(domain)
     if domain.isascii():
         folded = domain.lower()
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,16 +25,13 @@ from pynamodb.expressions.update import SetAction
 from dynamo_chat.core.entity import STORED
 from dynamo_chat.core.errors import ItemTooLarge
 from dynamo_chat.core.keys import format_time, parse_time
+from dynamo_chat.core.patterns import running_repository
+from dynamo_chat.core.size import DEFAULT_BODY_BYTES, MAX_BODY_BYTES
 
 COMPRESS_ABOVE_BYTES = 1_024
 """Bodies longer than this are stored compressed where that makes them smaller.
 
 Below it nothing is won: DynamoDB bills writes by the started kilobyte."""
-
-MAX_BODY_BYTES = 16 * 2**20
-"""The most that a body may have before it is compressed.
-
-Zeros shrink to a thousandth: without a bound, 400 KB in the table would be 400 MB in memory."""
 
 AttributeValue = dict[str, Any]
 Decoder = Callable[[AttributeValue], Any]
@@ -250,8 +248,8 @@ def packed(text: str, name: str = "body") -> AttributeValue:
     if len(text) <= COMPRESS_ABOVE_BYTES // 4:
         return {"S": text}
     plain = text.encode()
-    if len(plain) > MAX_BODY_BYTES:
-        raise ItemTooLarge(name, len(plain), MAX_BODY_BYTES, "uncompressed body", "dynamo_chat")
+    if len(plain) > COMPRESS_ABOVE_BYTES and len(plain) > (most := _max_body_bytes()):
+        raise ItemTooLarge(name, len(plain), most, "uncompressed body", "this store")
     if len(plain) > COMPRESS_ABOVE_BYTES:
         small = zlib.compress(plain, 6)
         if len(small) < len(plain):
@@ -272,7 +270,28 @@ def unpacked(stored: AttributeValue) -> str:
         raise ValueError(f"a compressed body has more than {MAX_BODY_BYTES:,} bytes")
     if not inflater.eof or inflater.unused_data:
         raise ValueError("a compressed body is damaged")
+    _inflated.size += len(plain)
     return plain.decode()
+
+
+class _Inflated(threading.local):
+    """Bytes of the bodies that this thread has decompressed."""
+
+    size = 0
+
+
+_inflated = _Inflated()
+
+
+def inflated() -> int:
+    """Bytes of the bodies that this thread has decompressed so far: the cost of what it reads."""
+    return _inflated.size
+
+
+def _max_body_bytes() -> int:
+    """What the store takes that this thread writes for."""
+    connection = getattr(running_repository(), "_connection", None)
+    return DEFAULT_BODY_BYTES if connection is None else int(connection.options.max_body_bytes)
 
 
 def _binary(stored: Any) -> bytes:

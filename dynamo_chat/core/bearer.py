@@ -45,6 +45,8 @@ def hash_of(argument: str, secret: str) -> str:
     """What stands for `secret` in the table: 64 hexadecimal digits. InvalidArgument."""
     if not isinstance(secret, str):
         raise InvalidArgument(argument, f"must be text, not {type(secret).__name__}")
+    if len(secret) > MAX_BROUGHT_CHARACTERS:
+        raise InvalidArgument(argument, f"must have {MAX_BROUGHT_CHARACTERS:,} characters at most")
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pynamodb.expressions.update import Action
 
-from dynamo_chat.core.entity import UNCHANGED, Entity, Model, as_invalid_argument
+from dynamo_chat.core.entity import UNCHANGED, Entity, Model, adapter_of, as_invalid_argument
 from dynamo_chat.core.item import plan
 
 
@@ -48,4 +48,4 @@ def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:
 def _adapter(entity: type[Model], name: str) -> TypeAdapter[Any]:
     field = entity.model_fields[name]
     annotated: Any = Annotated  # a type made at run time is none that a type checker follows
-    return TypeAdapter(annotated[field.annotation, field])
+    return adapter_of(annotated[field.annotation, field])

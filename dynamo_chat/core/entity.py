@@ -18,7 +18,9 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     PlainSerializer,
+    PydanticUserError,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
 )
@@ -28,6 +30,9 @@ from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.layout import Layout
 
 MAX_JSON_DEPTH: Final = 100
+MAX_JSON_VALUES: Final = 100_000
+"""The most values in one piece of JSON: an empty list is 3 bytes of it, and 60 in memory."""
+
 MAX_ID_CHARACTERS: Final = 256
 _MISPLACED: Final = "misplaced"
 
@@ -53,7 +58,12 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", defer_build=True, ser_json_inf_nan="constants"
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        defer_build=True,
+        ser_json_inf_nan="constants",
+        hide_input_in_errors=True,  # a traceback shows the errors that led to it, too
     )
 
     if not TYPE_CHECKING:
@@ -85,6 +95,14 @@ class Entity(Model):
         """Add to the fields that were read what `implied` left out."""
 
 
+def adapter_of(hint: Any) -> TypeAdapter[Any]:
+    """What checks values of this type, and shows none of them in its errors."""
+    try:
+        return TypeAdapter(hint, config=ConfigDict(hide_input_in_errors=True))
+    except PydanticUserError:
+        return TypeAdapter(hint)  # a model, which says so itself
+
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -101,7 +119,7 @@ def as_invalid_argument(error: ValidationError, argument: str = "") -> InvalidAr
     """The first complaint of a ValidationError, as the package's own error."""
     first = error.errors(include_url=False, include_input=False)[0]
     named = first.get("ctx", {}).get(_MISPLACED, "")
-    where = ".".join(str(part) for part in (argument, *first["loc"], named) if part != "")
+    where = ".".join(str(part)[:100] for part in (argument, *first["loc"], named) if part != "")
     complaint = first["msg"].removeprefix("Value error, ")
     if first["type"] == "string_unicode":
         complaint = "must not contain lone surrogates"
@@ -161,8 +179,16 @@ def _finite(value: float) -> float:
     return value + 0.0  # DynamoDB has no negative zero
 
 
-def json_copy(value: Any, depth: int = 0) -> Any:
-    """A deep copy of a JSON value; ValueError for anything that JSON cannot give back unchanged."""
+def json_copy(value: Any) -> Any:
+    """A deep copy of a JSON value.
+
+    ValueError for anything that JSON cannot give back unchanged, or that is too deep or too much.
+    """
+    return _json_copy(value, 0, [MAX_JSON_VALUES])
+
+
+def _json_copy(value: Any, depth: int, room: list[int]) -> Any:
+    """A copy of what is so deep in a value of which so many more may be copied."""
     kind = type(value)
     if value is None or kind is bool:
         return value
@@ -177,18 +203,25 @@ def json_copy(value: Any, depth: int = 0) -> Any:
         if not math.isfinite(value):
             raise ValueError("NaN and infinities are not JSON")
         return value
+    if kind is list or kind is dict:
+        return _container_copy(value, depth, room)
+    raise ValueError(f"{kind.__name__} is not JSON; use dict, list, str, int, float, bool or None")
+
+
+def _container_copy(value: Any, depth: int, room: list[int]) -> Any:
     if depth >= MAX_JSON_DEPTH:
         raise ValueError(f"may be nested {MAX_JSON_DEPTH} levels deep at most")
-    if kind is list:
-        return [json_copy(each, depth + 1) for each in value]
-    if kind is dict:
-        copied = {}
-        for key, each in value.items():
-            if type(key) is not str:
-                raise ValueError(f"keys must be text, not {type(key).__name__}")
-            copied[_no_surrogates(key)] = json_copy(each, depth + 1)
-        return copied
-    raise ValueError(f"{kind.__name__} is not JSON; use dict, list, str, int, float, bool or None")
+    room[0] -= len(value)
+    if room[0] < 0:
+        raise ValueError(f"may have {MAX_JSON_VALUES:,} values at most")
+    if type(value) is list:
+        return [_json_copy(each, depth + 1, room) for each in value]
+    copied = {}
+    for key, each in value.items():
+        if type(key) is not str:
+            raise ValueError(f"keys must be text, not {type(key).__name__}")
+        copied[_no_surrogates(key)] = _json_copy(each, depth + 1, room)
+    return copied
 
 
 STORED: Final = object()

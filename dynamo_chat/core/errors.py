@@ -30,7 +30,7 @@
         └── RequestRejected              anything else DynamoDB refused
 
 Errors name what was asked, what was found and what to do. They never show a key, an
-AttributeValue or a secret.
+AttributeValue or a secret, and are short whatever was asked.
 """
 
 from __future__ import annotations
@@ -42,11 +42,31 @@ _SHOWN: Final = ("_id", "_at", "position", "timestamp", "_date", "resource")
 """How components of a key are called that may be shown: ids, times and places."""
 
 
+MAX_SHOWN: Final = 1_000
+"""The most characters that an error says."""
+
+_MAX_VALUE: Final = 100
+
+
+def shown(value: object) -> str:
+    """`value` as an error may quote it: cut where it is long."""
+    if isinstance(value, str):
+        return repr(_cut(value, _MAX_VALUE))
+    return _cut(str(value), _MAX_VALUE)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 class DynamoChatError(Exception):
     """Base of every error raised by this package.
 
     Errors can be pickled and copied, whatever their constructors take.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_cut(message, MAX_SHOWN))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What it says and what it carries. By default Python would pass the text, alone."""
@@ -62,9 +82,9 @@ class InvalidArgument(DynamoChatError, ValueError):
     """An argument is not allowed. ``argument`` names it; nothing was sent."""
 
     def __init__(self, argument: str, allowed: str) -> None:
-        super().__init__(f"{argument}: {allowed}")
-        self.argument = argument
-        self.allowed = allowed
+        self.argument = _cut(argument, 3 * _MAX_VALUE)
+        self.allowed = _cut(allowed, MAX_SHOWN)
+        super().__init__(f"{self.argument}: {self.allowed}")
 
 
 class InvalidKey(InvalidArgument):
@@ -81,7 +101,7 @@ class InvalidCursor(InvalidArgument):
 class ItemTooLarge(InvalidArgument):
     """An item would pass DynamoDB's limit even after compression.
 
-    Or a body has more than 16 MiB before it: what is read must fit into memory.
+    Or a body has more before it than the store takes: what is read must fit into memory.
     """
 
     def __init__(
@@ -120,7 +140,7 @@ class NotFound(DynamoChatError, LookupError):
 
     def __init__(self, what: str, identifier: str = "") -> None:
         super().__init__(
-            f"{what} {identifier!r} was not found" if identifier else f"{what} not found"
+            f"{what} {shown(identifier)} was not found" if identifier else f"{what} not found"
         )
         self.what = what
         self.identifier = identifier
@@ -168,12 +188,12 @@ class CorruptItem(DynamoChatError):
         self.kind = kind
         self.reason = reason
         self.identity = dict(identity or {})
-        shown = ", ".join(
-            f"{name} {value!r}" if isinstance(value, str) else f"{name} {value}"
+        told = ", ".join(
+            f"{name} {shown(value)}"
             for name, value in self.identity.items()
             if name.endswith(_SHOWN)
         )
-        named = f" ({shown})" if shown else ""
+        named = f" ({told})" if told else ""
         super().__init__(f"a stored {kind or 'item'} cannot be read{named}: {reason}")
 
 

@@ -26,7 +26,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pynamodb.attributes import Attribute, NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
@@ -44,6 +44,7 @@ from dynamo_chat.core.entity import (
     JsonObject,
     Text,
     TextSet,
+    adapter_of,
 )
 from dynamo_chat.core.errors import CorruptItem, InvalidKey, ItemTooLarge
 from dynamo_chat.core.keys import Shape, parse_time
@@ -434,7 +435,7 @@ def _attribute(hint: Any, info: FieldInfo) -> Attribute[Any]:
         plain = type(typing.get_args(plain)[0])
     if plain in simple:
         return simple[plain](null=optional)
-    return stored.JsonAttribute(TypeAdapter(bare), null=optional)
+    return stored.JsonAttribute(adapter_of(bare), null=optional)
 
 
 def _decoder(attribute: Attribute[Any]) -> Decode:

@@ -81,6 +81,10 @@ class text:  # noqa: N801 - reads as a type in shape declarations
             raise InvalidKey(self.name, f"must be text, not {type(value).__name__}")
         if not value:
             raise InvalidKey(self.name, "must not be empty")
+        if len(value) > MAX_PARTITION_KEY_BYTES:  # before anything takes time by its length
+            raise InvalidKey(
+                self.name, f"must have fewer than {MAX_PARTITION_KEY_BYTES:,} characters"
+            )
         if value.isascii() and _NEEDS_ESCAPE.search(value) is None:
             return value
         try:

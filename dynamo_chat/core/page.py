@@ -55,8 +55,9 @@ class Items(tuple[T, ...]):
 class Page(Generic[T]):
     """Part of a list, in its order. `cursor` leads to the next part; None when there is none.
 
-    A page holds `page_size` items unless there are no more; a cursor may lead to an empty last
-    page. Items that cannot be read are left out of `items` and told in `unreadable`.
+    A page holds `page_size` items unless there are no more, or their bodies together pass 16 MiB;
+    `cursor` alone says whether it is the last one, and may lead to an empty one. Items that cannot
+    be read are left out of `items` and told in `unreadable`.
     """
 
     items: tuple[T, ...]

@@ -19,7 +19,16 @@ from dynamo_chat.core.errors import InvalidArgument
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_running: ContextVar[str] = ContextVar("dynamo_chat_pattern", default="")
+MAX_ARGUMENT_CHARACTERS = 4_096
+"""The most that an id, a name, a secret or the like may have, before anything is done with it."""
+
+_BODIES = frozenset(
+    {"ai_response", "comments", "content", "errors", "ip_address", "name", "user_agent"}
+)
+"""Arguments that are kept as texts of any length that an item can hold."""
+
+_running: ContextVar[tuple[str, Any]] = ContextVar("dynamo_chat_pattern", default=("", None))
+"""The pattern, and the repository whose method it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +82,9 @@ def access_pattern(
         @wraps(method)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             check(args, kwargs)
-            if _running.get():  # one method built on another: the outer question is the pattern
+            if _running.get()[0]:  # one method built on another: the outer question is the pattern
                 return method(*args, **kwargs)
-            token = _running.set(pattern_id)
+            token = _running.set((pattern_id, args[0] if args else None))
             try:
                 return method(*args, **kwargs)
             finally:
@@ -95,13 +104,18 @@ def declared_pattern(method: Any) -> AccessPattern | None:
 
 def running_pattern() -> str:
     """The id of the access pattern that the current call serves; empty outside of any."""
-    return _running.get()
+    return _running.get()[0]
+
+
+def running_repository() -> Any:
+    """The repository whose method is running; None outside of any."""
+    return _running.get()[1]
 
 
 @contextmanager
 def running(pattern_id: str) -> Iterator[None]:
     """Count the requests made inside as `pattern_id` (table management, scripts)."""
-    token = _running.set(pattern_id)
+    token = _running.set((pattern_id, None))
     try:
         yield
     finally:
@@ -112,13 +126,19 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
     """What holds for the arguments of every method, whatever its question is.
 
     A flag is True or False: ``consistent="false"`` would count as true. UNCHANGED is taken only
-    where it is the default, since elsewhere there is nothing that could stay as it is.
+    where it is the default, since elsewhere there is nothing that could stay as it is. A text that
+    is no body is short: what is done with it afterwards may take long by its length.
     """
     # Whoever declares methods has loaded it; whoever only sends requests need not.
     from dynamo_chat.core.entity import UNCHANGED
 
     code = method.__code__
     positional = code.co_varnames[: code.co_argcount]
+    texts = {
+        name
+        for name, kind in method.__annotations__.items()
+        if str(kind).startswith("str") and name not in _BODIES
+    }
     flags = {name for name, kind in method.__annotations__.items() if kind in {"bool", bool}}
     defaults = method.__kwdefaults__ or {}
     may_stay = {name for name, default in defaults.items() if default is UNCHANGED}
@@ -129,6 +149,8 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
                 raise InvalidArgument(name, "must be given: there is nothing to leave as it is")
         elif name in flags and value is not True and value is not False:
             raise InvalidArgument(name, f"must be True or False, not {type(value).__name__}")
+        elif isinstance(value, str) and len(value) > MAX_ARGUMENT_CHARACTERS and name in texts:
+            raise InvalidArgument(name, f"must have {MAX_ARGUMENT_CHARACTERS:,} characters at most")
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, value in zip(positional, args, strict=False):

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from dynamo_chat.core import errors
+from dynamo_chat.core.attributes import inflated
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.connection import AttributeValues, TransactionClash
@@ -22,12 +23,15 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import PK, SK, Collection
 from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.settings import fresh_id, present
+from dynamo_chat.core.size import MAX_BODY_BYTES
 from dynamo_chat.core.transaction import Key, Write, is_live, write
 
 MAX_BATCH_GET = 100
 MAX_BATCH_WRITE = 25
 _BATCH_ATTEMPTS = 10
 MIN_FOLLOW_UP = 25
+MAX_PAGE_BODY_BYTES = MAX_BODY_BYTES
+"""What decompressing one page may come to, but for its last item."""
 
 QueryResult: TypeAlias = tuple[list[AttributeValues], Mapping[str, Any] | None]
 """The items of one Query, and where the next one starts; None at the end."""
@@ -182,7 +186,8 @@ class Repository:
         """One page of `collections`, merged in the order of their sort keys.
 
         Expired items, and those that `is_kept` turns down, are passed over until the page is full
-        or nothing is left. `begun` is the first query's result, where the caller made it.
+        or nothing is left. It ends earlier once the bodies on it were larger, decompressed, than
+        `MAX_PAGE_BODY_BYTES`. `begun` is the first query's result, where the caller made it.
         """
         size = check_page_size(asked.page_size, max_page_size)
         narrowed = self._narrowed(asked, collections)
@@ -208,11 +213,15 @@ class Repository:
             cursor = self._cursor_after(asked, collections, taken[-1][0])
         decoded: list[T] = []
         unreadable: list[errors.CorruptItem] = []
-        for _, item in taken:
+        begun_at = inflated()
+        for place, (position, item) in enumerate(taken, 1):
             try:
                 decoded.append(decode(item))
             except errors.CorruptItem as error:
                 unreadable.append(error)
+            if inflated() - begun_at >= MAX_PAGE_BODY_BYTES and place < len(taken):
+                cursor = self._cursor_after(asked, collections, position)
+                break
         return Page(tuple(decoded), cursor, tuple(unreadable))
 
     def _cursor_after(

@@ -14,9 +14,11 @@ from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.size import MAX_BODY_BYTES
 
 MAX_SECONDS = 86_400
 MAX_TRIES = 10_000
+MIN_BODY_BYTES = 1_024
 
 _REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)", re.ASCII)
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
@@ -59,6 +61,14 @@ def check_count(argument: str, count: Any) -> None:
     """InvalidArgument unless it is a number of tries or connections."""
     if type(count) is not int or not 1 <= count <= MAX_TRIES:
         raise InvalidArgument(argument, f"must be an integer from 1 to {MAX_TRIES:,}")
+
+
+def check_body_bytes(argument: str, size: Any) -> None:
+    """InvalidArgument unless bodies of this size can be read again."""
+    if type(size) is not int or not MIN_BODY_BYTES <= size <= MAX_BODY_BYTES:
+        raise InvalidArgument(
+            argument, f"must be an integer from {MIN_BODY_BYTES:,} to {MAX_BODY_BYTES:,}"
+        )
 
 
 def check_credentials(key_id: Any, secret: Any, token: Any) -> None:

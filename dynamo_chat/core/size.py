@@ -25,6 +25,14 @@ MAX_PAGE_BYTES = 1_048_576
 MAX_TRANSACTION_BYTES = 4 * 1_048_576
 MAX_BATCH_BYTES = 16 * 1_048_576
 
+MAX_BODY_BYTES = 16 * 2**20
+"""The most that a body that is read may have before it was compressed.
+
+Zeros shrink to a thousandth: without a bound, 400 KB in the table would be 400 MB in memory."""
+
+DEFAULT_BODY_BYTES = 2**20
+"""The most that a body that is written may have, unless the store's options say otherwise."""
+
 READ_UNIT_BYTES = 4_096
 WRITE_UNIT_BYTES = 1_024
 TRANSACTION_FACTOR = 2
