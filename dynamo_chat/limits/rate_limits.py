@@ -8,7 +8,8 @@ counts. Three writes exclude one another by their conditions, whatever the numbe
     throttle  refused: the window that refused gets one throttled call      2 requests
 
 A window ends by the clock of the caller that comes after its end; a clock that lags behind counts
-in the window that it finds, so a window never comes back.
+in the window that it finds, so a window never comes back. `reset` ends one that was opened by
+mistake: it puts the window before, which is over, in its place.
 
 A call may be counted twice when the answer to its update was lost and it was sent again: a limit
 that errs on the safe side. Making that impossible takes a transaction for every call, at twice
@@ -27,7 +28,7 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
-from dynamo_chat.core.clock import utc
+from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Counters, Entity, Id, Time, validated
 from dynamo_chat.core.errors import InvalidArgument, LimitExceeded
@@ -216,6 +217,37 @@ class RateLimits(Repository):
             return _empty(terms, now)
         return _current(free, _terms_of(free), now)
 
+    @access_pattern("R3", operation="UpdateItem", requests="1", replaces="RL_AI, RL_AWS PutItem")
+    def reset(self, account_id: str, resource: Resource) -> RateLimit:
+        """End the running window and forget what it counted; the current window, an empty one.
+
+        For a window that was opened by mistake, with a length of months: the next call opens one of
+        its own length. A block stays: `unblock` takes it back. Nothing happens when no window runs.
+        """
+        now = self._now()
+        limits = plan(RateLimit).model
+        terms = _terms(account_id, resource, None, None)
+        # As if it had been the window before, which is over.
+        over = _empty(terms, now - terms.window)
+        actions = [
+            getattr(limits, name).set(getattr(over, name))
+            for name in (
+                "window_start",
+                "window_end",
+                "request_count",
+                "throttled_requests",
+                "breakdown",
+            )
+        ]
+        try:
+            ended = self._updated(terms.key, actions, limits.window_end > now)
+        except ConditionFailed as failed:
+            there = _decoded(failed.items.get(0))
+            if there is None:
+                return _empty(terms, now)
+            return _current(there, _terms_of(there), now)
+        return _current(ended, _terms_of(ended), now)
+
     @access_pattern(
         "R3",
         operation="UpdateItem",
@@ -265,12 +297,16 @@ class RateLimits(Repository):
 
         It may say what no calls here could bring about: more than its limit, or a breakdown that
         does not add up. Where something was counted or blocked here before, that stays and is
-        returned. InvalidArgument for counts above 10**15, or more than 1,000 names.
+        returned. InvalidArgument for counts above 10**15, more than 1,000 names, or a window that
+        begins more than five minutes ahead.
         """
         if not isinstance(counted, RateLimit):
             raise InvalidArgument("counted", f"must be a RateLimit, not {type(counted).__name__}")
         if not _SECOND <= counted.window_end - counted.window_start <= MAX_WINDOW:
             raise InvalidArgument("counted.window_end", "must be 1 second to 366 days after start")
+        now = self._now()
+        not_ahead("counted.window_start", counted.window_start, now)
+        not_ahead("counted.last_request", counted.last_request or now, now)
         for name in ("limit", "request_count", "throttled_requests"):
             _check_loaded(name, getattr(counted, name))
         if len(counted.breakdown) > MAX_LOADED_NAMES:
@@ -279,7 +315,7 @@ class RateLimits(Repository):
             _check_text("counted.breakdown", name, MAX_NAME_CHARACTERS)
             _check_loaded(f"breakdown.{name}", calls)
         try:
-            self._write(Put(plan(RateLimit).encode(counted), absent(self._now())))
+            self._write(Put(plan(RateLimit).encode(counted), absent(now)))
         except ConditionFailed as failed:
             return _decoded(failed.items.get(0)) or counted
         return counted

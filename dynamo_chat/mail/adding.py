@@ -24,6 +24,7 @@ from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import MAX_ADDRESS_BYTES, address_key
+from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
@@ -82,7 +83,8 @@ class Adder(PairReader):
         if not isinstance(new, NewEmail):
             raise InvalidArgument("new", f"must be a NewEmail, not {type(new).__name__}")
         now = self._now()
-        place = EmailPlace(conversation_id, new.timestamp or now, self._new_id(now))
+        timestamp = not_ahead("timestamp", new.timestamp or now, now)
+        place = EmailPlace(conversation_id, timestamp, self._new_id(now))
         digest = digest_of(new, conversation_id)
         guess = _first_guess(new, conversation_id)
         for attempt in range(self._connection.options.transaction_attempts):

@@ -47,6 +47,11 @@ MessageId = Annotated[str, StringConstraints(min_length=1, max_length=998)]
 Party = Annotated[str, StringConstraints(min_length=1, max_length=998)]
 """Sender or recipient, as the e-mail has it: the world sends more than valid addresses."""
 
+Subject = Annotated[str, StringConstraints(max_length=998)]
+"""A subject: at most 998 characters. It is written again with each e-mail of its thread."""
+
+MAX_ATTACHMENTS = 1_000
+
 _MARK = "~"
 
 
@@ -57,10 +62,10 @@ class NewEmail(Model):
     """The account it belongs to; that of the whole conversation."""
     sender_email: Party
     recipient_email: Party
-    subject: Text = ""
+    subject: Subject = ""
     body: Text = ""
     timestamp: Time | None = None
-    """When it was sent; now if not given. Any order of arrival is right."""
+    """When it was sent, not ahead of now; now if not given. Any order of arrival is right."""
     message_id: MessageId | None = None
     """Its Message-ID, unique in the account: the same e-mail delivered twice is added once."""
     response_id: Annotated[Id, Field(max_length=200)] | None = None
@@ -74,7 +79,7 @@ class NewEmail(Model):
     ev_score: Number | None = None
     spam_score: Number | None = None
     headers: JsonObject = Field(default_factory=dict)
-    attachments: Many[JsonObject] = ()
+    attachments: Annotated[Many[JsonObject], Field(max_length=MAX_ATTACHMENTS)] = ()
     metadata: JsonObject = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -63,7 +63,8 @@ class EmailMessages(Adder):
         The first one opens the thread. E-mails may arrive in any order. The same e-mail under the
         same response id, or the same Message-ID, is added once and returned as it is now; another
         one raises AlreadyExists with that e-mail. Conflict for another account's conversation,
-        another thread id, or a thread that is being deleted.
+        another thread id, or a thread that is being deleted; InvalidArgument for a time more than
+        five minutes ahead.
         """
         return self._add(conversation_id, email)
 

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.entity import Entity, Id, JsonObject, Many, Number, Text, Time, validated
+from dynamo_chat.core.entity import (
+    Entity,
+    Id,
+    JsonObject,
+    Many,
+    Model,
+    Number,
+    Text,
+    Time,
+    validated,
+)
 from dynamo_chat.core.errors import AlreadyExists, NotFound
-from dynamo_chat.core.item import plan
+from dynamo_chat.core.item import helper_text, plan
 from dynamo_chat.core.layout import TABLE, Layout
+from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
 from dynamo_chat.core.transaction import Check, Put, absent, contended
-from dynamo_chat.mail.thread import ThreadReader, exists_thread, thread_key
+from dynamo_chat.mail.thread import ThreadReader, exists_thread, is_thread, thread_key
+
+MAX_FACTORS = 100
+MAX_RECOMMENDATIONS = 100
+_Name = Annotated[str, StringConstraints(max_length=256)]
 
 _MICROSECOND = timedelta(microseconds=1)
+_ACCOUNT = "account_id"
 
 
 class EVScore(Entity):
@@ -39,13 +55,27 @@ class EVScore(Entity):
     confidence_score: Number | None = None
     recommendations: Many[Text] = ()
     metadata: JsonObject = Field(default_factory=dict)
+    account_id: Id | None = None
+    """Whose thread it was recorded of; None for a score of before scores said so."""
+
+
+class _Bounds(Model):
+    """What a score may be made of. What is stored may be more: it was taken before."""
+
+    factors: Annotated[dict[_Name, Number], Field(max_length=MAX_FACTORS)]
+    algorithm_version: _Name | None
+    recommendations: Annotated[Many[Text], Field(max_length=MAX_RECOMMENDATIONS)]
 
 
 class EVScores(ThreadReader):
     """Record scores, read the latest and the history."""
 
     @access_pattern(
-        "M11", operation="TransactWriteItems", requests="1", replaces="EVDataCollection PK"
+        "M11",
+        operation="TransactWriteItems, or GetItem + TransactWriteItems",
+        requests="1 with the account given; 2 without",
+        budget=2,
+        replaces="EVDataCollection PK",
     )
     def record(
         self,
@@ -66,33 +96,43 @@ class EVScores(ThreadReader):
         another one raises AlreadyExists. NotFound when there is no such thread (of `account_id`, if
         given); InvalidArgument for a date ahead of the clock, which would stay the latest.
         """
+        given = validated(
+            _Bounds,
+            factors={} if factors is None else factors,
+            algorithm_version=algorithm_version,
+            recommendations=recommendations,
+        )
         moment = now = self._now()
         if calculation_date is not None:
-            given = utc("calculation_date", calculation_date)
-            moment = not_ahead("calculation_date", given, now)
+            moment = not_ahead("calculation_date", utc("calculation_date", calculation_date), now)
+        check_owner("account_id", account_id)
+        owner = account_id or _owner_of(self._thread(conversation_id, None, consistent=True))
         for _ in range(self._connection.options.transaction_attempts):
             score = validated(
                 EVScore,
                 conversation_id=conversation_id,
                 calculation_date=moment,
                 ev_score=ev_score,
-                factors={} if factors is None else factors,
-                algorithm_version=algorithm_version,
                 confidence_score=confidence_score,
-                recommendations=recommendations,
                 metadata={} if metadata is None else metadata,
+                account_id=owner,
+                **given.__dict__,
             )
             try:
                 self._write(
-                    Check(thread_key(conversation_id), exists_thread(account_id)),
+                    Check(thread_key(conversation_id), exists_thread(owner)),
                     Put(plan(EVScore).encode(score), absent(self._now())),
                 )
             except ConditionFailed as failed:
                 if 0 in failed.items:
-                    raise NotFound("e-mail thread", conversation_id) from failed
+                    thread = failed.items[0]
+                    if account_id is not None or not is_thread(thread):
+                        raise NotFound("e-mail thread", conversation_id) from failed
+                    owner = _owner_of(thread or {})  # it has changed hands
+                    continue
                 taken = failed.items.get(1)
                 there = None if taken is None else _decode(taken)
-                if there == score:
+                if there is not None and _of(there, owner) == score:
                     return there
                 if calculation_date is not None:
                     raise AlreadyExists("there is another score of that time", there) from failed
@@ -119,7 +159,7 @@ class EVScores(ThreadReader):
             self._thread(conversation_id, account_id, consistent=consistent)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)()
         asked = PageRequest("M11", (conversation_id,), 1, forward=False, consistent=consistent)
-        page = self._page(asked, [collection], _decode)
+        page = self._page(asked, [collection], _decode, is_kept=_may_show(account_id))
         if page.unreadable:
             raise page.unreadable[0]
         return page.items[0] if page.items else None
@@ -160,7 +200,27 @@ class EVScores(ThreadReader):
         if account_id is not None:
             self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
             self._thread(conversation_id, account_id, consistent=consistent)
-        return self._page(asked, [collection], _decode)
+        return self._page(asked, [collection], _decode, is_kept=_may_show(account_id))
+
+
+def _owner_of(thread: AttributeValues) -> str:
+    """Whose thread it is. CorruptItem."""
+    return helper_text(thread, _ACCOUNT, keyspace.EMAIL_THREAD)
+
+
+def _may_show(account_id: str | None) -> Callable[[AttributeValues], bool]:
+    """Whether a score says of nobody else that it is theirs.
+
+    The thread was read before, and may be another account's by now.
+    """
+    return lambda item: _ACCOUNT not in item or is_owned(item, _ACCOUNT, account_id)
+
+
+def _of(score: EVScore, account_id: str) -> EVScore:
+    """A score as of this account, if it does not say of which it is."""
+    if score.account_id is not None:
+        return score
+    return score.model_copy(update={_ACCOUNT: account_id})
 
 
 def _decode(item: AttributeValues) -> EVScore:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import (
     Count,
@@ -41,7 +42,7 @@ class NewInvocation(Model):
     duration_ms: Amount
     memory_used_mb: Count | None = None
     invoked_at: Time | None = None
-    """When; now if not given."""
+    """When, not ahead of now; now if not given."""
     invocation_id: Id | None = None
     """The caller's own id: a retry with the same one records once."""
     error_message: Text | None = None
@@ -82,7 +83,8 @@ class Invocations(Repository):
         """Record an invocation and return it.
 
         With an id that was used before: the same invocation again returns what is there, another
-        one raises AlreadyExists, with that one if it is the account's.
+        one raises AlreadyExists, with that one if it is the account's. InvalidArgument for a time
+        more than five minutes ahead.
         """
         if not isinstance(invocation, NewInvocation):
             raise InvalidArgument(
@@ -91,7 +93,7 @@ class Invocations(Repository):
         now = self._now()
         fields = dict(invocation.__dict__)
         fields["invocation_id"] = invocation.invocation_id or self._new_id()
-        fields["invoked_at"] = invocation.invoked_at or now
+        fields["invoked_at"] = not_ahead("invoked_at", invocation.invoked_at or now, now)
         made = validated(Invocation, **fields)
         try:
             self._write(Put(invocation_item(made), absent(now)))

@@ -62,7 +62,7 @@ class NewInteraction(Model):
     quality_score: Amount | None = None
     """Without one, the interaction does not count in a mean quality."""
     generated_at: Time | None = None
-    """When; now if not given."""
+    """When, not ahead of now; now if not given."""
     interaction_id: Id | None = None
     """The caller's own id: together with the time, it makes a retry record once."""
     temperature: Number | None = None
@@ -166,7 +166,7 @@ class LLMInteractions(PairReader):
         The same interaction under the same id and time is recorded once; another one raises
         AlreadyExists, with that one if it is the account's. The conversation needs no thread;
         Conflict when it has one of another account, or one that is being deleted. InvalidArgument
-        for a time ahead of the clock.
+        for a time more than five minutes ahead.
         """
         if not isinstance(interaction, NewInteraction):
             raise InvalidArgument(

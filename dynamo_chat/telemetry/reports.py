@@ -8,18 +8,26 @@ before may be missed, and is there when the report is built again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints, model_validator
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.entity import Count, Entity, Id, Model, Time, validated
+from dynamo_chat.core.entity import (
+    MAX_ID_CHARACTERS,
+    Count,
+    Entity,
+    Id,
+    Model,
+    Time,
+    validated,
+)
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.keys import format_time
@@ -31,6 +39,14 @@ from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Put, absent, is_live
 from dynamo_chat.telemetry.amounts import Sum, mean, plus
 from dynamo_chat.telemetry.llm import LLMUsage, account_usage, decode_usage
+
+MAX_NAMES: Final = 100
+"""A report tells this many models and functions apart, so that it always fits into an item."""
+MAX_COUNTED_NAMES: Final = 10_000
+"""So many are told apart while counting; then it is decided which are used most."""
+MAX_LOADED_NAMES: Final = 1_000
+OTHERS: Final = "(others)"
+"""Where the usage of further models and functions is added up."""
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _LAST_MONTH = (9999, 12)
@@ -98,9 +114,9 @@ class LLMReport(Entity):
     average_quality_score: Sum | None = None
     """Over the interactions that have a score, to six places; None when none has."""
     model_usage: dict[str, ModelUsage] = Field(default_factory=dict)
-    """Requests, tokens and cost by model."""
+    """Requests, tokens and cost by model; beyond the 100 most used together, as ``(others)``."""
     function_breakdown: dict[str, Count] = Field(default_factory=dict)
-    """Requests by function."""
+    """Requests by function; beyond the 100 most used together, as ``(others)``."""
 
 
 class LLMReports(Repository):
@@ -138,12 +154,18 @@ class LLMReports(Repository):
 
         Its totals need not be the sums of its parts. Loading it again changes nothing;
         AlreadyExists when the id is another report's. `build` leaves it alone: what is built here
-        has an id of its own.
+        has an id of its own. InvalidArgument for more than 1,000 models or functions.
         """
         if not isinstance(report, LLMReport):
             raise InvalidArgument("report", f"must be an LLMReport, not {type(report).__name__}")
         if report.period_start >= report.period_end:
             raise InvalidArgument("report.period_end", "must be after period_start")
+        if len(report.report_period) > MAX_ID_CHARACTERS:
+            raise InvalidArgument(
+                "report.report_period", f"must have at most {MAX_ID_CHARACTERS} characters"
+            )
+        _check_names("report.model_usage", report.model_usage)
+        _check_names("report.function_breakdown", report.function_breakdown)
         try:
             self._write(Put(report_item(report), absent(self._now())))
         except ConditionFailed as failed:
@@ -205,25 +227,47 @@ class _Tally:
     cost: Decimal = Decimal(0)
 
     def count(self, usage: LLMUsage) -> None:
-        self.requests += 1
-        self.tokens += usage.total_tokens
-        self.cost = plus(self.cost, usage.cost_usd or Decimal(0))
+        self.add(_Tally(1, usage.total_tokens, usage.cost_usd or Decimal(0)))
+
+    def add(self, other: _Tally) -> None:
+        self.requests += other.requests
+        self.tokens += other.tokens
+        self.cost = plus(self.cost, other.cost)
+
+
+class _Tallies(dict[str, _Tally]):
+    """Tallies by name, of a bounded number of names."""
+
+    def of(self, name: str) -> _Tally:
+        """Where to count a name: with the others, if it is one too many."""
+        is_known = name in self or len(self) < MAX_COUNTED_NAMES
+        return self.setdefault(name if is_known else OTHERS, _Tally())
+
+    def most_used(self) -> dict[str, _Tally]:
+        """Those of `MAX_NAMES` names in the order of the names, with the rest added up."""
+        names = sorted(self.keys() - {OTHERS}, key=lambda name: (-self[name].requests, name))
+        told = {name: self[name] for name in sorted(names[:MAX_NAMES])}
+        rest = [*names[MAX_NAMES:], *self.keys() & {OTHERS}]
+        if rest:
+            told[OTHERS] = _Tally()
+            for name in rest:
+                told[OTHERS].add(self[name])
+        return told
 
 
 @dataclass(slots=True)
 class _Totals:
     everything: _Tally = field(default_factory=_Tally)
-    by_model: dict[str, _Tally] = field(default_factory=dict)
-    by_function: dict[str, int] = field(default_factory=dict)
+    by_model: _Tallies = field(default_factory=_Tallies)
+    by_function: _Tallies = field(default_factory=_Tallies)
     milliseconds: int = 0
     quality: Decimal = Decimal(0)
     scored: int = 0
 
     def count(self, usage: LLMUsage) -> None:
         self.everything.count(usage)
-        self.by_model.setdefault(usage.model_used, _Tally()).count(usage)
-        name = usage.function_name
-        self.by_function[name] = self.by_function.get(name, 0) + 1
+        self.by_model.of(usage.model_used).count(usage)
+        self.by_function.of(usage.function_name).count(usage)
         self.milliseconds += usage.response_time_ms
         if usage.quality_score is not None:
             self.quality = plus(self.quality, usage.quality_score)
@@ -271,7 +315,17 @@ def _report(
         average_quality_score=mean(totals.quality, totals.scored),
         model_usage={
             name: ModelUsage(requests=tally.requests, tokens=tally.tokens, cost=tally.cost)
-            for name, tally in sorted(totals.by_model.items())
+            for name, tally in totals.by_model.most_used().items()
         },
-        function_breakdown=dict(sorted(totals.by_function.items())),
+        function_breakdown={
+            name: tally.requests for name, tally in totals.by_function.most_used().items()
+        },
     )
+
+
+def _check_names(argument: str, named: Mapping[str, object]) -> None:
+    """InvalidArgument for more names than a report can be read with, and for longer ones."""
+    if len(named) > MAX_LOADED_NAMES:
+        raise InvalidArgument(argument, f"may have {MAX_LOADED_NAMES:,} names")
+    if not all(1 <= len(name) <= MAX_ID_CHARACTERS for name in named):
+        raise InvalidArgument(argument, f"may have names of 1 to {MAX_ID_CHARACTERS} characters")

@@ -316,19 +316,18 @@ def _mail() -> Iterator[tuple[str, Entity | Item]]:
             metadata=JSON,
         ),
     )
-    yield (
-        "full",
-        EVScore(
-            conversation_id="mail",
-            calculation_date=NOW,
-            ev_score=-0.25,
-            factors={"urgency": 0.5},
-            algorithm_version="2",
-            confidence_score=0.9,
-            recommendations=["answer"],
-            metadata=JSON,
-        ),
+    score = EVScore(
+        conversation_id="mail",
+        calculation_date=NOW,
+        ev_score=-0.25,
+        factors={"urgency": 0.5},
+        algorithm_version="2",
+        confidence_score=0.9,
+        recommendations=["answer"],
+        metadata=JSON,
     )
+    yield "full", score
+    yield "owned", score.model_copy(update={"account_id": "account-1"})
 
 
 def _others() -> Iterator[tuple[str, Entity | Item]]:

@@ -51,6 +51,17 @@ CASES: dict[str, tuple[int, int, Callable[[Scene], Any]]] = {
 }
 
 
+def test_a_disturbed_reset_leaves_one_window(dynamo_chat_engine: Engine) -> None:
+    """The old one or an empty one; called again, it is empty."""
+    for number, fault in faults(1):
+        with open_scene(dynamo_chat_engine) as scene:
+            calls(scene, 3)
+            disturbed(scene, number, fault, lambda: scene.store.rate_limits.reset("a-1", "ai"))
+            assert scene.store.rate_limits.get("a-1", "ai").request_count in {0, 3}
+            assert scene.store.rate_limits.reset("a-1", "ai").request_count == 0
+            assert calls(scene, 7) == 5
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_disturbed_call_allows_nothing_more(dynamo_chat_engine: Engine, name: str) -> None:
     requests, before, call = CASES[name]

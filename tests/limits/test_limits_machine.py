@@ -91,6 +91,13 @@ class LimitMachine(RuleBasedStateMachine):
         self.blocked_until = None
         self.limits.unblock("a-1", "ai")
 
+    @rule()
+    def reset(self) -> None:
+        if self.window is not None and self.window.end > self.now:
+            self.window = None
+        ended = self.limits.reset("a-1", "ai")
+        assert (ended.request_count, ended.breakdown) == (0, {})
+
     @rule(limit=limits, length=lengths, seconds=st.none() | st.integers(-10, 200))
     def throttle(self, limit: int, length: timedelta, seconds: int | None) -> None:
         self.current(limit, length).throttled += 1

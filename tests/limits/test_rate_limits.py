@@ -393,3 +393,68 @@ def test_bad_input_writes_nothing(scene: Scene, limits: RateLimits) -> None:
         assert meter.count == 0
     assert scene.items() == []
     assert dict(DEFAULT_LIMITS) == {"ai": 100, "aws": 1_000}
+
+
+# -- a window that was opened by mistake --------------------------------------------------------
+
+
+def test_a_window_of_a_year_is_ended(scene: Scene, limits: RateLimits) -> None:
+    """The next call opens one of its own length; the block, the limit and the last call stay."""
+    year = timedelta(days=365)
+    with suppress(LimitExceeded):
+        for _ in range(3):
+            limits.count("a-1", "ai", "generate_email", limit=2, window=year)
+    with pytest.raises(LimitExceeded):
+        limits.count("a-1", "ai", "generate_email", limit=2, window=HOUR)
+    ended = limits.reset("a-1", "ai")
+    assert (ended.request_count, ended.throttled_requests, ended.breakdown) == (0, 0, {})
+    assert (ended.limit, ended.last_request) == (2, scene.clock())
+    assert ended.window_end - ended.window_start == HOUR
+    assert ended == limits.get("a-1", "ai", consistent=True)
+    counted = limits.count("a-1", "ai", "generate_email", limit=2, window=10 * MINUTE)
+    assert (counted.request_count, counted.window_end) == (1, scene.clock() + 10 * MINUTE)
+
+
+def test_ending_a_window_takes_no_block_back(scene: Scene, limits: RateLimits) -> None:
+    until = scene.clock() + HOUR
+    limits.count("a-1", "ai", "generate_email", window=timedelta(days=300))
+    limits.block("a-1", "ai", until)
+    assert limits.reset("a-1", "ai").blocked_until == until
+    with pytest.raises(LimitExceeded, match="blocked until"):
+        limits.count("a-1", "ai", "generate_email")
+
+
+def test_where_no_window_runs_nothing_is_ended(scene: Scene, limits: RateLimits) -> None:
+    assert limits.reset("a-1", "ai").request_count == 0
+    assert scene.items() == []
+    limits.count("a-1", "ai", "generate_email")
+    scene.clock.advance(3_600)
+    before = scene.items()
+    assert limits.reset("a-1", "ai").request_count == 0
+    assert scene.items() == before
+    with pytest.raises(InvalidArgument, match="resource"):
+        limits.reset("a-1", "gpu")  # type: ignore[arg-type]
+
+
+def test_a_call_that_meets_a_reset_is_counted_once(scene: Scene, limits: RateLimits) -> None:
+    limits.count("a-1", "ai", "generate_email", limit=1, window=timedelta(days=300))
+    # Refused by the year's window, it meets the reset before it is counted as throttled.
+    other = interrupted(scene, lambda: limits.reset("a-1", "ai")).rate_limits
+    counted = other.count("a-1", "ai", "generate_email", limit=1)
+    assert (counted.request_count, counted.throttled_requests) == (1, 0)
+    assert counted.window_end - counted.window_start == HOUR
+
+
+def test_a_window_ahead_of_the_clock_is_not_loaded(scene: Scene, limits: RateLimits) -> None:
+    """It would be in force until its end."""
+    running = limits.get("a-1", "ai")
+    bad: tuple[dict[str, Any], ...] = (
+        {"window_start": scene.clock() + 6 * MINUTE, "window_end": scene.clock() + HOUR},
+        {"last_request": scene.clock() + 6 * MINUTE},
+    )
+    for fields in bad:
+        with pytest.raises(InvalidArgument, match=next(iter(fields))):
+            limits.load(running.model_copy(update=fields))
+    assert scene.items() == []
+    soon = {"window_start": scene.clock() + 4 * MINUTE}
+    assert limits.load(running.model_copy(update=soon)).window_start == soon["window_start"]

@@ -385,3 +385,26 @@ def test_budgets(scene: Scene) -> None:
         costs(2, lambda: emails.get_by_response_id("r-1"))
         costs(1, lambda: emails.move("c-1", own.response_id, "processed"))
         costs(2, lambda: emails.move("c-1", "r-1", "processed"))
+
+
+def test_an_email_of_the_future_is_refused(scene: Scene) -> None:
+    """Its thread would stay the latest for as long; clocks may differ by five minutes."""
+    now = scene.clock()
+    with pytest.raises(InvalidArgument, match="timestamp"):
+        scene.store.emails.add("c-1", new_email(timestamp=now + timedelta(minutes=6)))
+    assert scene.items() == []
+    soon = now + timedelta(minutes=5)
+    assert scene.store.emails.add("c-1", new_email(timestamp=soon)).timestamp == soon
+
+
+def test_what_is_written_again_with_each_email_is_bounded(scene: Scene) -> None:
+    """The thread, whatever the e-mails are like: its subject, and whom it lists."""
+    bad: tuple[dict[str, Any], ...] = ({"subject": "x" * 999}, {"attachments": [{}] * 1_001})
+    for fields in bad:
+        with pytest.raises(InvalidArgument, match=next(iter(fields))):
+            new_email(**fields)
+    for number in range(120):
+        address = f"{number:03}{'x' * 61}@{'y' * 60}.{'z' * 60}.{'w' * 60}.org"
+        scene.store.emails.add("c-1", new_email(subject="\u4e00" * 998, sender_email=address))
+    (thread,) = (item for item in scene.items() if item["kind"]["S"] == "email_thread")
+    assert item_size(thread) < 32_000

@@ -62,7 +62,7 @@ OPERATIONS = {
     ),
     "update": Operation(1, lambda scene: scene.store.threads.update("c-1", urgency="low")),
     "record a score": Operation(
-        1, lambda scene: scene.store.scores.record("c-1", 0.5, calculation_date=scene.clock())
+        2, lambda scene: scene.store.scores.record("c-1", 0.5, calculation_date=scene.clock())
     ),
     "delete": Operation(4, delete, interactions=50),  # more than a transaction of items
 }

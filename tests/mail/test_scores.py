@@ -9,7 +9,7 @@ import pytest
 from dynamo_chat import EVScore
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.mail.scenes import Scene, new_email, race
+from tests.mail.scenes import Scene, interrupted, new_email, race
 
 pytestmark = pytest.mark.engine
 
@@ -32,7 +32,7 @@ def test_a_score_comes_back_with_every_attribute(scene: Scene) -> None:
     at = datetime(2024, 1, 1, tzinfo=UTC)
     made = scene.store.scores.record("c-1", **SAMPLE, calculation_date=at)
     fields = {**SAMPLE, "recommendations": tuple(SAMPLE["recommendations"])}
-    assert made == EVScore(conversation_id="c-1", calculation_date=at, **fields)
+    assert made == EVScore(conversation_id="c-1", calculation_date=at, account_id="a-1", **fields)
     assert scene.store.scores.latest("c-1", consistent=True) == made
     assert [*scene.store.scores.list_by_conversation("c-1")] == [made]
 
@@ -78,18 +78,58 @@ def test_scores_of_the_same_instant_are_all_kept(scene: Scene) -> None:
 @pytest.mark.usefixtures("no_backoff")
 def test_a_score_whose_answer_was_lost_is_recorded_once(scene: Scene) -> None:
     with FaultInjector(scene.store.connection.client) as faults:
-        faults.plan(DropAnswer())
+        faults.plan(DropAnswer(), operation="TransactWriteItems")
         made = scene.store.scores.record("c-1", 0.5)
         assert faults.injected
     assert [*scene.store.scores.list_by_conversation("c-1")] == [made]
 
 
 def test_recording_and_reading_cost_one_request_each(scene: Scene) -> None:
+    """Recording without the account asks for it first; reading with it looks at the thread."""
     with RequestMeter(scene.store.connection.client) as meter:
-        scene.store.scores.record("c-1", 0.5)
+        scene.store.scores.record("c-1", 0.5, account_id="a-1")
         scene.store.scores.latest("c-1")
         scene.store.scores.list_by_conversation("c-1")
         assert meter.count == 3
+        scene.store.scores.record("c-1", 0.5)
+        assert meter.count == 5
+        scene.store.scores.latest("c-1", account_id="a-1")
+        scene.store.scores.list_by_conversation("c-1", account_id="a-1")
+        assert meter.count == 9
+
+
+def test_scores_of_earlier_releases_are_their_threads(scene: Scene) -> None:
+    """They do not say whose they are; recording one of them again is a retry still."""
+    at = scene.clock()
+    made = scene.store.scores.record("c-1", **SAMPLE, calculation_date=at)
+    (item,) = (each for each in scene.items() if each["kind"]["S"] == "ev_score")
+    old = {name: value for name, value in item.items() if name != "account_id"}
+    scene.client.put_item(TableName=scene.store.connection.table_name, Item=old)
+    seen = made.model_copy(update={"account_id": None})
+    assert scene.store.scores.latest("c-1", account_id="a-1", consistent=True) == seen
+    assert [*scene.store.scores.list_by_conversation("c-1", account_id="a-1")] == [seen]
+    assert scene.store.scores.record("c-1", **SAMPLE, calculation_date=at) == seen
+
+
+@pytest.mark.parametrize("account_id", ["a-1", None])
+def test_scores_of_a_conversation_that_changes_hands(scene: Scene, account_id: str | None) -> None:
+    """Who has read the thread sees none of the next owner's; who records does so for the owner."""
+
+    def change() -> None:
+        scene.store.threads.delete("c-1")
+        scene.store.emails.add("c-1", new_email(account_id="a-2"))
+        scene.store.scores.record("c-1", 0.9)
+
+    scores = interrupted(scene, change).scores
+    if account_id is not None:
+        assert scores.latest("c-1", account_id=account_id) is None
+        scene.store.threads.delete("c-1")
+        scene.store.emails.add("c-1", new_email())
+        again = interrupted(scene, change).scores
+        assert [*again.list_by_conversation("c-1", account_id=account_id)] == []
+    else:
+        assert scores.record("c-1", 0.1).account_id == "a-2"
+        assert len(scene.store.scores.list_by_conversation("c-1", account_id="a-2")) == 2
 
 
 def test_bad_input_writes_nothing(scene: Scene) -> None:
@@ -102,6 +142,10 @@ def test_bad_input_writes_nothing(scene: Scene) -> None:
         {"ev_score": 1, "confidence_score": float("nan")},
         {"ev_score": 1, "recommendations": "one"},
         {"ev_score": 1, "metadata": {"x": {1, 2}}},
+        {"ev_score": 1, "factors": {str(number): 1.0 for number in range(101)}},
+        {"ev_score": 1, "factors": {"x" * 257: 1.0}},
+        {"ev_score": 1, "recommendations": ["Answer"] * 101},
+        {"ev_score": 1, "algorithm_version": "1" * 257},
         {"ev_score": 1, "calculation_date": datetime(2024, 1, 1)},  # noqa: DTZ001
     )
     for values in bad:

@@ -109,3 +109,13 @@ def test_bad_input_writes_nothing(scene: Scene) -> None:
     with pytest.raises(NotFound):
         scene.store.invocations.get("no-such-invocation")
     assert scene.items() == []
+
+
+def test_an_invocation_of_the_future_is_refused(scene: Scene) -> None:
+    """It would be the first of its account for as long; clocks may differ by five minutes."""
+    now = scene.clock()
+    with pytest.raises(InvalidArgument, match="invoked_at"):
+        scene.store.invocations.record(new_invocation(invoked_at=now + timedelta(minutes=6)))
+    assert scene.items() == []
+    soon = now + timedelta(minutes=5)
+    assert scene.store.invocations.record(new_invocation(invoked_at=soon)).invoked_at == soon

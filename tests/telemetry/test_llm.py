@@ -191,3 +191,13 @@ def test_bad_input_writes_nothing(scene: Scene) -> None:
     with pytest.raises(InvalidArgument, match="NewInteraction"):
         scene.store.llm.record("c-1", {})  # type: ignore[arg-type]
     assert scene.items() == []
+
+
+def test_an_interaction_of_the_future_is_refused(scene: Scene) -> None:
+    """It would be the first of its account for as long; clocks may differ by five minutes."""
+    now = scene.clock()
+    with pytest.raises(InvalidArgument, match="generated_at"):
+        scene.store.llm.record("c-1", new_interaction(generated_at=now + 6 * MINUTE))
+    assert scene.items() == []
+    soon = now + 5 * MINUTE
+    assert scene.store.llm.record("c-1", new_interaction(generated_at=soon)).generated_at == soon

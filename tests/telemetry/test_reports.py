@@ -1,5 +1,6 @@
 """Reports: equal to a plain recomputation, built once, found and listed (L2)."""
 
+import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamo_chat import LLMInteraction, LLMReport, ModelUsage, Period, keyspace
-from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat import LLMInteraction, LLMReport, LLMUsage, ModelUsage, Period, keyspace
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, ItemTooLarge, NotFound
+from dynamo_chat.telemetry.llm import usage_item
+from dynamo_chat.telemetry.reports import OTHERS
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
 from tests.mail.scenes import Scene
 from tests.telemetry.samples import new_interaction
@@ -261,3 +264,88 @@ def test_bad_input_writes_nothing(scene: Scene) -> None:
     with pytest.raises(NotFound):
         scene.store.reports.get("no-such-report")
     assert scene.items() == []
+
+
+def crowded(scene: Scene, count: int) -> None:
+    """Interactions of so many models and functions, all with names as long as can be."""
+    dice = random.Random(count)
+    items = []
+    for number in range(count):
+        name = f"{number:04}" + "".join(chr(0x20000 + dice.randrange(40_000)) for _ in range(252))
+        usage = LLMUsage(
+            conversation_id="c-1",
+            generated_at=scene.clock(),
+            interaction_id=f"i-{number}",
+            account_id="a-1",
+            function_name=name,
+            model_used=name,
+            prompt_tokens=1,
+            response_tokens=1,
+            total_tokens=2,
+            response_time_ms=1,
+            cost_usd=Decimal("0.1"),
+        )
+        items.append({"PutRequest": {"Item": usage_item(usage)}})
+    table = scene.store.connection.table_name
+    for start in range(0, count, 25):
+        scene.client.batch_write_item(RequestItems={table: items[start : start + 25]})
+
+
+def test_long_names_by_the_hundred_make_no_report_impossible(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The most used are told apart; the rest is added up, and everything adds up."""
+    crowded(scene, 420)
+    month = scene.clock().strftime("%Y-%m")
+    with monkeypatch.context() as patched:
+        patched.setattr("dynamo_chat.telemetry.reports.MAX_NAMES", 420)
+        with pytest.raises(ItemTooLarge):
+            scene.store.reports.build("a-1", month)
+    for often in ("b", "a"):
+        for _ in range(2):
+            fields = {"model_used": often, "function_name": often, "prompt_tokens": 7}
+            scene.store.llm.record("c-1", new_interaction(**fields))
+    report = scene.store.reports.build("a-1", month)
+    assert report == scene.store.reports.get(report.report_id, consistent=True)
+    assert (report.total_requests, report.total_cost_usd) == (424, Decimal(42))
+    usage = report.model_usage
+    assert len(usage) == len(report.function_breakdown) == 101
+    assert (usage["a"].requests, usage["b"].requests, usage[OTHERS].requests) == (2, 2, 420 - 98)
+    assert report.function_breakdown[OTHERS] == 420 - 98
+    assert sum(each.requests for each in usage.values()) == report.total_requests
+    assert sum(each.tokens for each in usage.values()) == report.total_tokens
+    assert sum(each.cost for each in usage.values()) == report.total_cost_usd
+    assert sum(report.function_breakdown.values()) == report.total_requests
+    # Of those used equally often, the first by name: the same whatever was read first.
+    assert [name[:4] for name in usage if name[:4].isdigit()] == [f"{n:04}" for n in range(98)]
+
+
+def test_a_hundred_names_are_all_told_apart(scene: Scene) -> None:
+    crowded(scene, 100)
+    report = scene.store.reports.build("a-1", scene.clock().strftime("%Y-%m"))
+    assert len(report.model_usage) == len(report.function_breakdown) == 100
+    assert OTHERS not in report.model_usage
+
+
+def test_what_is_kept_in_mind_while_counting_is_bounded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond ten thousand names further ones are added up at once."""
+    monkeypatch.setattr("dynamo_chat.telemetry.reports.MAX_COUNTED_NAMES", 3)
+    crowded(scene, 8)
+    report = scene.store.reports.build("a-1", scene.clock().strftime("%Y-%m"))
+    assert len(report.model_usage) == 4
+    assert report.model_usage[OTHERS].requests == report.function_breakdown[OTHERS] == 5
+    assert sum(each.cost for each in report.model_usage.values()) == report.total_cost_usd
+
+
+def test_a_report_made_elsewhere_has_bounded_names(scene: Scene) -> None:
+    built = scene.store.reports.build("a-1", "2024-01")
+    for field, value in (("function_breakdown", 1), ("model_usage", _NOTHING)):
+        for names in ([str(n) for n in range(1_001)], ["x" * 257], [""]):
+            changes = {"report_id": "r-1", field: dict.fromkeys(names, value)}
+            with pytest.raises(InvalidArgument, match=f"report.{field}"):
+                scene.store.reports.load(built.model_copy(update=changes))
+
+
+_NOTHING = ModelUsage(requests=0, tokens=0, cost=Decimal(0))

@@ -232,6 +232,7 @@ UNCHECKED: Final[dict[str, str]] = {
     "rate_limits.load": _SELF,
     "rate_limits.block": _SELF,
     "rate_limits.unblock": _SELF,
+    "rate_limits.reset": _SELF,
     "rate_limits.record_throttle": _SELF,
     "callers.create": _SELF,
     "callers.load": _SELF,

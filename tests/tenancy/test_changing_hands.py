@@ -24,8 +24,6 @@ CALLS = {**CHECKED, **EMPTY, **FURTHER}
 CHAT = {"chat", "streaming", "aging", "idle"}
 READS = {"GetItem", "BatchGetItem", "TransactGetItems", "Query"}
 KNOWN_RED = {
-    "scores.latest": {""},
-    "scores.list_by_conversation": {""},
     "invites.delete": {"", "the same"},
     "logins.revoke": {"", "the same"},
 }

@@ -46,6 +46,13 @@ def block(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: limits.block(account, "ai", stage.clock() + timedelta(hours=1)))
 
 
+def reset(stage: Stage) -> Iterator[Case]:
+    """A window of a year."""
+    limits, account = stage.store.rate_limits, stage.fresh("account")
+    limits.count(account, "ai", "generate_email", window=timedelta(days=365))
+    yield Case("", lambda: limits.reset(account, "ai"))
+
+
 def unblock(stage: Stage) -> Iterator[Case]:
     """After a block."""
     limits, account = stage.store.rate_limits, stage.fresh("account")
@@ -72,6 +79,7 @@ LIMITS: Final[Scenarios] = {
     "rate_limits.get": get,
     "rate_limits.block": block,
     "rate_limits.unblock": unblock,
+    "rate_limits.reset": reset,
     "rate_limits.record_throttle": record_throttle,
     "rate_limits.load": load,
 }

@@ -150,9 +150,11 @@ def delete_thread(stage: Stage) -> Iterator[Case]:
 
 
 def record_score(stage: Stage) -> Iterator[Case]:
-    """With the factors it was made of."""
-    talk, scores = _thread(stage).conversation_id, stage.store.scores
-    yield Case("", lambda: scores.record(talk, 0.85, factors={"urgency": 0.8}))
+    """With the factors it was made of; of an account's thread, and of whoever's it is."""
+    thread, scores = _thread(stage), stage.store.scores
+    talk, account, factors = thread.conversation_id, thread.account_id, {"urgency": 0.8}
+    yield Case("", lambda: scores.record(talk, 0.85, factors=factors, account_id=account), budget=1)
+    yield Case("without the account", lambda: scores.record(talk, 0.85, factors=factors))
 
 
 def latest_score(stage: Stage) -> Iterator[Case]:

@@ -42,4 +42,9 @@ def walk_through_limits(store: ChatStore, shown: str) -> Walk:
         lambda: limits.unblock(account, "ai"),
         lambda _: "the block is taken back",
     )
+    yield Step(
+        "rate_limits.reset",
+        lambda: limits.reset(account, "ai"),
+        lambda window: f"the day is over early: {window.request_count} calls are counted",
+    )
     forget(store, keyspace.RATE_LIMIT.table.pk.encode(account))
