@@ -190,12 +190,12 @@ def _plan_replace(dice: Dice) -> Args:
 
 
 def _setup() -> Iterator[Step]:
+    for user in ("host", *PEOPLE, *GUESTS):
+        yield Step("orgs.sign_up", {"user": user})
     for club in CLUBS:
         yield Step("orgs.found", {"firm": club, "owner": "host", "seats": None})
     for firm in FIRMS:
         yield Step("orgs.found", {"firm": firm, "owner": "host", "seats": SEATS})
-    for guest in GUESTS:
-        yield Step("orgs.sign_up", {"user": guest})
 
 
 def _settle(calls: Sequence[Call]) -> Iterator[Step]:
@@ -392,7 +392,7 @@ DOMAIN: Final = Domain(
         "orgs.change": Action(_change, refusals=_SEATING),
         "orgs.remove": Action(_remove, refusals=_SEATING),
         "orgs.replace": Action(_replace, refusals=_SEATING),
-        "orgs.add_newcomer": Action(_add, refusals=(AlreadyExists,)),
+        "orgs.add_newcomer": Action(_add, refusals=(AlreadyExists, NotFound)),
         "orgs.delete_user": Action(_delete_user, refusals=(NotFound,), many=True),
         "orgs.use": Action(_use, repeatable=False),
         "orgs.members": Action(_members),
