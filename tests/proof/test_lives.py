@@ -11,6 +11,7 @@ from dynamo_chat import ChatStore, keyspace
 from dynamo_chat.core.bearer import hash_of
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.testing.engine import Engine
+from proof.bugs import planted
 from proof.domains.lives import DOMAIN
 from proof.faults import ShiftedClock
 from proof.history import Recorder
@@ -161,6 +162,16 @@ def test_a_login_of_an_earlier_life(stage: Stage) -> None:
     stage.call("sign_up", user=USER, life="two")
     again(stage, item)
     assert "outlives its owner" in stage.found()
+
+
+def test_a_login_of_nobody(stage: Stage) -> None:
+    """Opened when the user had been deleted; a new life of the user does not hide it."""
+    a_user(stage)
+    assert stage.call("delete_user", user=USER) == "ok"
+    with planted("login-survives"):
+        assert stage.call("login", user=USER, id="t" * 40) == "ok"
+    assert stage.call("sign_up", user=USER, life="two") == "ok"
+    assert stage.found() == {"added to nobody"}
 
 
 def test_what_is_lost_from_the_life_of_a_user(stage: Stage) -> None:

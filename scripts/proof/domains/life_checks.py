@@ -237,6 +237,27 @@ def _ended(evidence: Evidence) -> Iterator[Violation]:
                     yield Violation("outlives its owner", text, each.name)
 
 
+def _added(evidence: Evidence) -> Iterator[Violation]:
+    """Nothing is added to an id that is free: deleted, and not given anew by anybody since."""
+    for each in _ids(evidence):
+        if each.kind.ends == "lives.drop":
+            continue  # an e-mail that is added makes its thread
+        makers = [call for call in each.calls if call.kind in each.kind.makers and call.may_count]
+        ends = [call for call in each.calls if call.kind == each.kind.ends and call.is_ok]
+        for call in each.calls:
+            if not (call.kind in each.kind.adds and call.is_ok):
+                continue
+            last = max((end for end in ends if end.before(call)), key=_began, default=None)
+            if last is not None and not any(
+                made.returned > last.invoked and made.invoked < call.returned for made in makers
+            ):
+                yield Violation("added to nobody", told([last, call]), each.name)
+
+
+def _began(call: Call) -> float:
+    return call.invoked
+
+
 def _let_in(evidence: Evidence) -> Iterator[Violation]:
     """A login lets nobody in once its user has been deleted."""
     opened = evidence.grouped("id", "lives.login")
@@ -340,6 +361,7 @@ def _pairs(
 CHECKS: Final = [
     ("lives that go on", _kept),
     ("lives that ended", _ended),
+    ("additions to lives", _added),
     ("logins of lives", _let_in),
     ("whose answers", _answered),
     ("places of messages", _collided),

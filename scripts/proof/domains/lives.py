@@ -223,7 +223,7 @@ def adding(kind: str, about: Args, dice: Dice, club: str = CLUB) -> Sequence[Ste
 
 
 def _lives_of(kind: str, ids: Sequence[str]) -> Plan:
-    """Delete it, twice at the same time mostly, give the id anew, add; or only add and look."""
+    """Delete it, twice mostly, while something is added; give the id anew, add; or only look."""
 
     def planned(dice: Dice) -> Sequence[Step]:
         about = {kind: dice.choice(ids)}
@@ -234,7 +234,8 @@ def _lives_of(kind: str, ids: Sequence[str]) -> Plan:
                 adding(kind, about, dice),
                 [look(kind, about)],
             )
-            return [ending(kind, about)] * dice.choice([1, 2, 2])
+            late = adding(kind, about, dice)[:1]
+            return [*[ending(kind, about)] * dice.choice([1, 2, 2]), *late]
         if luck < 0.5:
             return [look(kind, about)]
         if luck < 0.6:
