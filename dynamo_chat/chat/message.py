@@ -12,7 +12,7 @@ import hashlib
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.attributes import json_text
@@ -39,6 +39,8 @@ Role = Literal["user", "assistant", "system", "tool"]
 FeedbackType = Literal["positive", "negative"]
 MAX_MESSAGE_ID = 200
 """Characters of a caller's id of a message."""
+MAX_PARTS = 1_000
+"""Documents, tool calls, recommendations, genres and keywords of a message, each."""
 _MARK = "~"
 
 
@@ -96,6 +98,21 @@ class MessageBody(Model):
     tool_calls: Many[ToolCall] = ()
     """Only for assistant messages."""
     metadata: JsonObject = Field(default_factory=dict)
+
+    # Not in the types of the fields: what an older release stored stays readable.
+    @field_validator("documents", "recommendations", "tool_calls", mode="before")
+    @classmethod
+    def _check_number(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)) and len(value) > MAX_PARTS:
+            raise ValueError(f"may have {MAX_PARTS:,} entries at most")
+        return value
+
+    @field_validator("filters")
+    @classmethod
+    def _check_filters(cls, value: ExtractedFilters | None) -> ExtractedFilters | None:
+        if value is not None and max(len(value.genres), len(value.keywords)) > MAX_PARTS:
+            raise ValueError(f"may have {MAX_PARTS:,} genres and keywords at most")
+        return value
 
 
 class NewMessage(MessageBody):

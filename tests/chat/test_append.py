@@ -1,5 +1,7 @@
 """C7: each message lands once, in order, together with the counters."""
 
+import random
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,19 +11,29 @@ from dynamo_chat import (
     ChatStore,
     Exchange,
     ExtractedFilters,
+    Message,
     NewMessage,
     ToolCall,
     YearRange,
 )
-from dynamo_chat.core.errors import Conflict, InvalidArgument, MessageDeleted, NotFound
+from dynamo_chat.core.errors import (
+    Conflict,
+    InvalidArgument,
+    ItemTooLarge,
+    MessageDeleted,
+    NotFound,
+    RequestRejected,
+)
+from dynamo_chat.core.item import encoded, plan
 from dynamo_chat.core.ulids import ulid_time
-from dynamo_chat.testing import FakeClock
+from dynamo_chat.testing import ErrorAnswer, FakeClock
 from tests.chat.world import (
     DAY,
     MINUTE,
     SECOND,
     World,
     assistant,
+    faults,
     just_before,
     requests,
     said,
@@ -184,6 +196,42 @@ def test_two_servers_that_must_both_go_past_the_same_message(world: World, talk:
         second = say(other, talk, f"other {number}")
         assert first[0].message_id != second[0].message_id
     assert len(said(one, talk)) == one.conversations.get(talk).message_count == 36
+
+
+@pytest.mark.parametrize("ahead", [DAY, 3_000 * DAY])
+def test_a_server_far_ahead_moves_places_and_no_times(
+    world: World, store: ChatStore, clock: FakeClock, ahead: timedelta
+) -> None:
+    """What is appended after it keeps its order, says its own time, and does not top the list."""
+    for identity in ("c-1", "c-2"):
+        store.conversations.create("u-1", conversation_id=identity, title="T")
+    say(world.store(world.clock.skewed(ahead)), "c-1", "from tomorrow")
+    clock.advance(MINUTE)
+    turn = store.messages.append_turn(
+        "c-1", [user("a"), assistant("b"), user("c", sent_at=clock())]
+    )
+    given = store.messages.append("c-1", user("d", at=clock() - SECOND))
+    assert [each.sent_at for each in (*turn, given)] == [clock()] * 3 + [clock() - SECOND]
+    assert said(store, "c-1") == ["from tomorrow", "a", "b", "c", "d"]
+    assert store.messages.latest("c-1", 4) == (*turn, given)
+    assert store.conversations.get("c-1").updated_at == clock()
+    clock.advance(MINUTE)
+    say(store, "c-2", "later")
+    listed = store.conversations.list_by_activity("u-1")
+    assert [each.conversation_id for each in listed] == ["c-2", "c-1"]
+
+
+def test_a_server_far_ahead_never_shortens_a_life(
+    world: World, store: ChatStore, clock: FakeClock
+) -> None:
+    """A sliding conversation is kept until its period after the place of the latest message."""
+    store.conversations.create("u-1", conversation_id="c-1", retention=2 * DAY, sliding=True)
+    say(world.store(world.clock.skewed(DAY)), "c-1", "from tomorrow")
+    clock.advance(MINUTE)
+    last = say(store, "c-1", "now")[0]
+    head = store.conversations.get("c-1")
+    assert head.expires_at == ulid_time(last.position) + 2 * DAY
+    assert last.sent_at == head.updated_at == clock()
 
 
 # -- ids that the caller brought ----------------------------------------------------------------
@@ -585,3 +633,59 @@ def test_a_response_after_the_end_of_time(store: ChatStore, talk: str, clock: Fa
         store.messages.append_exchange(
             talk, Exchange(user_prompt="?", sent_at=clock(), response_time=1e12)
         )
+
+
+# -- what is bounded ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("documents", [{}] * 1_001),
+        ("recommendations", ["a"] * 1_001),
+        ("tool_calls", [ToolCall(tool="t")] * 1_001),
+        ("filters", ExtractedFilters(genres=["a"] * 1_001)),
+        ("filters", ExtractedFilters(keywords=["a"] * 1_001)),
+    ],
+)
+def test_a_message_has_at_most_a_thousand_of_each_part(
+    store: ChatStore, talk: str, argument: str, value: Any
+) -> None:
+    """Empty ones weigh nothing: their number is what reading them costs."""
+    with pytest.raises(InvalidArgument, match="1,000") as refused:
+        NewMessage(role="assistant", **{argument: value})
+    assert refused.value.argument == argument
+    store.messages.append(talk, assistant(message_id="m", is_streaming=True))
+    if argument in {"documents", "tool_calls"}:
+        for change in (store.messages.edit, store.messages.finish):
+            with pytest.raises(InvalidArgument, match="1,000"):
+                change(talk, "m", content="x", **{argument: value})
+
+
+@pytest.mark.once
+def test_more_parts_than_are_written_today_are_read(
+    world: World, store: ChatStore, talk: str
+) -> None:
+    """An older release had no such bound."""
+    store.messages.append(talk, assistant("x", recommendations=["a"] * 1_000, message_id="m"))
+    item = next(each for each in world.items() if "recommendations" in each)
+    texts = plan(Message).attributes["recommendations"]
+    world.put({**item, "recommendations": encoded(texts, ("a",) * 1_500)})
+    assert len(store.messages.get(talk, "m").recommendations) == 1_500
+
+
+def test_a_turn_that_is_too_large_beside_the_head(store: ChatStore, talk: str) -> None:
+    """DynamoDB counts the head to the 4 MB of a transaction: a refusal names the turn."""
+    dice = random.Random(1)
+    content = b64encode(dice.randbytes(380_000)).decode()  # no compression makes it smaller
+    turn = [user(content)] * 10
+    too_large = ErrorAnswer("ValidationException", "Transaction size limit exceeded")
+    with faults(store) as injector:
+        injector.plan(too_large, operation="TransactWriteItems")
+        with pytest.raises(ItemTooLarge, match="appended turn") as refused:
+            store.messages.append_turn(talk, turn)
+        injector.plan(too_large, operation="TransactWriteItems")
+        with pytest.raises(RequestRejected):
+            store.messages.append_turn(talk, turn[:2])
+    assert refused.value.argument == "messages"
+    assert said(store, talk) == []

@@ -239,6 +239,27 @@ def test_finishing_again(world: World, store: ChatStore, talk: str) -> None:
     assert begun.position == done.position
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"content": ""},
+        {"content": "", "errors": None, "response_time": None},
+        {"content": "", "documents": [], "tool_calls": [], "metadata": {}},
+        {"content": "x", "errors": "", "metadata": {"": None}},
+    ],
+)
+def test_finishing_again_with_nothing_to_say(
+    store: ChatStore, talk: str, said: dict[str, Any]
+) -> None:
+    """What is empty is the same as what is not stored."""
+    store.messages.append(talk, assistant("begun", is_streaming=True, message_id="m-1"))
+    done = store.messages.finish(talk, "m-1", **said)
+    assert done.content == said["content"]
+    assert store.messages.finish(talk, "m-1", **said) == done
+    with pytest.raises(Conflict, match="finished already"):
+        store.messages.finish(talk, "m-1", content="more")
+
+
 def test_a_message_that_never_streamed(store: ChatStore, talk: str, message: Message) -> None:
     """Is finished already."""
     with pytest.raises(Conflict):

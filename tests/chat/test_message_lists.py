@@ -9,7 +9,7 @@ from dynamo_chat import ChatStore, Exchange, Feedback, Message, NewMessage
 from dynamo_chat.chat.documents import support_rows
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor, NotFound
 from dynamo_chat.core.ulids import ulid_time
-from dynamo_chat.testing import FakeClock
+from dynamo_chat.testing import FakeClock, RequestMeter
 from tests.chat.world import (
     DAY,
     MINUTE,
@@ -338,3 +338,18 @@ def test_what_stands_before_the_first_prompt_makes_no_exchange(store: ChatStore)
     greeting, asked = store.messages.list_exchanges("c-2")
     assert (greeting.user_prompt, greeting.bot_response) == ("", "Hello!")
     assert (asked.user_prompt, asked.bot_response) == ("Why?", None)
+
+
+def test_an_exchange_of_very_many_messages_is_read_in_growing_steps(store: ChatStore) -> None:
+    """In a number of requests that grows slower than the messages do."""
+    store.conversations.create("u-1", conversation_id="c-1", title="T")
+    for start in range(0, 900, 45):
+        turn = [assistant(str(start + n)) for n in range(45)]
+        store.messages.append_turn("c-1", turn)
+    say(store, "c-1", "next")
+    with RequestMeter(store.connection.client) as meter:
+        page = store.messages.list_exchanges("c-1", page_size=1)
+    assert [each.bot_response for each in page] == ["899"]
+    assert meter.count <= 10
+    rest = store.messages.list_exchanges("c-1", page_size=1, cursor=page.cursor)
+    assert [each.user_prompt for each in rest] == ["next"]

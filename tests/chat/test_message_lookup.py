@@ -7,7 +7,7 @@ import pytest
 
 from dynamo_chat import ChatStore, Message
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
-from dynamo_chat.testing import FakeClock
+from dynamo_chat.testing import FakeClock, RequestMeter
 from tests.chat.world import DAY, SECOND, World, requests, say, user
 
 pytestmark = pytest.mark.engine
@@ -94,6 +94,43 @@ def test_an_id_in_several_conversations(store: ChatStore) -> None:
         assert found.conversation_id == f"c-{number:02}"
     with pytest.raises(NotFound):
         store.messages.get_by_id("1", user_id="u-99")
+
+
+def test_an_id_that_very_many_conversations_use(world: World, store: ChatStore) -> None:
+    """Two requests for a user's own, and for a miss, however many others use the id."""
+    for number in range(120):
+        identity = f"{number:03}"
+        store.conversations.create(f"u-{identity}", conversation_id=f"c-{identity}")
+        store.messages.append(f"c-{identity}", user(identity, message_id="1"))
+    for number in (0, 60, 119):
+        with requests(store, 2):
+            found = store.messages.get_by_id("1", user_id=f"u-{number:03}")
+        assert found.conversation_id == f"c-{number:03}"
+    with requests(store, 2), pytest.raises(NotFound):
+        store.messages.get_by_id("1", user_id="u-999")
+    with requests(store, 2):
+        store.messages.get_by_id("1")
+
+
+def test_one_user_with_the_same_id_everywhere(store: ChatStore, clock: FakeClock) -> None:
+    """Behind conversations that are gone the steps grow."""
+    for number in range(120):
+        retention = DAY if number < 119 else None
+        store.conversations.create("u-1", conversation_id=f"c-{number:03}", retention=retention)
+        store.messages.append(f"c-{number:03}", user(str(number), message_id="1"))
+    clock.advance(DAY + SECOND)
+    with RequestMeter(store.connection.client) as meter:
+        assert store.messages.get_by_id("1", user_id="u-1").content == "119"
+    assert meter.count <= 8
+
+
+def test_ids_of_any_length_and_letters_have_their_owner(store: ChatStore) -> None:
+    """The key holds the owner's hash: long ids of both fit."""
+    owner, identity = "\U0001f600" * 256, "é" * 190
+    store.conversations.create(owner, conversation_id=identity)
+    store.messages.append(identity, user("a", message_id="\U0001f600" * 200))
+    found = store.messages.get_by_id("\U0001f600" * 200, user_id=owner)
+    assert found.conversation_id == identity
 
 
 def test_conversations_that_are_gone_hide_no_others(store: ChatStore, clock: FakeClock) -> None:

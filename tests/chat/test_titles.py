@@ -1,5 +1,6 @@
 """C5 and the renaming of C6: conversations are found by their exact title."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,8 +8,19 @@ import pytest
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import InvalidArgument, InvalidCursor, NotFound
 from dynamo_chat.keyspace import TITLE_SHARDS
-from dynamo_chat.testing import FakeClock
-from tests.chat.world import DAY, MINUTE, World, assistant, drained, requests, say, user
+from dynamo_chat.testing import FakeClock, RequestMeter
+from tests.chat.world import (
+    DAY,
+    MINUTE,
+    SECOND,
+    Item,
+    World,
+    assistant,
+    drained,
+    requests,
+    say,
+    user,
+)
 
 pytestmark = pytest.mark.engine
 
@@ -188,6 +200,65 @@ def test_a_stale_title_item_misleads_nobody(world: World, store: ChatStore) -> N
     assert found(store, "Old") == ["c-3"]
     page = store.conversations.find_by_title("Old", page_size=1)
     assert [each.conversation_id for each in page] == ["c-3"]
+
+
+def stale_titles(world: World) -> list[Item]:
+    """What an index that lags behind shows later on."""
+    return [item for item in world.items() if item["kind"]["S"] == "conversation_title"]
+
+
+def test_a_title_of_another_owner_or_of_another_life_is_not_found(
+    world: World, store: ChatStore, clock: FakeClock
+) -> None:
+    """An id is given anew with the same title, and the index is late."""
+    store.conversations.create("u-1", conversation_id="c-1", title="T")
+    (old,) = stale_titles(world)
+    store.conversations.delete("c-1")
+    clock.advance(MINUTE)
+    store.conversations.create("u-2", conversation_id="c-1", title="T")
+    world.put(old)
+    assert found(store, "T", "u-1") == found(store, "T") == []
+    store.conversations.delete("c-1")
+    store.conversations.create("u-1", conversation_id="c-1", title="T")
+    world.put(old)
+    assert found(store, "T", "u-1") == found(store, "T") == []
+
+
+def test_a_renamed_conversation_is_found_by_the_title_that_the_index_shows(
+    store: ChatStore,
+) -> None:
+    """The heads are read consistently: they are never behind the index."""
+    store.conversations.create("u-1", conversation_id="c-1", title="A")
+    store.conversations.rename("c-1", "B")
+    asked: list[Any] = []
+
+    def look(params: dict[str, Any], **_: Any) -> None:
+        asked.append(json.loads(params["body"]))
+
+    events = store.connection.client.meta.events
+    events.register("before-call.dynamodb.BatchGetItem", look)
+    assert found(store, "B") == found(store, "B", "u-1") == ["c-1"]
+    events.unregister("before-call.dynamodb.BatchGetItem", look)
+    assert len(asked) == 2
+    for body in asked:
+        (keys,) = body["RequestItems"].values()
+        assert keys["ConsistentRead"] is True
+
+
+def test_behind_hidden_conversations_the_steps_grow(store: ChatStore, clock: FakeClock) -> None:
+    """120 that have expired unseen do not cost 120 requests."""
+    store.conversations.create("u-1", conversation_id="first", title="T")
+    for number in range(120):
+        clock.advance(SECOND)
+        store.conversations.create(
+            "u-1", conversation_id=f"c-{number}", title="T", retention=DAY, sliding=True
+        )
+    clock.advance(DAY + SECOND)
+    for owner, most in (("u-1", 10), (None, 25)):
+        with RequestMeter(store.connection.client) as meter:
+            page = store.conversations.find_by_title("T", user_id=owner, page_size=1)
+        assert [each.conversation_id for each in page] == ["first"]
+        assert meter.count <= most
 
 
 def test_a_damaged_conversation_hides_no_other(world: World, store: ChatStore) -> None:
