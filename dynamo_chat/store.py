@@ -168,7 +168,7 @@ class ChatStore:
         """Users: sign up, find by id or address, change, delete."""
         from dynamo_chat.workflows.delete_user import Accounts
 
-        return Accounts(self._binding)
+        return Accounts(self._binding, self._memory)
 
     @cached_property
     def activity(self) -> Activities:

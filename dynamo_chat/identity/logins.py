@@ -10,7 +10,8 @@ listing is what revoking them all walks, strongly consistent, so that a fresh on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
@@ -23,27 +24,28 @@ from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument, NotFound
-from dynamo_chat.core.item import helper_item, key_parts, plan, with_index_keys
+from dynamo_chat.core.item import Item, helper_item, key_parts, plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import (
+    MAX_TRANSACTION_WRITES,
     Check,
     Delete,
     Put,
     Update,
     absent,
     is_live,
-    key_of,
     live,
 )
-from dynamo_chat.identity.removal import login_of
+from dynamo_chat.identity.removal import login_deletes
 from dynamo_chat.identity.user import user_exists, user_key
 
 DEFAULT_LIFETIME = timedelta(days=7)
 MAX_LIFETIME = timedelta(days=3_650)
+_REVOKED_AT_ONCE = MAX_TRANSACTION_WRITES // 2
 
 
 class LoginSession(Entity):
@@ -178,18 +180,25 @@ class Logins(Repository):
     def revoke(self, login: LoginSession) -> None:
         """End a login that was read before. Revoking again changes nothing."""
         fields = _read_before("login", login).__dict__
-        self._write(
-            Delete(keyspace.LOGIN.key(**fields)), Delete(keyspace.LOGIN_LISTING.key(**fields))
+        attributes = plan(LoginSession).model
+        # A secret may be brought again, for another login: that one stays.
+        is_it = Item.PK.does_not_exist() | (
+            (attributes.user_id == login.user_id) & (attributes.created_at == login.created_at)
         )
+        with suppress(ConditionFailed):
+            self._write(
+                Delete(keyspace.LOGIN.key(**fields), is_it),
+                Delete(keyspace.LOGIN_LISTING.key(**fields)),
+            )
 
     @access_pattern(
         "U6",
-        operation="Query, BatchWriteItem",
-        requests="⌈MB⌉ + 2 ⌈logins/25⌉",
-        budget=3,
+        operation="Query, TransactWriteItems",
+        requests="⌈MB⌉ + ⌈logins/50⌉",
+        budget=2,
     )
     def revoke_all(self, user_id: str, *, except_for: LoginSession | None = None) -> int:
-        """End all logins of a user, one opened a moment ago too; the number of them.
+        """End all active logins of a user, one opened a moment ago too; the number of them.
 
         With `except_for` that one stays: "log out everywhere else". After a crash, call it again.
         CorruptItem, once all others are ended, when one cannot be found.
@@ -197,17 +206,17 @@ class Logins(Repository):
         kept = None if except_for is None else _read_before("except_for", except_for).login_id
         count = 0
         unreadable: list[CorruptItem] = []
-        for items in self._walk(_listings(user_id), only=(PK, SK)):
+        active = keyspace.LOGIN_LISTING.collection(TABLE, user_id)(lower=self._now())
+        for items in self._walk(active, only=(PK, SK)):
             listings = []
             for item in items:
                 try:
                     if _login_id(item) != kept:
-                        listings.append(key_of(item))
+                        listings.append(item)
                 except CorruptItem as error:
                     unreadable.append(error)
-            # A listing is what the next call finds its login by, so it goes last.
-            count += self._delete_items(map(login_of, listings))
-            self._delete_items(listings)
+            for start in range(0, len(listings), _REVOKED_AT_ONCE):
+                count += self._revoke(user_id, listings[start : start + _REVOKED_AT_ONCE])
         if unreadable:  # the others are revoked by now; this one cannot be found
             raise unreadable[0]
         return count
@@ -247,16 +256,24 @@ class Logins(Repository):
         asked = PageRequest("U7", arguments, page_size, cursor, not latest_first)
         return self._page(asked, [active], _decode)
 
+    def _revoke(self, user_id: str, listings: Sequence[AttributeValues]) -> int:
+        """Delete each login together with its listing; the number of logins."""
+        deletes = [each for item in listings for each in login_deletes(item, user_id)]
+        while deletes:
+            try:
+                self._write(*deletes)
+            except ConditionFailed as failed:  # it is another user's by now
+                deletes = [each for at, each in enumerate(deletes) if at not in failed.items]
+            else:
+                break
+        return len(deletes) - len(listings)
+
 
 def _read_before(argument: str, login: LoginSession) -> LoginSession:
     """The login, if it is one: a secret or an id is taken for it easily. InvalidArgument."""
     if not isinstance(login, LoginSession):
         raise InvalidArgument(argument, f"must be a LoginSession, not {type(login).__name__}")
     return login
-
-
-def _listings(user_id: str) -> Any:
-    return keyspace.LOGIN_LISTING.collection(TABLE, user_id)()
 
 
 def _login_id(listing: AttributeValues) -> str:

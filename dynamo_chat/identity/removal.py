@@ -1,95 +1,204 @@
-"""Removing a user with what belongs to it (U8), resumably.
+"""Removing a user with what belongs to them (U8), resumably.
 
     user ──tombstone──▶ no reader finds it, under its id or an address; nothing can be added to it
-         ──walk──────▶ logins are revoked, activity is deleted
+         ──logins────▶ they go first: nobody is let in any more, whatever happens afterwards
+         ──walk──────▶ activity is deleted
          ──finish────▶ address items and tombstone go together: addresses and id are free again
+         ──or retire─▶ address items go; the tombstone stays, says nothing but that the id was used,
+                       and keeps it for good: what was kept is for no new holder of the id
 
-The tombstone keeps the addresses until then, so a crash at any step is finished by the next call.
-Address items go with it in one transaction because a new user might take the same ones.
+Each step is fenced to this deletion: see `dynamo_chat.core.deletion`. The tombstone keeps
+everything until the end, so a deletion that turns out to be refused is taken back. Address items
+go with it in one transaction because a new user might take the same ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
+from typing import Any, Final, Literal, NamedTuple
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import CorruptItem, NotFound
+from dynamo_chat.core.deletion import DELETION_ID, Deletion, begin, resume
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
+from dynamo_chat.core.fence import Group, Overtaken
 from dynamo_chat.core.item import Item, helper_text, is_kind, key_parts, plan
-from dynamo_chat.core.keys import KeyRange
+from dynamo_chat.core.keys import KeyRange, format_time
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Delete, Key, Update, key_of
+from dynamo_chat.core.transaction import Check, Delete, Key, Update, key_of
 from dynamo_chat.identity.user import User, address_keys, owned_by, user_exists, user_key
 
-_KEPT_BY_TOMBSTONE = ("email", "response_email")
+KeepOrRemove = Literal["remove", "keep"]
+
+_TOMBSTONE: Final = keyspace.USER_TOMBSTONE
+_RETIRED: Final = "retired_at"
+_ADDRESSES: Final = ("email", "response_email")
+
+
+class Wishes(NamedTuple):
+    """What becomes of what a user takes part in. The tombstone remembers it."""
+
+    memberships: KeepOrRemove
+    conversations: KeepOrRemove
+
+    @property
+    def actions(self) -> list[Action]:
+        """Actions that note them at the tombstone."""
+        return [Path(name).set(value) for name, value in self._asdict().items()]
+
+    def are_noted(self, tombstone: AttributeValues) -> bool:
+        """Whether the tombstone says the same."""
+        return all(tombstone.get(name) == {"S": value} for name, value in self._asdict().items())
+
+
+class Seen(NamedTuple):
+    """A user, or what is in their place, and the organizations that they are in."""
+
+    item: AttributeValues
+    organization_ids: list[str]
+
+
+def noted_wishes(tombstone: AttributeValues) -> Wishes:
+    """What the call that began the deletion asked for.
+
+    Deletions that an older version began say nothing. They left conversations as they were.
+    """
+    memberships = tombstone.get("memberships") == {"S": "keep"}
+    conversations = tombstone.get("conversations") == {"S": "remove"}
+    return Wishes("keep" if memberships else "remove", "remove" if conversations else "keep")
+
+
+def is_retired(item: AttributeValues) -> bool:
+    """Whether this is what a deletion has left for good, to keep the id from being used again."""
+    return is_kind(item, _TOMBSTONE) and _RETIRED in item and DELETION_ID not in item
 
 
 class UserRemover(Repository):
     """The removal of users, step by step."""
 
-    def _bury(self, user_id: str) -> AttributeValues:
-        """Put a tombstone in the user's place, or find the one that is there. NotFound."""
-        kept = {KIND, *_KEPT_BY_TOMBSTONE}
-        stored = (each.attr_name for each in plan(User).attributes.values())
-        actions = [
-            Path(KIND).set(keyspace.USER_TOMBSTONE.kind),
-            *(Path(name).remove() for name in stored if name not in kept),
-        ]
-        try:
-            return self._write(
-                Update(user_key(user_id), actions, user_exists() | _is_tombstone()), returning=True
-            )
-        except ConditionFailed as failed:
-            raise NotFound("user", user_id) from failed
+    def _look(self, user_id: str) -> Seen | None:
+        """The user and their memberships, in one request; None when there is no such user."""
+        first = keyspace.MEMBERSHIP.table.sk.range().lower
+        last = keyspace.USER.table.sk.range().upper
+        partition = keyspace.USER_PARTITION.encode(user_id)
+        collection = Collection(TABLE, partition, KeyRange(first, last), keyspace.USER.table.sk)
+        only = (PK, SK, KIND, DELETION_ID, _RETIRED, "created_at", *Wishes._fields)
+        items = list(chain.from_iterable(self._walk(collection, only=only)))
+        root = items[-1] if items and items[-1][SK] == user_key(user_id)[SK] else None
+        return None if root is None else Seen(root, organizations_of(items))
 
-    def _belongings(self, user_id: str) -> Iterator[list[AttributeValues]]:
-        """Keys and kinds of what is in the user's partition, other domains' items too, by page."""
+    def _begin(self, user_id: str, seen: AttributeValues, wishes: Wishes) -> Deletion | None:
+        """Put a tombstone in the place of the user that was seen, or take over the one that was.
+
+        None when something else is there by now.
+        """
+        if is_kind(seen, _TOMBSTONE):
+            found = resume(self._connection, seen, self._new_id(), _TOMBSTONE)
+            if found is not None and not wishes.are_noted(seen):
+                try:
+                    self._write(Update(found.check.key, wishes.actions, found.check.condition))
+                except ConditionFailed:
+                    return None
+            return found
+        is_still = user_exists()
+        if "created_at" in seen:  # the one that was seen, and no new holder of the id
+            is_still &= Path("created_at") == Raw(seen["created_at"])
+        bury = Update(
+            user_key(user_id), [Path(KIND).set(_TOMBSTONE.kind), *wishes.actions], is_still
+        )
+        try:
+            return begin(
+                self._connection, bury, self._new_id(), _TOMBSTONE, may_resume=lambda _: False
+            )
+        except ConditionFailed:
+            return None
+
+    def _take_back(self, deletion: Deletion, *beside: Check) -> None:
+        """Let the user live again, if `beside` holds. ConditionFailed; Overtaken."""
+        actions = [
+            Path(KIND).set(keyspace.USER.kind),
+            *(Path(name).remove() for name in (DELETION_ID, *Wishes._fields)),
+        ]
+        is_leaving = Path("memberships") == "remove"
+        goes_on = deletion.check.condition & is_leaving
+        try:
+            self._write(Update(deletion.check.key, actions, goes_on), *beside)
+        except ConditionFailed as failed:
+            if 0 in failed.items:
+                raise Overtaken from failed
+            raise
+
+    def _let_nobody_in(self, user_id: str, deletion: Deletion) -> Belongings:
+        """Revoke the logins; what else there is. Overtaken."""
         everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
         partition = keyspace.USER_PARTITION.encode(user_id)
         collection = Collection(TABLE, partition, everything, keyspace.USER.table.sk)
-        return self._walk(collection, only=(PK, SK, KIND))
+        # Backwards: the tombstone, the memberships, the logins, and then all the rest.
+        pages = self._walk(collection, forward=False, only=(PK, SK, KIND, DELETION_ID, *_ADDRESSES))
+        last_of_logins = keyspace.LOGIN_LISTING.table.sk.range().lower
+        count, found = 0, list[AttributeValues]()
+        for items in pages:
+            listings = [item for item in items if is_kind(item, keyspace.LOGIN_LISTING)]
+            count += deletion.clear(login_deletes(each, user_id) for each in listings)
+            found += [item for item in items if not is_kind(item, keyspace.LOGIN_LISTING)]
+            if items and items[-1][SK]["S"] < last_of_logins:
+                break
+        if not found or not is_kind(found[0], _TOMBSTONE):
+            raise Overtaken
+        return Belongings(found[0], found[1:], pages, count)
 
-    def _clear(self, items: Sequence[AttributeValues]) -> int:
-        """Delete the logins and the activity among `items`; the number of items that went."""
-        listings = [key_of(item) for item in items if is_kind(item, keyspace.LOGIN_LISTING)]
-        activity = [key_of(item) for item in items if is_kind(item, keyspace.ACTIVITY)]
-        logins = []
-        for listing in listings:
-            with suppress(CorruptItem):  # it leads nowhere, and must not keep the user here
-                logins.append(login_of(listing))
-        # A listing is what the next call finds its login by, so it goes last.
-        count = self._delete_items([*logins, *activity])
-        return count + self._delete_items(listings)
+    def _finish(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
+        """Delete what is left, and free the addresses and the id; the number of items that went."""
+        return deletion.run(_rest(left), _address_deletes(user_id, left.tombstone))
 
-    def _finish(self, user_id: str, tombstone: AttributeValues) -> int:
-        """Free the addresses and the id; the number of items that went."""
-        addresses = [
-            layout.key(address=key)
-            for layout, key in address_keys(
-                helper_text(tombstone, "email", keyspace.USER_TOMBSTONE),
-                helper_text(tombstone, "response_email", keyspace.USER_TOMBSTONE)
-                if "response_email" in tombstone
-                else None,
-            )
+    def _retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
+        """Delete what is left, free the addresses, and keep the id from being used again."""
+        stored = (each.attr_name for each in plan(User).attributes.values())
+        gone = (*stored, DELETION_ID, *Wishes._fields)
+        actions = [
+            Path(_RETIRED).set(format_time(self._now())),
+            *(Path(name).remove() for name in gone if name != KIND),
         ]
+        key, goes_on = deletion.check.key, deletion.check.condition
+        count = deletion.clear(_rest(left))
+        addresses = list(_address_deletes(user_id, left.tombstone))
+        while True:
+            try:
+                self._write(Update(key, actions, goes_on), *addresses)
+            except ConditionFailed as failed:
+                if 0 in failed.items:
+                    raise Overtaken from failed
+                addresses = [e for at, e in enumerate(addresses, 1) if at not in failed.items]
+            else:
+                return count + len(addresses)
+
+
+class Belongings(NamedTuple):
+    """What is in a user's partition beside the logins, other domains' items too."""
+
+    tombstone: AttributeValues
+    read: list[AttributeValues]
+    """What has been read of it: the memberships are among these."""
+    unread: Iterator[list[AttributeValues]]
+    revoked: int
+    """How many items of logins went."""
+
+
+def login_deletes(listing: AttributeValues, user_id: str) -> list[Delete]:
+    """Deletes a login together with its listing; not one that another user has by now."""
+    group = [Delete(key_of(listing))]
+    with suppress(CorruptItem):  # it leads nowhere, and must not keep the user here
         is_own = Item.PK.does_not_exist() | owned_by(user_id)
-        try:
-            self._write(
-                Delete(user_key(user_id), _is_tombstone()),
-                *(Delete(each, is_own) for each in addresses),
-            )
-        except ConditionFailed as failed:
-            if 0 in failed.items:
-                return 0  # another call of the same removal finished first
-            raise CorruptItem("user_email", "it leads to another user than the one it is of") from (
-                failed
-            )
-        return 1 + len(addresses)
+        group.append(Delete(login_of(key_of(listing)), is_own))
+    return group
 
 
 def login_of(listing: Key) -> Key:
@@ -98,6 +207,34 @@ def login_of(listing: Key) -> Key:
     return keyspace.LOGIN.key(login_id=login_id)
 
 
-def _is_tombstone() -> Condition:
-    condition: Condition = Path(KIND) == keyspace.USER_TOMBSTONE.kind
-    return condition
+def organizations_of(items: Iterable[AttributeValues]) -> list[str]:
+    """The organizations of the memberships among `items` of a user's partition."""
+    layout, found = keyspace.MEMBERSHIP, []
+    for item in items:
+        if is_kind(item, layout):
+            with suppress(CorruptItem):  # it leads nowhere
+                found.append(key_parts(layout, item, SK)[0])
+    return found
+
+
+def _rest(left: Belongings) -> Iterator[Group]:
+    """What goes by itself: activity, and memberships whose key does not say of what."""
+    for item in chain(left.read, chain.from_iterable(left.unread)):
+        is_astray = is_kind(item, keyspace.MEMBERSHIP) and not organizations_of([item])
+        if is_astray or is_kind(item, keyspace.ACTIVITY):
+            yield [Delete(key_of(item))]
+
+
+def _address_deletes(user_id: str, tombstone: AttributeValues) -> Sequence[Delete]:
+    """Deletes the items of the user's addresses, but for one that leads to somebody else."""
+    is_own: Condition = Item.PK.does_not_exist() | owned_by(user_id)
+    deletes: list[Delete] = []
+    with suppress(CorruptItem, InvalidArgument):  # damaged, or retired: then it says no address
+        given: Any = [
+            helper_text(tombstone, name, _TOMBSTONE) if name in tombstone else None
+            for name in _ADDRESSES
+        ]
+        if given[0] is not None:
+            for layout, key in address_keys(*given):
+                deletes.append(Delete(layout.key(address=key), is_own))
+    return deletes

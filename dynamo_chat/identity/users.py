@@ -20,7 +20,7 @@ from dynamo_chat.core.item import Item, helper_text, leading, plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent, contended
-from dynamo_chat.identity.removal import UserRemover
+from dynamo_chat.identity.removal import UserRemover, is_retired
 from dynamo_chat.identity.user import (
     User,
     UserRole,
@@ -243,6 +243,11 @@ def _address_changes(user: User, wanted: User) -> tuple[list[Write], dict[int, L
 
 def _already_there(item: AttributeValues | None, wanted: User) -> User:
     """What `create` answers when the id is taken."""
+    if item is not None and is_retired(item):
+        raise AlreadyExists(
+            f"user id {wanted.user_id!r} is retired: what its user left behind was kept; choose "
+            "another id"
+        )
     if item is None or not is_user(item):
         raise AlreadyExists(f"user {wanted.user_id!r} is being deleted; finish that first")
     there = decode_user(item)

@@ -27,7 +27,9 @@ from dynamo_chat.orgs.seats import (
     Move,
     SeatKeeper,
     decode_member,
+    deleted_user,
     no_member,
+    not_deleted,
     refusal,
     seat_writes,
     successor,
@@ -59,7 +61,7 @@ class Members(SeatKeeper):
         """Add a member to an organization and return it; again the same returns what is there.
 
         AlreadyExists when the user is a member in another way. LimitExceeded when no seat is
-        left. NotFound when there is no such organization.
+        left. NotFound when there is no such organization, or the user has been deleted.
         """
         now = self._now()
         member = validated(
@@ -76,6 +78,9 @@ class Members(SeatKeeper):
         try:
             self._write(*seat_writes(organization_id, moves, now))
         except ConditionFailed as failed:
+            deleted = deleted_user(failed)
+            if deleted is not None:
+                raise deleted from failed
             refused = None
             if 0 in failed.items:
                 refused = refusal(organization_id, failed.items[0], moves)
@@ -132,7 +137,7 @@ class Members(SeatKeeper):
 
         This is how the last owner leaves. The heir becomes active in the better role of the two;
         one who is no member yet takes over the permissions as well. NotFound when `user_id` is no
-        member.
+        member, or the heir has been deleted.
         """
         checked_as(Member, "user_id", heir_id, "heir_id")
         if heir_id == user_id:
@@ -146,7 +151,12 @@ class Members(SeatKeeper):
             if leaving is None:
                 raise no_member(organization_id, user_id)
             following = successor(leaving, heir, heir_id, self._now())
-            return Decision(following, [Move(leaving, None), Move(heir, following)])
+            return Decision(
+                following,
+                [Move(leaving, None), Move(heir, following)],
+                also=[not_deleted(heir_id)],
+                known=[heir_id],
+            )
 
         return self._carry_out(organization_id, decide)
 

@@ -114,6 +114,12 @@ def organization_exists() -> Condition:
     return condition
 
 
+def has_one_owner() -> Condition:
+    """The organization exists, with one active owner."""
+    condition: Condition = organization_exists() & (plan(Organization).model.owner_count == 1)
+    return condition
+
+
 def admits(domain: str) -> Condition:
     """The organization lets addresses of this domain in."""
     attributes = plan(Organization).model

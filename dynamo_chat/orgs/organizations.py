@@ -34,7 +34,7 @@ from dynamo_chat.orgs.organization import (
     organization_key,
 )
 from dynamo_chat.orgs.removal import OrganizationRemover
-from dynamo_chat.orgs.seats import Member, Move, decode_member, seat_writes
+from dynamo_chat.orgs.seats import Member, Move, decode_member, deleted_user, seat_writes
 
 __all__ = ["Organization", "Organizations"]
 
@@ -71,7 +71,7 @@ class Organizations(OrganizationRemover):
         """Create an organization with its first owner, and return it.
 
         With an id that the same owner has given to the same organization, return what is there;
-        AlreadyExists when it is another one's.
+        AlreadyExists when it is another one's. NotFound when the owner has been deleted.
         """
         now = self._now()
         settings = OrganizationSettings() if settings is None else settings
@@ -103,6 +103,9 @@ class Organizations(OrganizationRemover):
         try:
             self._write(Put(plan(Organization).encode(organization), absent(now)), *membership)
         except ConditionFailed as failed:
+            deleted = deleted_user(failed)
+            if deleted is not None:
+                raise deleted from failed
             return _already_there(failed, organization)
         return organization
 

@@ -16,7 +16,7 @@ read still holds; when it does not, reads and decides again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple, get_args
 
@@ -35,8 +35,8 @@ from dynamo_chat.core.errors import (
     LimitExceeded,
     NotFound,
 )
-from dynamo_chat.core.item import helper_item, plan, with_index_keys
-from dynamo_chat.core.layout import GSI1, KIND, Layout
+from dynamo_chat.core.item import helper_item, is_kind, key_parts, plan, with_index_keys
+from dynamo_chat.core.layout import GSI1, KIND, PK, Layout
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     Check,
@@ -118,6 +118,8 @@ class Decision(NamedTuple):
     """Only if the organization lets addresses of this domain in."""
     also: Sequence[Write] = ()
     """Written in the same transaction."""
+    known: Container[str | None] = ()
+    """Users whose existence is one of those writes."""
 
 
 class SeatKeeper(Repository):
@@ -133,16 +135,21 @@ class SeatKeeper(Repository):
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
                 self._connection.pause(attempt)
-            member, moves, domain, also = decide()
+            member, moves, domain, also, known = decide()
             if not moves:
                 return member
             if refused is not None and refused[1] == _sums(moves):
                 raise refused[0]
             refused = None
             try:
-                writes = seat_writes(organization_id, moves, self._now(), domain=domain)
+                writes = seat_writes(
+                    organization_id, moves, self._now(), domain=domain, known=known
+                )
                 self._write(*writes, *also)
             except ConditionFailed as failed:
+                deleted = deleted_user(failed)
+                if deleted is not None:
+                    raise deleted from failed
                 if 0 in failed.items:
                     item = failed.items[0]
                     reason = refusal(organization_id, item, moves, domain=domain)
@@ -173,11 +180,18 @@ class SeatKeeper(Repository):
 
 
 def seat_writes(
-    organization_id: str, moves: Sequence[Move], now: datetime, *, domain: str | None = None
+    organization_id: str,
+    moves: Sequence[Move],
+    now: datetime,
+    *,
+    domain: str | None = None,
+    known: Container[str | None] = (),
 ) -> list[Write]:
     """The transaction that makes `moves`, the organization's own write first.
 
-    With `domain`, only if the organization lets addresses of that domain in.
+    With `domain`, only if the organization lets addresses of that domain in. Nobody whose user is
+    being deleted, or whose id is retired, becomes a member or an owner; of the `known` users the
+    caller's own writes see to that.
     """
     writes: list[Write] = [_organization_write(organization_id, moves, domain)]
     for before, after in moves:
@@ -189,7 +203,28 @@ def seat_writes(
             fields = before.__dict__
             writes.append(Delete(keyspace.MEMBER.key(**fields), _is_still(before)))
             writes.append(Delete(keyspace.MEMBERSHIP.key(**fields)))
+        if after is not None and after.user_id not in known and _is_granted(before, after):
+            writes.append(not_deleted(after.user_id))
     return writes
+
+
+def not_deleted(user_id: str) -> Check:
+    """Holds unless the user is being deleted, or the id is retired."""
+    # Users may be kept elsewhere: then there is no item.
+    is_elsewhere = Path(KIND).does_not_exist()
+    return Check(
+        keyspace.USER.key(user_id=user_id),
+        is_elsewhere | (Path(KIND) != keyspace.USER_TOMBSTONE.kind),
+    )
+
+
+def deleted_user(failed: ConditionFailed) -> NotFound | None:
+    """The error of a change that is refused because its user has been deleted."""
+    for item in failed.items.values():
+        if item is not None and is_kind(item, keyspace.USER_TOMBSTONE):
+            (user_id,) = key_parts(keyspace.USER_TOMBSTONE, item, PK)
+            return NotFound("user", user_id)
+    return None
 
 
 def refusal(
@@ -240,6 +275,13 @@ def no_member(organization_id: str, user_id: str) -> NotFound:
     return NotFound(f"member of organization {organization_id!r}", user_id)
 
 
+def _is_granted(before: Member | None, after: Member) -> bool:
+    """Whether somebody becomes a member, or an active owner."""
+    if before is None:
+        return True
+    return after.is_active_owner and not before.is_active_owner
+
+
 def member_item(member: Member) -> AttributeValues:
     """The item of a member, with its index keys."""
     return with_index_keys(plan(Member).encode(member), keyspace.MEMBER, member.__dict__, GSI1)
@@ -287,6 +329,13 @@ def _change(before: Member, after: Member) -> Update | Check:
 def membership_item(member: Member) -> AttributeValues:
     """The item of a member in its user's partition."""
     return helper_item(keyspace.MEMBERSHIP, member.__dict__)
+
+
+def is_active_owner() -> Condition:
+    """What `Member.is_active_owner` says, as a condition."""
+    attributes = plan(Member).model
+    condition: Condition = (attributes.role == "owner") & (attributes.status == "active")
+    return condition
 
 
 def _is_still(before: Member) -> Condition:

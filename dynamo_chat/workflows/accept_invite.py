@@ -99,7 +99,8 @@ class Invitations(Invites):
             Update(place.key, actions(Invite, marked), is_pending(now)),
             Check(user_key(user.user_id), _is_still(user, invite, any_address=any_address)),
         ]
-        return Decision(after, [Move(before, after)], domain_of(invite.email), also)
+        move, domain = Move(before, after), domain_of(invite.email)
+        return Decision(after, [move], domain, also, known=[user.user_id])
 
 
 def _is_done(case: Case) -> bool:

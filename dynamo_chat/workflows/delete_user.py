@@ -1,144 +1,248 @@
-"""Deleting a user with their memberships (U8), resumably.
+"""Deleting a user with what they take part in (U8), resumably.
 
     look      an organization would lose its last active owner? refused, unless an heir is named
     bury      a tombstone in the user's place: nobody finds the user, nothing can be added to them
-    leave     each membership is given up, or handed to the heir, in a transaction of its own
-    clear     logins are revoked, activity is deleted
-    finish    addresses and id are free again
+    logins    nobody is let in any more, whatever happens afterwards
+    leave     what the user owns is left, or handed to the heir, in one transaction; then the rest
+    clear     conversations, the place in a queue, activity
+    finish    addresses and id are free again; or the id is retired, where something was kept
 
-The tombstone stays until everything else is done, so a crash at any step is finished by the next
-call. Memberships are found in the user's own partition, strongly consistent, and not in an index.
+Two owners of one organization may delete themselves at the same moment: both are buried, one of
+them leaves. The other's leaving is refused, and their deletion taken back: they live, as the last
+owner, and have to log in again.
+
+Every step holds only while this very deletion goes on. Memberships are found in the user's own
+partition, strongly consistent, and not in an index; conversations only the index knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import get_args
 
 from dynamo_chat import keyspace
+from dynamo_chat.calls.caller import Caller, caller_key, decode_caller, has_ticket, place_of
+from dynamo_chat.chat.conversations import Conversations
+from dynamo_chat.chat.head import Memory
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import checked_as
-from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.errors import IllegalTransition, InvalidArgument, NotFound
-from dynamo_chat.core.item import is_kind, key_parts
-from dynamo_chat.core.layout import KIND, PK, SK, TABLE
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.deletion import Deletion, resume
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.fence import Overtaken
+from dynamo_chat.core.item import key_parts, plan
+from dynamo_chat.core.layout import GSI1, PK, SK
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.transaction import Check, Key
-from dynamo_chat.identity.user import User, is_user, user_exists, user_key
-from dynamo_chat.identity.users import Users
-from dynamo_chat.orgs.organization import decode_organization, is_organization, organization_key
-from dynamo_chat.orgs.seats import (
-    Decision,
-    Member,
-    Move,
-    SeatKeeper,
-    decode_member,
-    no_member,
-    successor,
+from dynamo_chat.core.transaction import Delete, contended, key_of
+from dynamo_chat.identity.removal import (
+    Belongings,
+    KeepOrRemove,
+    Seen,
+    Wishes,
+    is_retired,
+    noted_wishes,
+    organizations_of,
 )
+from dynamo_chat.identity.user import User, is_user
+from dynamo_chat.identity.users import Users
+from dynamo_chat.workflows.leave_organizations import Leaver, Refused
 
-Memberships = Literal["remove", "keep"]
 
+class Accounts(Users):
+    """Users, and their deletion with what they take part in."""
 
-class Accounts(Users, SeatKeeper):
-    """Users, and their deletion with what belongs to them."""
+    def __init__(self, binding: Binding, memory: Memory | None = None) -> None:
+        super().__init__(binding)
+        self._conversations = Conversations(binding, Memory() if memory is None else memory)
+        self._leaver = Leaver(binding)
 
     @access_pattern(
         "U8",
-        operation="Query, GetItem, BatchGetItem, UpdateItem, BatchWriteItem, TransactWriteItems",
-        requests="4 + ⌈items/25⌉ + ⌈MB⌉; with memberships 2, and 2 for each, 5 for an heir's",
+        operation="Query, GetItem, BatchGetItem, UpdateItem, TransactWriteItems",
+        requests="5 + ⌈items/99⌉ + ⌈MB⌉; with memberships 2, and 1 for each; conversations as C16",
         budget=9,
+        index="table + GSI1",
     )
     def delete(
-        self, user_id: str, *, memberships: Memberships = "remove", heir_id: str | None = None
+        self,
+        user_id: str,
+        *,
+        memberships: KeepOrRemove = "remove",
+        heir_id: str | None = None,
+        conversations: KeepOrRemove = "remove",
     ) -> int:
-        """Delete a user: addresses freed, logins revoked, activity deleted, organizations left.
+        """Delete a user: logins revoked, organizations left, conversations and activity deleted.
 
-        Returns the number of the user's items that went. Where the user is the last active owner,
-        the heir takes over; without one that is an IllegalTransition, and nothing is changed.
-        ``memberships="keep"`` leaves them as they are. After a crash half-way, call it again.
-        NotFound when there is nothing to delete, or no such heir.
+        Returns how many items went. Where the user is the last active owner, the heir takes over;
+        without one that is an IllegalTransition, and the user lives on. ``"keep"`` leaves
+        memberships, or conversations, as they are, and the user's id is never free again. After
+        a crash half-way, call it again. NotFound when there is nothing to delete, or no such heir.
         """
-        if memberships not in get_args(Memberships):
-            raise InvalidArgument("memberships", "must be 'remove' or 'keep'")
+        wishes = _checked(Wishes(memberships, conversations))
         if heir_id is not None:
             checked_as(User, "user_id", heir_id, "heir_id")
             if heir_id == user_id:
                 raise InvalidArgument("heir_id", "must be another user")
-        is_leaving = memberships == "remove"
-        if is_leaving:
-            self._check_leaving(user_id, heir_id)
-        tombstone = self._bury(user_id)
-        count = 0
-        for items in self._belongings(user_id):
-            if is_leaving:
-                for organization_id in _organizations(items):
-                    self._leave(organization_id, user_id, heir_id)
-            count += self._clear(items)
-        return count + self._finish(user_id, tombstone)
+        first: Seen | None = None
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt:
+                self._connection.pause(attempt)
+            seen = self._look(user_id)
+            if seen is None and first is None:
+                raise NotFound("user", user_id)
+            first = first or seen
+            if seen is None or not _is_same_life(first, seen) or _is_as_wished(seen, wishes):
+                return 0  # another call of the same deletion finished first
+            is_leaving = wishes.memberships == "remove"
+            if is_leaving and (seen.organization_ids or heir_id is not None):
+                # One that has begun is not refused here, but taken back when it is refused.
+                ids = seen.organization_ids if is_user(seen.item) else []
+                self._leaver.check(user_id, ids, heir_id)
+            deletion = self._begin(user_id, seen.item, wishes)
+            if deletion is None:
+                continue  # what was seen is something else by now
+            try:
+                return self._carry_on(user_id, deletion, wishes, heir_id, seen.item)
+            except Overtaken:
+                continue  # by another call of it, which finished it or took it back
+        raise contended("the user")
 
-    def _check_leaving(self, user_id: str, heir_id: str | None) -> None:
-        """Refuse, before anything is changed, what would fail in the middle."""
-        memberships = keyspace.MEMBERSHIP.collection(TABLE, user_id)()
-        for items in self._walk(memberships, only=(PK, SK, KIND)):
-            ids = _organizations(items)
-            wanted = [
-                key for each in ids for key in (organization_key(each), _member(each, user_id))
-            ]
-            found = self._get_items(wanted, consistent=True)
-            for organization, member in zip(found[::2], found[1::2], strict=True):
-                if heir_id is None and _is_last_owner(organization, member):
-                    raise _needs_heir(organization)
-        if heir_id is not None and not is_user(self._get_item(user_key(heir_id), consistent=True)):
-            raise NotFound("user", heir_id)
+    def finish_deletion(self, tombstone: AttributeValues) -> int:
+        """Finish the very deletion that left this tombstone, as it was asked for.
 
-    def _leave(self, organization_id: str, user_id: str, heir_id: str | None) -> None:
-        """Give one membership up, or hand it to the heir when nobody else owns the organization."""
+        Returns the number of items that went: 0 when somebody else has finished it, whatever has
+        begun under the id by then. IllegalTransition when an organization would lose its last
+        owner: then the tombstone stays.
+        """
+        if is_retired(tombstone):
+            return 0
+        (user_id,) = key_parts(keyspace.USER_TOMBSTONE, tombstone, PK)
+        deletion = resume(self._connection, tombstone, self._new_id(), keyspace.USER_TOMBSTONE)
+        if deletion is None:
+            return 0
         try:
-            self._without(organization_id, user_id)
-        except NotFound:
-            return  # removed in between; or the organization is being deleted, and it goes with it
-        except IllegalTransition:
-            if heir_id is None:
-                raise
-            self._hand_over(organization_id, user_id, heir_id)
+            return self._carry_on(user_id, deletion, noted_wishes(tombstone), None, None)
+        except Overtaken:
+            return 0
 
-    def _hand_over(self, organization_id: str, user_id: str, heir_id: str) -> Member:
-        keys = [_member(organization_id, user_id), _member(organization_id, heir_id)]
+    def _carry_on(
+        self,
+        user_id: str,
+        deletion: Deletion,
+        wishes: Wishes,
+        heir_id: str | None,
+        before: AttributeValues | None,
+    ) -> int:
+        """All that follows the tombstone. `before` is what was there, if it may be taken back."""
+        left = self._let_nobody_in(user_id, deletion)
+        organization_ids = organizations_of(left.read)
+        if organization_ids and wishes.memberships == "remove":
+            self._leave(user_id, organization_ids, heir_id, deletion, before)
+            organization_ids = []
+        count = left.revoked
+        if wishes.conversations == "remove":
+            count += self._delete_conversations(user_id)
+        count += self._delete_caller(user_id, deletion, left)
+        if organization_ids or wishes.conversations == "keep":
+            return count + self._retire(user_id, deletion, left)
+        return count + self._finish(user_id, deletion, left)
 
-        def decide() -> Decision:
-            items = self._get_items([*keys, user_key(heir_id)], consistent=True)
-            leaving, heir = (None if item is None else decode_member(item) for item in items[:2])
-            if leaving is None:
-                raise no_member(organization_id, user_id)
-            if not is_user(items[2]):
-                raise NotFound("user", heir_id)
-            following = successor(leaving, heir, heir_id, self._now())
-            moves = [Move(leaving, None), Move(heir, following)]
-            return Decision(following, moves, also=[Check(user_key(heir_id), user_exists())])
+    def _leave(
+        self,
+        user_id: str,
+        organization_ids: list[str],
+        heir_id: str | None,
+        deletion: Deletion,
+        before: AttributeValues | None,
+    ) -> None:
+        """Leave the organizations; where that is refused, take the deletion back."""
+        # An older version left too little in its tombstones to make a user of them again.
+        can_be_taken_back = before is not None and "created_at" in before
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt:
+                self._connection.pause(attempt)
+            try:
+                self._leaver.leave(user_id, organization_ids, heir_id, deletion)
+            except Refused as refused:
+                if not can_be_taken_back:
+                    raise refused.error from None
+                try:
+                    self._take_back(deletion, *refused.checks)
+                except ConditionFailed:
+                    continue  # there is another owner by now
+                raise refused.error from None
+            return
+        raise contended("the organizations' members")
 
-        return self._carry_out(organization_id, decide)
+    def _delete_conversations(self, user_id: str) -> int:
+        """Delete the user's conversations, until the index shows none; how many items went."""
+        collection = keyspace.CONVERSATION.collection(GSI1, user_id)()
+        count = 0
+        while True:
+            before = count
+            for items in self._walk(collection, consistent=False, only=(PK, SK)):
+                for item in items:
+                    count += self._delete_conversation(item, user_id)
+            if count == before:
+                return count
+
+    def _delete_conversation(self, item: AttributeValues, user_id: str) -> int:
+        try:
+            (conversation_id,) = key_parts(keyspace.CONVERSATION, item, PK)
+            return self._conversations.delete(conversation_id, user_id=user_id)
+        except (CorruptItem, NotFound):
+            return 0  # it has gone, or expired: the index is late
+
+    def _delete_caller(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
+        """Delete what the user has for calls, and their place in a queue. Overtaken.
+
+        A live call goes on, and ends by itself.
+        """
+        key = caller_key(user_id)
+        if not any(item[SK] == key[SK] for item in left.read):
+            return 0
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt:
+                self._connection.pause(attempt)
+            item = self._get_item(key, consistent=True)
+            if item is None:
+                return 0
+            writes = _caller_deletes(item)
+            try:
+                self._write(deletion.check, *writes)
+            except ConditionFailed as failed:
+                if 0 in failed.items:
+                    raise Overtaken from failed
+                continue  # joined a queue, or left it
+            return len(writes)
+        raise contended("the caller")
 
 
-def _organizations(items: Iterable[AttributeValues]) -> list[str]:
-    """The organizations of the memberships among `items` of a user's partition."""
-    layout = keyspace.MEMBERSHIP
-    return [key_parts(layout, item, SK)[0] for item in items if is_kind(item, layout)]
+def _checked(wishes: Wishes) -> Wishes:
+    for name, wish in wishes._asdict().items():
+        if wish not in get_args(KeepOrRemove):
+            raise InvalidArgument(name, "must be 'remove' or 'keep'")
+    return wishes
 
 
-def _member(organization_id: str, user_id: str) -> Key:
-    return keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
+def _is_same_life(first: Seen | None, seen: Seen) -> bool:
+    """Whether the id has not been given anew between two looks."""
+    before, now = ((each.item if each else {}).get("created_at") for each in (first, seen))
+    return before is None or now is None or before == now
 
 
-def _is_last_owner(organization: AttributeValues | None, member: AttributeValues | None) -> bool:
-    if organization is None or member is None or not is_organization(organization):
-        return False
-    is_owner = decode_member(member).is_active_owner
-    return is_owner and decode_organization(organization).owner_count == 1
+def _is_as_wished(seen: Seen, wishes: Wishes) -> bool:
+    """Whether an earlier deletion has left nothing for this one to do."""
+    is_kept = wishes.memberships == "keep" or not seen.organization_ids
+    return is_retired(seen.item) and wishes.conversations == "keep" and is_kept
 
 
-def _needs_heir(organization: AttributeValues | None) -> IllegalTransition:
-    return IllegalTransition(
-        "the user is the last active owner of an organization; name an heir, or make somebody "
-        "else an owner first",
-        None if organization is None else decode_organization(organization),
-    )
+def _caller_deletes(item: AttributeValues) -> list[Delete]:
+    """Deletes a caller together with their ticket, if they still wait with the same one."""
+    key = key_of(item)
+    try:
+        place = place_of(decode_caller(item))
+    except CorruptItem:
+        return [Delete(key)]  # where they wait is lost; the ticket expires
+    if place is None:
+        return [Delete(key, plan(Caller).model.ticket_id.does_not_exist())]
+    return [Delete(key, has_ticket(place.ticket_id)), Delete(place.key)]

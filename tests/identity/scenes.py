@@ -62,15 +62,17 @@ class Scene:
         """How many items there are of each kind."""
         return Counter(item[KIND]["S"] for item in self.items())
 
-    def interrupted(self, operation: str, at: int, meanwhile: Callable[[], object]) -> ChatStore:
+    def interrupted(
+        self, operation: str | None, at: int, meanwhile: Callable[[], object]
+    ) -> ChatStore:
         """The same table through a store that is held up while something else happens.
 
-        `meanwhile` runs after the answer to the `at`-th request of `operation`.
+        `meanwhile` runs after the answer to the `at`-th request of `operation`, or of any.
         """
         seen: list[RequestEvent] = []
 
         def told(event: RequestEvent) -> None:
-            if event.operation == operation:
+            if operation in (None, event.operation):
                 seen.append(event)
                 if len(seen) == at:
                     meanwhile()
@@ -200,7 +202,8 @@ def _needed_by(item: Item) -> Iterator[tuple[str, str]]:
             yield _key(layout, address=key)
     elif kind == keyspace.USER_TOMBSTONE.kind:
         response = item.get("response_email", {}).get("S")
-        for layout, key in address_keys(item["email"]["S"], response):
+        # A retired one says no address.
+        for layout, key in address_keys(item["email"]["S"], response) if "email" in item else ():
             yield _key(layout, address=key)
     elif kind == keyspace.LOGIN.kind:
         login: LoginSession = plan(LoginSession).decode(item)

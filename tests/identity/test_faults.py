@@ -67,7 +67,7 @@ def test_revoking_all(scene: Scene) -> None:
     """A login whose listing is gone could never be revoked again: listings go last."""
     logins = scene.store.logins
     scene.store.users.create("ann@example.com", user_id="ann")
-    for number, fault in faults(3):
+    for number, fault in faults(2):
         secrets = [logins.open("ann").secret for _ in range(3)]
         cut_short(scene, number, fault, lambda: logins.revoke_all("ann"))
         assert scene.kinds()["login"] <= scene.kinds()["login_listing"]

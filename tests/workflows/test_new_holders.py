@@ -1,0 +1,255 @@
+"""What a new holder of a user id finds of the one before: nothing, or the id is never free."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from dynamo_chat import NewMessage
+from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.testing import FaultInjector, Kill, Killed
+from tests.identity.scenes import Item, Scene, cut_short, dead_after, faults
+
+pytestmark = pytest.mark.engine
+
+FENCED = 7
+LOGINS = 55  # with their listings, more than one transaction takes
+REQUESTS = 18
+"""Of deleting what `furnish` makes."""
+
+
+def furnish(scene: Scene, email: str = "ann@example.com", *, logins: int = 2) -> None:
+    """A user with everything that a user can have."""
+    store = scene.store
+    store.users.create(email, user_id="ann")
+    for _ in range(logins):
+        store.logins.open("ann")
+    store.activity.record("ann", "signed up")
+    store.organizations.create("Acme", "ann", organization_id=f"own-{email}")
+    store.members.add(f"own-{email}", "bob", role="owner")
+    store.members.add("org-1", "ann")
+    for _ in range(2):
+        talk = store.conversations.create("ann", title="Plans")
+        store.messages.append(talk.conversation_id, NewMessage(role="user", content="Hello"))
+    store.callers.create("ann", email=email)
+    store.queue.join("ann")
+
+
+def of_user(scene: Scene) -> list[Item]:
+    """Everything that says who `ann` is, or that belongs to her."""
+    return [
+        item
+        for item in scene.items()
+        if "'ann'" in str(item) or "#ann#" in str(item) or "CONV" in item["PK"]["S"]
+    ]
+
+
+@pytest.fixture(autouse=True)
+def another_organization(scene: Scene) -> None:
+    """One that others own."""
+    scene.store.users.create("bob@example.com", user_id="bob")
+    scene.store.organizations.create("Other", "bob", organization_id="org-1")
+
+
+@pytest.mark.parametrize("is_being_deleted_again", [False, True])
+@pytest.mark.parametrize("at", range(1, FENCED + 1))
+def test_a_worker_that_was_overtaken_takes_nothing_of_the_new_holder(
+    scene: Scene, at: int, is_being_deleted_again: bool
+) -> None:
+    """Another one finishes, the id is given anew, and even deleted again, half-way."""
+    users = scene.store.users
+    furnish(scene)
+    kept: list[Item] = []
+
+    def meanwhile() -> None:
+        with suppress(NotFound):
+            users.delete("ann")
+        scene.clock.advance(1)
+        furnish(scene, "new@example.com")
+        if is_being_deleted_again:
+            cut_short(scene, *dead_after(2), lambda: users.delete("ann"))
+        kept.extend(scene.items())
+
+    slow = scene.interrupted(None, at, meanwhile)
+    slow.users.delete("ann")
+    assert kept
+    assert sorted(scene.items(), key=str) == sorted(kept, key=str)
+
+
+def test_nothing_is_left_wherever_it_dies(scene: Scene, no_backoff: None) -> None:
+    """Calling again finishes, at whichever request it died or an answer was lost."""
+    before = scene.items()
+    furnish(scene)
+    everything = scene.items()
+    for number, fault in faults(FENCED):
+        cut_short(scene, number, fault, lambda: scene.store.users.delete("ann"))
+        with suppress(NotFound):
+            scene.store.users.delete("ann")
+        assert of_user(scene) == []
+        assert scene.store.members.list_by_organization("own-ann@example.com").items
+        scene.store.organizations.delete("own-ann@example.com")
+        assert scene.items() == before
+        scene.put_back(everything)
+
+
+@pytest.mark.once
+def test_logins_go_first_and_each_with_its_listing(scene: Scene) -> None:
+    """So many that they take several transactions: a login that is left is one that is found."""
+    furnish(scene, logins=LOGINS)
+    for number in (5, 6, 7):
+        with FaultInjector(scene.store.connection.client) as injected, suppress(Killed):
+            injected.plan(Kill(after_sending=True), at=number)
+            scene.store.users.delete("ann")
+        kinds = scene.kinds()
+        assert kinds["login"] == kinds["login_listing"]
+        if kinds["login"]:
+            assert kinds["activity"] == 1
+            assert kinds["conversation"] == 2
+    assert not scene.kinds()["login"]
+    scene.store.users.delete("ann")
+
+
+def test_a_login_with_a_secret_that_is_another_users_by_now_is_left(scene: Scene) -> None:
+    """A stale listing, as TTL leaves one for a while: it leads to somebody else's login."""
+    store, table = scene.store, scene.store.connection.table_name
+    store.users.create("ann@example.com", user_id="ann")
+    store.logins.open("ann", secret="a-secret-that-is-used-again")
+    (login,) = [item for item in scene.items() if item["kind"]["S"] == "login"]
+    (listing,) = [item for item in scene.items() if item["kind"]["S"] == "login_listing"]
+    scene.client.delete_item(TableName=table, Key={name: login[name] for name in ("PK", "SK")})
+    store.logins.open("bob", secret="a-secret-that-is-used-again")
+    store.logins.revoke_all("ann")
+    assert store.logins.get("a-secret-that-is-used-again").user_id == "bob"
+    scene.put_back([listing])
+    store.users.delete("ann")
+    assert store.logins.get("a-secret-that-is-used-again").user_id == "bob"
+
+
+def test_conversations_and_the_place_in_a_queue_go_along(scene: Scene) -> None:
+    furnish(scene)
+    store = scene.store
+    talk, _ = store.conversations.list_by_user("ann").items
+    store.users.delete("ann")
+    store.users.create("somebody@example.com", user_id="ann")
+    assert not store.conversations.list_by_user("ann").items
+    assert not store.conversations.list_by_activity("ann").items
+    with pytest.raises(NotFound):
+        store.conversations.get(talk.conversation_id, consistent=True)
+    with pytest.raises(NotFound):
+        store.callers.get("ann", consistent=True)
+    assert not store.queue.list_waiting().items
+    assert not store.members.list_by_user("ann").items
+
+
+def test_others_conversations_stay(scene: Scene) -> None:
+    furnish(scene)
+    talk = scene.store.conversations.create("bob")
+    scene.store.users.delete("ann")
+    assert scene.store.conversations.get(talk.conversation_id, user_id="bob") == talk
+
+
+def test_a_live_call_does_not_keep_the_user(scene: Scene) -> None:
+    """It goes on for the other one, and ends as ever."""
+    store = scene.store
+    store.users.create("ann@example.com", user_id="ann")
+    for name in ("ann", "bob"):
+        store.callers.create(name)
+    call = store.calls.start("ann", "bob", call_id="call-1")
+    store.users.delete("ann")
+    assert store.calls.end(call.call_id).user_b == "bob"
+    assert not store.callers.get("bob", consistent=True).is_in_call
+
+
+def test_what_is_kept_keeps_the_id(scene: Scene) -> None:
+    """The id is nobody's again; asking again changes nothing; and all of it can go after all."""
+    store = scene.store
+    furnish(scene)
+    talks = store.conversations.list_by_user("ann").items
+    assert store.users.delete("ann", conversations="keep") > 0
+    with pytest.raises(AlreadyExists, match="retired"):
+        store.users.create("new@example.com", user_id="ann")
+    with pytest.raises(NotFound):
+        store.users.get("ann", consistent=True)
+    with pytest.raises(NotFound):
+        store.logins.open("ann")
+    (left,) = [item for item in scene.items() if item["PK"]["S"] == "USER#ann#"]
+    assert "example" not in str(left)  # nothing personal
+    before = scene.items()
+    assert store.users.delete("ann", conversations="keep") == 0
+    assert scene.items() == before
+    assert store.conversations.list_by_user("ann").items == talks
+    store.users.create("ann@example.com", user_id="somebody-else")  # the address is free
+    store.users.delete("ann")
+    assert not store.conversations.list_by_user("ann").items
+    store.users.create("new@example.com", user_id="ann")
+
+
+def test_kept_memberships_keep_the_id(scene: Scene) -> None:
+    """A new holder of it would be in those organizations."""
+    store = scene.store
+    furnish(scene)
+    store.users.delete("ann", memberships="keep")
+    with pytest.raises(AlreadyExists, match="retired"):
+        store.users.create("new@example.com", user_id="ann")
+    assert len(store.members.list_by_user("ann").items) == 2
+    store.users.delete("ann")
+    assert not store.members.list_by_user("ann").items
+    store.users.create("new@example.com", user_id="ann")
+
+
+def tombstone(scene: Scene) -> Item:
+    """What a deletion has left so far."""
+    (found,) = [item for item in scene.items() if item["kind"]["S"] == "user_tombstone"]
+    return found
+
+
+@pytest.mark.parametrize("conversations", ["remove", "keep"])
+def test_only_the_deletion_that_was_seen_is_finished(scene: Scene, conversations: str) -> None:
+    """As it was asked for, and never that of another life of the id."""
+    users = scene.store.users
+    furnish(scene)
+    asked = {"conversations": conversations}
+    cut_short(scene, *dead_after(4), lambda: users.delete("ann", **asked))  # type: ignore[arg-type]
+    seen = dict(tombstone(scene))
+    assert users.finish_deletion(seen) > 0
+    assert bool(scene.kinds()["conversation"]) == (conversations == "keep")
+    assert bool(scene.kinds()["user_tombstone"]) == (conversations == "keep")
+    if conversations == "keep":
+        retired = dict(tombstone(scene))
+        assert users.finish_deletion(retired) == users.finish_deletion(seen) == 0
+        assert tombstone(scene) == retired
+        users.delete("ann")
+    scene.store.organizations.delete("own-ann@example.com")
+    furnish(scene)
+    before = scene.items()
+    assert users.finish_deletion(seen) == 0
+    cut_short(scene, *dead_after(4), lambda: users.delete("ann"))
+    begun = scene.items()
+    assert users.finish_deletion(seen) == 0
+    assert scene.items() == begun != before
+    assert users.finish_deletion(dict(tombstone(scene))) > 0
+
+
+def test_a_deletion_that_an_older_version_began_is_finished(scene: Scene) -> None:
+    """Its tombstone has no id, and keeps nothing but the addresses."""
+    users, table = scene.store.users, scene.store.connection.table_name
+    finishes: tuple[Callable[[], int], ...] = (
+        lambda: users.delete("ann"),
+        lambda: users.finish_deletion(dict(tombstone(scene))),
+    )
+    for finish in finishes:
+        furnish(scene)
+        (user,) = [
+            item
+            for item in scene.items()
+            if item["PK"]["S"] == "USER#ann#" and item["kind"]["S"] == "user"
+        ]
+        kept = {name: user[name] for name in ("PK", "SK", "v", "email")}
+        scene.client.put_item(TableName=table, Item={**kept, "kind": {"S": "user_tombstone"}})
+        finish()
+        assert not scene.kinds()["login"]
+        assert not scene.store.members.list_by_user("ann").items
+        with suppress(NotFound):
+            users.delete("ann")
+        scene.store.organizations.delete("own-ann@example.com")
+        assert of_user(scene) == []
