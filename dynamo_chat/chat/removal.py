@@ -55,15 +55,24 @@ _FIRST_LOOK = 200
 class Removal(HeadReader):
     """The removal of whole conversations."""
 
-    def delete(self, conversation_id: str, user_id: str | None) -> int:
-        """Delete a conversation; how many items its collection had. NotFound."""
+    def delete(
+        self, conversation_id: str, user_id: str | None, *, part_of: Update | None = None
+    ) -> int:
+        """Delete a conversation; how many items its collection had. NotFound.
+
+        `part_of` is as in `core.deletion.begin`. Overtaken.
+        """
         check_ids(conversation_id, user_id)
         shown = self._shown_in_lists(conversation_id, user_id)
         owned: Condition = live_head(self._now())
         if user_id is not None:
             owned &= plan(Conversation).model.user_id == user_id
         return self._bury(
-            conversation_id, owned, shown, lambda there: is_owned(there, "user_id", user_id)
+            conversation_id,
+            owned,
+            shown,
+            lambda there: is_owned(there, "user_id", user_id),
+            part_of,
         )
 
     def clear_idle(self, conversation_id: str) -> int:
@@ -93,6 +102,7 @@ class Removal(HeadReader):
         allowed: Condition,
         shown: Sequence[Group],
         may_resume: Callable[[AttributeValues], bool],
+        part_of: Update | None = None,
     ) -> int:
         self._memory.forget(conversation_id)
         try:
@@ -103,6 +113,7 @@ class Removal(HeadReader):
                 keyspace.CONVERSATION_TOMBSTONE,
                 may_resume=may_resume,
                 beside=shown,
+                part_of=part_of,
             )
         except ConditionFailed as failed:
             raise NotFound("conversation", conversation_id) from failed

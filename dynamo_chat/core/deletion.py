@@ -82,19 +82,21 @@ def begin(
     *,
     may_resume: Callable[[AttributeValues], bool] = lambda _: True,
     beside: Sequence[Group] = (),
+    part_of: Update | None = None,
 ) -> Deletion:
     """Put a tombstone in the place of a root item, or take over the deletion that has begun there.
 
     `bury` carries the condition that the root item is live and the caller's. ConditionFailed, with
     what is there, when it is neither that nor a tombstone that the caller `may_resume`. `beside` is
     what must not outlive the root item in any list: it goes in the same transaction, as much of it
-    as DynamoDB takes; what is left is for `clear`.
+    as DynamoDB takes; what is left is for `clear`. `part_of` notes this deletion at the tombstone
+    of a larger one, if that goes on. Overtaken.
     """
     key = key_of(bury.item) if isinstance(bury, Put) else bury.key
     try:
         # A transaction: were the answer lost, a plain write that is sent again could bury the next
         # life of the id.
-        _write_with(connection, _marked(bury, deletion_id), beside)
+        _write_with(connection, _marked(bury, deletion_id), beside, part_of)
     except ConditionFailed as failed:
         there = failed.items.get(0) or {}
         if not is_kind(there, tombstone) or not may_resume(there):
@@ -106,15 +108,21 @@ def begin(
     return Deletion(connection, key, deletion_id)
 
 
-def _write_with(connection: Connection, bury: Put | Update, beside: Sequence[Group]) -> None:
+def _write_with(
+    connection: Connection, bury: Put | Update, beside: Sequence[Group], part_of: Update | None
+) -> None:
+    first: list[Write] = [bury] if part_of is None else [bury, part_of]
     writes: list[Write] = list(chain.from_iterable(beside))
     while True:
         try:
-            write(connection, bury, *writes, once=True)
+            write(connection, *first, *writes, once=True)
         except ConditionFailed as failed:
+            if part_of is not None and 1 in failed.items:
+                raise Overtaken from failed
             if 0 in failed.items:
                 raise
-            writes = [each for at, each in enumerate(writes, 1) if at not in failed.items]
+            rest = enumerate(writes, len(first))
+            writes = [each for at, each in rest if at not in failed.items]
         except (RequestRejected, ItemTooLarge):
             if not writes:
                 raise

@@ -40,6 +40,8 @@ KeepOrRemove = Literal["remove", "keep"]
 
 _TOMBSTONE: Final = keyspace.USER_TOMBSTONE
 _RETIRED: Final = "retired_at"
+CLEARING: Final = "clearing"
+"""Attribute of a tombstone: the conversation whose deletion, as part of the user's, began last."""
 _ADDRESSES: Final = ("email", "response_email")
 
 
@@ -125,7 +127,7 @@ class UserRemover(Repository):
         """Let the user live again, if `beside` holds. ConditionFailed; Overtaken."""
         actions = [
             Path(KIND).set(keyspace.USER.kind),
-            *(Path(name).remove() for name in (DELETION_ID, *Wishes._fields)),
+            *(Path(name).remove() for name in (DELETION_ID, CLEARING, *Wishes._fields)),
         ]
         is_leaving = Path("memberships") == "remove"
         goes_on = deletion.check.condition & is_leaving
@@ -142,7 +144,8 @@ class UserRemover(Repository):
         partition = keyspace.USER_PARTITION.encode(user_id)
         collection = Collection(TABLE, partition, everything, keyspace.USER.table.sk)
         # Backwards: the tombstone, the memberships, the logins, and then all the rest.
-        pages = self._walk(collection, forward=False, only=(PK, SK, KIND, DELETION_ID, *_ADDRESSES))
+        only = (PK, SK, KIND, CLEARING, *_ADDRESSES)
+        pages = self._walk(collection, forward=False, only=only)
         last_of_logins = keyspace.LOGIN_LISTING.table.sk.range().lower
         count, found = 0, list[AttributeValues]()
         for items in pages:
@@ -162,7 +165,7 @@ class UserRemover(Repository):
     def _retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
         """Delete what is left, free the addresses, and keep the id from being used again."""
         stored = (each.attr_name for each in plan(User).attributes.values())
-        gone = (*stored, DELETION_ID, *Wishes._fields)
+        gone = (*stored, DELETION_ID, CLEARING, *Wishes._fields)
         actions = [
             Path(_RETIRED).set(format_time(self._now())),
             *(Path(name).remove() for name in gone if name != KIND),

@@ -15,7 +15,7 @@ from dynamo_chat.core.bearer import brought_or_new, hash_of, is_same
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, IllegalTransition, InvalidArgument, NotFound
-from dynamo_chat.core.item import plan
+from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -29,9 +29,11 @@ from dynamo_chat.orgs.invite import (
     InviteStatus,
     IssuedInvite,
     decode_invite,
+    has_token,
     invite_items,
     is_pending,
     place_of,
+    pointer_deletes,
     token_hash_of,
 )
 from dynamo_chat.orgs.organization import (
@@ -96,9 +98,10 @@ class Invites(SeatKeeper):
                 *(Put(item, absent(now)) for item in invite_items(invite, token_hash)),
             )
         except ConditionFailed as failed:
-            if failed.items.keys() - {0}:
-                return IssuedInvite(self._already_there(failed, invite, token_hash), known)
             item = failed.items.get(0)
+            is_gone = 0 in failed.items and not is_organization(item)
+            if failed.items.keys() - {0} and not is_gone:
+                return IssuedInvite(self._already_there(failed, invite, token_hash), known)
             refused = refusal(organization_id, item, (), domain=domain)
             raise refused or contended("the organization") from failed
         return IssuedInvite(invite, known)
@@ -218,14 +221,16 @@ class Invites(SeatKeeper):
 
     @access_pattern("O8", operation="GetItem, BatchGetItem, TransactWriteItems", requests="≤3")
     def delete(self, invite_id: str, *, organization_id: str | None = None) -> None:
-        """Delete an invite with what leads to it, as if it had never been made. NotFound."""
+        """Delete an invite with what leads to it, as if it had never been made. NotFound.
+
+        So too when its id has become another invite's in the meantime: that one stays.
+        """
         place, item = self._by_id(invite_id, organization_id)
-        token_hash = token_hash_of(item)
-        self._write(
-            Delete(place.key),
-            Delete(keyspace.INVITE_ID.key(invite_id=invite_id)),
-            Delete(keyspace.INVITE_TOKEN.key(token_hash=token_hash)),
-        )
+        is_it = Item.PK.does_not_exist() | has_token(token_hash_of(item))
+        try:
+            self._write(Delete(place.key, is_it), *pointer_deletes(item))
+        except ConditionFailed as failed:
+            raise NotFound("invite", invite_id) from failed
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -264,12 +269,14 @@ class Invites(SeatKeeper):
         invite = decode_invite(item).as_of(now)
         if invite.status == status:
             return invite
-        update = Update(place.key, [plan(Invite).model.status.set(status)], allowed)
+        # Of the very invite that was read, and not of another one that has its id by now.
+        is_it = allowed & has_token(token_hash_of(item))
+        update = Update(place.key, [plan(Invite).model.status.set(status)], is_it)
         try:
             return decode_invite(self._write(update, returning=True))
         except ConditionFailed as failed:
             there = failed.items.get(0)
-            if there is None:
+            if there is None or token_hash_of(there) != token_hash_of(item):
                 raise NotFound("invite", invite_id) from failed
             invite = decode_invite(there).as_of(now)
             if invite.status == status:

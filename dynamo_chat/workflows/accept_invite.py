@@ -18,6 +18,7 @@ from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key, domain_of
+from dynamo_chat.core.bearer import hash_of
 from dynamo_chat.core.changes import actions, checked
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, NotFound
@@ -25,8 +26,9 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.transaction import Check, Update, Write
 from dynamo_chat.identity.user import User, decode_user, is_user, user_exists, user_key
-from dynamo_chat.orgs.invite import Invite, InvitePlace, is_pending
+from dynamo_chat.orgs.invite import Invite, InvitePlace, has_token, is_pending
 from dynamo_chat.orgs.invites import Invites, illegal, invite_of
+from dynamo_chat.orgs.organization import is_organization, organization_key
 from dynamo_chat.orgs.seats import Decision, Member, Move, decode_member
 
 
@@ -50,11 +52,12 @@ class Invitations(Invites):
     def accept(self, token: str, user_id: str, *, any_address: bool = False) -> Member:
         """Accept an invite as a user, and return the membership; again, the same one.
 
-        The user must have the invited address, as e-mail or response e-mail, unless `any_address`
-        lets whoever holds the token in. NotFound when there is no such invite, or not for this
-        user, or no such user. IllegalTransition when it has expired, was cancelled, or was
-        accepted before. AlreadyExists when the user is a member already. LimitExceeded when no
-        seat is left. Conflict when the organization admits only its own domain.
+        The invited address must be the user's e-mail, unless `any_address` lets whoever holds the
+        token in. A response e-mail does not count: users choose it themselves. NotFound when there
+        is no such invite, or not for this user, or no such user. IllegalTransition when it has
+        expired, was cancelled, or was accepted before. AlreadyExists when the user is a member
+        already. LimitExceeded when no seat is left. Conflict when the organization admits only its
+        own domain.
         """
         checked(User, user_id=user_id)
         place = self._place_by_token(token)
@@ -64,22 +67,32 @@ class Invitations(Invites):
             if _is_done(case):
                 return Decision(_joined(case), [])
             _check_acceptable(case, any_address=any_address)
-            return self._acceptance(case, place, any_address=any_address)
+            return self._acceptance(case, place, token, any_address=any_address)
 
         return self._carry_out(place.organization_id, decide)
 
     def _case(self, place: InvitePlace, token: str, user_id: str) -> Case:
         """Invite, membership and user as they are now, in one request. NotFound."""
         member_key = keyspace.MEMBER.key(organization_id=place.organization_id, user_id=user_id)
-        invite, member, user = self._get_items(
-            [place.key, member_key, user_key(user_id)], consistent=True
+        organization, invite, member, user = self._get_items(
+            [
+                organization_key(place.organization_id),
+                place.key,
+                member_key,
+                user_key(user_id),
+            ],
+            consistent=True,
         )
+        if not is_organization(organization):
+            raise NotFound("invite")
         found = invite_of(invite, token).as_of(self._now())
         if user is None or not is_user(user):
             raise NotFound("user", user_id)
         return Case(found, None if member is None else decode_member(member), decode_user(user))
 
-    def _acceptance(self, case: Case, place: InvitePlace, *, any_address: bool) -> Decision:
+    def _acceptance(
+        self, case: Case, place: InvitePlace, token: str, *, any_address: bool
+    ) -> Decision:
         invite, before, user = case
         now = self._now()
         joined = {
@@ -95,9 +108,10 @@ class Invitations(Invites):
         else:
             after = before.model_copy(update=joined)
         marked = {"status": "accepted", "accepted_at": now, "accepted_by": user.user_id}
+        is_it = has_token(hash_of("token", token))  # and no other invite that has its id by now
         also: list[Write] = [
-            Update(place.key, actions(Invite, marked), is_pending(now)),
-            Check(user_key(user.user_id), _is_still(user, invite, any_address=any_address)),
+            Update(place.key, actions(Invite, marked), is_pending(now) & is_it),
+            Check(user_key(user.user_id), _is_still(user, any_address=any_address)),
         ]
         move, domain = Move(before, after), domain_of(invite.email)
         return Decision(after, [move], domain, also, known=[user.user_id])
@@ -117,7 +131,7 @@ def _joined(case: Case) -> Member:
 
 def _check_acceptable(case: Case, *, any_address: bool) -> None:
     invite, member, user = case
-    if not any_address and not user.has_address(address_key(invite.email)):
+    if not any_address and address_key(user.email) != address_key(invite.email):
         raise NotFound("invite for this user")
     if invite.status != "pending":
         raise illegal(invite, "accepted")
@@ -125,15 +139,7 @@ def _check_acceptable(case: Case, *, any_address: bool) -> None:
         raise AlreadyExists(f"user {user.user_id!r} is a member already", member)
 
 
-def _is_still(user: User, invite: Invite, *, any_address: bool) -> Condition:
+def _is_still(user: User, *, any_address: bool) -> Condition:
     """The user is there and has the address that let them accept."""
     condition = user_exists()
-    if not any_address:
-        attributes = plan(User).model
-        is_email = address_key(user.email) == address_key(invite.email)
-        condition &= (
-            attributes.email == user.email
-            if is_email
-            else attributes.response_email == user.response_email
-        )
-    return condition
+    return condition if any_address else condition & (plan(User).model.email == user.email)

@@ -19,21 +19,25 @@ from __future__ import annotations
 
 from typing import get_args
 
+from pynamodb.expressions.operand import Path
+
 from dynamo_chat import keyspace
 from dynamo_chat.calls.caller import Caller, caller_key, decode_caller, has_ticket, place_of
-from dynamo_chat.chat.conversations import Conversations
-from dynamo_chat.chat.head import Memory
+from dynamo_chat.chat.head import Memory, head_key
+from dynamo_chat.chat.removal import Removal
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import checked_as
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import Deletion, resume
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.fence import Overtaken
-from dynamo_chat.core.item import key_parts, plan
+from dynamo_chat.core.item import helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.layout import GSI1, PK, SK
+from dynamo_chat.core.owners import is_owned
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.transaction import Delete, contended, key_of
+from dynamo_chat.core.transaction import Delete, Update, contended, key_of
 from dynamo_chat.identity.removal import (
+    CLEARING,
     Belongings,
     KeepOrRemove,
     Seen,
@@ -52,7 +56,7 @@ class Accounts(Users):
 
     def __init__(self, binding: Binding, memory: Memory | None = None) -> None:
         super().__init__(binding)
-        self._conversations = Conversations(binding, Memory() if memory is None else memory)
+        self._conversations = Removal(binding, Memory() if memory is None else memory)
         self._leaver = Leaver(binding)
 
     @access_pattern(
@@ -134,13 +138,13 @@ class Accounts(Users):
     ) -> int:
         """All that follows the tombstone. `before` is what was there, if it may be taken back."""
         left = self._let_nobody_in(user_id, deletion)
+        count = left.revoked + self._finish_conversation(user_id, left.tombstone)
         organization_ids = organizations_of(left.read)
         if organization_ids and wishes.memberships == "remove":
             self._leave(user_id, organization_ids, heir_id, deletion, before)
             organization_ids = []
-        count = left.revoked
         if wishes.conversations == "remove":
-            count += self._delete_conversations(user_id)
+            count += self._delete_conversations(user_id, deletion)
         count += self._delete_caller(user_id, deletion, left)
         if organization_ids or wishes.conversations == "keep":
             return count + self._retire(user_id, deletion, left)
@@ -173,7 +177,7 @@ class Accounts(Users):
             return
         raise contended("the organizations' members")
 
-    def _delete_conversations(self, user_id: str) -> int:
+    def _delete_conversations(self, user_id: str, deletion: Deletion) -> int:
         """Delete the user's conversations, until the index shows none; how many items went."""
         collection = keyspace.CONVERSATION.collection(GSI1, user_id)()
         count = 0
@@ -181,16 +185,30 @@ class Accounts(Users):
             before = count
             for items in self._walk(collection, consistent=False, only=(PK, SK)):
                 for item in items:
-                    count += self._delete_conversation(item, user_id)
+                    count += self._delete_conversation(item, user_id, deletion)
             if count == before:
                 return count
 
-    def _delete_conversation(self, item: AttributeValues, user_id: str) -> int:
+    def _delete_conversation(self, item: AttributeValues, user_id: str, deletion: Deletion) -> int:
         try:
             (conversation_id,) = key_parts(keyspace.CONVERSATION, item, PK)
-            return self._conversations.delete(conversation_id, user_id=user_id)
+            # No index shows it from then on: the tombstone says what has begun.
+            noted = Path(CLEARING).set(conversation_id)
+            part_of = Update(deletion.check.key, [noted], deletion.check.condition)
+            return self._conversations.delete(conversation_id, user_id, part_of=part_of)
         except (CorruptItem, NotFound):
             return 0  # it has gone, or expired: the index is late
+
+    def _finish_conversation(self, user_id: str, tombstone: AttributeValues) -> int:
+        """Finish the conversation at which an earlier call died; how many items went."""
+        if CLEARING not in tombstone:
+            return 0
+        conversation_id = helper_text(tombstone, CLEARING, keyspace.USER_TOMBSTONE)
+        head = self._get_item(head_key(conversation_id), consistent=True)
+        is_begun = head is not None and is_kind(head, keyspace.CONVERSATION_TOMBSTONE)
+        if head is None or not is_begun or not is_owned(head, "user_id", user_id):
+            return 0
+        return self._conversations.finish(head)
 
     def _delete_caller(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
         """Delete what the user has for calls, and their place in a queue. Overtaken.

@@ -45,9 +45,9 @@ def _work(store: ChatStore, number: int) -> None:
     store.callers.create(name)
     store.queue.join(name)
     store.queue.leave(name)
-    store.users.delete(name)
     store.callers.delete(name)
     store.conversations.delete(talk)
+    store.users.delete(name)
 
 
 def test_a_table_in_use_gives_no_false_alarm(

@@ -104,6 +104,29 @@ def test_deleting_leaves_no_trace(scene: Scene, org: str) -> None:
             call(issued.invite.invite_id)
 
 
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("call", ["delete", "cancel", "expire"])
+def test_an_id_that_is_another_invites_by_now(scene: Scene, org: str, call: str, at: int) -> None:
+    """Of another organization, or of the same: nothing of it is changed."""
+    invites = scene.store.invites
+    scene.store.organizations.create("Other", "owner", organization_id="org-2")
+    for other in (org, "org-2"):
+        invites.create(org, "one@example.com", invited_by="owner", invite_id="i-1")
+
+        def give_away(other: str = other) -> None:
+            invites.delete("i-1")
+            scene.clock.advance(1)
+            invites.create(other, "two@example.com", invited_by="owner", invite_id="i-1")
+
+        slow = scene.interrupted(None, at, give_away)
+        with pytest.raises(NotFound):
+            getattr(slow.invites, call)("i-1", organization_id=org)
+        found = invites.get("i-1", organization_id=other)
+        assert (found.email, found.status) == ("two@example.com", "pending")
+        invites.delete("i-1")
+    assert scene.kinds()["invite_token"] == 0
+
+
 def test_invites_are_listed_by_organization_and_by_address(scene: Scene, org: str) -> None:
     store, began = scene.store, scene.clock()
     store.organizations.create("Other", "owner", organization_id="org-2")

@@ -12,7 +12,6 @@ from tests.identity.scenes import Item, Scene, cut_short, dead_after, faults
 
 pytestmark = pytest.mark.engine
 
-FENCED = 7
 LOGINS = 55  # with their listings, more than one transaction takes
 REQUESTS = 18
 """Of deleting what `furnish` makes."""
@@ -52,7 +51,7 @@ def another_organization(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("is_being_deleted_again", [False, True])
-@pytest.mark.parametrize("at", range(1, FENCED + 1))
+@pytest.mark.parametrize("at", range(1, REQUESTS + 1))
 def test_a_worker_that_was_overtaken_takes_nothing_of_the_new_holder(
     scene: Scene, at: int, is_being_deleted_again: bool
 ) -> None:
@@ -81,7 +80,7 @@ def test_nothing_is_left_wherever_it_dies(scene: Scene, no_backoff: None) -> Non
     before = scene.items()
     furnish(scene)
     everything = scene.items()
-    for number, fault in faults(FENCED):
+    for number, fault in faults(REQUESTS):
         cut_short(scene, number, fault, lambda: scene.store.users.delete("ann"))
         with suppress(NotFound):
             scene.store.users.delete("ann")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.conversations import Conversations
 from dynamo_chat.chat.head import Memory
+from dynamo_chat.chat.removal import Removal
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
+from dynamo_chat.identity.removal import is_retired
 from dynamo_chat.mail.threads import EmailThreads
 from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
-from dynamo_chat.operations.doctor.stored import LAYOUTS
 from dynamo_chat.orgs.organizations import Organizations
 from dynamo_chat.workflows.delete_user import Accounts
 
@@ -25,26 +25,23 @@ class Deletions(Repository):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
-        conversations = Conversations(binding, Memory())
-        accounts = Accounts(binding)
-        organizations = Organizations(binding)
-        threads = EmailThreads(binding)
-        self._finish: Final[Mapping[str, Callable[[str], Any]]] = {
-            keyspace.CONVERSATION_TOMBSTONE.kind: conversations.delete,
+        # Each finishes the very deletion whose tombstone was seen, and no other one of the id.
+        self._finish: Final[Mapping[str, Callable[[AttributeValues], int]]] = {
+            keyspace.CONVERSATION_TOMBSTONE.kind: Removal(binding, Memory()).finish,
             # There are no memberships left to decide on when this is done: see `problems`.
-            keyspace.USER_TOMBSTONE.kind: lambda user: accounts.delete(user, memberships="keep"),
-            keyspace.ORGANIZATION_TOMBSTONE.kind: organizations.delete,
-            keyspace.EMAIL_THREAD_TOMBSTONE.kind: threads.delete,
+            keyspace.USER_TOMBSTONE.kind: Accounts(binding).finish_deletion,
+            keyspace.ORGANIZATION_TOMBSTONE.kind: Organizations(binding).finish_deletion,
+            keyspace.EMAIL_THREAD_TOMBSTONE.kind: EmailThreads(binding).finish_deletion,
         }
 
     def is_tombstone(self, item: AttributeValues) -> bool:
         """Whether the deletion of something has begun here."""
-        return kind_of(item) in self._finish
+        return kind_of(item) in self._finish and not is_retired(item)
 
     def problems(self, item: AttributeValues) -> Iterator[Problem]:
         """What a tombstone tells. Its evidence is what the walk of the deletion would take next."""
         finish = self._finish.get(kind_of(item))
-        if finish is None:
+        if finish is None or is_retired(item):
             return
         partition = item[PK]["S"]
         shape = keyspace.CONVERSATION.table.sk
@@ -56,8 +53,7 @@ class Deletions(Repository):
             says += "; delete the user again, and say what becomes of the memberships"
             yield Problem("unfinished_deletion", says, evidence=evidence)
             return
-        (identity,) = LAYOUTS[kind_of(item)].table.pk.decode(partition)
-        repair = Repair("finish it", finish=lambda: finish(identity))
+        repair = Repair("finish it", finish=lambda: finish(item))
         yield Problem("unfinished_deletion", says, repair, evidence)
 
     def _end(self, everything: Collection, *, forward: bool) -> str:

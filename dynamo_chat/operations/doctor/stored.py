@@ -78,7 +78,6 @@ _TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     keyspace.CONVERSATION_TOMBSTONE.kind: ("user_id",),
     keyspace.MESSAGE_ID.kind: ("position", "digest"),
     keyspace.REVIEW_ID.kind: ("conversation_id", "reviewed_by", "reviewed_at"),
-    keyspace.USER_TOMBSTONE.kind: ("email",),
     keyspace.USER_EMAIL.kind: ("user_id",),
     keyspace.USER_RESPONSE_EMAIL.kind: ("user_id",),
     keyspace.INVITE_ID.kind: ("organization_id", "created_at"),
