@@ -307,12 +307,17 @@ EMAIL_RESPONSE_ID: Final = Layout(
     "email_response_id",
     table=Slot(MAIL_PARTITION, sort("RESPONSE", text("response_id"))),
     gsi2=Slot(
-        partition("RESPONSE", text("response_id")), sort("RESPONSE", text("conversation_id"))
+        partition("RESPONSE", text("response_id")),
+        sort("OWNER", text("owner_hash"), text("conversation_id")),
     ),
     serves="M1, M3, M7, M10",
     helper=True,
-    note="Only for ids that the caller brought.",
+    version=2,
+    note="Only for ids that the caller brought. `owner_hash` is of the account's id; version 1 had "
+    "no owner.",
 )
+EMAIL_RESPONSE_ID_OF_NO_OWNER: Final = sort("RESPONSE", text("conversation_id"))
+"""The sort key in GSI2 of an `email_response_id` of version 1."""
 EMAIL_MESSAGE_ID: Final = Layout(
     "email_message_id",
     table=Slot(partition("MESSAGEID", text("account_id"), text("message_hash")), sort("MESSAGEID")),

@@ -268,6 +268,7 @@ def id_items(email: EmailSummary, digest: str, *, has_response_id: bool) -> list
     }
     items = []
     if has_response_id:
+        fields["owner_hash"] = keyspace.digest_of(email.account_id)
         items.append(helper_item(keyspace.EMAIL_RESPONSE_ID, fields, GSI2, **said))
     if email.message_id is not None:
         fields["message_hash"] = keyspace.digest_of(email.message_id)

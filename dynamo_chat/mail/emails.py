@@ -43,8 +43,8 @@ COMES_FROM: Final[dict[EmailStatus, tuple[EmailStatus, ...]]] = {
 """The states that each state can be reached from."""
 
 _ACCOUNT: Final = "account_id"
-_SAME_ID_ELSEWHERE: Final = 25
-"""Other accounts may have used a response id before: so many are looked through."""
+_OF_NO_OWNER: Final = 25
+"""Id items of version 1 do not say whose they are: so many are looked through."""
 
 
 class EmailMessages(Adder):
@@ -218,7 +218,7 @@ class EmailMessages(Adder):
     @access_pattern(
         "M7",
         operation="Query",
-        requests="1; 2 for the caller's own id",
+        requests="1; 2 for the caller's own id; 3 for one that an older release wrote",
         budget=2,
         index="table + GSI2",
         replaces="Conversations response_id-index",
@@ -234,14 +234,7 @@ class EmailMessages(Adder):
         check_owner("account_id", account_id)
         place = parse_minted(_check_text("response_id", response_id))
         if place is None:
-            items, _ = self._query(
-                keyspace.EMAIL_RESPONSE_ID.collection(GSI2, response_id)(),
-                limit=1 if account_id is None else _SAME_ID_ELSEWHERE,
-            )
-            own = (
-                each for each in items if _leads(each, account_id) and is_live(each, self._now())
-            )
-            pointer = next(own, None)
+            pointer = self._pointer(response_id, account_id)
             if pointer is None:
                 raise NotFound("e-mail", response_id)
             place = pointed_place(pointer)
@@ -327,6 +320,22 @@ class EmailMessages(Adder):
         if pointer is None or not is_live(pointer, self._now()) or not _leads(pointer, account_id):
             raise NotFound("e-mail", response_id)
         return pointed_place(pointer)
+
+    def _pointer(self, response_id: str, account_id: str | None) -> AttributeValues | None:
+        """The first id item of a caller's id, of this account if one is given."""
+        layout, now = keyspace.EMAIL_RESPONSE_ID, self._now()
+        in_index = layout.collection(GSI2, response_id)
+        unsaid = keyspace.EMAIL_RESPONSE_ID_OF_NO_OWNER.range()
+        if account_id is None:
+            everybodys = in_index()
+            keys = KeyRange(everybodys.keys.lower, unsaid.upper)
+            items, _ = self._query(everybodys._replace(keys=keys), limit=1)
+        else:
+            items, _ = self._query(in_index(keyspace.digest_of(account_id)), limit=1)
+            if not items:
+                items, _ = self._query(in_index()._replace(keys=unsaid), limit=_OF_NO_OWNER)
+        ours = (each for each in items if _leads(each, account_id) and is_live(each, now))
+        return next(ours, None)
 
     def _found(
         self,

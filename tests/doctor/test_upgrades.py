@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dynamo_chat import keyspace
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.errors import NotFound
@@ -182,3 +183,49 @@ def test_a_review_id_that_expires_too_early_is_moved(world: World, doctor: Docto
     assert pointer in world.items()
     assert doctor.examine().is_clean
     assert world.store().reviews.get("aging-review") == review
+
+
+@pytest.fixture
+def old_response_id(world: World) -> Item:
+    """The item of a caller's response id as version 1 wrote it."""
+    conversation_id = one(world, "email_response_id")["PK"]["S"].removeprefix("MAIL")
+    before_owners = {"v": {"N": "1"}, "GSI2SK": {"S": f"RESPONSE{conversation_id}"}}
+    changed("email_response_id", **before_owners, account_id=None)(world)
+    return one(world, "email_response_id")
+
+
+def test_an_old_response_id_is_found_and_upgraded(
+    world: World, doctor: Doctor, everything: list[Item], old_response_id: Item
+) -> None:
+    emails = world.store().emails
+    (response_id,) = keyspace.EMAIL_RESPONSE_ID.table.sk.decode(old_response_id["SK"]["S"])
+    found = emails.get_by_response_id(response_id)
+    assert emails.get_by_response_id(response_id, account_id=found.account_id) == found
+    report = doctor.examine()
+    assert [(each.code, each.kind) for each in report.findings] == [
+        ("older_version", "email_response_id")
+    ]
+    (done,) = doctor.repair(report.findings)
+    assert (done.outcome, done.says) == ("repaired", "upgrade it to schema version 2")
+    assert world.items() == everything
+    assert doctor.examine().is_clean
+    assert emails.get_by_response_id(response_id, account_id=found.account_id) == found
+
+
+def test_an_old_response_id_whose_email_changes_is_left(
+    world: World, doctor: Doctor, old_response_id: Item
+) -> None:
+    """The repair says whose it is: it happens only while that is so."""
+    report = doctor.examine()
+    email = next(
+        item
+        for item in world.items()
+        if item["kind"] == {"S": "email"}
+        and item["PK"] == old_response_id["PK"]
+        and old_response_id["entry_id"]["S"] in item["SK"]["S"]
+    )
+    foreign = {**email, "account_id": {"S": "zed"}}
+    with before(doctor, "TransactWriteItems", lambda: world.put(foreign)):
+        (done,) = doctor.repair(report.findings)
+    assert done.outcome == "left"
+    assert one(world, "email_response_id") == old_response_id

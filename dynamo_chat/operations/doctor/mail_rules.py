@@ -9,8 +9,8 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
-from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import PK, SK
+from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.layout import GSI2, PK, SK, VERSION
 from dynamo_chat.core.pairs import CONTENT
 from dynamo_chat.core.transaction import Check, Key, key_of
 from dynamo_chat.mail.adding import id_items, pointed_place
@@ -22,9 +22,9 @@ from dynamo_chat.mail.email import (
     parse_minted,
 )
 from dynamo_chat.mail.thread import thread_key
-from dynamo_chat.operations.doctor.conditions import same
-from dynamo_chat.operations.doctor.findings import Problem, kind_of
-from dynamo_chat.operations.doctor.forms import Subject
+from dynamo_chat.operations.doctor.conditions import same, set_attributes
+from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
+from dynamo_chat.operations.doctor.forms import Subject, index_difference
 from dynamo_chat.operations.doctor.relations import (
     Found,
     Relation,
@@ -36,6 +36,7 @@ from dynamo_chat.operations.doctor.relations import (
     reachable_orphan,
 )
 
+_ACCOUNT: Final = "account_id"
 _EMAIL, _USAGE = "email", "usage"
 """The parts of their keys."""
 
@@ -116,8 +117,41 @@ def _pointer(subject: Subject) -> Relation:
             name = _ID_OF[kind_of(subject.item)]
             others = Check(key, same((name,), email))
             yield orphan(subject, "the e-mail that it leads to has another id", others)
+        elif is_of(subject.item, keyspace.EMAIL_RESPONSE_ID):
+            yield from _of_its_owner(subject, email)
 
     return Relation((thread_key(pointed_place(subject.item).conversation_id), key), judge)
+
+
+def _of_its_owner(subject: Subject, email: AttributeValues) -> Iterator[Problem]:
+    """Whether the item of a response id is found by the account of its e-mail."""
+    layout, item = keyspace.EMAIL_RESPONSE_ID, subject.item
+    (conversation_id,) = keyspace.MAIL_PARTITION.decode(item[PK]["S"])
+    (response_id,) = layout.table.sk.decode(item[SK]["S"])
+    account_id = email.get(_ACCOUNT, {}).get("S")
+    if not isinstance(account_id, str):
+        return  # which is told of the e-mail
+    fields = {
+        "conversation_id": conversation_id,
+        "response_id": response_id,
+        "owner_hash": keyspace.digest_of(account_id),
+    }
+    wanted = with_index_keys({}, layout, fields, GSI2)
+    owned = Check(key_of(email), same((_ACCOUNT,), email))
+    version = int(item[VERSION]["N"])
+    if version < layout.version:
+        newest = str(layout.version)
+        changes = {**wanted, VERSION: {"N": newest}, _ACCOUNT: {"S": account_id}}
+        repair = Repair(
+            f"upgrade it to schema version {newest}", (owned, set_attributes(item, changes))
+        )
+        says = f"its schema version is {version}; {newest} is the present one"
+        yield Problem("older_version", says, repair)
+        return
+    for problem in index_difference(item, wanted):
+        if problem.repair is not None:
+            repair = Repair(problem.repair.does, (owned, *problem.repair.writes))
+            yield Problem(problem.code, problem.says, repair)
 
 
 _ID_OF: Final = {

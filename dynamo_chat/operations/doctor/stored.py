@@ -64,13 +64,13 @@ def stored_item(entity: Entity, there: AttributeValues | None = None) -> Attribu
     return plan(type(entity)).encode(entity) if write is None else write(entity)
 
 
-_KNOWN_TO_THE_CONVERSATION: Final = {
+_KNOWN_TO_OTHERS: Final = {
     keyspace.CONVERSATION_TITLE.kind,
     keyspace.MESSAGE_ID.kind,
+    keyspace.EMAIL_RESPONSE_ID.kind,
 }
 
 _INDEXED_HELPERS: Final = {
-    keyspace.EMAIL_RESPONSE_ID.kind: (GSI2,),
     keyspace.PROBE.kind: (GSI1, GSI2),
 }
 
@@ -114,8 +114,8 @@ def check_helper(item: AttributeValues, layout: Layout) -> None:
 
 
 def helper_index_keys(item: AttributeValues, layout: Layout) -> AttributeValues | None:
-    """The index keys of a helper item; None for those that only its conversation knows."""
-    if layout.kind in _KNOWN_TO_THE_CONVERSATION:
+    """The index keys of a helper item; None for those that what it leads to knows."""
+    if layout.kind in _KNOWN_TO_OTHERS:
         return None
     fields = dict(zip(layout.table.pk.names, layout.table.pk.decode(item[PK]["S"]), strict=True))
     fields |= zip(layout.table.sk.names, layout.table.sk.decode(item[SK]["S"]), strict=True)
