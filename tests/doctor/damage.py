@@ -163,6 +163,49 @@ def _room_of_an_ended_call(world: World) -> None:
     world.put(room_item(over))
 
 
+def _dead_owner(world: World) -> None:
+    """An organization whose other owner was deleted, as if both had gone at one moment."""
+    world.store().users.delete("cleo", memberships="keep")
+
+
+def _nobodys(world: World) -> None:
+    """All owners are members by now, and the organization has counted that."""
+    for owner in ("ann", "cleo"):
+        changed("member", {"SK": f"MEMBER#{owner}#"}, role={"S": "member"})(world)
+    changed("organization", owner_count={"N": "0"})(world)
+
+
+def _address_of_the_dead(world: World) -> None:
+    claim = one(world, "user_email", user_id="bob")
+    world.store().users.delete("bob", memberships="keep")
+    world.put(claim)
+
+
+def _login_of_the_dead(world: World) -> None:
+    """It was being opened while its user was deleted."""
+    store = world.store()
+    store.logins.open("bob")
+    login = one(world, "login", user_id="bob")
+    store.users.delete("bob", memberships="keep")
+    world.put(login)
+
+
+def _forgotten_login(world: World) -> None:
+    store = world.store()
+    store.users.create("dora@example.org", user_id="dora")
+    store.logins.open("dora")
+    delete(world, one(world, "login_listing", PK="USER#dora#"))
+    cut_short(lambda s: s.users.delete("dora"), after=2)(world)
+
+
+def _old_deletion(world: World) -> None:
+    """It does not say what becomes of the memberships."""
+    cut_short(lambda s: s.users.delete("bob", memberships="keep"), after=2)(world)
+    tombstone = one(world, "user_tombstone")
+    kept = ("PK", "SK", "kind", "v", "email", "response_email")
+    world.put({name: tombstone[name] for name in kept if name in tombstone})
+
+
 def _other_deadline(world: World) -> None:
     there = next(item for item in world.items() if "ttl" in item and "content" in item)
     world.put({**there, "ttl": in_days(world, 500)})
@@ -323,7 +366,11 @@ DAMAGES = [
         repairable=False,
     ),
     damage(
-        "a lost user", gone("user", email="bob@example.org"), "orphan user_email", restores=False
+        "a lost user",
+        gone("user", email="bob@example.org"),
+        "orphan user_email",
+        "no_user member",
+        repairable=False,
     ),
     damage(
         "a lost user who did something",
@@ -332,7 +379,21 @@ DAMAGES = [
         "orphan user_response_email",
         "orphan activity",
         "orphan login",
+        "no_user member",
         repairable=False,
+    ),
+    damage("an owner of a deleted user", _dead_owner, "no_user member", repairable=False),
+    damage("an organization of nobody", _nobodys, "no_owner organization", repairable=False),
+    damage(
+        "an address of a deleted user", _address_of_the_dead, "orphan user_email", restores=False
+    ),
+    damage("a login of a deleted user", _login_of_the_dead, "orphan login", restores=False),
+    damage(
+        "a login that a deletion forgets",
+        _forgotten_login,
+        "orphan login",
+        "unfinished_deletion user_tombstone",
+        restores=False,
     ),
     damage("a lost listing of a login", gone("login_listing"), "missing_item login"),
     damage("a lost login", gone("login"), "orphan login_listing", restores=False),
@@ -427,13 +488,19 @@ DAMAGES = [
     ),
     damage(
         "an unfinished deletion of a user",
-        cut_short(lambda s: s.users.delete("ann", memberships="keep"), after=2),
+        cut_short(lambda s: s.users.delete("bob"), after=3),
+        "unfinished_deletion user_tombstone",
+        restores=False,
+    ),
+    damage(
+        "an unfinished deletion of a user that an older version began",
+        _old_deletion,
         "unfinished_deletion user_tombstone",
         repairable=False,
     ),
     damage(
         "an unfinished deletion of a user in no organization",
-        cut_short(lambda s: s.users.delete("bob"), after=6),
+        cut_short(lambda s: s.users.delete("bob"), after=4),
         "unfinished_deletion user_tombstone",
         restores=False,
     ),

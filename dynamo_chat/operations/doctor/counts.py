@@ -21,11 +21,13 @@ from dynamo_chat.core.layout import GSI1, KIND, PK, SK, TTL
 from dynamo_chat.core.transaction import Update, is_live, key_of, set_index_keys
 from dynamo_chat.mail.thread import EmailThread
 from dynamo_chat.operations.doctor.conditions import same
-from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
+from dynamo_chat.operations.doctor.findings import Code, Problem, Repair, kind_of
 from dynamo_chat.orgs.organization import Organization
 
 NEEDED: Final = (PK, SK, KIND, TTL, "role", "status")
 """The attributes that counting needs."""
+COUNTED: Final[frozenset[Code]] = frozenset({"counter", "no_owner"})
+"""What counting a partition shows."""
 
 
 class Count(Protocol):
@@ -85,6 +87,8 @@ class _Members:
             self.owners += (role, status) == ("owner", "active")
 
     def problems(self, head: Organization, item: AttributeValues) -> Iterator[Problem]:
+        if not self.owners:
+            yield Problem("no_owner", "it has no active owner: nobody can manage it")
         if (head.member_count, head.owner_count) == (self.seats, self.owners):
             return
         stored = plan(Organization).model

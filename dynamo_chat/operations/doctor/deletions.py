@@ -1,23 +1,37 @@
-"""Tombstones: deletions that have begun. One that goes on is none of the doctor's business."""
+"""Tombstones: deletions that have begun. One that goes on is none of the doctor's business.
+
+A repair finishes the deletion that was seen, and no other: a tombstone has the id of its deletion,
+and every step checks it. When somebody else has finished it by then, the repair changes nothing,
+whatever lives or is deleted under the same key.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+
 from dynamo_chat import keyspace
 from dynamo_chat.chat.head import Memory
 from dynamo_chat.chat.removal import Removal
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.deletion import DELETION_ID
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.transaction import Update, key_of
 from dynamo_chat.identity.removal import is_retired
 from dynamo_chat.mail.threads import EmailThreads
-from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
+from dynamo_chat.operations.doctor.conditions import unchanged
+from dynamo_chat.operations.doctor.findings import Place, Problem, Repair, kind_of, place_of
 from dynamo_chat.orgs.organizations import Organizations
 from dynamo_chat.workflows.delete_user import Accounts
+
+Finish = Callable[[AttributeValues], int]
+"""Finishes the deletion that left a tombstone; how many items went."""
 
 
 class Deletions(Repository):
@@ -25,44 +39,61 @@ class Deletions(Repository):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
-        # Each finishes the very deletion whose tombstone was seen, and no other one of the id.
-        self._finish: Final[Mapping[str, Callable[[AttributeValues], int]]] = {
+        self._finish: Final[Mapping[str, Finish]] = {
             keyspace.CONVERSATION_TOMBSTONE.kind: Removal(binding, Memory()).finish,
-            # There are no memberships left to decide on when this is done: see `problems`.
             keyspace.USER_TOMBSTONE.kind: Accounts(binding).finish_deletion,
             keyspace.ORGANIZATION_TOMBSTONE.kind: Organizations(binding).finish_deletion,
             keyspace.EMAIL_THREAD_TOMBSTONE.kind: EmailThreads(binding).finish_deletion,
         }
+        self._named: dict[Place, str] = {}
+        """The ids that were given here to deletions of before there were any."""
 
-    def is_tombstone(self, item: AttributeValues) -> bool:
-        """Whether the deletion of something has begun here."""
+    def is_unfinished(self, item: AttributeValues) -> bool:
+        """Whether the deletion of something has begun here. A retired id is not being deleted."""
         return kind_of(item) in self._finish and not is_retired(item)
 
     def problems(self, item: AttributeValues) -> Iterator[Problem]:
         """What a tombstone tells. Its evidence is what the walk of the deletion would take next."""
-        finish = self._finish.get(kind_of(item))
-        if finish is None or is_retired(item):
+        if not self.is_unfinished(item):
             return
-        partition = item[PK]["S"]
         shape = keyspace.CONVERSATION.table.sk
-        everything = Collection(TABLE, partition, KeyRange("A", "a"), shape)
+        everything = Collection(TABLE, item[PK]["S"], KeyRange("A", "a"), shape)
+        deletion_id = item.get(DELETION_ID, {}).get("S", "")
+        if deletion_id == self._named.get(place_of(item)):
+            deletion_id = ""  # as it was when it was found
         ends = [self._end(everything, forward=forward) for forward in (True, False)]
-        evidence = " ".join(ends)
         says = "its deletion has begun, and does not go on"
-        if kind_of(item) == keyspace.USER_TOMBSTONE.kind and self._has_memberships(partition):
+        repair: Repair | None = Repair("finish it", finish=lambda: self._finished(item))
+        if self._is_for_the_caller(item):
             says += "; delete the user again, and say what becomes of the memberships"
-            yield Problem("unfinished_deletion", says, evidence=evidence)
-            return
-        repair = Repair("finish it", finish=lambda: finish(item))
-        yield Problem("unfinished_deletion", says, repair, evidence)
+            repair = None
+        evidence = " ".join((deletion_id, *ends))
+        yield Problem("unfinished_deletion", says, repair, evidence, of=deletion_id)
+
+    def _finished(self, tombstone: AttributeValues) -> int:
+        """Finish the deletion that left this tombstone. ConditionFailed when it goes on by now."""
+        if DELETION_ID not in tombstone:
+            tombstone = self._name(tombstone)
+        return self._finish[kind_of(tombstone)](tombstone)
+
+    def _name(self, tombstone: AttributeValues) -> AttributeValues:
+        """Give an old deletion an id, so that it can be told from any that follows."""
+        path, deletion_id = Path(DELETION_ID), self._new_id()
+        nameless: Condition = unchanged(tombstone) & path.does_not_exist()
+        self._write(Update(key_of(tombstone), [path.set(deletion_id)], nameless), once=True)
+        self._named[place_of(tombstone)] = deletion_id
+        return {**tombstone, DELETION_ID: {"S": deletion_id}}
+
+    def _is_for_the_caller(self, item: AttributeValues) -> bool:
+        """Whether only the caller knows how to go on: older versions noted no wishes."""
+        if kind_of(item) != keyspace.USER_TOMBSTONE.kind or "memberships" in item:
+            return False
+        keys = keyspace.MEMBERSHIP.table.sk.range()
+        memberships = Collection(TABLE, item[PK]["S"], keys, keyspace.MEMBERSHIP.table.sk)
+        items, _ = self._query(memberships, limit=1, consistent=True, only=(PK, SK, KIND))
+        return bool(items)
 
     def _end(self, everything: Collection, *, forward: bool) -> str:
         """The sort key at one end of a partition."""
         items, _ = self._query(everything, forward=forward, limit=1, consistent=True, only=(SK,))
         return str(items[0][SK]["S"]) if items else ""
-
-    def _has_memberships(self, partition: str) -> bool:
-        keys = keyspace.MEMBERSHIP.table.sk.range()
-        memberships = Collection(TABLE, partition, keys, keyspace.MEMBERSHIP.table.sk)
-        items, _ = self._query(memberships, limit=1, consistent=True, only=(PK, SK, KIND))
-        return bool(items)

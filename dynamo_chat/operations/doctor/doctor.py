@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from dynamo_chat import keyspace
 from dynamo_chat.core.clock import Clock, system_clock
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed, Connection
 from dynamo_chat.core.errors import DynamoChatError, InvalidArgument
@@ -43,6 +44,7 @@ from dynamo_chat.operations.doctor.reading import Pace, PacedConnection, Reader
 DEFAULT_PAGE_SIZE: Final = 200
 MAX_PAGE_SIZE: Final = 10_000
 _WAITING: Final = 100
+_USERS: Final = {keyspace.USER.kind, keyspace.USER_TOMBSTONE.kind}
 _ROUNDS: Final = 4
 """Looks at an item that shows something else each time, before nothing is said of it."""
 
@@ -137,6 +139,8 @@ class Doctor:
                     told = Examined(report.items, sum(report.counts.values()), report.read_units)
                     on_progress(told)
             report.is_complete = True
+            if start is None and not report.kinds.keys() & _USERS:
+                report.forget("no_user")  # they are kept elsewhere
         except KeyboardInterrupt:
             _suspect_count(tallied[0], waiting)
             while waiting:
@@ -235,7 +239,8 @@ class Doctor:
             keep(item)
         try:
             if repair.finish is not None:
-                repair.finish()
+                if not repair.finish():
+                    return Repaired(found, "gone", "somebody else has finished it")
             else:
                 write(self._connection, *repair.writes)
         except ConditionFailed:
@@ -251,7 +256,7 @@ class Doctor:
         codes = {found.code}
         if found.code == "leads_elsewhere":
             codes.add("missing_item")  # what led elsewhere was removed as nobody's
-        same = [each for each in look.problems if each.code in codes]
+        same = [each for each in look.problems if each.code in codes and each.of == found.of]
         # An item may have two of one sort: an e-mail that lacks both of its id items.
         told = [each for each in same if each.says == found.says]
         return look.item, next(iter(told or same), None)

@@ -25,6 +25,8 @@ Code = Literal[
     "missing_item",
     "leads_elsewhere",
     "counter",
+    "no_user",
+    "no_owner",
     "stuck",
     "open_call",
     "unfinished_deletion",
@@ -48,6 +50,8 @@ MEANINGS: Final[Mapping[Code, str]] = {
     "missing_item": "an item that must be beside it is not there",
     "leads_elsewhere": "the item that must lead to it leads to another",
     "counter": "it counts other than there is",
+    "no_user": "a member or an owner whose user has been deleted, or is not there",
+    "no_owner": "an organization without an active owner",
     "stuck": "a caller waits, or talks, in something that is not there",
     "open_call": "a call that nobody ended",
     "unfinished_deletion": "its deletion has begun, and goes on no more",
@@ -61,8 +65,8 @@ class Repair:
     does: str
     writes: tuple[Write, ...] = ()
     """One transaction, on condition that everything is still as it was when it was looked at."""
-    finish: Callable[[], object] | None = field(default=None, compare=False)
-    """Where a repository's own method finishes what was begun."""
+    finish: Callable[[], int] | None = field(default=None, compare=False)
+    """Where a repository's own method finishes what was begun; 0 when somebody else has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Problem:
     repair: Repair | None = None
     evidence: str = ""
     """What must be the same in two looks for the problem to be one, beside its code."""
+    of: str = ""
+    """What it is a problem of, where the same place may come to hold another: a deletion's id."""
 
     @property
     def mark(self) -> tuple[str, str]:
@@ -92,6 +98,8 @@ class Finding:
     says: str
     repair: str | None
     """What ``repair`` would do about it; None when it can only be told."""
+    of: str = field(default="", repr=False)
+    """As of the problem: a repair is of this, and of nothing that came in its place."""
 
     @property
     def key(self) -> Key:
@@ -100,7 +108,7 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__ if name != "of"}
 
 
 Place: TypeAlias = tuple[str, str]
@@ -123,7 +131,7 @@ def finding(item: Mapping[str, Any], problem: Problem) -> Finding:
     """The finding of a problem of an item."""
     pk, sk = place_of(item)
     does = None if problem.repair is None else problem.repair.does
-    return Finding(problem.code, kind_of(item), pk, sk, problem.says, does)
+    return Finding(problem.code, kind_of(item), pk, sk, problem.says, does, problem.of)
 
 
 @dataclass(slots=True)
@@ -163,6 +171,11 @@ class Report:
         self.counts[found.code] += 1
         if len(self.findings) < self.max_listed:
             self.findings.append(found)
+
+    def forget(self, code: Code) -> None:
+        """Say nothing of problems of this sort."""
+        del self.counts[code]
+        self.findings = [each for each in self.findings if each.code != code]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

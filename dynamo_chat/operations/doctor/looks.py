@@ -18,7 +18,7 @@ from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Key, is_live
 from dynamo_chat.operations.doctor.call_rules import CALL_RULES
 from dynamo_chat.operations.doctor.chat_rules import CHAT_RULES
-from dynamo_chat.operations.doctor.counts import COUNTS, NEEDED
+from dynamo_chat.operations.doctor.counts import COUNTED, COUNTS, NEEDED
 from dynamo_chat.operations.doctor.deletions import Deletions
 from dynamo_chat.operations.doctor.findings import Code, Place, Problem, kind_of, place_of
 from dynamo_chat.operations.doctor.forms import Examiner, Form, Subject
@@ -56,7 +56,7 @@ class Looker(Repository):
         related = self._related([form.subject for form in forms], here, consistent=False)
         for item, form, judged in zip(items, forms, related, strict=True):
             codes = {each.code for each in (*form.problems, *judged)}
-            if self._deletions.is_tombstone(item):
+            if self._deletions.is_unfinished(item):
                 codes.add("unfinished_deletion")
             if codes:
                 found[place_of(item)] = codes
@@ -71,7 +71,7 @@ class Looker(Repository):
         looks: dict[Place, Look] = {}
         for place, item, form, judged in zip(places, items, forms, related, strict=True):
             about = list(judged)
-            if item is not None and "counter" in suspected[place]:
+            if item is not None and not suspected[place].isdisjoint(COUNTED):
                 about += self._counted(item, form)
             if item is not None and form.subject is not None:
                 about += self._deletions.problems(item)

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.deletion import DELETION_ID
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import helper_text
-from dynamo_chat.core.layout import PK, SK
+from dynamo_chat.core.layout import KIND, PK, SK
 from dynamo_chat.core.transaction import Check, key_of
 from dynamo_chat.identity.logins import listing_item
+from dynamo_chat.identity.removal import is_retired
 from dynamo_chat.identity.user import (
     address_item,
     address_keys,
@@ -35,11 +37,13 @@ from dynamo_chat.operations.doctor.relations import (
 )
 from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, invite_items, place_of, token_hash_of
 from dynamo_chat.orgs.organization import organization_key
-from dynamo_chat.orgs.seats import membership_item
+from dynamo_chat.orgs.seats import Member, membership_item
 
 _USERS: Final = (keyspace.USER, keyspace.USER_TOMBSTONE)
 _ORGANIZATIONS: Final = (keyspace.ORGANIZATION, keyspace.ORGANIZATION_TOMBSTONE)
 _ADDRESSES: Final = ("email", "response_email")
+_RETIREMENT: Final = (KIND, DELETION_ID, "retired_at")
+"""What says of a user's root item that it is a certain tombstone."""
 
 # -- identity -----------------------------------------------------------------------------------
 
@@ -72,6 +76,9 @@ def _address(subject: Subject) -> Relation:
         item = found[0]
         if item is None:
             yield leads_nowhere(subject, key, "there is no user that it leads to")
+        elif is_retired(item):
+            retired = Check(key, same(_RETIREMENT, item))
+            yield orphan(subject, "the user that it leads to has been deleted", retired)
         elif is_user(item) and not _has(item, subject, address):
             is_same = Check(key, user_exists() & same(_ADDRESSES, item))
             yield orphan(subject, "the user that it leads to does not have this address", is_same)
@@ -105,6 +112,10 @@ def _login(subject: Subject) -> Relation:
         user, listing = found
         if not is_of(user, *_USERS):
             yield reachable_orphan("there is no user whom it lets in: revoke it")
+        elif user is not None and (is_retired(user) or (listing is None and not is_user(user))):
+            # A deletion finds logins by their listing: without one it would leave this one open.
+            deleted = Check(user_key(login.user_id), same(_RETIREMENT, user))
+            yield orphan(subject, "its user has been deleted, and it still lets them in", deleted)
         elif listing is None and is_user(user):
             says = "it is missing in its user's partition: revoking all logins would leave it"
             yield missing(subject, listing_item(login), says)
@@ -135,17 +146,30 @@ def _member(subject: Subject) -> Relation:
     keys = (
         organization_key(member.organization_id),
         keyspace.MEMBERSHIP.key(**member.__dict__),
+        user_key(member.user_id),
     )
 
     def judge(found: Found) -> Iterator[Problem]:
-        organization, membership = found
+        organization, membership, user = found
         if not is_of(organization, *_ORGANIZATIONS):
             yield reachable_orphan("there is no organization that it is of, but lists show it")
         elif membership is None and is_of(organization, keyspace.ORGANIZATION):
             says = "it is missing in its user's partition: deleting the user would leave it"
             yield missing(subject, membership_item(member), says)
+        if is_of(organization, keyspace.ORGANIZATION):
+            yield from _lives(member, user)
 
     return Relation(keys, judge)
+
+
+def _lives(member: Member, user: AttributeValues | None) -> Iterator[Problem]:
+    """Whether the user of a member lives. While they are being deleted, their tombstone says it."""
+    what = "an active owner" if member.is_active_owner else "a member"
+    if not is_of(user, *_USERS):
+        yield Problem("no_user", f"{what}, and there is no such user")
+    elif is_retired(user or {}) and member.is_active_owner:
+        # Members may be kept when their user is deleted. An owner like that protects nothing.
+        yield Problem("no_user", f"{what}, and the user has been deleted")
 
 
 def _membership(subject: Subject) -> Relation:

@@ -16,6 +16,7 @@ from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import helper_text, helper_time, plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, GSI2, KEY_ATTRIBUTES, PK, SK, Layout
 from dynamo_chat.identity.logins import LoginSession, login_item
+from dynamo_chat.identity.removal import is_retired
 from dynamo_chat.mail.email import EmailSummary, record_item
 from dynamo_chat.mail.thread import EmailThread, thread_item
 from dynamo_chat.orgs.invite import Invite, invite_items, token_hash_of
@@ -109,6 +110,9 @@ FOR_EVER: Final = frozenset(
 
 def check_helper(item: AttributeValues, layout: Layout) -> None:
     """CorruptItem when a helper item lacks what it must say."""
+    if is_retired(item):
+        helper_time(item, "retired_at", layout)
+        return
     for name in _TEXTS.get(layout.kind, ()):
         (helper_time if name in _TIMES else helper_text)(item, name, layout)
 

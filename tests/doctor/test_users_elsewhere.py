@@ -1,0 +1,39 @@
+"""Members of users that are not there: damage, or users who are kept elsewhere."""
+
+import pytest
+
+from dynamo_chat.operations.doctor.doctor import Doctor
+from dynamo_chat.testing import Engine
+from tests.chat.world import World
+from tests.doctor.scene import doctor_of
+
+pytestmark = pytest.mark.engine
+
+
+def test_a_table_without_users_keeps_them_elsewhere(dynamo_chat_engine: Engine) -> None:
+    with World(dynamo_chat_engine) as world, doctor_of(world, page_size=2) as doctor:
+        store = world.store()
+        store.organizations.create("Example", "ann", organization_id="org")
+        store.members.add("org", "bob")
+        assert doctor.examine().is_clean
+        store.users.create("cleo@example.org", user_id="cleo")
+        report = doctor.examine()
+        assert {(each.code, each.kind) for each in report.findings} == {("no_user", "member")}
+        assert sorted(each.sk for each in report.findings) == ["MEMBER#ann#", "MEMBER#bob#"]
+        assert report.as_dict()["counts"] == {"no_user": 2}
+        assert {each.outcome for each in doctor.repair(report.findings)} == {"left"}
+
+
+def test_what_was_counted_beyond_the_list_is_forgotten_too(dynamo_chat_engine: Engine) -> None:
+    with World(dynamo_chat_engine) as world, doctor_of(world, max_listed=1) as doctor:
+        store = world.store()
+        store.organizations.create("Example", "ann", organization_id="org")
+        store.members.add("org", "bob")
+        report = doctor.examine()
+        assert report.is_clean
+        assert report.unlisted == 0
+
+
+def test_members_of_a_retired_user_are_kept_on_purpose(world: World, doctor: Doctor) -> None:
+    world.store().users.delete("bob", memberships="keep")
+    assert doctor.examine().is_clean
