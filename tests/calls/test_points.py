@@ -99,7 +99,7 @@ def test_a_new_day_ends_when_the_date_changes(zone: str | None, now: datetime) -
     "name", ["", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe", "a\0b", "x" * 5000]
 )
 def test_other_time_zones_are_refused(name: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"time_zone.*tzdata"):
+    with pytest.raises(InvalidArgument, match=r"time_zone.*(tzdata|IANA)"):
         zone_named(name)
 
 

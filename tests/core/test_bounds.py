@@ -356,3 +356,12 @@ def test_such_an_integer_in_the_table_is_damage(digits: int) -> None:
                     continue
                 with pytest.raises((ValueError, TypeError)):
                     decode(raw)
+
+
+def test_free_json_with_such_an_integer_is_damage() -> None:
+    """Up to 4,300 digits it is read, and can be written out."""
+    decode = attributes.FreeJsonAttribute.decode
+    assert decode({"S": "9" * 4_300}) == 10**4_300 - 1
+    for digits in (4_301, 5_000, MB):
+        with pytest.raises(ValueError, match="out of range"):
+            decode({"S": f'{{"a": {"9" * digits}}}'})
