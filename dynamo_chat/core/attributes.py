@@ -28,6 +28,10 @@ from dynamo_chat.core.keys import format_time, parse_time
 from dynamo_chat.core.patterns import running_repository
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES, MAX_BODY_BYTES
 
+_VALUE_BYTES = 64
+"""What a value of JSON takes in memory, beside its text."""
+
+_SURELY_SMALL = 1_024
 COMPRESS_ABOVE_BYTES = 1_024
 """Bodies longer than this are stored compressed where that makes them smaller.
 
@@ -217,7 +221,8 @@ class JsonAttribute(BodyAttribute):
 
     def decode_json(self, stored: AttributeValue) -> Any:
         """The value, checked against its type."""
-        return self.adapter.validator.validate_json(unpacked(stored), strict=True, context=STORED)
+        text = _json_of(stored)
+        return self.adapter.validator.validate_json(text, strict=True, context=STORED)
 
 
 class FreeJsonAttribute(BodyAttribute):
@@ -228,7 +233,7 @@ class FreeJsonAttribute(BodyAttribute):
 
     @staticmethod
     def decode(stored: AttributeValue) -> Any:
-        return pydantic_core.from_json(unpacked(stored), allow_inf_nan=False)
+        return pydantic_core.from_json(_json_of(stored), allow_inf_nan=False)
 
 
 # Made once: `json.dumps` would make an encoder for each value.
@@ -274,8 +279,16 @@ def unpacked(stored: AttributeValue) -> str:
     return plain.decode()
 
 
+def _json_of(stored: AttributeValue) -> str:
+    """`unpacked`, of JSON: an empty list is two bytes of it, and sixty once it is read."""
+    text = unpacked(stored)
+    if len(text) > _SURELY_SMALL:
+        _inflated.size += _VALUE_BYTES * sum(map(text.count, "[{,"))
+    return text
+
+
 class _Inflated(threading.local):
-    """Bytes of the bodies that this thread has decompressed."""
+    """Bytes of the bodies that this thread has decompressed, and of what their values take."""
 
     size = 0
 
@@ -284,7 +297,7 @@ _inflated = _Inflated()
 
 
 def inflated() -> int:
-    """Bytes of the bodies that this thread has decompressed so far: the cost of what it reads."""
+    """Bytes that what this thread has read so far took at most, once it was in memory."""
     return _inflated.size
 
 

@@ -30,7 +30,8 @@ def checked_as(entity: type[Model], name: str, value: Any, argument: str) -> Any
     try:
         return _adapter(entity, name).validate_python(value, strict=True)
     except ValidationError as error:
-        raise as_invalid_argument(error, argument) from error
+        refused = as_invalid_argument(error, argument)
+    raise refused
 
 
 def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:

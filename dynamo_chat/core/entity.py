@@ -15,6 +15,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     GetCoreSchemaHandler,
     PlainSerializer,
@@ -71,8 +72,11 @@ class Model(BaseModel):
         def __init__(self, /, **data: Any) -> None:
             try:
                 super().__init__(**data)
+                return
             except ValidationError as error:
-                raise as_invalid_argument(error) from error
+                refused = as_invalid_argument(error)
+            # Not from that error: it holds the whole input, and a line for each complaint.
+            raise refused
 
         # Without this mark pydantic would call __init__ for every item that is read, too.
         __init__.__pydantic_base_init__ = True
@@ -112,7 +116,8 @@ def validated(model: type[M], argument: str = "", /, **data: Any) -> M:
         made: M = model.__pydantic_validator__.validate_python(data)
         return made
     except ValidationError as error:
-        raise as_invalid_argument(error, argument) from error
+        refused = as_invalid_argument(error, argument)
+    raise refused
 
 
 def as_invalid_argument(error: ValidationError, argument: str = "") -> InvalidArgument:
@@ -273,7 +278,7 @@ Counters = Annotated[dict[Text, Count], Field(max_length=10_000)]
 if TYPE_CHECKING:
     Many = Sequence  # so that a type checker lets a list in; what comes out is a tuple
 else:
-    Many = Annotated[tuple[T, ...], _ListIsTaken()]
+    Many = Annotated[tuple[T, ...], FailFast(), _ListIsTaken()]
 """An ordered, immutable sequence; a list is taken too."""
 
 

@@ -127,7 +127,8 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
 
     A flag is True or False: ``consistent="false"`` would count as true. UNCHANGED is taken only
     where it is the default, since elsewhere there is nothing that could stay as it is. A text that
-    is no body is short: what is done with it afterwards may take long by its length.
+    is no body is short, and could be written: what is done with it afterwards may take long by its
+    length.
     """
     # Whoever declares methods has loaded it; whoever only sends requests need not.
     from dynamo_chat.core.entity import UNCHANGED
@@ -149,8 +150,12 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
                 raise InvalidArgument(name, "must be given: there is nothing to leave as it is")
         elif name in flags and value is not True and value is not False:
             raise InvalidArgument(name, f"must be True or False, not {type(value).__name__}")
-        elif isinstance(value, str) and len(value) > MAX_ARGUMENT_CHARACTERS and name in texts:
-            raise InvalidArgument(name, f"must have {MAX_ARGUMENT_CHARACTERS:,} characters at most")
+        elif name in texts and isinstance(value, str):
+            if len(value) > MAX_ARGUMENT_CHARACTERS:
+                most = f"{MAX_ARGUMENT_CHARACTERS:,}"
+                raise InvalidArgument(name, f"must have {most} characters at most")
+            if not value.isascii() and _has_surrogates(value):
+                raise InvalidArgument(name, "must not contain lone surrogates")
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, value in zip(positional, args, strict=False):
@@ -159,6 +164,14 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
             check_one(name, value)
 
     return check
+
+
+def _has_surrogates(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _first_sentence(docstring: str) -> str:

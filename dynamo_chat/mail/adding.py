@@ -82,6 +82,7 @@ class Adder(PairReader):
     def _add(self, conversation_id: str, new: NewEmail) -> EmailMessage:
         if not isinstance(new, NewEmail):
             raise InvalidArgument("new", f"must be a NewEmail, not {type(new).__name__}")
+        thread_key(conversation_id)  # an id that is none is refused before anything is made of it
         now = self._now()
         timestamp = not_ahead("timestamp", new.timestamp or now, now)
         place = EmailPlace(conversation_id, timestamp, self._new_id(now))
