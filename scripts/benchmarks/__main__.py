@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import appends, capacity, cpu, imports, matching, memory
+from benchmarks import appends, capacity, cpu, imports, inputs, matching, memory
 
 Rows = list[dict[str, object]]
 
@@ -23,6 +23,7 @@ TITLES = {
     "imports": "CPU time of imports",
     "matching": "Matchers who empty a queue of 400 between them",
     "fairness": "How many who waited longer a matched caller overtook, by shards",
+    "inputs": "CPU time of hostile input, for each argument of every method",
     "appends": "Write units of an append of 1,000 characters, by design",
 }
 
@@ -38,6 +39,7 @@ def main() -> int:
         "imports": lambda: imports.measure(options.rounds),
         "matching": lambda: matching.contention(options.endpoint),
         "fairness": lambda: matching.fairness(options.endpoint),
+        "inputs": inputs.measure,
         "appends": appends.measure,  # last: it brings moto into the process
     }
     results: dict[str, Rows] = {}
@@ -56,6 +58,8 @@ def _table(name: str, rows: Rows) -> Table:
     caption = None
     if name == "capacity":
         rows, caption = capacity.table_rows(rows), capacity.caption()
+    if name == "inputs":
+        rows, caption = inputs.table_rows(rows), inputs.caption(rows)
     table = Table(title=TITLES[name], caption=caption, title_justify="left", box=box.SIMPLE_HEAD)
     for heading, value in rows[0].items():
         table.add_column(heading, justify="left" if isinstance(value, str) else "right")
