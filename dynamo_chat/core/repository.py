@@ -180,6 +180,7 @@ class Repository:
         decode: Callable[[AttributeValues], T],
         *,
         is_kept: Callable[[AttributeValues], bool] | None = None,
+        look: Callable[[Sequence[AttributeValues]], None] | None = None,
         max_page_size: int = MAX_PAGE_SIZE,
         begun: QueryResult | None = None,
     ) -> Page[T]:
@@ -187,7 +188,8 @@ class Repository:
 
         Expired items, and those that `is_kept` turns down, are passed over until the page is full
         or nothing is left. It ends earlier once the bodies on it were larger, decompressed, than
-        `MAX_PAGE_BODY_BYTES`. `begun` is the first query's result, where the caller made it.
+        `MAX_PAGE_BODY_BYTES`. `begun` is the first query's result, where the caller made it; `look`
+        is shown each query's items before any of them is kept.
         """
         size = check_page_size(asked.page_size, max_page_size)
         narrowed = self._narrowed(asked, collections)
@@ -199,7 +201,12 @@ class Repository:
             except errors.CorruptItem:
                 return True  # it has its place on the page: decoding tells it
 
-        runs = [self._run(each, asked, size, keeps, begun) for each in narrowed]
+        def kept_of(items: Sequence[AttributeValues]) -> list[AttributeValues]:
+            if look is not None:
+                look(items)
+            return [item for item in items if keeps(item)]
+
+        runs = [self._run(each, asked, size, kept_of, begun) for each in narrowed]
         # Each collection's items under their sort key there: the lists may be of several indexes.
         keyed = [
             [(item[each.place.sk]["S"], item) for item in kept]
@@ -251,7 +258,7 @@ class Repository:
         collection: Collection,
         asked: PageRequest,
         size: int,
-        keeps: Callable[[AttributeValues], bool],
+        kept_of: Callable[[Sequence[AttributeValues]], list[AttributeValues]],
         begun: QueryResult | None,
     ) -> tuple[list[AttributeValues], bool]:
         """Up to `size` kept items of one collection, and whether it may hold more of them."""
@@ -267,7 +274,7 @@ class Repository:
                 start=start,
             )
             begun = None
-            kept.extend(item for item in items if keeps(item))
+            kept.extend(kept_of(items))
             if len(kept) >= size:
                 return kept[:size], start is not None or len(kept) > size
             if start is None:

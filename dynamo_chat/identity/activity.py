@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, StringConstraints
 
 from dynamo_chat import keyspace
-from dynamo_chat.core.clock import utc
+from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import Entity, ExpiresAt, Id, JsonObject, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
@@ -55,9 +55,10 @@ class Activities(Repository):
     ) -> Activity:
         """Record something that a user did, now if no time is given, and return it.
 
-        With time and id both given, recording it again returns what is there; AlreadyExists when
-        that says something else. NotFound when there is no such user: what is recorded while a
-        user is being deleted would outlive them.
+        A time may be 5 minutes ahead of the clock at most: it would stay the latest until it
+        comes. With time and id both given, recording it again returns what is there; AlreadyExists
+        when that says something else. NotFound when there is no such user: what is recorded while
+        a user is being deleted would outlive them.
         """
         if activity_id is not None and created_at is None:
             raise InvalidArgument("created_at", "must come with activity_id: together they name it")
@@ -67,7 +68,7 @@ class Activities(Repository):
         activity = validated(
             Activity,
             user_id=user_id,
-            created_at=now if created_at is None else utc("created_at", created_at),
+            created_at=now if created_at is None else _moment(created_at, now),
             activity_id=self._new_id() if activity_id is None else activity_id,
             action=action,
             details=dict(details or {}),
@@ -111,3 +112,7 @@ class Activities(Repository):
             consistent,
         )
         return self._page(asked, [collection], plan(Activity).decode)
+
+
+def _moment(created_at: datetime, now: datetime) -> datetime:
+    return not_ahead("created_at", utc("created_at", created_at), now)

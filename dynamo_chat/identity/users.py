@@ -253,7 +253,9 @@ def _already_there(item: AttributeValues | None, wanted: User) -> User:
     there = decode_user(item)
     if there.model_dump(exclude=_NOT_COMPARED) == wanted.model_dump(exclude=_NOT_COMPARED):
         return there
-    raise AlreadyExists(f"user id {wanted.user_id!r} is taken", there)
+    # Whoever has another address is somebody else, and shown nothing.
+    is_theirs = address_key(there.email) == address_key(wanted.email)
+    raise AlreadyExists(f"user id {wanted.user_id!r} is taken", there if is_theirs else None)
 
 
 def _taken(layout: Layout) -> AlreadyExists:

@@ -12,6 +12,7 @@ from pynamodb.expressions.condition import Condition
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key, domain_of
 from dynamo_chat.core.bearer import brought_or_new, hash_of, is_same
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, IllegalTransition, InvalidArgument, NotFound
@@ -36,6 +37,7 @@ from dynamo_chat.orgs.invite import (
     pointer_deletes,
     token_hash_of,
 )
+from dynamo_chat.orgs.lists import Lists
 from dynamo_chat.orgs.organization import (
     admits,
     is_organization,
@@ -52,6 +54,10 @@ MAX_LIFETIME = timedelta(days=366)
 
 class Invites(SeatKeeper):
     """Issue, find, list, cancel and delete invites."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._lists = Lists(binding)
 
     @access_pattern(
         "O5",
@@ -138,8 +144,8 @@ class Invites(SeatKeeper):
 
     @access_pattern(
         "O7",
-        operation="Query",
-        requests="1",
+        operation="GetItem, Query",
+        requests="≤2",
         replaces="OrganizationInvites organization_id-index",
     )
     def list_by_organization(
@@ -167,13 +173,13 @@ class Invites(SeatKeeper):
             not newest_first,
             consistent,
         )
-        return self._page(asked, [collection], self._as_read)
+        return self._lists.invites(asked, organization_id, collection, self._as_read)
 
     @access_pattern(
         "O7",
-        operation="Query",
-        requests="1",
-        index="GSI1",
+        operation="Query, BatchGetItem",
+        requests="≤2",
+        index="GSI1 + table",
         replaces="OrganizationInvites email-index",
     )
     def list_by_address(
@@ -200,7 +206,7 @@ class Invites(SeatKeeper):
             cursor,
             not newest_first,
         )
-        return self._page(asked, [collection], self._as_read)
+        return self._lists.across(asked, collection, self._as_read)
 
     @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
     def cancel(self, invite_id: str, *, organization_id: str | None = None) -> Invite:

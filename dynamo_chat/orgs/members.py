@@ -7,17 +7,19 @@ from datetime import datetime
 from typing import Any
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, checked, checked_as
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import GSI1, TABLE
+from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest
 from dynamo_chat.core.transaction import Update, contended
+from dynamo_chat.orgs.lists import Lists
 from dynamo_chat.orgs.organization import is_organization, organization_key
 from dynamo_chat.orgs.seats import (
     Decision,
@@ -40,6 +42,10 @@ __all__ = ["Member", "Members"]
 
 class Members(SeatKeeper):
     """Add, find, change and remove members."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._lists = Lists(binding)
 
     @access_pattern(
         "O2",
@@ -95,7 +101,7 @@ class Members(SeatKeeper):
             return there
         return member
 
-    @access_pattern("O2", operation="GetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
     def update(
         self,
         organization_id: str,
@@ -123,7 +129,7 @@ class Members(SeatKeeper):
 
         return self._carry_out(organization_id, decide)
 
-    @access_pattern("O2", operation="GetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
     def remove(self, organization_id: str, user_id: str) -> Member:
         """Remove a member from an organization, and return it as it was. NotFound.
 
@@ -146,9 +152,11 @@ class Members(SeatKeeper):
         keys = [keyspace.MEMBER.key(organization_id=organization_id, user_id=each) for each in ids]
 
         def decide() -> Decision:
-            items = self._get_items(keys, consistent=True)
+            organization, *items = self._get_items(
+                [organization_key(organization_id), *keys], consistent=True
+            )
             leaving, heir = (None if item is None else decode_member(item) for item in items)
-            if leaving is None:
+            if leaving is None or not is_organization(organization):
                 raise no_member(organization_id, user_id)
             following = successor(leaving, heir, heir_id, self._now())
             return Decision(
@@ -161,10 +169,14 @@ class Members(SeatKeeper):
         return self._carry_out(organization_id, decide)
 
     @access_pattern(
-        "O2", operation="UpdateItem", requests="1", replaces="OrganizationMembers last_active"
+        "O2",
+        operation="BatchGetItem, UpdateItem",
+        requests="≤2",
+        replaces="OrganizationMembers last_active",
     )
     def touch(self, organization_id: str, user_id: str) -> Member:
         """Note that a member is active now, and return it. NotFound."""
+        self._present(organization_id, user_id)
         now = self._now()
         attributes = plan(Member).model
         is_later = attributes.last_active.does_not_exist() | (attributes.last_active <= now)
@@ -201,7 +213,11 @@ class Members(SeatKeeper):
         return decode_member(member)
 
     @access_pattern(
-        "O3", operation="Query", requests="1", replaces="OrganizationMembers partition key"
+        "O3",
+        operation="Query, GetItem",
+        requests="1 for a page with the last member, else 2",
+        budget=2,
+        replaces="OrganizationMembers partition key",
     )
     def list_by_organization(
         self,
@@ -213,17 +229,16 @@ class Members(SeatKeeper):
         consistent: bool = False,
     ) -> Page[Member]:
         """An organization's members, by user id; empty when there is no such organization."""
-        collection = keyspace.MEMBER.collection(TABLE, organization_id)()
         asked = PageRequest(
             "O3", (organization_id, descending), page_size, cursor, not descending, consistent
         )
-        return self._page(asked, [collection], decode_member)
+        return self._lists.members(asked, organization_id, decode_member)
 
     @access_pattern(
         "O4",
-        operation="Query",
-        requests="1",
-        index="GSI1",
+        operation="Query, BatchGetItem",
+        requests="≤2",
+        index="GSI1 + table",
         replaces="OrganizationMembers user_id-index",
     )
     def list_by_user(
@@ -237,7 +252,7 @@ class Members(SeatKeeper):
         """A user's memberships, by organization id."""
         collection = keyspace.MEMBER.collection(GSI1, user_id)()
         asked = PageRequest("O4", (user_id, descending), page_size, cursor, not descending)
-        return self._page(asked, [collection], decode_member)
+        return self._lists.across(asked, collection, decode_member)
 
 
 def _says_the_same(there: Member, wanted: Member) -> bool:

@@ -159,8 +159,14 @@ class SeatKeeper(Repository):
         raise contended("the organization's members")
 
     def _member(self, organization_id: str, user_id: str) -> Member | None:
-        """The member as it is in the table now; None when there is none."""
-        return self._get(Member, consistent=True, organization_id=organization_id, user_id=user_id)
+        """The member as it is in the table now; None when there is none, or no organization."""
+        key = keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
+        organization, member = self._get_items(
+            [organization_key(organization_id), key], consistent=True
+        )
+        if member is None or not is_organization(organization):
+            return None
+        return decode_member(member)
 
     def _present(self, organization_id: str, user_id: str) -> Member:
         """The member as it is in the table now. NotFound."""

@@ -81,3 +81,13 @@ def test_bad_input_is_refused_before_anything_is_sent(offline: ChatStore) -> Non
         record("user-1", "paid", created_at=now.replace(tzinfo=None))
     with pytest.raises(InvalidArgument, match="details"):
         record("user-1", "paid", details=[])  # type: ignore[arg-type]
+
+
+def test_nothing_is_recorded_of_the_future(scene: Scene) -> None:
+    """It would stand above everything until its time comes; clocks may differ by 5 minutes."""
+    record, now = scene.store.activity.record, scene.clock()
+    scene.store.users.create("ann@example.com", user_id="user-1")
+    record("user-1", "paid", created_at=now + timedelta(minutes=5))
+    with pytest.raises(InvalidArgument, match="ahead") as refused:
+        record("user-1", "paid", created_at=now + timedelta(minutes=5, microseconds=1))
+    assert refused.value.argument == "created_at"

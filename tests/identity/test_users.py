@@ -98,8 +98,11 @@ def test_creating_the_same_user_again_returns_what_is_there(scene: Scene) -> Non
     again = users.create("ann@example.com", user_id="user-1", preferences={"theme": "dark"})
     assert again == made
     with pytest.raises(AlreadyExists) as taken:
-        users.create("other@example.com", user_id="user-1")
+        users.create("ANN@example.com", user_id="user-1")
     assert taken.value.current == made
+    with pytest.raises(AlreadyExists) as somebody_elses:
+        users.create("other@example.com", user_id="user-1", preferences={"theme": "dark"})
+    assert somebody_elses.value.current is None
     assert scene.kinds() == {"user": 1, "user_email": 1}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from dynamo_chat.cli.scenarios.identity import a_user
@@ -120,6 +121,7 @@ def get_member(stage: Stage) -> Iterator[Case]:
 def members_of_organization(stage: Stage) -> Iterator[Case]:
     """A page, and the next."""
     org, members = _org(stage, members=25), stage.store.members
+    stage.later(timedelta(minutes=10))  # a new one is read once more
     identity = org.organization_id
     page = members.list_by_organization(identity)
     yield Case("a page of 20", lambda: members.list_by_organization(identity))
