@@ -103,7 +103,7 @@ def store() -> Iterator[ChatStore]:
         _report,
         _invite,
         _organization,
-        pytest.param(_user, marks=pytest.mark.xfail(strict=True)),
+        _user,
         _review,
     ],
 )
