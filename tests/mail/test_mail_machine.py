@@ -60,7 +60,7 @@ class MailMachine(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.scene: Scene = self.stack.enter_context(open_scene(self.engine))
         self.store = self.scene.store
-        self.start: datetime = self.scene.clock()
+        self.start: datetime = self.scene.clock() - timedelta(hours=1)
         self.talks: dict[str, Talk] = {}
         self.said: dict[str, NewEmail] = {}
         """By response id and conversation: what the e-mail was added as."""
