@@ -100,11 +100,11 @@ def load(record: ConversationRecord, into: Repositories) -> Conversation:
         preferences=record.preferences,
         created_at=record.created_at,
     )
-    identity = talk.conversation_id
+    identity, owner = talk.conversation_id, talk.user_id
     for turn in _turns(record.messages):
-        _append(into.messages, identity, turn)
+        _append(into.messages, talk, turn)
     for message_id, feedback in record.feedback.items():
-        into.messages.give_feedback(identity, message_id, feedback)
+        into.messages.give_feedback(identity, message_id, feedback, user_id=owner)
     for review in record.reviews:
         into.reviews.create(
             identity,
@@ -115,26 +115,26 @@ def load(record: ConversationRecord, into: Repositories) -> Conversation:
         )
         if review.is_archived:
             into.reviews.archive(review.review_id, archived_at=review.reviewed_at)
-    if record.state is not None and into.states.get(identity) is None:
-        into.states.save(identity, dict(record.state))
+    if record.state is not None and into.states.get(identity, user_id=owner) is None:
+        into.states.save(identity, dict(record.state), user_id=owner)
     if record.status != "active":
-        into.conversations.set_status(identity, record.status)
-    return into.conversations.get(identity, consistent=True)
+        into.conversations.set_status(identity, record.status, user_id=owner)
+    return into.conversations.get(identity, user_id=owner, consistent=True)
 
 
-def _append(messages: Messages, conversation_id: str, turn: Sequence[NewMessage]) -> None:
+def _append(messages: Messages, talk: Conversation, turn: Sequence[NewMessage]) -> None:
     try:
-        messages.append_turn(conversation_id, turn)
+        messages.append_turn(talk.conversation_id, turn, user_id=talk.user_id)
     except MessageDeleted:
         if len(turn) > 1:
             for message in turn:
-                _append(messages, conversation_id, [message])
+                _append(messages, talk, [message])
     except Conflict:
         # The turn may have grown since it was first loaded: then some of its ids are known.
         if len(turn) == 1:
             raise
         for message in turn:
-            _append(messages, conversation_id, [message])
+            _append(messages, talk, [message])
 
 
 def _turns(messages: Sequence[NewMessage]) -> Iterator[list[NewMessage]]:

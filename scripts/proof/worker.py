@@ -117,6 +117,9 @@ class Runner:
             return "unknown", None, "Killed"
         except errors.ServiceError as error:
             return _what_of(error, action), None, f"{type(error).__name__}: {error}"
+        except errors.MessageDeleted as error:
+            # An earlier try, whose answer was lost, appended it; where is not known any more.
+            return "unknown", None, f"{type(error).__name__}: {error}"
         except errors.DynamoChatError as error:
             outcome: Outcome = "refused" if isinstance(error, action.refusals) else "broken"
             return outcome, _current(error), f"{type(error).__name__}: {error}"
