@@ -91,8 +91,9 @@ def parse_answer(
         if not _is_readable_error(_parsed(body)):
             response_dict["body"] = b"{}"
         return
-    operation = operation_model.name
-    form = _FORMS.get(operation)
+    form = _FORMS.get(operation_model.name)
+    if form is None and operation_model.output_shape is None and not body:
+        return  # TagResource answers nothing at all
     parsed = _parsed(body)
     if parsed is None or (form is not None and not form(parsed)):
         response_dict["body"] = b"{}"

@@ -8,6 +8,7 @@ signer that knows their form, and the user-agent is fixed once per client.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,8 @@ class PynamoClient(PynamoConnection):
             inherited = list(pool.queue)
             pool.__init__(pool.maxsize)
             for connection in filter(None, inherited):
-                connection.close()
+                with suppress(OSError):
+                    connection.close()
 
     @staticmethod
     def _has_credentials(client: Any) -> bool:

@@ -117,6 +117,19 @@ def test_what_an_answer_may_leave_out(store: ChatStore) -> None:
         assert things._get_item(key_of(THING)) is None
 
 
+def test_some_operations_answer_nothing(store: ChatStore) -> None:
+    """Those that botocore knows no answer of, such as the tagging of a table."""
+    name = store.connection.table_name
+    arn = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{name}"
+    request = {"ResourceArn": arn, "Tags": [{"Key": "a", "Value": "b"}]}
+    with faults(store) as injector:
+        injector.plan(BrokenAnswer(b"", is_done=False), every_attempt=True)
+        store.connection.call("TagResource", request)
+        injector.plan(BrokenAnswer(BROKEN["html"], is_done=False), every_attempt=True)
+        with pytest.raises(Unreachable):
+            store.connection.call("TagResource", request)
+
+
 @pytest.mark.parametrize("status", [400, 403, 500, 502, 504])
 @pytest.mark.parametrize(
     "body",
