@@ -32,6 +32,9 @@ from dynamo_chat.streams.records import parse_stream_record
 
 logger = logging.getLogger("dynamo_chat")
 
+_LONGEST_KIND: Final = 100
+"""Characters of an unknown kind that are logged: it is somebody else's text."""
+
 React = Callable[[Change], object]
 """What is done about a change. Whatever it raises fails the record; what it returns is ignored."""
 
@@ -86,7 +89,7 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
                 logger.warning(
                     "record %s of the stream is of an item of unknown kind %r",
                     change.sequence_number,
-                    change.kind,
+                    (change.kind or "")[:_LONGEST_KIND],
                 )
             if change is not None:
                 returned = react(change)

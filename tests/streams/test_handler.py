@@ -3,13 +3,21 @@
 import gc
 import logging
 from collections.abc import AsyncIterator, Iterator
-from functools import partial, wraps
+from functools import partial, reduce, wraps
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
-from dynamo_chat import Change, Created, Deleted, InvalidArgument, UnknownKind, stream_handler
+from dynamo_chat import (
+    Change,
+    CorruptItem,
+    Created,
+    Deleted,
+    InvalidArgument,
+    UnknownKind,
+    stream_handler,
+)
 from dynamo_chat.streams import process_batch
 from tests.streams.record import as_lambda, record
 from tests.streams.test_records import ITEM, STRANGE, TALK, TOMBSTONE
@@ -88,6 +96,47 @@ def test_an_unknown_kind_is_logged_and_handed_on(caplog: pytest.LogCaptureFixtur
     assert logged.levelno == logging.WARNING
     assert "'invoice'" in logged.message
     assert "1234" not in caplog.text
+
+
+def _within(inner: dict[str, Any], _: int) -> dict[str, Any]:
+    return {"M": {"a": inner}}
+
+
+HOSTILE: dict[str, Any] = {
+    "deep": {"preferences": {"S": "[" * 1_000_000}},
+    "deep items": {"preferences": reduce(_within, range(300), {})},
+    "many values": {"preferences": {"S": "[" + "[]," * 3_000_000 + "[]]"}},
+    "many items": {"preferences": {"L": [{"L": []}] * 1_000_000}},
+    "a long integer": {"message_count": {"N": "9" * 5_000}},
+    "a longer integer": {"v": {"N": "1" * 10_000_000}},
+    "an exponent": {"message_count": {"N": "1e999999999"}},
+    "an integer in JSON": {"preferences": {"S": '{"a": ' + "9" * 5_000 + "}"}},
+    "a long title": {"title": {"S": "x" * 10_000_000}},
+    "a long key": {"PK": {"S": "CONV#" + "k" * 10_000_000}},
+    "a long time": {"created_at": {"S": "2" * 10_000_000}},
+    "no base64": {"preferences": {"B": "!!!"}},
+    "nothing packed": {"preferences": {"B": "A" * 10_000_000}},
+    "no value": {"title": "x"},
+}
+
+
+@pytest.mark.parametrize("changes", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_item_is_a_failure_in_few_words(
+    caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
+) -> None:
+    """At once, and typed: no other record of the batch is touched."""
+    event = batch((None, ITEM), (None, {**ITEM, **changes}))
+    assert process_batch(event, lambda _: None) == failure(101)
+    (logged,) = caplog.records
+    assert logged.exc_info is not None
+    assert isinstance(logged.exc_info[1], CorruptItem)
+    assert len(str(logged.exc_info[1])) < 1_000
+
+
+def test_a_long_kind_is_logged_in_part(caplog: pytest.LogCaptureFixture) -> None:
+    process_batch(batch((None, {**ITEM, "kind": {"S": "\n" + "k" * 1_000_000}})), lambda _: None)
+    assert len(caplog.text) < 1_000
+    assert "'\\nkkkk" in caplog.text
 
 
 def test_a_failure_that_cannot_be_named_fails_the_whole_batch() -> None:
