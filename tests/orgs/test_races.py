@@ -1,13 +1,19 @@
 """Seats and owners under many changes at one moment, on a real server."""
 
 from collections import Counter
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 
 import pytest
 
 from dynamo_chat import Member, Organization, OrganizationSettings
-from dynamo_chat.core.errors import IllegalTransition, LimitExceeded, NotFound
+from dynamo_chat.core.errors import (
+    AlreadyExists,
+    IllegalTransition,
+    LimitExceeded,
+    NotFound,
+)
 from tests.identity.scenes import Scene, race
 
 pytestmark = pytest.mark.ministack
@@ -84,3 +90,23 @@ def test_no_member_outlives_the_organization(scene: Scene) -> None:
     for result in race([*adds, *invites[:10], delete, delete, *adds, *invites[10:]]):
         assert not isinstance(result, Exception) or isinstance(result, NotFound)
     assert scene.items() == []
+
+
+def test_an_organization_that_is_deleted_and_made_again_all_the_time(scene: Scene) -> None:
+    """Overlapping deletions take nothing of the organization that was made last."""
+    store = scene.store
+
+    def live(number: int) -> str:
+        with suppress(NotFound):
+            store.organizations.delete("org-1")
+        try:
+            store.organizations.create(f"Acme {number}", "ann", organization_id="org-1")
+        except AlreadyExists:
+            return "taken"
+        store.members.add("org-1", f"user-{number}")
+        return "made"
+
+    for result in race([partial(live, number) for number in range(60)]):
+        assert result in ("made", "taken") or isinstance(result, NotFound)
+    kinds = scene.kinds()
+    assert kinds["member"] == kinds["membership"]

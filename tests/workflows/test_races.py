@@ -98,3 +98,55 @@ def test_accepting_while_the_user_is_being_deleted(scene: Scene) -> None:
         assert isinstance(result, (Member, int, NotFound, AlreadyExists, IllegalTransition))
     assert scene.kinds()["member"] == 1
     assert scene.kinds()["user"] == 0
+
+
+def test_two_owners_who_delete_themselves_at_one_moment(scene: Scene) -> None:
+    """One goes, the other stays and owns: no organization is left to nobody."""
+    store = scene.store
+    calls: list[Callable[[], object]] = []
+    for number in range(15):
+        for name in (f"ann-{number}", f"bob-{number}"):
+            store.users.create(f"{name}@example.com", user_id=name)
+            store.logins.open(name)
+            calls.append(partial(store.users.delete, name))
+        store.organizations.create("Acme", f"ann-{number}", organization_id=f"org-{number}")
+        store.members.add(f"org-{number}", f"bob-{number}", role="owner")
+    results = race(calls)
+    for number in range(15):
+        outcomes = results[2 * number : 2 * number + 2]
+        assert sorted(type(each).__name__ for each in outcomes) == ["IllegalTransition", "int"]
+        (left,) = store.members.list_by_organization(f"org-{number}", consistent=True).items
+        assert left.is_active_owner
+        assert store.users.get(left.user_id, consistent=True).email.startswith(left.user_id)
+    assert scene.kinds()["user_tombstone"] == 0
+    assert scene.kinds()["login"] == scene.kinds()["login_listing"]
+
+
+def test_nobody_who_is_being_deleted_becomes_an_owner(scene: Scene) -> None:
+    """Promoted, added and made heir while they go: every owner lives, and no login is left."""
+    store = scene.store
+    store.users.create("boss@example.com", user_id="boss")
+    calls: list[Callable[[], object]] = []
+    for number in range(12):
+        name, org = f"user-{number}", f"org-{number}"
+        store.users.create(f"{name}@example.com", user_id=name)
+        store.organizations.create("Acme", "boss", organization_id=org)
+        store.members.add(org, name)
+        calls += [
+            partial(store.users.delete, name),
+            partial(store.members.update, org, name, role="owner"),
+            partial(store.members.add, "org-0", name, role="owner"),
+            partial(store.logins.open, name),
+            partial(store.members.remove, org, "boss"),
+        ]
+    race(calls)
+    for number in range(12):
+        members = store.members.list_by_organization(f"org-{number}", consistent=True)
+        owners = [each.user_id for each in members if each.is_active_owner]
+        assert owners
+        for each in members:
+            store.users.get(each.user_id, consistent=True)
+    living = {item["PK"]["S"] for item in scene.items() if item["kind"]["S"] == "user"}
+    logins = {item["PK"]["S"] for item in scene.items() if item["kind"]["S"] == "login_listing"}
+    assert logins <= living
+    assert scene.kinds()["login"] == scene.kinds()["login_listing"]
