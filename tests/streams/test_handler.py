@@ -98,13 +98,16 @@ def test_an_unknown_kind_is_logged_and_handed_on(caplog: pytest.LogCaptureFixtur
     assert "1234" not in caplog.text
 
 
+_LEAF: dict[str, Any] = {"S": "x"}
+
+
 def _within(inner: dict[str, Any], _: int) -> dict[str, Any]:
     return {"M": {"a": inner}}
 
 
 HOSTILE: dict[str, Any] = {
     "deep": {"preferences": {"S": "[" * 1_000_000}},
-    "deep items": {"preferences": reduce(_within, range(300), {})},
+    "deep items": {"preferences": reduce(_within, range(300), _LEAF)},
     "many values": {"preferences": {"S": "[" + "[]," * 3_000_000 + "[]]"}},
     "many items": {"preferences": {"L": [{"L": []}] * 1_000_000}},
     "a long integer": {"message_count": {"N": "9" * 5_000}},
