@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 from pynamodb.expressions.update import Action
 
 from dynamo_chat.core.entity import UNCHANGED, Entity, Model, adapter_of, as_invalid_argument
+from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.item import plan
+
+MAX_REWRITTEN_TEXT: Final = 4_096
+MAX_REWRITTEN_JSON: Final = 65_536
 
 
 def checked(entity: type[Model], **given: Any) -> dict[str, Any]:
@@ -32,6 +37,18 @@ def checked_as(entity: type[Model], name: str, value: Any, argument: str) -> Any
     except ValidationError as error:
         refused = as_invalid_argument(error, argument)
     raise refused
+
+
+def check_rewritten(**given: Any) -> None:
+    """InvalidArgument for what is too large to be written again with each change of its item.
+
+    A text has 4,096 characters at most, a JSON object 64 KiB. It has been checked otherwise.
+    """
+    for name, value in given.items():
+        if isinstance(value, str) and len(value) > MAX_REWRITTEN_TEXT:
+            raise InvalidArgument(name, f"may have {MAX_REWRITTEN_TEXT:,} characters at most")
+        if isinstance(value, dict) and len(json.dumps(value)) > MAX_REWRITTEN_JSON:
+            raise InvalidArgument(name, f"may have {MAX_REWRITTEN_JSON:,} bytes as JSON at most")
 
 
 def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:

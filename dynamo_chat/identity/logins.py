@@ -20,6 +20,7 @@ from pydantic import Field
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.bearer import brought_or_new, hash_of
+from dynamo_chat.core.changes import check_rewritten
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
@@ -114,6 +115,9 @@ class Logins(Repository):
             ip_address=ip_address,
             user_agent=user_agent,
             metadata=dict(metadata or {}),
+        )
+        check_rewritten(
+            ip_address=login.ip_address, user_agent=login.user_agent, metadata=login.metadata
         )
         try:
             self._write(

@@ -12,7 +12,7 @@ from typing import Any
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key
-from dynamo_chat.core.changes import actions, checked
+from dynamo_chat.core.changes import actions, check_rewritten, checked
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
@@ -74,6 +74,7 @@ class Users(UserRemover):
             created_at=now,
             updated_at=now,
         )
+        check_rewritten(name=user.name, preferences=user.preferences)
         addresses = [*address_keys(user.email, user.response_email)]
         try:
             self._write(
@@ -146,6 +147,7 @@ class Users(UserRemover):
         )
         if not changes:
             raise InvalidArgument("update", "give at least one field to change")
+        check_rewritten(**changes)
         changes["updated_at"] = self._now()
         try:
             item = self._write(

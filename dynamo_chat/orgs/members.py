@@ -8,7 +8,7 @@ from typing import Any
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.changes import actions, checked, checked_as
+from dynamo_chat.core.changes import actions, check_rewritten, checked, checked_as
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
@@ -80,6 +80,7 @@ class Members(SeatKeeper):
             invited_by=invited_by,
             joined_at=now if joined_at is None else utc("joined_at", joined_at),
         )
+        check_rewritten(permissions=member.permissions)
         moves = [Move(None, member)]
         try:
             self._write(*seat_writes(organization_id, moves, now))
@@ -121,6 +122,7 @@ class Members(SeatKeeper):
         changes = checked(Member, role=role, status=status, permissions=permissions)
         if not changes:
             raise InvalidArgument("update", "give at least one field to change")
+        check_rewritten(**changes)
 
         def decide() -> Decision:
             before = self._present(organization_id, user_id)
