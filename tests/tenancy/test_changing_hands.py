@@ -23,18 +23,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.once]
 CALLS = {**CHECKED, **EMPTY, **FURTHER}
 CHAT = {"chat", "streaming", "aging", "idle"}
 READS = {"GetItem", "BatchGetItem", "TransactGetItems", "Query"}
-KNOWN_RED: dict[str, set[str]] = {}
-"""What is being mended, by the words of both lives. Whoever mends one takes it out."""
-CASES = [
-    pytest.param(
-        name,
-        words,
-        id=f"{name}{', the same words' if words else ''}",
-        marks=pytest.mark.xfail(strict=True) if words in KNOWN_RED.get(name, ()) else (),
-    )
-    for name in CALLS
-    for words in ("", "the same")
-]
 
 
 class Stages(dict[tuple[str, str], Stage]):
@@ -58,7 +46,8 @@ def stages(dynamo_chat_engine: Engine) -> Iterator[Stages]:
         yield Stages(dynamo_chat_engine, stack)
 
 
-@pytest.mark.parametrize(("name", "words"), CASES)
+@pytest.mark.parametrize("words", ["", "the same"], ids=["other words", "the same words"])
+@pytest.mark.parametrize("name", CALLS)
 def test_nothing_of_the_new_owner_is_touched(stages: Stages, name: str, words: str) -> None:
     """Read, changed or deleted: whenever it was that the id changed hands.
 
