@@ -81,6 +81,13 @@ class Talk:
         """Whether known ids came with the same content."""
         return all(self.brought[str(new.message_id)] == (new.role, new.content) for new in turn)
 
+    def has_lost(self, turn: list[NewMessage]) -> bool:
+        """Whether messages of a turn are deleted, and not just pruned because it was too long."""
+        there = {message.message_id for message in self.messages}
+        kept = [new.message_id in there for new in turn]
+        is_pruned = self.keep_last is not None and kept[-1] and kept == sorted(kept)
+        return not all(kept) and not is_pruned
+
     def change(self, place: int, **changes: Any) -> Message:
         """Change a message."""
         self.messages[place] = self.messages[place].model_copy(update=changes)

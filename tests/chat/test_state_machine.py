@@ -20,6 +20,7 @@ from dynamo_chat.core.errors import (
     AlreadyExists,
     Conflict,
     InvalidArgument,
+    MessageDeleted,
     NotFound,
     RevisionConflict,
 )
@@ -221,11 +222,12 @@ class Chat(RuleBasedStateMachine):
         known = talk.knows(turn)
         if not any(known):
             talk.add(call(identity, turn))
-        elif all(known) and talk.agrees(turn):
+        elif all(known) and talk.agrees(turn) and not talk.has_lost(turn):
             again = call(identity, turn)
             assert [each.message_id for each in again] == [new.message_id for new in turn]
         else:
-            with pytest.raises(Conflict):
+            is_deleted = all(known) and talk.agrees(turn)
+            with pytest.raises(MessageDeleted if is_deleted else Conflict):
                 call(identity, turn)
 
     @rule(identity=conversations, server=stores, place=places, content=contents)
