@@ -245,8 +245,8 @@ def _added(evidence: Evidence) -> Iterator[Violation]:
         makers = [call for call in each.calls if call.kind in each.kind.makers and call.may_count]
         ends = [call for call in each.calls if call.kind == each.kind.ends and call.is_ok]
         for call in each.calls:
-            if not (call.kind in each.kind.adds and call.is_ok):
-                continue
+            if not (call.kind in each.kind.adds and call.is_ok) or call.kind == "lives.join":
+                continue  # a member need not be a user of this table
             last = max((end for end in ends if end.before(call)), key=_began, default=None)
             if last is not None and not any(
                 made.returned > last.invoked and made.invoked < call.returned for made in makers
@@ -304,8 +304,8 @@ def _orphaned(evidence: Evidence) -> Iterator[Violation]:
         if (kind, name) in table.lives or ROOTS[kind](name) in buried:
             continue
         for thing in sorted(things):
-            # Who is a member without a user is a matter of other domains' workloads.
-            if name.startswith(LIFE) or not thing.startswith("member"):
+            # A member need not be a user of this table.
+            if not (kind == "user" and thing.startswith("member")):
                 yield Violation("outlives its owner", f"{kind} {name}: {thing}", name)
 
 
