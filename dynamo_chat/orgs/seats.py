@@ -350,6 +350,7 @@ def _is_still(before: Member) -> Condition:
         (Path(KIND) == keyspace.MEMBER.kind)
         & (attributes.role == before.role)
         & (attributes.status == before.status)
+        & (attributes.joined_at == before.joined_at)  # not of another life of the organization
     )
     return condition
 

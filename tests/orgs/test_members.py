@@ -239,3 +239,26 @@ def test_bad_input_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(InvalidArgument):
         call(offline.members)
+
+
+@pytest.mark.parametrize("call", ["update", "replace"])
+def test_a_membership_of_the_next_organization_is_read_again(
+    scene: Scene, org: str, call: str
+) -> None:
+    """The id is given anew after the look: what is returned is of the new one."""
+    store = scene.store
+    store.members.add(org, "bob", permissions={"secret": True})
+
+    def give_away() -> None:
+        store.organizations.delete(org)
+        scene.clock.advance(1)
+        store.organizations.create("New", "owner", organization_id=org)
+        store.members.add(org, "bob")
+
+    slow = scene.interrupted("BatchGetItem", 1, give_away)
+    if call == "update":
+        changed = slow.members.update(org, "bob", role="admin")
+    else:
+        changed = slow.members.replace(org, "bob", heir_id="carl")
+    assert changed.permissions == {}
+    assert store.members.get(org, changed.user_id, consistent=True) == changed
