@@ -44,7 +44,7 @@ Row = Mapping[str, Any]
 SETTLED: Final = (
     "Sessions.session_id, OrganizationInvites.invite_token: fresh secrets, stored as hashes",
     "Sessions.ttl: follows from expires_at, which it lies before",
-    "OrganizationMembers.invited_by: whoever invited is the organization's first owner",
+    "OrganizationMembers.invited_by: whoever invited is the organization's first owner, and a user",
     "OrganizationInvites.accepted_at: a user is made for the invited address, to accept it",
     "Threads.message_count, participants, subject: those of the e-mails that are there, one",
     "LLMDataCollection: account of the thread, function generate_email, id of the conversation",
@@ -101,7 +101,11 @@ class Acs:
             *map(keyspace.USER_PARTITION.encode, users),
             *(
                 keyspace.USER_EMAIL.table.pk.encode(address_key(each))
-                for each in (self.user.email, invite.email)
+                for each in (
+                    self.user.email,
+                    _address_of(self.member.invited_by or ""),
+                    invite.email,
+                )
             ),
             keyspace.ORGANIZATION_PARTITION.encode(self.organization.organization_id),
             keyspace.INVITE_ID.table.pk.encode(invite.invite_id),
@@ -192,10 +196,12 @@ def _login(store: ChatStore, replay: Replay, row: Row, now: datetime) -> LoginSe
 
 def _member(replay: Replay, organization: Row, row: Row) -> Member:
     """The organization, with its first owner, and the member that the document has."""
+    owner = row["invited_by"]
+    replay.at(organization["created_at"]).users.create(_address_of(owner), user_id=owner)
     settings, billing = organization["settings"], organization["billing"]
     replay.at(organization["created_at"]).organizations.create(
         organization["name"],
-        row["invited_by"],
+        owner,
         organization_id=organization["organization_id"],
         domain=organization["domain"],
         status=organization["status"],
@@ -221,6 +227,11 @@ def _member(replay: Replay, organization: Row, row: Row) -> Member:
         joined_at=replay.moment(row["joined_at"]),
     )
     return replay.at(row["last_active"]).members.touch(*place)
+
+
+def _address_of(owner_id: str) -> str:
+    """The address that is made up for whoever the document only has the id of."""
+    return f"{owner_id}@example.com"
 
 
 def _invite(store: ChatStore, replay: Replay, row: Row) -> Invite:
