@@ -181,7 +181,9 @@ class Conversations(HeadReader):
     ) -> Page[Conversation]:
         """A user's active, or archived, conversations by latest activity, newest first.
 
-        With `since` and `until`, those last active in [since, until).
+        With `since` and `until`, those last active in [since, until). A conversation that gets a
+        message while somebody pages through the list moves: newest first it is not on the pages
+        behind, oldest first it comes once more.
         """
         _check_status(status)
         lower, upper = time_range(since, until)

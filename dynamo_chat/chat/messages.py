@@ -72,7 +72,8 @@ class Messages(Appender, Feedbacks):
         """Append a message and return it as stored.
 
         A message with an id of the caller's is appended once, however often this is called;
-        Conflict when that id was appended with other content. NotFound when there is no such
+        Conflict when that id was appended with other content, MessageDeleted when its message has
+        been deleted or pruned since. NotFound when there is no such
         conversation (of `user_id`, if given). A conversation without a title gets the words of
         its first user message. With `keep_last`, older messages are deleted afterwards (C10).
         """
@@ -216,7 +217,8 @@ class Messages(Appender, Feedbacks):
     @access_pattern(
         "C9",
         operation="BatchGetItem, or Query + BatchGetItem",
-        requests="1; ≤2 for the caller's own id",
+        requests="1; 2 for the caller's own id; + 1 for items that do not say whose they are yet, "
+        "and for each run of messages that are gone",
         budget=2,
         index="table or GSI2 + table",
     )
@@ -224,7 +226,8 @@ class Messages(Appender, Feedbacks):
         """The message with this id, wherever it is. NotFound.
 
         A caller's id may name messages of several conversations: then one of `user_id`'s, if
-        given, else any of them. It is found through an index, which may lag a moment.
+        given, else any of them. It is found through an index, which may lag a moment. Ids that an
+        older release stored are found among 50 at most, until the doctor has upgraded them.
         """
         return self._find_alone(message_id, user_id)
 

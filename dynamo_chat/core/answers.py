@@ -8,7 +8,6 @@ server here, so botocore tries again, and `Unreachable` is what is left after th
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any, Final
 
 import pydantic_core
@@ -16,6 +15,11 @@ from botocore import exceptions as aws
 
 BROKEN_ANSWER: Final = "BrokenAnswer"
 """The error code of a success that is none."""
+
+# Plain integers: each answer is compared with them.
+_NO_SUCCESS: Final = 300
+_SERVER_FAILED: Final = 500
+_BAD_GATEWAY: Final = 502
 
 Body = dict[str, Any]
 
@@ -87,7 +91,7 @@ def parse_answer(
     remains for botocore is an empty body.
     """
     body = response_dict["body"]
-    if response_dict["status_code"] >= HTTPStatus.MULTIPLE_CHOICES:
+    if response_dict["status_code"] >= _NO_SUCCESS:
         if not _is_readable_error(_parsed(body)):
             response_dict["body"] = b"{}"
         return
@@ -112,9 +116,9 @@ def is_lost(response: tuple[Any, Body] | None, caught: BaseException | None) -> 
         not_sent = (aws.EndpointConnectionError, aws.ConnectTimeoutError)
         return caught is not None and not isinstance(caught, not_sent)
     http, parsed = response
-    if parsed.get("Error", {}).get("Code") == BROKEN_ANSWER:
-        http.status_code = HTTPStatus.BAD_GATEWAY.value
-    return bool(http.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR)
+    if "Error" in parsed and parsed["Error"].get("Code") == BROKEN_ANSWER:
+        http.status_code = _BAD_GATEWAY
+    return bool(http.status_code >= _SERVER_FAILED)
 
 
 def _parsed(body: bytes) -> Body | None:

@@ -27,6 +27,9 @@ _BODIES = frozenset(
 )
 """Arguments that are kept as texts of any length that an item can hold."""
 
+_CURSOR = "cursor"
+"""The argument whose length its codec looks at first: it has an error of its own."""
+
 _running: ContextVar[tuple[str, Any]] = ContextVar("dynamo_chat_pattern", default=("", None))
 """The pattern, and the repository whose method it is."""
 
@@ -138,7 +141,7 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
     texts = {
         name
         for name, kind in method.__annotations__.items()
-        if str(kind).startswith("str") and name not in _BODIES
+        if str(kind).startswith("str") and name not in _BODIES | {_CURSOR}
     }
     flags = {name for name, kind in method.__annotations__.items() if kind in {"bool", bool}}
     defaults = method.__kwdefaults__ or {}

@@ -1,7 +1,5 @@
 """C7: each message lands once, in order, together with the counters."""
 
-import random
-from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,29 +9,22 @@ from dynamo_chat import (
     ChatStore,
     Exchange,
     ExtractedFilters,
-    Message,
     NewMessage,
     ToolCall,
     YearRange,
 )
 from dynamo_chat.core.errors import (
-    Conflict,
     InvalidArgument,
-    ItemTooLarge,
-    MessageDeleted,
     NotFound,
-    RequestRejected,
 )
-from dynamo_chat.core.item import encoded, plan
 from dynamo_chat.core.ulids import ulid_time
-from dynamo_chat.testing import ErrorAnswer, FakeClock
+from dynamo_chat.testing import FakeClock
 from tests.chat.world import (
     DAY,
     MINUTE,
     SECOND,
     World,
     assistant,
-    faults,
     just_before,
     requests,
     said,
@@ -232,141 +223,6 @@ def test_a_server_far_ahead_never_shortens_a_life(
     head = store.conversations.get("c-1")
     assert head.expires_at == ulid_time(last.position) + 2 * DAY
     assert last.sent_at == head.updated_at == clock()
-
-
-# -- ids that the caller brought ----------------------------------------------------------------
-
-
-def test_a_retry_appends_once(world: World, store: ChatStore, talk: str, clock: FakeClock) -> None:
-    """Whichever server, whenever, and however much came after it."""
-    first = store.messages.append(talk, user("hello", message_id="m-1"))
-    say(store, talk, "more")
-    clock.advance(DAY)
-    before = world.items()
-    for each in (store, world.store()):
-        assert each.messages.append(talk, user("hello", message_id="m-1")) == first
-    assert world.items() == before
-    assert said(store, talk) == ["hello", "more"]
-
-
-def test_times_are_not_part_of_what_a_message_says(
-    store: ChatStore, talk: str, clock: FakeClock
-) -> None:
-    """A retry may be sent at another time, and with its JSON in another order."""
-    first = store.messages.append(
-        talk, user("hello", message_id="m-1", metadata={"a": 1, "b": {"c": 2, "d": 3}})
-    )
-    again = user(
-        "hello",
-        message_id="m-1",
-        metadata={"b": {"d": 3, "c": 2}, "a": 1},
-        at=clock() + SECOND,
-        sent_at=clock() - DAY,
-    )
-    assert store.messages.append(talk, again) == first
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        user("goodbye", message_id="m-1", metadata={"n": 1}),
-        assistant("hello", message_id="m-1", metadata={"n": 1}),
-        user("hello", message_id="m-1"),
-        user("hello", message_id="m-1", metadata={"n": 1.0}),
-        user("hello", message_id="m-1", metadata={"n": True}),
-        user("hello", message_id="m-1", metadata={"n": 1}, is_streaming=True),
-    ],
-)
-def test_the_same_id_with_other_content_is_a_conflict(
-    world: World, store: ChatStore, talk: str, other: NewMessage
-) -> None:
-    """The error carries what is stored, and nothing changes."""
-    first = store.messages.append(talk, user("hello", message_id="m-1", metadata={"n": 1}))
-    before = world.items()
-    with pytest.raises(Conflict, match="'m-1' was appended before with other content") as refused:
-        store.messages.append(talk, other)
-    assert refused.value.current == first
-    assert world.items() == before
-
-
-def test_a_turn_is_all_new_or_all_old(world: World, store: ChatStore, talk: str) -> None:
-    """Old: returned as it was; in part: a conflict."""
-    turn = [user("a", message_id="m-1"), assistant("b", message_id="m-2")]
-    made = store.messages.append_turn(talk, turn)
-    before = world.items()
-    assert store.messages.append_turn(talk, turn) == made
-    assert world.store().messages.append_turn(talk, turn) == made
-    for mixed in (
-        [*turn, assistant("c", message_id="m-3")],
-        [user("z", message_id="m-0"), *turn],
-        [turn[0], assistant("b", message_id="m-4")],
-    ):
-        with pytest.raises(Conflict, match="some message ids of this turn"):
-            store.messages.append_turn(talk, mixed)
-    with pytest.raises(Conflict, match="'m-2'") as refused:
-        store.messages.append_turn(talk, [turn[0], assistant("other", message_id="m-2")])
-    assert refused.value.current == made[1]
-    assert world.items() == before
-
-
-def test_an_id_names_one_message_in_each_conversation(store: ChatStore, talk: str) -> None:
-    """The same id in another conversation is another message."""
-    store.conversations.create("u-1", conversation_id="c-2")
-    for identity in (talk, "c-2"):
-        store.messages.append(identity, user(identity, message_id="m-1"))
-    assert store.messages.get(talk, "m-1").content == talk
-    assert store.messages.get("c-2", "m-1").content == "c-2"
-
-
-def test_a_late_retry_of_what_was_deleted_or_pruned(
-    world: World, store: ChatStore, talk: str
-) -> None:
-    """It is not appended again, and not answered as if it were there: the error says so."""
-    made = [store.messages.append(talk, user(str(n), message_id=f"m-{n}")) for n in range(3)]
-    store.messages.delete(talk, "m-0")
-    store.messages.prune(talk, 1)
-    before = world.items()
-    for each in (store, world.store()):
-        for number in range(2):
-            with pytest.raises(MessageDeleted, match=f"'m-{number}'") as told:
-                each.messages.append(talk, user(str(number), message_id=f"m-{number}"))
-            assert told.value.current is None
-        assert each.messages.append(talk, user("2", message_id="m-2")) == made[2]
-    assert world.items() == before
-    with pytest.raises(Conflict, match="other content"):
-        store.messages.append(talk, user("other", message_id="m-0"))
-
-
-def test_a_retry_of_a_turn_of_which_a_message_was_deleted(store: ChatStore, talk: str) -> None:
-    """All or none: whichever of its messages it was."""
-    for gone in range(3):
-        turn = [user(str(n), message_id=f"{gone}-{n}") for n in range(3)]
-        store.messages.append_turn(talk, turn)
-        store.messages.delete(talk, f"{gone}-{gone}")
-        with pytest.raises(MessageDeleted, match=f"'{gone}-{gone}'"):
-            store.messages.append_turn(talk, turn)
-    assert len(said(store, talk)) == 6
-
-
-def test_a_retry_of_a_turn_longer_than_what_is_kept(store: ChatStore) -> None:
-    """Its first messages were pruned by the append itself: that is no deletion since."""
-    store.conversations.create("u-1", conversation_id="c-2", keep_last=2)
-    turn = [user(str(n), message_id=f"m-{n}") for n in range(4)]
-    made = store.messages.append_turn("c-2", turn)
-    assert store.messages.append_turn("c-2", turn) == made
-    assert said(store, "c-2") == ["2", "3"]
-    say(store, "c-2", "4", "5")
-    with pytest.raises(MessageDeleted, match="'m-0'"):
-        store.messages.append_turn("c-2", turn)
-
-
-def test_an_id_is_remembered_as_long_as_its_conversation(store: ChatStore, talk: str) -> None:
-    """And free again in the next one of the same id."""
-    store.messages.append(talk, user("a", message_id="m"))
-    store.messages.delete(talk, "m")
-    store.conversations.delete(talk)
-    store.conversations.create("u-1", conversation_id=talk)
-    assert store.messages.append(talk, user("b", message_id="m")).content == "b"
 
 
 # -- times and places ---------------------------------------------------------------------------
@@ -633,59 +489,3 @@ def test_a_response_after_the_end_of_time(store: ChatStore, talk: str, clock: Fa
         store.messages.append_exchange(
             talk, Exchange(user_prompt="?", sent_at=clock(), response_time=1e12)
         )
-
-
-# -- what is bounded ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("argument", "value"),
-    [
-        ("documents", [{}] * 1_001),
-        ("recommendations", ["a"] * 1_001),
-        ("tool_calls", [ToolCall(tool="t")] * 1_001),
-        ("filters", ExtractedFilters(genres=["a"] * 1_001)),
-        ("filters", ExtractedFilters(keywords=["a"] * 1_001)),
-    ],
-)
-def test_a_message_has_at_most_a_thousand_of_each_part(
-    store: ChatStore, talk: str, argument: str, value: Any
-) -> None:
-    """Empty ones weigh nothing: their number is what reading them costs."""
-    with pytest.raises(InvalidArgument, match="1,000") as refused:
-        NewMessage(role="assistant", **{argument: value})
-    assert refused.value.argument == argument
-    store.messages.append(talk, assistant(message_id="m", is_streaming=True))
-    if argument in {"documents", "tool_calls"}:
-        for change in (store.messages.edit, store.messages.finish):
-            with pytest.raises(InvalidArgument, match="1,000"):
-                change(talk, "m", content="x", **{argument: value})
-
-
-@pytest.mark.once
-def test_more_parts_than_are_written_today_are_read(
-    world: World, store: ChatStore, talk: str
-) -> None:
-    """An older release had no such bound."""
-    store.messages.append(talk, assistant("x", recommendations=["a"] * 1_000, message_id="m"))
-    item = next(each for each in world.items() if "recommendations" in each)
-    texts = plan(Message).attributes["recommendations"]
-    world.put({**item, "recommendations": encoded(texts, ("a",) * 1_500)})
-    assert len(store.messages.get(talk, "m").recommendations) == 1_500
-
-
-def test_a_turn_that_is_too_large_beside_the_head(store: ChatStore, talk: str) -> None:
-    """DynamoDB counts the head to the 4 MB of a transaction: a refusal names the turn."""
-    dice = random.Random(1)
-    content = b64encode(dice.randbytes(380_000)).decode()  # no compression makes it smaller
-    turn = [user(content)] * 10
-    too_large = ErrorAnswer("ValidationException", "Transaction size limit exceeded")
-    with faults(store) as injector:
-        injector.plan(too_large, operation="TransactWriteItems")
-        with pytest.raises(ItemTooLarge, match="appended turn") as refused:
-            store.messages.append_turn(talk, turn)
-        injector.plan(too_large, operation="TransactWriteItems")
-        with pytest.raises(RequestRejected):
-            store.messages.append_turn(talk, turn[:2])
-    assert refused.value.argument == "messages"
-    assert said(store, talk) == []

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, ConnectionOptions, Feedback
-from dynamo_chat.core.errors import InvalidArgument, NotFound
+from dynamo_chat.core.errors import InvalidArgument, MessageDeleted, NotFound
 from dynamo_chat.testing import FakeClock, Throttled
 from tests.chat.world import DAY, SECOND, World, faults, just_before, requests, said, say, user
 
@@ -80,7 +80,8 @@ def test_nothing_else_is_lost(world: World, store: ChatStore) -> None:
     assert not store.messages.list_by_feedback("negative").items
     with pytest.raises(NotFound):
         store.messages.get("c-1", made[0].message_id)
-    assert store.messages.append("c-1", user("0", message_id="m-0")) == made[0]
+    with pytest.raises(MessageDeleted):
+        store.messages.append("c-1", user("0", message_id="m-0"))
 
 
 def test_a_retry_prunes_what_the_first_call_did_not(world: World, store: ChatStore) -> None:

@@ -178,12 +178,12 @@ class Cancelled(Fault):
 
 
 def test_conflicts_and_throttling_of_transactions_are_told_apart(store: ChatStore) -> None:
-    """Both are waited out; who keeps losing hears what was in the way."""
+    """Both are waited out; who keeps losing hears what was in the way, or that it is unknown."""
     for fault, kind in (
         (TransactionConflict(), errors.Contended),
         (Cancelled("None", "ThrottlingError"), errors.Throttled),
         (Cancelled("ProvisionedThroughputExceeded", "None"), errors.Throttled),
-        (ErrorAnswer("TransactionInProgressException"), errors.Contended),
+        (ErrorAnswer("TransactionInProgressException"), errors.Unreachable),
         (Cancelled("ItemCollectionSizeLimitExceeded", "None"), errors.RequestRejected),
         (Cancelled("None", "SomethingNew"), errors.RequestRejected),
     ):

@@ -28,6 +28,7 @@ from dynamo_chat.core.errors import (
     CorruptItem,
     DynamoChatError,
     InvalidArgument,
+    InvalidCursor,
     InvalidKey,
     ItemTooLarge,
     NotFound,
@@ -65,6 +66,12 @@ CHECKS: dict[str, Callable[[str], Any]] = {
     "partition key": lambda word: partition("T", text("email")).encode(word),
     "sort key": lambda word: sort("T", text("email")).encode(word),
 }
+
+
+def test_a_long_cursor_is_no_cursor(world: World) -> None:
+    for length in (2_049, 5_000, 10 * MB):
+        with pytest.raises(InvalidCursor, match="too long"):
+            world.store().conversations.list_by_user("u-1", cursor="A" * length)
 
 
 @pytest.mark.parametrize("length", [3_000, 15_000, 10 * MB])
@@ -112,7 +119,7 @@ def test_every_text_argument_is_short_or_a_body(name: str) -> None:
     """Before the method looks at it: it has not even a repository here."""
     method = METHODS[name]
     for argument in _texts(method):
-        if argument in patterns._BODIES:
+        if argument in patterns._BODIES or argument == patterns._CURSOR:
             continue
         with pytest.raises(InvalidArgument) as refused:
             method(None, **{argument: "x" * (MAX_ARGUMENT_CHARACTERS + 1)})
