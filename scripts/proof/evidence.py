@@ -42,6 +42,11 @@ class Claim:
     is_there: bool = True
 
 
+def kind_of(item: Item) -> str:
+    """The kind of an item; of one that says none, nothing that is a kind."""
+    return str(item.get(KIND, {}).get("S", ""))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Everything that is known of a round."""
@@ -71,7 +76,7 @@ class Evidence:
         """The table's items by their kind."""
         kinds: dict[str, list[Item]] = defaultdict(list)
         for item in self.items:
-            kinds[item[KIND]["S"]].append(item)
+            kinds[kind_of(item)].append(item)
         return kinds
 
     def stored(self, layout: Layout) -> list[Item]:
@@ -120,7 +125,7 @@ def left_behind(
     """
     kinds: dict[str, list[str]] = defaultdict(list)
     for item in evidence.items:
-        kinds[item[PK]["S"]].append(item[KIND]["S"])
+        kinds[item[PK]["S"]].append(kind_of(item))
     made = evidence.grouped(of, made_by)
     for name, calls in evidence.grouped(of, deleted_by).items():
         if not any(call.is_ok for call in calls):

@@ -18,13 +18,13 @@ from dynamo_chat.core.addresses import address_key
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, PLACES, SK, Layout, Place
+from dynamo_chat.core.layout import GSI1, GSI2, PK, PLACES, SK, Layout, Place
 from dynamo_chat.mail.email import EmailSummary
 from dynamo_chat.orgs.invite import Invite
 from dynamo_chat.streams.entities import ENTITY_OF
 from dynamo_chat.telemetry.invocations import Invocation
 from dynamo_chat.telemetry.llm import LLMUsage
-from proof.evidence import Evidence, Item, Violation
+from proof.evidence import Evidence, Item, Violation, kind_of
 
 ENTITIES: Final[dict[str, type[Entity]]] = {**ENTITY_OF, CallRoom.layout.kind: CallRoom}
 """Rooms are helpers, but their items are read like an entity's."""
@@ -36,9 +36,9 @@ LAYOUTS: Final[dict[str, Layout]] = {
 def readable(evidence: Evidence) -> Iterator[Violation]:
     """Every item is of a known kind, can be read, and has both keys of an index or neither."""
     for item in evidence.items:
-        kind = item[KIND]["S"]
+        kind = kind_of(item)
         if kind not in LAYOUTS:
-            yield Violation("unknown kind", f"{kind} at {_at(item)}")
+            yield Violation("unknown kind", f"{kind!r} at {_at(item)}")
             continue
         for place in PLACES:
             if (place.pk in item) != (place.sk in item):
@@ -53,7 +53,7 @@ def readable(evidence: Evidence) -> Iterator[Violation]:
 def index_keys(evidence: Evidence) -> Iterator[Violation]:
     """The keys of an item in the indexes say what the item says."""
     for item in evidence.items:
-        entity = ENTITIES.get(item[KIND]["S"])
+        entity = ENTITIES.get(kind_of(item))
         if entity is None:
             continue
         try:

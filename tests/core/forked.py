@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
-PATIENCE = 20.0
-"""Seconds in which a child that is not stuck has long answered."""
+PATIENCE = 60.0
+"""Seconds in which a child that is not stuck has long answered, on a busy machine too."""
 
 _context = multiprocessing.get_context("fork")
 

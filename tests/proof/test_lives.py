@@ -181,6 +181,12 @@ def test_what_is_lost_from_the_life_of_a_user(stage: Stage) -> None:
     assert stage.found() == {"lost from a life that goes on"}
 
 
+def test_an_item_of_no_kind(stage: Stage) -> None:
+    """A count that is written without asking makes one, where a conversation was deleted."""
+    again(stage, {**keyspace.CONVERSATION.key(conversation_id=TALK), "message_count": {"N": "1"}})
+    assert stage.found() == {"unknown kind"}
+
+
 def test_a_member_of_no_organization(stage: Stage) -> None:
     a_firm(stage)
     item = item_of(stage, keyspace.MEMBER, organization_id=FIRM, user_id="life-host-1")
