@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import (
@@ -35,6 +36,9 @@ MAX_JSON_VALUES: Final = 100_000
 """The most values in one piece of JSON: an empty list is 3 bytes of it, and 60 in memory."""
 
 MAX_ID_CHARACTERS: Final = 256
+_MAX_EXACT_BITS: Final = 512
+"""More than the 38 digits that DynamoDB keeps, by far."""
+
 _MISPLACED: Final = "misplaced"
 
 
@@ -182,6 +186,18 @@ def _finite(value: float) -> float:
     if not math.isfinite(value) or (value != 0 and not 1e-128 < abs(value) < 1e125):
         raise ValueError("must be a finite number between 1E-128 and 1E+125 in size, or 0")
     return value + 0.0  # DynamoDB has no negative zero
+
+
+def exact(value: Any) -> Any:
+    """An integer as the decimal that it is; whatever else is left for pydantic to judge.
+
+    A float is not exact. A long integer is refused: turning it takes the square of its length.
+    """
+    if type(value) is not int:
+        return value
+    if value.bit_length() > _MAX_EXACT_BITS:
+        raise ValueError("has too many digits")
+    return Decimal(value)
 
 
 def json_copy(value: Any) -> Any:

@@ -16,7 +16,7 @@ from pynamodb.expressions.operand import Path
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Domain
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import Count, Entity, Id, Model, Text, Time
+from dynamo_chat.core.entity import Count, Entity, Id, Model, Text, Time, exact
 from dynamo_chat.core.item import kind_of, plan
 from dynamo_chat.core.layout import KIND, Layout
 from dynamo_chat.core.transaction import Key
@@ -25,13 +25,7 @@ OrganizationStatus = Literal["active", "inactive", "suspended"]
 BillingPlan = Literal["basic", "pro", "enterprise"]
 
 
-def _exact(value: Any) -> Any:
-    return Decimal(value) if type(value) is int else value
-
-
-Gigabytes = Annotated[
-    Decimal, BeforeValidator(_exact), Field(ge=0, max_digits=24, decimal_places=9)
-]
+Gigabytes = Annotated[Decimal, BeforeValidator(exact), Field(ge=0, max_digits=24, decimal_places=9)]
 """An exact amount, to the byte. An int is taken too, a float is not: it is not exact."""
 
 Seats = Annotated[int, Field(ge=1, le=10**9)]

@@ -12,15 +12,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from dynamo_chat.core.entity import exact
+
 MAX_DIGITS: Final = 38
 _SMALLEST: Final = -128
 
 _EXACT = Context(prec=200, traps=[Inexact])
-
-
-def _to_decimal(value: Any) -> Any:
-    """An integer is as exact as a decimal; a float is not, and is left for pydantic to refuse."""
-    return Decimal(value) if type(value) is int else value
 
 
 def _from_json(value: Any) -> Any:
@@ -50,7 +47,7 @@ def _storable(value: Decimal) -> Decimal:
 
 Amount = Annotated[
     Decimal,
-    BeforeValidator(_to_decimal),
+    BeforeValidator(exact),
     Field(ge=0, max_digits=27, decimal_places=12),
     AfterValidator(_without_sign_of_zero),
 ]

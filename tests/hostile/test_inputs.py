@@ -71,6 +71,14 @@ def test_a_call_is_done_or_refused(
     assert not wrong
 
 
+@pytest.mark.once
+def test_a_number_is_refused_for_its_length_alone(arena: Arena) -> None:
+    """Turned into a decimal or into text, an integer of a megabyte takes a minute and a half."""
+    number = VALUES["an integer of as many bits"](1_000_000)
+    wrong = [said for place in places() if (said := outcome(arena, place, number))]
+    assert not wrong
+
+
 def outcome(arena: Arena, place: Place, value: Any) -> str:
     """What is wrong with how a call ended; empty when nothing is."""
     try:
