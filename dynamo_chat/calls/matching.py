@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 
 from dynamo_chat.calls.call import Call, call_key, decode_call, kept_until
 from dynamo_chat.calls.caller import (
@@ -88,6 +88,10 @@ class Matcher(Repository):
         self._crowds = Crowds()
         self._heads = Heads()
         self._lots = random.SystemRandom()  # no state, which forked matchers would share
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it was made of: what it learnt of the queues stays behind."""
+        return type(self), (self._binding,)
 
     @access_pattern(
         "P5",

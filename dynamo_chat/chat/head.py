@@ -175,6 +175,10 @@ class Memory:
         self.after_fork()
         renew_after_fork(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One that remembers nothing: a repository that is sent elsewhere takes this along."""
+        return type(self), (self._size,)
+
     def after_fork(self) -> None:
         """A lock that no thread of another process holds; what is remembered is as true here."""
         self._lock = threading.Lock()

@@ -51,6 +51,10 @@ class Unchanged:
     def __bool__(self) -> bool:
         raise TypeError("compare with `is UNCHANGED`; UNCHANGED is neither true nor false")
 
+    def __reduce__(self) -> str:
+        """Its name: there is one, also in another process and in a copy of what has it."""
+        return "UNCHANGED"
+
 
 UNCHANGED: Final = Unchanged()
 """The default of an update's arguments: leave the field as it is. None sets it to nothing."""

@@ -1,5 +1,6 @@
 """A store may be made and used before a fork: what the processes have in common is the table."""
 
+import copy
 import gc
 import os
 import pickle
@@ -9,14 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import pytest
 
-from dynamo_chat import ChatStore, ConnectionOptions, NewMessage
+from dynamo_chat import UNCHANGED, ChatStore, ConnectionOptions, NewMessage
+from dynamo_chat.catalogue import repositories
 from dynamo_chat.chat.head import Memory
 from dynamo_chat.core import forks, ulids
 from dynamo_chat.core.connection import Connection
+from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.ulids import new_ulid
 from dynamo_chat.testing import FakeClock
 from tests.chat.world import World
@@ -240,3 +244,28 @@ def test_a_connection_is_pickled_as_what_it_was_made_of() -> None:
     copy = again(connection)
     assert (copy.table_name, copy.region, copy.endpoint_url) == ("chat", "eu-west-1", None)
     assert (copy.options, copy.on_request) == (OPTIONS, ignored)
+
+
+@pytest.mark.parametrize("name", sorted(repositories()))
+def test_a_repository_can_be_pickled_and_copied(store: ChatStore, name: str) -> None:
+    """A pool of processes pickles the method that it is given, and its repository with it."""
+    repository = attrgetter(name)(store)
+    for made in (again(repository), copy.deepcopy(repository), again(again(repository))):
+        assert type(made) is type(repository)
+        assert made is not repository
+
+
+def test_a_method_works_where_it_was_sent(store: ChatStore) -> None:
+    """What its repository remembers stays behind, and its locks do."""
+    store._memory.forget("c")
+    get = again(store.conversations.get)
+    with pytest.raises(CorruptItem):  # the server answers with a key, which is no conversation
+        get("c")
+    assert again(store.queue)._lots.random() != again(store.queue)._lots.random()
+
+
+def test_what_stays_as_it_is_stays_so_in_another_process() -> None:
+    """Methods compare with `is`: there must be one UNCHANGED, however it came."""
+    assert again(UNCHANGED) is UNCHANGED
+    assert copy.copy(UNCHANGED) is UNCHANGED
+    assert copy.deepcopy({"name": UNCHANGED})["name"] is UNCHANGED
