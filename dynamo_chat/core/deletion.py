@@ -32,15 +32,32 @@ DELETION_ID: Final = "deletion_id"
 class Deletion:
     """A deletion that has begun."""
 
-    def __init__(self, connection: Connection, tombstone: Key, deletion_id: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        tombstone: Key,
+        deletion_id: str,
+        also: Condition | None = None,
+    ) -> None:
+        self._connection = connection
         self._tombstone = tombstone
-        self._goes_on: Condition = Path(DELETION_ID) == deletion_id
+        self._deletion_id = deletion_id
+        goes_on: Condition = Path(DELETION_ID) == deletion_id
+        self._goes_on = goes_on if also is None else goes_on & also
         self._fence = Fence(connection, Check(tombstone, self._goes_on))
 
     @property
     def check(self) -> Check:
         """Holds while this very deletion goes on: for transactions that are a part of it."""
         return self._fence.check
+
+    def only_if(self, condition: Condition) -> Deletion:
+        """The same deletion, whose steps happen only while `condition` holds at the tombstone."""
+        return Deletion(self._connection, self._tombstone, self._deletion_id, condition)
+
+    def goes_on_at(self, there: AttributeValues | None) -> bool:
+        """Whether `there` is the tombstone of this very deletion."""
+        return bool(there) and (there or {}).get(DELETION_ID) == {"S": self._deletion_id}
 
     def clear(self, groups: Iterable[Group]) -> int:
         """Apply `groups`, none of them split; the number of writes that happened. Overtaken."""
@@ -54,6 +71,7 @@ class Deletion:
         """`clear` and `finish` in as few requests as possible; the number of items that went.
 
         `last` is what may go only with the tombstone. What somebody else finished is not counted.
+        Overtaken only where the deletion goes on, and not as `only_if` says.
         """
         count = 0
         try:
@@ -61,8 +79,9 @@ class Deletion:
                 if batch.is_last:
                     return count + self._finish_with(batch.groups, last)
                 count += self.clear(batch.groups)
-        except Overtaken:
-            pass
+        except Overtaken as overtaken:
+            if self.goes_on_at(overtaken.there):
+                raise
         return count
 
     def _finish_with(self, groups: Sequence[Group], last: Group) -> int:
@@ -118,7 +137,7 @@ def _write_with(
             write(connection, *first, *writes, once=True)
         except ConditionFailed as failed:
             if part_of is not None and 1 in failed.items:
-                raise Overtaken from failed
+                raise Overtaken(failed.items[1]) from failed
             if 0 in failed.items:
                 raise
             rest = enumerate(writes, len(first))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, TypeAlias
 
-from dynamo_chat.core.connection import ConditionFailed, Connection
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed, Connection
 from dynamo_chat.core.errors import ItemTooLarge, RequestRejected
 from dynamo_chat.core.layout import PK, SK
 from dynamo_chat.core.transaction import (
@@ -49,6 +49,11 @@ class Batch:
 
 class Overtaken(Exception):
     """The check no longer holds: somebody else finished, and the id may have a new life."""
+
+    def __init__(self, there: AttributeValues | None = None) -> None:
+        super().__init__()
+        self.there = there
+        """What is at the key of the check, if that is known."""
 
 
 class Fence:
@@ -107,7 +112,7 @@ class Fence:
                 if 0 in failed.items:
                     if failed.was_resent and failed.items[0] is None and isinstance(first, Delete):
                         return len(writes)  # an earlier try, whose answer was lost, deleted it
-                    raise Overtaken from failed
+                    raise Overtaken(failed.items[0]) from failed
                 writes = [each for at, each in enumerate(writes, 1) if at not in failed.items]
             else:
                 break

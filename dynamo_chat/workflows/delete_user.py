@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
@@ -139,12 +140,16 @@ class Accounts(Users):
         """All that follows the tombstone. `before` is what was there, if it may be taken back."""
         left = self._let_nobody_in(user_id, deletion)
         count = left.revoked + self._finish_conversation(user_id, left.tombstone)
+        finished = _noted(left.tombstone)
         organization_ids = organizations_of(left.read)
         if organization_ids and wishes.memberships == "remove":
             self._leave(user_id, organization_ids, heir_id, deletion, before)
             organization_ids = []
         if wishes.conversations == "remove":
-            count += self._delete_conversations(user_id, deletion)
+            went, finished = self._delete_conversations(user_id, deletion, finished)
+            count += went
+        # Another worker may have begun one meanwhile, and died in it.
+        deletion = deletion.only_if(_has_noted(finished))
         count += self._delete_caller(user_id, deletion, left)
         if organization_ids or wishes.conversations == "keep":
             return count + self._retire(user_id, deletion, left)
@@ -177,33 +182,53 @@ class Accounts(Users):
             return
         raise contended("the organizations' members")
 
-    def _delete_conversations(self, user_id: str, deletion: Deletion) -> int:
-        """Delete the user's conversations, until the index shows none; how many items went."""
+    def _delete_conversations(
+        self, user_id: str, deletion: Deletion, finished: str | None
+    ) -> tuple[int, str | None]:
+        """Delete the user's conversations, until the index shows none; how many items went.
+
+        `finished` is what the tombstone notes, and is answered as it is afterwards.
+        """
         collection = keyspace.CONVERSATION.collection(GSI1, user_id)()
         count = 0
         while True:
             before = count
             for items in self._walk(collection, consistent=False, only=(PK, SK)):
                 for item in items:
-                    count += self._delete_conversation(item, user_id, deletion)
+                    went, finished = self._delete_conversation(item, user_id, deletion, finished)
+                    count += went
             if count == before:
-                return count
+                return count, finished
 
-    def _delete_conversation(self, item: AttributeValues, user_id: str, deletion: Deletion) -> int:
-        try:
-            (conversation_id,) = key_parts(keyspace.CONVERSATION, item, PK)
-            # No index shows it from then on: the tombstone says what has begun.
-            noted = Path(CLEARING).set(conversation_id)
-            part_of = Update(deletion.check.key, [noted], deletion.check.condition)
-            return self._conversations.delete(conversation_id, user_id, part_of=part_of)
-        except (CorruptItem, NotFound):
-            return 0  # it has gone, or expired: the index is late
+    def _delete_conversation(
+        self, item: AttributeValues, user_id: str, deletion: Deletion, finished: str | None
+    ) -> tuple[int, str | None]:
+        count = 0
+        while True:
+            try:
+                (conversation_id,) = key_parts(keyspace.CONVERSATION, item, PK)
+                # No index shows it from then on: the tombstone says what has begun, and has room
+                # for one. So nothing begins before that one is finished, whoever began it.
+                condition = deletion.check.condition & _has_noted(finished)
+                noted = Path(CLEARING).set(conversation_id)
+                part_of = Update(deletion.check.key, [noted], condition)
+                count += self._conversations.delete(conversation_id, user_id, part_of=part_of)
+            except (CorruptItem, NotFound):
+                return count, finished  # it has gone, or expired: the index is late
+            except Overtaken as overtaken:
+                if overtaken.there is None or not deletion.goes_on_at(overtaken.there):
+                    raise
+                # Another worker of this deletion has begun one.
+                count += self._finish_conversation(user_id, overtaken.there)
+                finished = _noted(overtaken.there)
+            else:
+                return count, conversation_id
 
     def _finish_conversation(self, user_id: str, tombstone: AttributeValues) -> int:
         """Finish the conversation at which an earlier call died; how many items went."""
-        if CLEARING not in tombstone:
+        conversation_id = _noted(tombstone)
+        if conversation_id is None:
             return 0
-        conversation_id = helper_text(tombstone, CLEARING, keyspace.USER_TOMBSTONE)
         head = self._get_item(head_key(conversation_id), consistent=True)
         is_begun = head is not None and is_kind(head, keyspace.CONVERSATION_TOMBSTONE)
         if head is None or not is_begun or not is_owned(head, "user_id", user_id):
@@ -233,6 +258,20 @@ class Accounts(Users):
                 continue  # joined a queue, or left it
             return len(writes)
         raise contended("the caller")
+
+
+def _noted(tombstone: AttributeValues) -> str | None:
+    """The conversation that began last, as the tombstone says; None when none has."""
+    if CLEARING not in tombstone:
+        return None
+    return helper_text(tombstone, CLEARING, keyspace.USER_TOMBSTONE)
+
+
+def _has_noted(conversation_id: str | None) -> Condition:
+    """What `_noted` says, as a condition."""
+    path = Path(CLEARING)
+    missing: Condition = path.does_not_exist()
+    return missing if conversation_id is None else path == conversation_id
 
 
 def _checked(wishes: Wishes) -> Wishes:

@@ -91,6 +91,22 @@ def test_nothing_is_left_wherever_it_dies(scene: Scene, no_backoff: None) -> Non
         scene.put_back(everything)
 
 
+@pytest.mark.parametrize("dies_at", [7, 8, 9, 11, 12, 13])
+@pytest.mark.parametrize("at", [4, 7])
+def test_what_another_worker_died_in_is_finished(scene: Scene, at: int, dies_at: int) -> None:
+    """Also when it began behind the back of one who is slow, and goes on afterwards."""
+    before = scene.items()
+    furnish(scene)
+
+    def meanwhile() -> None:
+        cut_short(scene, *dead_after(dies_at), lambda: scene.store.users.delete("ann"))
+
+    slow = scene.interrupted(None, at, meanwhile)
+    assert slow.users.delete("ann") > 0
+    scene.store.organizations.delete("own-ann@example.com")
+    assert scene.items() == before
+
+
 @pytest.mark.once
 def test_logins_go_first_and_each_with_its_listing(scene: Scene) -> None:
     """So many that they take several transactions: a login that is left is one that is found."""
