@@ -25,7 +25,7 @@ from proof import report
 from proof.bugs import BUGS
 from proof.domains import NAMES
 from proof.rounds import Arena, Outcome, Scale
-from proof.storm import Storms
+from proof.storm import BATCH, Storms
 
 SERVER_HOME: Final = Path(__file__).resolve().parents[2] / ".venv-tools" / "ministack"
 QUICK_STORMS: Final = 3
@@ -128,11 +128,16 @@ def _bugs(options: argparse.Namespace, engine: Engine, server: MinistackServer) 
 def _hunt(arena: Arena, name: str, scale: Scale) -> report.Hunt:
     hunt = report.Hunt(name, BUGS[name].what)
     for number in range(1, BUG_ROUNDS + 1):
-        outcome: Outcome = arena.round(number, scale)
-        hunt.rounds, hunt.calls = number, hunt.calls + outcome.calls
-        for check, _ in outcome.violations:
+        if BUGS[name].in_storms:
+            weather = Storms(arena.engine, f"{scale.seed}/{number}", name).blow(BATCH)
+            calls, violations = weather.operations.total(), weather.violations
+        else:
+            outcome: Outcome = arena.round(number, scale)
+            calls, violations = outcome.calls, outcome.violations
+            outcome.forget()
+        hunt.rounds, hunt.calls = number, hunt.calls + calls
+        for check, _ in violations:
             hunt.caught[check] += 1
-        outcome.forget()
         if hunt.caught:
             break
     return hunt

@@ -46,6 +46,8 @@ class Bug:
     patches: Patches
     faults: float = 1.0
     """How often requests go wrong while it is hunted."""
+    in_storms: bool = False
+    """Whether it is hunted in storms: it shows when others finish while one waits."""
 
 
 def _missing_condition() -> Sequence[Any]:
@@ -282,6 +284,7 @@ BUGS: Final[dict[str, Bug]] = {
         "a deletion goes on when another has finished it, and the id was given anew",
         "lives",
         _unfenced_walk,
+        in_storms=True,
     ),
     "split-pair": Bug(
         "items are deleted in one step, and what leads to them in the next",
