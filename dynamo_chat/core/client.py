@@ -18,7 +18,7 @@ import botocore.session
 from botocore import exceptions as aws
 from pynamodb.connection import Connection as PynamoConnection
 
-from dynamo_chat.core import errors
+from dynamo_chat.core import errors, settings
 from dynamo_chat.core.answers import DATA_OPERATIONS, is_lost, parse_answer
 from dynamo_chat.core.signing import PostSigner
 
@@ -117,6 +117,8 @@ class PynamoClient(PynamoConnection):
             except ValueError as error:  # what botocore itself found in the environment
                 raise errors.InvalidArgument("endpoint_url", str(error)) from error
             if client is not self._fitted:
+                # Botocore takes more for an address than anything can be sent to.
+                settings.check_endpoint(client.meta.endpoint_url)
                 client.meta.events.register("before-parse.dynamodb", parse_answer)
                 client.meta.events.register("request-created.dynamodb", self._count_try)
                 # First, because botocore's own handler decides by the status that is set there.

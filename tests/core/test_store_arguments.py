@@ -92,11 +92,13 @@ def test_credentials_are_text_and_come_in_pairs() -> None:
     assert "hidden" not in shown
 
 
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"])
+@pytest.mark.parametrize("wrong", ["foo", "http://[", "http://h:99999", "http://h:x", "ftp://h"])
 def test_an_endpoint_of_the_environment_is_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, variable: str, wrong: str
 ) -> None:
     """The session reads it by itself, when the first request is sent."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "foo")
+    monkeypatch.setenv(variable, wrong)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     store = ChatStore("chat", region="eu-west-1")
