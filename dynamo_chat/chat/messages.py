@@ -168,8 +168,9 @@ class Messages(Appender, Feedbacks):
     ) -> Items[Message]:
         """The latest `count` messages in chronological order: what goes into a model's context.
 
-        Those that cannot be read are left out, and told in the result's `unreadable`. NotFound
-        when there is no such conversation (of `user_id`, if given).
+        Those that cannot be read are left out, and told in the result's `unreadable`. Bodies of
+        more than 16 MiB end it early, which the result's `is_cut` says; `list` pages through all.
+        NotFound when there is no such conversation (of `user_id`, if given).
         """
         return self.open(conversation_id, count, user_id=user_id, consistent=consistent)[1]
 
@@ -184,8 +185,9 @@ class Messages(Appender, Feedbacks):
     ) -> tuple[Conversation, Items[Message]]:
         """A conversation and its latest `count` messages in chronological order, in one request.
 
-        Messages that cannot be read are left out, and told in their `unreadable`. NotFound when
-        there is no such conversation (of `user_id`, if given).
+        Messages that cannot be read are left out, and told in their `unreadable`. Bodies of more
+        than 16 MiB end them early, which their `is_cut` says; `list` pages through all. NotFound
+        when there is no such conversation (of `user_id`, if given).
         """
         if type(count) is not int or not 1 <= count <= MAX_PAGE_SIZE:
             raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
@@ -194,7 +196,9 @@ class Messages(Appender, Feedbacks):
             "C8", (conversation_id, user_id, None, None, True), count, None, False, consistent
         )
         head, page = self._with_head(asked, collection, user_id)
-        return head, Items.of(page.items[::-1], page.unreadable[::-1])
+        found = len(page.items) + len(page.unreadable)
+        is_cut = found < count and page.cursor is not None
+        return head, Items.of(page.items[::-1], page.unreadable[::-1], is_cut=is_cut)
 
     @access_pattern(
         "C9",

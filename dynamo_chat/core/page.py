@@ -39,15 +39,22 @@ _STRAY = b"\x02"
 
 
 class Items(tuple[T, ...]):
-    """What could be read, in its order. Items that cannot be read are told in `unreadable`."""
+    """What could be read, in its order. Items that cannot be read are told in `unreadable`.
+
+    `is_cut` says that there are fewer than were asked for because their bodies pass 16 MiB.
+    """
 
     unreadable: tuple[CorruptItem, ...] = ()
+    is_cut: bool = False
 
     @classmethod
-    def of(cls, items: Iterable[T], unreadable: Iterable[CorruptItem] = ()) -> Items[T]:
+    def of(
+        cls, items: Iterable[T], unreadable: Iterable[CorruptItem] = (), *, is_cut: bool = False
+    ) -> Items[T]:
         """These items, and those that cannot be read."""
         made = cls(items)
         made.unreadable = tuple(unreadable)
+        made.is_cut = is_cut
         return made
 
 

@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from dynamo_chat import ChatStore
+from dynamo_chat import ChatStore, NewMessage
 from dynamo_chat.core.errors import ItemTooLarge
 from tests.chat.world import World, assistant, requests, said, user
 
@@ -101,3 +101,17 @@ def test_pages_longer_than_an_answer(store: ChatStore, talk: str) -> None:
     assert store.messages.prune(talk, 1) == 8
     assert said(store, talk) == expected[8:]
     assert store.conversations.delete(talk) == 3
+
+
+def test_the_latest_messages_say_when_their_bodies_ended_them_early(store: ChatStore) -> None:
+    """All of them together would be more than a reader should hold at once."""
+    store.conversations.create("ann", conversation_id="large")
+    for number in range(18):
+        store.messages.append("large", NewMessage(role="user", content=f"{number} " + "a" * 10**6))
+    latest = store.messages.latest("large", 18)
+    assert latest.is_cut
+    assert [message.content.split()[0] for message in latest] == [
+        str(number) for number in range(18 - len(latest), 18)
+    ]
+    assert not store.messages.latest("large", len(latest)).is_cut
+    assert not store.messages.latest("large", 5).is_cut
