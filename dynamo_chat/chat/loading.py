@@ -112,6 +112,7 @@ def load(record: ConversationRecord, into: Repositories) -> Conversation:
             comments=review.comments,
             review_id=review.review_id,
             reviewed_at=review.reviewed_at,
+            user_id=owner,
         )
         if review.is_archived:
             into.reviews.archive(review.review_id, archived_at=review.reviewed_at)

@@ -112,8 +112,9 @@ class Reviews(HeadReader):
         comments: str | None = None,
         review_id: str | None = None,
         reviewed_at: datetime | None = None,
+        user_id: str | None = None,
     ) -> Review:
-        """Write a review of a conversation and return it.
+        """Write a review of a conversation, of `user_id`'s if that is given, and return it.
 
         With an id that was used before: the same review again returns what is there, another one
         raises AlreadyExists. NotFound when there is no such conversation.
@@ -133,7 +134,7 @@ class Reviews(HeadReader):
             )
             return self._put_review(facts, review)
 
-        return self._with_facts(conversation_id, None, attempt)
+        return self._with_facts(conversation_id, user_id, attempt)
 
     @access_pattern(
         "C13", operation="GetItem, BatchGetItem", requests="≤2", replaces="reviews.pk_review_id"

@@ -31,7 +31,7 @@ from tests.chat.world import (
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
-MESSAGES = 40
+MESSAGES = 52
 REVIEWS = 30
 """With their id items more than one transaction takes; so the cut falls inside both."""
 PRAISE = Feedback(type="positive", rank=5, category="a")

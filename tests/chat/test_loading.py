@@ -2,6 +2,7 @@
 
 import base64
 import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,8 +21,9 @@ from dynamo_chat.chat.loading import (
     trinity_record,
 )
 from dynamo_chat.cli.item_collections import read_conversation_items
-from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
-from dynamo_chat.testing import FaultInjector, Kill, Killed
+from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
+from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
+from tests.chat.world import Item, World, at_request
 
 DAY = timedelta(days=1)
 
@@ -130,6 +132,30 @@ def test_what_was_changed_since_stays(chat_store: ChatStore) -> None:
     state = chat_store.states.get("foreign")
     assert state is not None
     assert state.data == {"model": "m-2"}
+
+
+@pytest.mark.engine
+def test_a_record_is_loaded_into_its_owners_conversation_only(world: World) -> None:
+    """Whenever the id becomes somebody else's: nothing of the record is in what they made."""
+    record = full_record()
+    counted = world.store()
+    with RequestMeter(counted.connection.client) as meter:
+        load(record, into(counted))
+    other, then = world.store(), list[Item]()
+
+    def change_hands() -> None:
+        with suppress(NotFound):
+            other.conversations.delete("foreign")
+        other.conversations.create("zed", conversation_id="foreign")
+        other.messages.append_turn("foreign", record.messages)
+        then[:] = world.items()
+
+    for number in range(1, meter.count + 1):
+        world.restore([])
+        store = world.store()
+        with at_request(store, number, change_hands), suppress(NotFound, AlreadyExists):
+            load(record, into(store))
+        assert world.items() == then, f"the id changed hands at request {number}"
 
 
 @pytest.mark.once

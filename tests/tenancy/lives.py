@@ -261,6 +261,7 @@ _OF: Final = {
     "conversations": "chat",
     "messages": "chat",
     "states": "chat",
+    "reviews": "chat",
     "threads": "mail",
     "emails": "mail",
     "scores": "mail",
