@@ -21,6 +21,7 @@ from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.head import (
+    LIFE,
     Conversation,
     HeadReader,
     check_ids,
@@ -28,8 +29,9 @@ from dynamo_chat.chat.head import (
     is_idle_head,
     live_head,
 )
+from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.deletion import Deletion, begin, resume
+from dynamo_chat.core.deletion import DELETION_ID, Deletion, begin, resume
 from dynamo_chat.core.errors import CorruptItem, NotFound
 from dynamo_chat.core.fence import Group, keys_of
 from dynamo_chat.core.item import is_kind, key_parts, plan
@@ -48,6 +50,7 @@ from dynamo_chat.core.transaction import (
 _KEPT_BY_TOMBSTONE = ("user_id", "ttl", "idle_until")
 _LAST = (keyspace.CONVERSATION, keyspace.CONVERSATION_TITLE, keyspace.CONVERSATION_STATE)
 _LAST_SORT_KEYS = {layout.table.sk.encode() for layout in _LAST}
+_OF_A_LIFE = ("user_id", "created_at", LIFE)
 _FIRST_LOOK = 200
 """How many items are read before it is known whose conversation it is."""
 
@@ -63,8 +66,12 @@ class Removal(HeadReader):
         `part_of` is as in `core.deletion.begin`. Overtaken.
         """
         check_ids(conversation_id, user_id)
-        shown = self._shown_in_lists(conversation_id, user_id)
-        owned: Condition = live_head(self._now())
+        head, shown = self._shown_in_lists(conversation_id, user_id)
+        if is_kind(head, keyspace.CONVERSATION_TOMBSTONE):
+            self._memory.forget(conversation_id)
+            return self.finish(head)
+        # What was seen, and nothing that has been begun under the id since.
+        owned: Condition = live_head(self._now()) & _is_still(head)
         if user_id is not None:
             owned &= plan(Conversation).model.user_id == user_id
         return self._bury(
@@ -138,11 +145,14 @@ class Removal(HeadReader):
         went = deletion.run(groups(), last)
         return count + len(gone) if went else 0  # somebody else finished it
 
-    def _shown_in_lists(self, conversation_id: str, user_id: str | None) -> list[Group]:
-        """The rated messages and the reviews, as many as go with the tombstone. NotFound.
+    def _shown_in_lists(
+        self, conversation_id: str, user_id: str | None
+    ) -> tuple[AttributeValues, list[Group]]:
+        """The head, and the rated messages and reviews that go with the tombstone. NotFound.
 
-        None when the deletion has begun already. One query over reviews, head and messages,
-        latest first: what is somebody else's is refused by the request that finds nothing, too.
+        No messages and reviews when the deletion has begun already. One query over reviews, head
+        and messages, latest first: what is somebody else's is refused by the request that finds
+        nothing, too.
         """
         found: list[Group] = []
         taken: set[tuple[str, str]] = set()
@@ -157,7 +167,7 @@ class Removal(HeadReader):
                 consistent=True,
                 limit=limit,
                 start=start,
-                only=(PK, SK, KIND, GSI1.pk, "user_id"),
+                only=(PK, SK, KIND, GSI1.pk, DELETION_ID, *_OF_A_LIFE),
             )
             limit = None
             head = head or next((each for each in items if is_root(each)), None)
@@ -174,7 +184,16 @@ class Removal(HeadReader):
         if head is None or not is_owned(head, "user_id", user_id):
             self._memory.forget(conversation_id)
             raise NotFound("conversation", conversation_id)
-        return found if _is_whole(head, user_id) else []
+        return head, found if _is_whole(head, user_id) else []
+
+
+def _is_still(head: AttributeValues) -> Condition:
+    """The head is of the life that was seen."""
+    condition: Condition = Path(PK).exists()
+    for name in _OF_A_LIFE:
+        path = Path(name)
+        condition &= path == Raw(head[name]) if name in head else path.does_not_exist()
+    return condition
 
 
 def _is_whole(head: AttributeValues, user_id: str | None) -> bool:

@@ -124,6 +124,40 @@ def test_a_slow_deletion_touches_nothing_of_the_next_life(world: World) -> None:
         table.put_back()
 
 
+@pytest.mark.parametrize("user_id", [None, "ann"])
+def test_a_slow_deletion_deletes_what_it_has_looked_at(world: World, user_id: str | None) -> None:
+    """And no conversation that the same owner has begun under the id since."""
+    table = Table(world, lambda store: fill(store, "ann", 20, 5))
+
+    def delete(store: ChatStore) -> object:
+        return store.conversations.delete("c-1", user_id=user_id)
+
+    def begin_anew() -> None:
+        with suppress(NotFound):
+            table.other.conversations.delete("c-1")
+        fill(table.other, "ann", 30, 5)
+
+    requests = table.requests(delete)
+    begun_by_another = cut_at_the_tombstone(table)
+    for beginning in (table.beginning, begun_by_another):
+        for number in range(2, requests):
+            world.restore(beginning)
+            then, now = table.overtaken(delete, number, begin_anew)
+            assert now == then, f"overtaken at request {number}"
+            table.put_back()
+
+
+def cut_at_the_tombstone(table: Table) -> list[Item]:
+    """The table when a deletion has begun, and has died."""
+    with faults(table.other) as injector:
+        injector.plan(Kill(after_sending=True), operation="TransactWriteItems")
+        with pytest.raises(Killed):
+            table.other.conversations.delete("c-1")
+    begun = table.world.items()
+    table.put_back()
+    return begun
+
+
 def test_a_slow_deletion_touches_nothing_of_the_deletion_after_it(world: World) -> None:
     """The id was given anew, and is being deleted again: that one is somebody else's work."""
     table = Table(world, lambda store: fill(store, "ann", 60, 0))
