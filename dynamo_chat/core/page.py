@@ -21,6 +21,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -115,14 +116,11 @@ class CursorCodec:
             raise InvalidCursor(f"it is {type(cursor).__name__}, not text")
         if len(cursor) > 2_048:
             raise InvalidCursor("it is too long")
-        try:
-            packed = base64.b64decode(
-                cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
-            )
-            version, mark, body = packed[:1], packed[1 : 1 + _MARK_BYTES], packed[1 + _MARK_BYTES :]
-            position = body.decode()
-        except (ValueError, binascii.Error) as error:
-            raise InvalidCursor from error
+        packed = _unpacked(cursor)
+        version, mark, body = packed[:1], packed[1 : 1 + _MARK_BYTES], packed[1 + _MARK_BYTES :]
+        position = body.decode(errors="replace")
+        if position.encode() != body:
+            raise InvalidCursor
         canonical = base64.urlsafe_b64encode(packed).decode().rstrip("=")
         if version not in {_VERSION, _STRAY} or canonical != cursor:
             raise InvalidCursor
@@ -141,6 +139,14 @@ class CursorCodec:
         message = len(bound).to_bytes(4, "big") + bound + body
         # Without a secret this is no protection against forgery, and need not be: see above.
         return hmac.new(self._secret, message, hashlib.sha256).digest()[:_MARK_BYTES]
+
+
+def _unpacked(cursor: str) -> bytes:
+    """The bytes of a cursor; none of one that is no base64."""
+    # What goes wrong holds the cursor, and must not stay in the chain of an error.
+    with suppress(ValueError, binascii.Error):
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    return b""
 
 
 def _plain(argument: Any) -> Any:

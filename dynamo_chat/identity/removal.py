@@ -158,9 +158,15 @@ class UserRemover(Repository):
             raise Overtaken
         return Belongings(found[0], found[1:], pages, count)
 
-    def _finish(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
-        """Delete what is left, and free the addresses and the id; the number of items that went."""
-        return deletion.run(_rest(left), _address_deletes(user_id, left.tombstone))
+    def _finish(
+        self, user_id: str, deletion: Deletion, left: Belongings, late: Sequence[Delete]
+    ) -> int:
+        """Delete what is left, and free the addresses and the id; the number of items that went.
+
+        `late` is of what others may have made while the deletion went on: it is not counted.
+        """
+        count = deletion.run(_rest(left), [*_address_deletes(user_id, left.tombstone), *late])
+        return max(0, count - len(late))
 
     def _retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
         """Delete what is left, free the addresses, and keep the id from being used again."""

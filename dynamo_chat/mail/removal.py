@@ -31,7 +31,15 @@ from dynamo_chat.core.item import helper_item, helper_text, is_kind, key_parts, 
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.owners import is_owned
-from dynamo_chat.core.transaction import Delete, Put, Update, absent, key_of, remove_index_keys
+from dynamo_chat.core.transaction import (
+    Delete,
+    Put,
+    Update,
+    absent,
+    contended,
+    key_of,
+    remove_index_keys,
+)
 from dynamo_chat.mail.thread import EmailThread, ThreadReader, exists_thread, thread_key
 
 _TOMBSTONE: Final = keyspace.EMAIL_THREAD_TOMBSTONE
@@ -88,10 +96,10 @@ class Remover(ThreadReader):
         if not left:
             raise NotFound("e-mail thread", conversation_id)
         empty = helper_item(_TOMBSTONE, {"conversation_id": conversation_id})
-        try:
-            return begin(self._connection, Put(empty, absent(self._now())), identity, _TOMBSTONE)
-        except ConditionFailed:
-            return begin(self._connection, bury, identity, _TOMBSTONE)  # a thread has begun
+        for write in (Put(empty, absent(self._now())), bury):  # unless a thread has begun
+            with suppress(ConditionFailed):
+                return begin(self._connection, write, identity, _TOMBSTONE)
+        raise contended("the e-mail thread")
 
     def _leaving(self, conversation_id: str) -> Iterator[AttributeValues]:
         """What goes, from the end of the collection on: everything but other accounts' usage."""

@@ -153,7 +153,8 @@ class Accounts(Users):
         count += self._delete_caller(user_id, deletion, left)
         if organization_ids or wishes.conversations == "keep":
             return count + self._retire(user_id, deletion, left)
-        return count + self._finish(user_id, deletion, left)
+        # Nothing asks whether a caller is a user. One made meanwhile is not the next holder's.
+        return count + self._finish(user_id, deletion, left, [Delete(caller_key(user_id))])
 
     def _leave(
         self,

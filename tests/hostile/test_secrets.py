@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
@@ -45,6 +47,9 @@ WRONG: dict[str, Any] = {
 
 def models() -> Iterator[type[Model]]:
     """Every model of the package, also those that nobody makes by hand."""
+    for module in walk_packages(dynamo_chat.__path__, f"{dynamo_chat.__name__}."):
+        if not module.name.endswith(("__main__", "provision.cdk")):  # which runs; which needs node
+            import_module(module.name)
     waiting = [Model]
     while waiting:
         model = waiting.pop()

@@ -7,13 +7,13 @@ import pytest
 
 from dynamo_chat import NewMessage
 from dynamo_chat.core.errors import AlreadyExists, NotFound
-from dynamo_chat.testing import FaultInjector, Kill, Killed
+from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
 from tests.identity.scenes import Item, Scene, cut_short, dead_after, faults
 
 pytestmark = pytest.mark.engine
 
 LOGINS = 55  # with their listings, more than one transaction takes
-REQUESTS = 18
+REQUESTS = 21
 """Of deleting what `furnish` makes."""
 
 
@@ -144,7 +144,9 @@ def test_conversations_and_the_place_in_a_queue_go_along(scene: Scene) -> None:
     furnish(scene)
     store = scene.store
     talk, _ = store.conversations.list_by_user("ann").items
-    store.users.delete("ann")
+    with RequestMeter(store.connection.client) as meter:
+        store.users.delete("ann")
+    assert meter.count == REQUESTS
     store.users.create("somebody@example.com", user_id="ann")
     assert not store.conversations.list_by_user("ann").items
     assert not store.conversations.list_by_activity("ann").items
@@ -154,6 +156,19 @@ def test_conversations_and_the_place_in_a_queue_go_along(scene: Scene) -> None:
         store.callers.get("ann", consistent=True)
     assert not store.queue.list_waiting().items
     assert not store.members.list_by_user("ann").items
+
+
+@pytest.mark.parametrize("at", range(14, REQUESTS))
+def test_a_caller_made_meanwhile_is_not_the_next_holders(scene: Scene, at: int) -> None:
+    """Nothing asks whether a caller is a user; their e-mail address is still nobody else's."""
+    furnish(scene)
+
+    def meanwhile() -> None:
+        with suppress(AlreadyExists):
+            scene.store.callers.create("ann", email="late@example.com")
+
+    scene.interrupted(None, at, meanwhile).users.delete("ann")
+    assert of_user(scene) == []
 
 
 def test_others_conversations_stay(scene: Scene) -> None:
