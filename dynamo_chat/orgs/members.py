@@ -82,25 +82,32 @@ class Members(SeatKeeper):
         )
         check_rewritten(permissions=member.permissions)
         moves = [Move(None, member)]
-        try:
-            self._write(*seat_writes(organization_id, moves, now))
-        except ConditionFailed as failed:
-            deleted = deleted_user(failed)
-            if deleted is not None:
-                raise deleted from failed
-            refused = None
-            if 0 in failed.items:
-                refused = refusal(organization_id, failed.items[0], moves)
-            if isinstance(refused, NotFound):
-                raise refused from failed
-            # A full organization may be full because this call was carried out before.
-            there = self._member(organization_id, user_id)
-            if there is None:
-                raise refused or contended("the organization's members") from failed
-            if not _says_the_same(there, member):
-                raise AlreadyExists(f"user {user_id!r} is a member already", there) from failed
-            return there
-        return member
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt:
+                self._connection.pause(attempt)
+            try:
+                self._write(*seat_writes(organization_id, moves, now))
+            except ConditionFailed as failed:
+                deleted = deleted_user(failed)
+                if deleted is not None:
+                    raise deleted from failed
+                refused = None
+                if 0 in failed.items:
+                    refused = refusal(organization_id, failed.items[0], moves)
+                if isinstance(refused, NotFound):
+                    raise refused from failed
+                # A full organization may be full because this call was carried out before.
+                there = self._member(organization_id, user_id)
+                if there is None:
+                    if refused is not None:
+                        raise refused from failed
+                    continue  # the member in the way has been removed since
+                if not _says_the_same(there, member):
+                    message = f"user {user_id!r} is a member already"
+                    raise AlreadyExists(message, there) from failed
+                return there
+            return member
+        raise contended("the organization's members")
 
     @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
     def update(

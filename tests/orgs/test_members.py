@@ -167,6 +167,19 @@ def test_a_member_changed_between_reading_and_writing_is_read_again(scene: Scene
     assert counts(scene) == (1, 1)
 
 
+def test_a_member_that_goes_while_being_added_again_is_added(scene: Scene, org: str) -> None:
+    """Refused because of the old membership, which is gone before this call looks at it."""
+    members = scene.store.members
+    members.add(org, "bob", role="admin")
+    slow = scene.interrupted("TransactWriteItems", 1, lambda: members.remove(org, "bob"))
+    assert slow.members.add(org, "bob").role == "member"
+    assert counts(scene) == (2, 1)
+    slow = scene.interrupted("TransactWriteItems", 1, lambda: scene.store.organizations.delete(org))
+    with pytest.raises(NotFound):
+        slow.members.add(org, "bob", role="admin")
+    assert scene.items() == []
+
+
 def test_members_are_listed_by_organization_and_by_user(scene: Scene, org: str) -> None:
     members, create = scene.store.members, scene.store.organizations.create
     create("Other", "user-3", organization_id="org-2")
