@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -103,6 +103,7 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticErro
 """What taking a value apart raises when it is not what it should be."""
 
 E = TypeVar("E", bound=Entity)
+F = TypeVar("F", bound=Callable[..., Any])
 Decode = Callable[[dict[str, Any]], Any]
 
 _BODIES = (Text, Json, JsonObject)
@@ -114,10 +115,10 @@ _RESERVED = frozenset(name for name in dir(Model) if not name.startswith("__")) 
 
 
 @dataclass(frozen=True, slots=True)
-class ItemPlan:
+class ItemPlan(Generic[E]):
     """How the items of one entity are written and read."""
 
-    entity: type[Entity]
+    entity: type[E]
     model: Any
     """The PynamoDB model: one attribute per stored field, under the field's name."""
     attributes: Mapping[str, Attribute[Any]]
@@ -138,7 +139,7 @@ class ItemPlan:
     unwanted: tuple[str, ...]
     """Components of the key that are no fields."""
 
-    def encode(self, entity: Entity, *, is_checked: bool = True) -> AttributeValues:
+    def encode(self, entity: E, *, is_checked: bool = True) -> AttributeValues:
         """The item of `entity`, with its table key and without index keys. ItemTooLarge.
 
         Not `is_checked`, its size is for the caller to check, who adds to it.
@@ -168,7 +169,7 @@ class ItemPlan:
             return value is default or (type(value) is type(default) and value == default)
         return value is None and name in self.nullable
 
-    def decode(self, item: Mapping[str, Any]) -> Any:
+    def decode(self, item: Mapping[str, Any]) -> E:
         """The entity stored as `item`. CorruptItem when it cannot be one."""
         layout = self.entity.layout
         try:
@@ -189,7 +190,8 @@ class ItemPlan:
                     field, decoder, is_checked = decoders[name]
                     (checked if is_checked else fields)[field] = decoder(value)
             self.entity.complete(fields)
-            entity = self.entity.__pydantic_validator__.validate_python(fields, context=STORED)
+            validator = self.entity.__pydantic_validator__
+            entity: E = validator.validate_python(fields, context=STORED)
             if checked:
                 entity.__dict__.update(checked)
                 entity.__pydantic_fields_set__.update(checked)
@@ -212,8 +214,13 @@ class ItemPlan:
         return item
 
 
-@cache
-def plan(entity: type[Entity]) -> ItemPlan:
+def _cached(function: F) -> F:
+    """`functools.cache`, which for a type checker keeps what a generic function returns."""
+    return cast("F", cache(function))
+
+
+@_cached
+def plan(entity: type[E]) -> ItemPlan[E]:
     """How the items of `entity` are written and read; derived once, on first use."""
     layout = entity.layout
     pk_names, sk_names = layout.table.pk.names, layout.table.sk.names

@@ -83,8 +83,7 @@ class Repository:
         item = self._get_item(entity.layout.key(**key), consistent=consistent)
         if item is None or not is_live(item, self._now()):
             return None
-        found: E = plan(entity).decode(item)
-        return found
+        return plan(entity).decode(item)
 
     def _get_items(
         self, keys: Sequence[Key], *, consistent: bool = False

@@ -70,7 +70,7 @@ def found(parser: Parser, inputs: int = 400) -> Counter[str]:
 def test_an_untyped_error_of_reading_items_is_found(
     parsers: dict[str, Parser], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def decode(plan: ItemPlan, item: Any) -> Any:
+    def decode(plan: ItemPlan[Any], item: Any) -> Any:
         return plan.entity.model_validate({name: value["S"] for name, value in item.items()})
 
     monkeypatch.setattr(ItemPlan, "decode", decode)
