@@ -1,4 +1,4 @@
-"""What `scripts/demo`, `bench`, `fuzz` and `prove` share: the package beside this checkout, run."""
+"""Runs a module on the package beside this checkout, for `scripts/demo`, `generate` and others."""
 
 import os
 import subprocess

@@ -2,7 +2,7 @@
 
 The files beside this one are never changed. When one of these tests fails, the stored form of an
 entity changed: raise its `schema_version`, give it an upgrade, and let
-``scripts/tooling/stored_items.py`` add how the new version writes it.
+``scripts/generate`` add how the new version writes it.
 """
 
 import base64
@@ -20,8 +20,8 @@ from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan
 from dynamo_chat.operations.doctor.forms import Examiner
 from dynamo_chat.operations.doctor.stored import ENTITY_OF, LAYOUTS, stored_item
-from tooling import stored_items
-from tooling.stored_items import NOW, Item
+from generating import stored_items
+from generating.stored_items import NOW, Item
 
 TOKEN = {"token_hash": {"S": stored_items.HASH}}
 
@@ -45,7 +45,8 @@ def _stored(path: Path) -> Iterator[Stored]:
         yield Stored(path.stem, version, name, kept["item"], kept["entity"])
 
 
-STORED = [each for path in sorted(stored_items.FOLDER.glob("v*/*.json")) for each in _stored(path)]
+FILES = sorted(Path(__file__).parent.glob("v*/*.json"))
+STORED = [each for path in FILES for each in _stored(path)]
 
 
 def newest(kind: str) -> int:
@@ -100,14 +101,14 @@ def test_the_writers_write_what_they_wrote() -> None:
     kept = {(each.kind, each.version, each.name): each.item for each in STORED}
     for name, item in stored_items.examples():
         kind, version = item["kind"]["S"], int(item["v"]["N"])
-        assert (kind, version, name) in kept, "run scripts/tooling/stored_items.py"
+        assert (kind, version, name) in kept, "run scripts/generate"
         assert not lacking(item, kept[kind, version, name]), (kind, name)
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
 def test_every_kind_is_kept_in_every_version(kind: str) -> None:
     found = {each.version for each in STORED if each.kind == kind}
-    assert found == set(range(1, newest(kind) + 1)), "run scripts/tooling/stored_items.py"
+    assert found == set(range(1, newest(kind) + 1)), "run scripts/generate"
 
 
 @pytest.mark.parametrize("kind", ENTITY_OF)
@@ -116,7 +117,7 @@ def test_every_attribute_is_in_an_example(kind: str) -> None:
     current = [each for each in STORED if (each.kind, each.version) == (kind, newest(kind))]
     attributes = {each.attr_name for each in plan(ENTITY_OF[kind]).attributes.values()}
     missing = attributes - {name for each in current for name in each.item}
-    assert not missing, "give an example of scripts/tooling/stored_items.py these attributes"
+    assert not missing, "give an example of scripts/generating/stored_items.py these attributes"
 
 
 def test_no_released_item_is_damaged_to_the_doctor() -> None:

@@ -1,6 +1,7 @@
 """Response ids of the caller's: found by their account, whoever else uses them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from dynamo_chat import EmailMessage, keyspace
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.testing import RequestMeter
 from tests.mail.scenes import Item, Scene, new_email
-from tooling import stored_items
 
 pytestmark = pytest.mark.engine
 
@@ -92,7 +92,7 @@ def test_ids_of_earlier_releases_are_found(scene: Scene, without: tuple[str, ...
 
 def test_the_released_item_is_the_old_one(scene: Scene) -> None:
     """What the tests here take for version 1 is what was released."""
-    path = stored_items.FOLDER / "v1" / "email_response_id.json"
+    path = Path(__file__).parents[1] / "compatibility" / "v1" / "email_response_id.json"
     released: Item = json.loads(path.read_text("utf-8"))["plain"]["item"]
     scene.store.emails.add("mail", new_email(response_id="r-1"))
     make_old(scene, without=("account_id",))

@@ -1,9 +1,7 @@
 """Items as the released schema versions write them: ``tests/compatibility/v*/<kind>.json``.
 
-    PYTHONPATH=.:scripts python scripts/tooling/stored_items.py
-
-Adds what is not there yet: a new kind, a new schema version, a new example. It never changes an
-example that is there: what was released was written so, and must be read for ever.
+``scripts/generate`` adds what is not there yet: a new kind, a new schema version, a new example. It
+never changes an example that is there: what was released was written so, and must be read for ever.
 """
 
 import base64
@@ -53,8 +51,9 @@ from dynamo_chat.telemetry.llm import LLMContent, LLMUsage
 from dynamo_chat.telemetry.reports import LLMReport, ModelUsage
 from dynamo_chat.testing import EmbeddedEngine, FakeClock, FaultInjector, Kill
 from dynamo_chat.testing.faults import Killed
+from tooling.environment import ROOT
 
-FOLDER = Path(__file__).resolve().parents[2] / "tests" / "compatibility"
+FOLDER = Path("tests", "compatibility")
 
 NOW = datetime(2025, 12, 30, 14, 0, 0, 123456, tzinfo=UTC)
 LATER = datetime(2026, 1, 30, 14, 0, 1, tzinfo=UTC)
@@ -524,23 +523,18 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def path_of(item: Mapping[str, Any]) -> Path:
-    """The file of an item's kind and schema version."""
-    return FOLDER / f"v{item['v']['N']}" / f"{item['kind']['S']}.json"
-
-
-def main() -> None:
-    """Write what is not there yet."""
+def files() -> Mapping[Path, str]:
+    """The text of each file of examples, with those added that it does not have."""
+    kept: dict[Path, dict[str, Any]] = {}
     for example in examples():
-        path = path_of(example.item)
-        there = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        if example.name not in there:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            there[example.name] = recorded(example)
-            text = json.dumps(there, ensure_ascii=False, indent=2, sort_keys=True)
-            path.write_text(text + "\n", "utf-8")
-            print(f"{path.relative_to(FOLDER)}: {example.name}")
-
-
-if __name__ == "__main__":
-    main()
+        item = example.item
+        path = FOLDER / f"v{item['v']['N']}" / f"{item['kind']['S']}.json"
+        if path not in kept:
+            there = ROOT / path
+            kept[path] = json.loads(there.read_text("utf-8")) if there.exists() else {}
+        if example.name not in kept[path]:
+            kept[path][example.name] = recorded(example)
+    return {
+        path: json.dumps(held, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        for path, held in kept.items()
+    }

@@ -1,16 +1,21 @@
 """Draws the key chart of the README from the key space: one row per kind, coloured by domain."""
 
-import sys
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
 from dynamo_chat.core.layout import Layout, Slot
 from dynamo_chat.keyspace import KEY_SPACE
 
-CHART = Path(__file__).parents[2] / "docs" / "key-chart.svg"
+CHART = Path("docs", "key-chart.svg")
 COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#9d755d", "#8a8f98")
 COLUMNS = (("kind", 190), ("table", 330), ("GSI1", 470), ("GSI2", 470))
 ROW, LINE, PAD = 40, 15, 10
+
+
+def files() -> Mapping[Path, str]:
+    """The chart, by its path in the repository."""
+    return {CHART: draw()}
 
 
 def draw() -> str:
@@ -68,8 +73,3 @@ def _text(left: int, top: int, content: str, colour: str, weight: str = "normal"
         f'<text x="{left}" y="{top}" fill="{colour}" font-weight="{weight}">'
         f"{escape(content)}</text>"
     )
-
-
-if __name__ == "__main__":
-    CHART.write_text(draw(), encoding="utf-8")
-    sys.stdout.write(f"wrote {CHART.name}\n")

@@ -1,15 +1,5 @@
-"""The pages of the documentation that are made from the code: the key space and the catalogue.
+"""The pages of the documentation that are made from the code: key space and access patterns."""
 
-    python -m dynamo_chat.cli.reference            writes docs/reference/*.md
-    python -m dynamo_chat.cli.reference --check    exits with 1 when a page is not up to date
-
-Change the code, not the pages; a test tells when they are not up to date.
-"""
-
-from __future__ import annotations
-
-import argparse
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +10,7 @@ from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout, Place
 from dynamo_chat.keyspace import KEY_SPACE
 
 FOLDER = Path("docs", "reference")
-MADE_BY = "<!-- Made by `python -m dynamo_chat.cli.reference`: change the code, not this page. -->"
+MADE_BY = "<!-- Made by `scripts/generate`: change the code, not this page. -->"
 
 _TITLES = {
     "calls": "Calls: points, queue, voice calls",
@@ -55,9 +45,12 @@ _BY_ITSELF: Mapping[str, Sequence[tuple[str, str, str, str]]] = {
 """Patterns that have no method, by domain: id, what happens, requests, what that replaces."""
 
 
-def pages() -> dict[str, str]:
-    """The text of each page, by the name of its file."""
-    return {"access-patterns.md": access_patterns(), "key-space.md": key_space()}
+def files() -> Mapping[Path, str]:
+    """The text of each page, by its path in the repository."""
+    return {
+        FOLDER / "access-patterns.md": access_patterns(),
+        FOLDER / "key-space.md": key_space(),
+    }
 
 
 def key_space() -> str:
@@ -183,31 +176,3 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pages, or with ``--check`` only tell which are not up to date; the exit code."""
-    parser = argparse.ArgumentParser(description="Make the generated pages of the documentation.")
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"default: {FOLDER}")
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 when a page is old")
-    options = parser.parse_args(arguments)
-    stale = [name for name, text in pages().items() if _read(options.folder / name) != text]
-    if options.check:
-        for name in stale:
-            sys.stderr.write(f"{options.folder / name} is not up to date\n")
-        return 1 if stale else 0
-    options.folder.mkdir(parents=True, exist_ok=True)
-    for name in stale:
-        (options.folder / name).write_text(pages()[name], "utf-8")
-    return 0
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text("utf-8")
-    except FileNotFoundError:
-        return None
-
-
-if __name__ == "__main__":
-    sys.exit(main())
