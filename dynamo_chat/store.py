@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
@@ -284,6 +284,13 @@ class ChatStore:
         from dynamo_chat.calls.calls import Calls
 
         return Calls(self._binding)
+
+
+class StoreFactory(Protocol):
+    """Makes stores on one engine."""
+
+    def __call__(self, table_name: str | None = None, **options: Any) -> ChatStore:
+        """A store on `table_name`, or on the factory's own table; options as ChatStore takes."""
 
 
 class _Locks:

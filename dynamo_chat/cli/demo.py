@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 
 from dynamo_chat.catalogue import catalogue
-from dynamo_chat.cli import demo_acs, demo_oneonone
 from dynamo_chat.cli.console import (
     WIDE,
     Text,
@@ -24,7 +23,6 @@ from dynamo_chat.cli.console import (
     table,
     units,
 )
-from dynamo_chat.cli.demo_loading import Loaded, chat_samples, load_file, load_sample
 from dynamo_chat.cli.demo_walks import OF_ACS, Domain, World, walk_of
 from dynamo_chat.cli.item_collections import (
     read_conversation_items,
@@ -32,12 +30,14 @@ from dynamo_chat.cli.item_collections import (
     show_collections,
 )
 from dynamo_chat.cli.item_words import words
-from dynamo_chat.cli.sample_records import Sample, sample
-from dynamo_chat.cli.target import EndpointOption, StoreFactory, Target
+from dynamo_chat.cli.target import EndpointOption, Target
 from dynamo_chat.cli.walks.step import Taken, take
 from dynamo_chat.core.layout import KIND
+from dynamo_chat.importing import acs, oneonone
+from dynamo_chat.importing.loading import Loaded, chat_samples, load_file, load_sample
+from dynamo_chat.importing.sample_records import Sample, sample
 from dynamo_chat.provision.table import TableDefinition
-from dynamo_chat.store import ChatStore
+from dynamo_chat.store import ChatStore, StoreFactory
 
 DEFAULT_TABLE = "dynamo-chat-demo"
 SHOWN_CONVERSATIONS = 8
@@ -156,17 +156,17 @@ def _load_others(
     notes: list[str] = []
     if not OF_ACS.isdisjoint(domains):
         records = sample("acs")
-        world.acs = demo_acs.load_acs(factory, records, now)
+        world.acs = acs.load_acs(factory, records, now)
         for name, entity in world.acs.rows():
             kind = "–" if entity is None else type(entity).__name__
             shown.add_row("acs", name, kind, words(entity))
-        notes += [*_notes(records, demo_acs.SETTLED), *_moved(records, world.acs.moved_by)]
+        notes += [*_notes(records, acs.SETTLED), *_moved(records, world.acs.moved_by)]
     if Domain.CALLS in domains:
         records = sample("oneonone")
-        world.oneonone = demo_oneonone.load_oneonone(factory, records, now)
+        world.oneonone = oneonone.load_oneonone(factory, records, now)
         for name, entity in world.oneonone.rows():
             shown.add_row("oneonone", name, type(entity).__name__, words(entity))
-        settled = demo_oneonone.SETTLED
+        settled = oneonone.SETTLED
         notes += [*_notes(records, settled), *_moved(records, world.oneonone.moved_by)]
     if shown.row_count:
         console.print()

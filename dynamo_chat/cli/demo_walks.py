@@ -8,9 +8,6 @@ from enum import StrEnum
 from typing import Final
 
 from dynamo_chat.chat.head import Conversation
-from dynamo_chat.cli.demo_acs import Acs
-from dynamo_chat.cli.demo_loading import Loaded
-from dynamo_chat.cli.demo_oneonone import OneOnOne
 from dynamo_chat.cli.walks.calls import walk_through_calls
 from dynamo_chat.cli.walks.chat import walk_through_chat
 from dynamo_chat.cli.walks.identity import walk_through_identity
@@ -19,6 +16,9 @@ from dynamo_chat.cli.walks.mail import walk_through_mail
 from dynamo_chat.cli.walks.orgs import walk_through_orgs
 from dynamo_chat.cli.walks.step import Walk
 from dynamo_chat.cli.walks.telemetry import walk_through_telemetry
+from dynamo_chat.importing.acs import Acs
+from dynamo_chat.importing.loading import Loaded
+from dynamo_chat.importing.oneonone import OneOnOne
 from dynamo_chat.store import ChatStore
 
 

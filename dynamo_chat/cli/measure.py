@@ -16,8 +16,7 @@ from typing import Any
 from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.cli.scenarios.all import SCENARIOS
 from dynamo_chat.cli.scenarios.stage import Case, Scenario, Scenarios, Stage
-from dynamo_chat.cli.target import StoreFactory
-from dynamo_chat.store import ChatStore
+from dynamo_chat.store import ChatStore, StoreFactory
 from dynamo_chat.testing.clock import FakeClock
 from dynamo_chat.testing.hook import ClientHook, Handler
 from dynamo_chat.testing.meter import RequestMeter, RequestRecord

@@ -15,7 +15,8 @@ from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.cli.console import WIDE, Text, output, print_json, table, units
 from dynamo_chat.cli.measure import CaseResult, Measurement, measure_all
 from dynamo_chat.cli.scenarios.table import UNPROTECTED
-from dynamo_chat.cli.target import EndpointOption, RegionOption, StoreFactory, Target
+from dynamo_chat.cli.target import EndpointOption, RegionOption, Target
+from dynamo_chat.store import StoreFactory
 
 
 def patterns(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -13,7 +13,7 @@ import typer
 
 from dynamo_chat.core.connection import ConnectionOptions
 from dynamo_chat.core.errors import InvalidArgument
-from dynamo_chat.store import ChatStore
+from dynamo_chat.store import ChatStore, StoreFactory
 
 EndpointOption = Annotated[
     str | None,
@@ -36,13 +36,6 @@ RegionOption = Annotated[
     ),
 ]
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
-
-
-class StoreFactory(Protocol):
-    """Makes stores on an engine: on the table that the command works on, or on another."""
-
-    def __call__(self, table_name: str | None = None, **options: Any) -> ChatStore:
-        """A store on `table_name`, or on the command's own table; options as ChatStore takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from typing import Any, Final, Protocol, TypeAlias
 from dynamo_chat import keyspace
 from dynamo_chat.chat import loading
 from dynamo_chat.chat.message import parse_minted as parse_message_id
-from dynamo_chat.cli.conversations_file import parse_conversation, read_conversations
 from dynamo_chat.cli.item_words import describe
-from dynamo_chat.cli.sample_records import DOCUMENTS, sample
 from dynamo_chat.core import addresses, bearer
 from dynamo_chat.core.errors import DynamoChatError
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import parse_time
+from dynamo_chat.importing.conversations_file import parse_conversation, read_conversations
+from dynamo_chat.importing.sample_records import DOCUMENTS, sample
 from dynamo_chat.mail.email import parse_minted as parse_email_id
 from dynamo_chat.operations.cost import load_prices
 from dynamo_chat.streams.entities import ENTITIES

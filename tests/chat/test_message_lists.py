@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, Exchange, Feedback, Message, NewMessage
-from dynamo_chat.chat.documents import support_rows
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor, NotFound
 from dynamo_chat.core.ulids import ulid_time
+from dynamo_chat.importing.documents import support_rows
 from dynamo_chat.testing import FakeClock, RequestMeter
 from tests.chat.world import (
     DAY,

@@ -9,8 +9,8 @@ import pytest
 
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.cli.demo import DEFAULT_TABLE
-from dynamo_chat.cli.sample_records import sample
 from dynamo_chat.core.bearer import new_secret
+from dynamo_chat.importing.sample_records import sample
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.testing import EmbeddedEngine
 

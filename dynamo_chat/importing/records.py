@@ -13,16 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from dynamo_chat.chat.conversations import Conversations
-from dynamo_chat.chat.documents import (
-    TRINITY_ROLES,
-    CgchatConversation,
-    SupportMessage,
-    SupportReview,
-    SupportSession,
-    TrinityFilters,
-    TrinityMessage,
-    TrinitySession,
-)
 from dynamo_chat.chat.exchange import Exchange, exchange_turn
 from dynamo_chat.chat.head import Conversation, ConversationStatus
 from dynamo_chat.chat.message import (
@@ -37,6 +27,16 @@ from dynamo_chat.chat.reviews import Reviews
 from dynamo_chat.chat.states import ConversationStates
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import Conflict, InvalidArgument, MessageDeleted
+from dynamo_chat.importing.documents import (
+    TRINITY_ROLES,
+    CgchatConversation,
+    SupportMessage,
+    SupportReview,
+    SupportSession,
+    TrinityFilters,
+    TrinityMessage,
+    TrinitySession,
+)
 from dynamo_chat.keyspace import digest_of
 
 TRINITY_KEPT_MESSAGES = 10

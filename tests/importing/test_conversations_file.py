@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamo_chat.chat.loading import ConversationRecord
-from dynamo_chat.cli.conversations_file import (
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.importing.conversations_file import (
     MAX_LINE_BYTES,
     InvalidLine,
     _draft,
@@ -20,7 +20,7 @@ from dynamo_chat.cli.conversations_file import (
     parse_conversation,
     read_conversations,
 )
-from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.importing.records import ConversationRecord
 
 CALL = {
     "id": "call-1",

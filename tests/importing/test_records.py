@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, Feedback, NewMessage, ToolCall
-from dynamo_chat.chat.documents import cgchat_document, support_rows, trinity_document
-from dynamo_chat.chat.loading import (
+from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
+from dynamo_chat.importing.documents import cgchat_document, support_rows, trinity_document
+from dynamo_chat.importing.records import (
     ConversationRecord,
     Repositories,
     ReviewRecord,
@@ -20,8 +21,6 @@ from dynamo_chat.chat.loading import (
     support_record,
     trinity_record,
 )
-from dynamo_chat.cli.item_collections import read_conversation_items
-from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
 from tests.chat.world import Item, World, at_request
 
@@ -69,19 +68,14 @@ def full_record(*, messages: int = 4) -> ConversationRecord:
     )
 
 
-def items(store: ChatStore) -> list[Any]:
-    """Every item of the conversation."""
-    return read_conversation_items(store, ["foreign"])
-
-
-def seen(store: ChatStore) -> list[Any]:
+def seen(world: World, store: ChatStore) -> list[Any]:
     """What readers see of the conversation; not the random part of its messages' places."""
     talk = store.conversations.get("foreign", consistent=True)
     messages = store.messages.list("foreign", consistent=True)
     reviews = store.reviews.list_by_conversation("foreign", consistent=True)
     state = store.states.get("foreign")
     return [
-        len(items(store)),
+        len(world.items()),
         talk.model_dump(exclude={"last_position", "life"}),
         [message.model_dump(exclude={"position"}) for message in messages],
         [review.model_dump(exclude={"expires_at"}) for review in reviews],
@@ -113,12 +107,12 @@ def test_a_record_is_loaded_with_everything_it_has(chat_store: ChatStore) -> Non
 
 
 @pytest.mark.engine
-def test_loading_again_changes_nothing(chat_store: ChatStore) -> None:
+def test_loading_again_changes_nothing(world: World, store: ChatStore) -> None:
     record = full_record()
-    first = load(record, into(chat_store))
-    there = items(chat_store)
-    assert load(record, into(chat_store)) == first
-    assert items(chat_store) == there
+    first = load(record, into(store))
+    there = world.items()
+    assert load(record, into(store)) == first
+    assert world.items() == there
 
 
 def test_what_was_changed_since_stays(chat_store: ChatStore) -> None:
@@ -159,22 +153,22 @@ def test_a_record_is_loaded_into_its_owners_conversation_only(world: World) -> N
 
 
 @pytest.mark.once
-def test_a_load_that_died_anywhere_is_finished_by_the_next(chat_store: ChatStore) -> None:
+def test_a_load_that_died_anywhere_is_finished_by_the_next(world: World, store: ChatStore) -> None:
     """At each of its requests, before it was sent and after it was done unheard."""
     record = full_record(messages=3)
-    with FaultInjector(chat_store.connection.client) as faults:
-        load(record, into(chat_store))
+    with FaultInjector(store.connection.client) as faults:
+        load(record, into(store))
         requests = faults.requests
-        wanted = seen(chat_store)
+        wanted = seen(world, store)
         for number in range(1, requests + 1):
             for after_sending in (False, True):
-                chat_store.conversations.delete("foreign")
+                store.conversations.delete("foreign")
                 faults.plan(Kill(after_sending=after_sending), at=number)
                 with pytest.raises(Killed):
-                    load(record, into(chat_store))
+                    load(record, into(store))
                 faults.clear()
-                load(record, into(chat_store))
-                assert seen(chat_store) == wanted, f"died at request {number}"
+                load(record, into(store))
+                assert seen(world, store) == wanted, f"died at request {number}"
 
 
 def test_a_record_that_grew_is_loaded_on(chat_store: ChatStore) -> None:

@@ -14,14 +14,13 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from dynamo_chat import keyspace
-from dynamo_chat.cli.replay import Replay
-from dynamo_chat.cli.sample_records import Sample, shift_to_live
-from dynamo_chat.cli.target import StoreFactory
 from dynamo_chat.core.addresses import address_key
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.identity.user import User
+from dynamo_chat.importing.replay import Replay
+from dynamo_chat.importing.sample_records import Sample, shift_to_live
 from dynamo_chat.limits.rate_limits import RateLimit, Resource
 from dynamo_chat.mail.email import EmailMessage, NewEmail
 from dynamo_chat.mail.scores import EVScore
@@ -34,7 +33,7 @@ from dynamo_chat.orgs.organization import (
     Usage,
 )
 from dynamo_chat.orgs.seats import Member
-from dynamo_chat.store import ChatStore
+from dynamo_chat.store import ChatStore, StoreFactory
 from dynamo_chat.telemetry.invocations import Invocation, NewInvocation
 from dynamo_chat.telemetry.llm import LLMInteraction, NewInteraction
 from dynamo_chat.telemetry.reports import LLMReport, ModelUsage, Period

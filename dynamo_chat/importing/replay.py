@@ -9,8 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from dynamo_chat.cli.target import StoreFactory
-from dynamo_chat.store import ChatStore
+from dynamo_chat.store import ChatStore, StoreFactory
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -38,7 +38,7 @@ class Sample:
 
 def sample(document: str) -> Sample:
     """The sample of one of `DOCUMENTS`."""
-    text = (files("dynamo_chat.cli") / "samples" / f"{document}.json").read_text("utf-8")
+    text = (files("dynamo_chat.importing") / "samples" / f"{document}.json").read_text("utf-8")
     read = json.loads(text)
     return Sample(read["document"], read["origin"], tuple(read["choices"]), read["records"])
 

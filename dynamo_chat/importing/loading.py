@@ -9,9 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dynamo_chat.chat.documents import cgchat_document, support_rows, trinity_document
 from dynamo_chat.chat.head import Conversation
-from dynamo_chat.chat.loading import (
+from dynamo_chat.chat.message import Message
+from dynamo_chat.core.errors import Conflict, InvalidArgument
+from dynamo_chat.core.page import MAX_PAGE_SIZE
+from dynamo_chat.importing.conversations_file import InvalidLine, read_conversations
+from dynamo_chat.importing.documents import cgchat_document, support_rows, trinity_document
+from dynamo_chat.importing.records import (
     ConversationRecord,
     Repositories,
     cgchat_record,
@@ -19,11 +23,7 @@ from dynamo_chat.chat.loading import (
     support_record,
     trinity_record,
 )
-from dynamo_chat.chat.message import Message
-from dynamo_chat.cli.conversations_file import InvalidLine, read_conversations
-from dynamo_chat.cli.sample_records import Sample, sample, shift_to_live, shifted
-from dynamo_chat.core.errors import Conflict, InvalidArgument
-from dynamo_chat.core.page import MAX_PAGE_SIZE
+from dynamo_chat.importing.sample_records import Sample, sample, shift_to_live, shifted
 from dynamo_chat.store import ChatStore
 
 Json = Any

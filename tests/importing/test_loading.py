@@ -1,47 +1,17 @@
 """The records of `acs` and `oneonone` as the demo loads them: what the documents say is there."""
 
-import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from dynamo_chat.cli.demo_acs import Acs, load_acs
-from dynamo_chat.cli.demo_oneonone import load_oneonone
-from dynamo_chat.cli.item_collections import read_record_items
-from dynamo_chat.cli.sample_records import sample
-from dynamo_chat.cli.target import StoreFactory
 from dynamo_chat.core.errors import NotFound
-from dynamo_chat.provision.table import TableDefinition
-from dynamo_chat.store import ChatStore
-from dynamo_chat.testing import EmbeddedEngine, FakeClock
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """The present of the demo."""
-    return FakeClock()
-
-
-@pytest.fixture
-def factory(engine: EmbeddedEngine, clock: FakeClock) -> Iterator[StoreFactory]:
-    """Stores on a table of the test's own."""
-    table = f"demo-{uuid.uuid4().hex}"
-
-    def make(table_name: str | None = None, **options: Any) -> ChatStore:
-        return ChatStore(table_name or table, region=engine.region, **{"clock": clock, **options})
-
-    make().table.create(TableDefinition(deletion_protection=False))
-    yield make
-    engine.client().delete_table(TableName=table)
-
-
-def items(factory: StoreFactory) -> list[dict[str, Any]]:
-    connection = factory().connection
-    found: list[dict[str, Any]] = connection.client.scan(TableName=connection.table_name)["Items"]
-    return found
+from dynamo_chat.importing.acs import Acs, load_acs
+from dynamo_chat.importing.oneonone import load_oneonone
+from dynamo_chat.importing.sample_records import sample
+from dynamo_chat.store import StoreFactory
+from dynamo_chat.testing import FakeClock
+from tests.chat.world import World
 
 
 def load(factory: StoreFactory, clock: FakeClock) -> Acs:
@@ -106,14 +76,16 @@ def test_numbers_that_contradict_one_another_are_kept(
     assert acs.interaction.cost_usd == Decimal("0.0025")
 
 
-def test_loading_again_finds_what_is_there(factory: StoreFactory, clock: FakeClock) -> None:
-    first, before = load(factory, clock), items(factory)
+def test_loading_again_finds_what_is_there(
+    world: World, factory: StoreFactory, clock: FakeClock
+) -> None:
+    first, before = load(factory, clock), world.items()
     clock.advance(timedelta(minutes=2))
     assert load(factory, clock) == first
     clock.advance(timedelta(days=1))
     again = load(factory, clock)
     assert (again.user, again.email, again.moved_by) == (first.user, first.email, first.moved_by)
-    assert items(factory) == before
+    assert world.items() == before
 
 
 def test_a_login_that_has_expired_since_is_not_opened_again(
@@ -136,18 +108,6 @@ def test_an_invite_that_was_left_pending_is_accepted_by_the_next_call(
             load(factory, clock)
     assert factory().invites.get("invite-uuid").status == "pending"
     assert load(factory, clock).invite.status == "accepted"
-
-
-def test_what_is_shown_of_them_is_everything_that_is_there(
-    factory: StoreFactory, clock: FakeClock
-) -> None:
-    """No item is left out of the table view, whatever led to it."""
-    acs = load(factory, clock)
-    calls = load_oneonone(factory, sample("oneonone"), clock())
-    shown = read_record_items(factory(), [*acs.partitions(), *calls.partitions()])
-    places = [(item["PK"]["S"], item["SK"]["S"]) for item in shown]
-    stored = sorted((item["PK"]["S"], item["SK"]["S"]) for item in items(factory))
-    assert sorted(places) == stored
 
 
 def test_two_callers_their_call_and_who_waits(factory: StoreFactory, clock: FakeClock) -> None:
@@ -179,9 +139,11 @@ def test_the_points_are_those_of_the_day_of_the_call(
     assert then.callers.get("caller-1").points_left == 12
 
 
-def test_loading_the_calls_again_finds_them(factory: StoreFactory, clock: FakeClock) -> None:
-    first, before = load_oneonone(factory, sample("oneonone"), clock()), items(factory)
+def test_loading_the_calls_again_finds_them(
+    world: World, factory: StoreFactory, clock: FakeClock
+) -> None:
+    first, before = load_oneonone(factory, sample("oneonone"), clock()), world.items()
     clock.advance(timedelta(days=2))
     again = load_oneonone(factory, sample("oneonone"), clock())
     assert (again.call, again.moved_by) == (first.call, first.moved_by)
-    assert items(factory) == before
+    assert world.items() == before

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dynamo_chat.cli.sample_records import DOCUMENTS, sample, shift_to_live, shifted
+from dynamo_chat.importing.sample_records import DOCUMENTS, sample, shift_to_live, shifted
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
