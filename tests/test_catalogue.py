@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, NewMessage, keyspace
+from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.stage import Case, Scenario, Stage
 from dynamo_chat.catalogue import Entry, catalogue, id_order, repositories
 from dynamo_chat.chat.conversations import Conversations
 from dynamo_chat.cli.measure import Measurement, measure_all
-from dynamo_chat.cli.scenarios.all import SCENARIOS
-from dynamo_chat.cli.scenarios.stage import Case, Scenario, Stage
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.testing import RequestMeter

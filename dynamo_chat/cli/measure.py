@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.stage import Case, Scenario, Scenarios, Stage
 from dynamo_chat.catalogue import Entry, catalogue
-from dynamo_chat.cli.scenarios.all import SCENARIOS
-from dynamo_chat.cli.scenarios.stage import Case, Scenario, Scenarios, Stage
 from dynamo_chat.store import ChatStore, StoreFactory
 from dynamo_chat.testing.clock import FakeClock
 from dynamo_chat.testing.hook import ClientHook, Handler

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from rich.padding import Padding
 
+from dynamo_chat.cases.table import UNPROTECTED
 from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.cli.console import WIDE, Text, output, print_json, table, units
 from dynamo_chat.cli.measure import CaseResult, Measurement, measure_all
-from dynamo_chat.cli.scenarios.table import UNPROTECTED
 from dynamo_chat.cli.target import EndpointOption, RegionOption, Target
 from dynamo_chat.store import StoreFactory
 

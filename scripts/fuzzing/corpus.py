@@ -18,8 +18,8 @@ from unittest.mock import patch
 
 from ulid import ULID
 
-from dynamo_chat.cli.scenarios.all import SCENARIOS
-from dynamo_chat.cli.scenarios.stage import Stage
+from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.stage import Stage
 from dynamo_chat.core import ulids
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing.clock import FakeClock

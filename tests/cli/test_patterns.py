@@ -8,9 +8,9 @@ import pytest
 
 import dynamo_chat.cli.measure
 import dynamo_chat.cli.patterns
+from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.catalogue import catalogue
-from dynamo_chat.cli.scenarios.all import SCENARIOS
-from dynamo_chat.cli.scenarios.stage import Case, Stage
 from dynamo_chat.testing import EmbeddedEngine
 
 Run = Callable[..., Any]

@@ -7,8 +7,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from dynamo_chat import ChatStore, ConnectionOptions
-from dynamo_chat.cli.scenarios.all import SCENARIOS
-from dynamo_chat.cli.scenarios.stage import Stage
+from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.stage import Stage
 from dynamo_chat.core.errors import DynamoChatError
 from dynamo_chat.testing import (
     Cancelled,

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from dynamo_chat import ChatStore
+from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.stage import Stage
 from dynamo_chat.catalogue import catalogue
-from dynamo_chat.cli.scenarios.all import SCENARIOS
-from dynamo_chat.cli.scenarios.stage import Stage
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.operations.policies import MANAGEMENT
 from dynamo_chat.testing import EmbeddedEngine, FakeClock

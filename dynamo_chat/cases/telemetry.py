@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.telemetry.invocations import NewInvocation
 from dynamo_chat.telemetry.llm import NewInteraction
 from dynamo_chat.telemetry.reports import Period

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.provision.table import TableDefinition
 
 UNPROTECTED: Final = TableDefinition(deletion_protection=False, encryption_managed=False)

@@ -8,7 +8,7 @@ from typing import Final
 
 from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.ticket import CallQueue
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.keyspace import LIVE_CALL_SHARDS
 
 _A_DAY: Final = timedelta(days=1)

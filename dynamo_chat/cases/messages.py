@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from dynamo_chat.cases.chat import conversation
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.chat.exchange import Exchange
 from dynamo_chat.chat.message import Feedback, NewMessage, ToolCall
-from dynamo_chat.cli.scenarios.chat import conversation
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
 
 _TEXT = "x" * 1_000
 

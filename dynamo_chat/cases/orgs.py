@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from dynamo_chat.cli.scenarios.identity import a_user
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.identity import a_user
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.orgs.invite import IssuedInvite
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.mail.email import EmailMessage, NewEmail
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.core.errors import LimitExceeded
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import botocore.session
 
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.provision.backups import Backups
 from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.store import ChatStore

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from dynamo_chat.cases.stage import Case, Scenarios, Stage
 from dynamo_chat.chat.head import Conversation
 from dynamo_chat.chat.message import NewMessage
-from dynamo_chat.cli.scenarios.stage import Case, Scenarios, Stage
 
 
 def conversation(stage: Stage, *, messages: int = 0, title: str | None = None) -> Conversation:
