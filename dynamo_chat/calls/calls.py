@@ -47,7 +47,7 @@ from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import (
     Delete,
     Put,
@@ -260,12 +260,14 @@ class Calls(Repository):
         What was left open is found by an `until` in the past.
         """
         lower, upper = time_range(since, until)
-        collections = [
-            keyspace.CALL_ROOM.collection(GSI1, shard)(lower=lower, until=upper)
-            for shard in range(keyspace.LIVE_CALL_SHARDS)
-        ]
-        asked = PageRequest("P6", (lower, upper, newest_first), page_size, cursor, not newest_first)
-        return self._page(asked, collections, call_in_room)
+        return self._page(
+            page_request((lower, upper), newest_first, page_size, cursor),
+            [
+                keyspace.CALL_ROOM.collection(GSI1, shard)(lower=lower, until=upper)
+                for shard in range(keyspace.LIVE_CALL_SHARDS)
+            ],
+            call_in_room,
+        )
 
     @access_pattern(
         "P7",
@@ -289,14 +291,14 @@ class Calls(Repository):
         With `since` and `until`, those begun in [since, until).
         """
         lower, upper = time_range(since, until)
-        collections = [
-            keyspace.CALL.collection(place, user_id)(lower=lower, until=upper)
-            for place in (GSI1, GSI2)
-        ]
-        asked = PageRequest(
-            "P7", (user_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        return self._page(
+            page_request((user_id, lower, upper), newest_first, page_size, cursor),
+            [
+                keyspace.CALL.collection(place, user_id)(lower=lower, until=upper)
+                for place in (GSI1, GSI2)
+            ],
+            decode_call,
         )
-        return self._page(asked, collections, decode_call)
 
     def _end(self, call: Call, moment: datetime) -> Call:
         """End a call that was read. NotFound when it is gone."""

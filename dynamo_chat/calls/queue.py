@@ -43,7 +43,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, TTL
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest
+from dynamo_chat.core.repository import page_request
 from dynamo_chat.core.transaction import Delete, Put, Update, contended, is_live
 from dynamo_chat.keyspace import shard_of
 
@@ -186,15 +186,13 @@ class Queue(Matcher):
     ) -> Page[QueueTicket]:
         """Who waits in a queue, those who wait longest first."""
         line = queue_of(queue)
-        asked = PageRequest(
-            "P4",
-            (line.name, line.shards, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
-            consistent,
+        return self._page(
+            page_request(
+                (line.name, line.shards), newest_first, page_size, cursor, consistent=consistent
+            ),
+            [line.tickets(each) for each in range(line.shards)],
+            decode_ticket,
         )
-        return self._page(asked, [line.tickets(each) for each in range(line.shards)], decode_ticket)
 
     def _drawn(self, line: CallQueue, user_id: str, now: datetime, span: timedelta) -> QueueTicket:
         """A fresh ticket."""

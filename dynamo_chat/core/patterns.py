@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, Literal, NamedTuple, ParamSpec, TypeVar
 
 from dynamo_chat.core.errors import InvalidArgument
 
@@ -30,8 +30,40 @@ _BODIES = frozenset(
 _CURSOR = "cursor"
 """The argument whose length its codec looks at first: it has an error of its own."""
 
-_running: ContextVar[tuple[str, Any]] = ContextVar("dynamo_chat_pattern", default=("", None))
-"""The pattern, and the repository whose method it is."""
+
+class _Running(NamedTuple):
+    pattern: str = ""
+    """The outer question: the pattern that requests are counted as."""
+    repository: Any = None
+    """The repository whose method that is."""
+    cursor_id: str = ""
+    """What the cursors of the innermost method name."""
+
+
+_NOTHING: Final = _Running()
+_running: ContextVar[_Running] = ContextVar("dynamo_chat_pattern", default=_NOTHING)
+
+OwnerCheck = Literal["argument", "key", "condition", "read"]
+"""How a method makes sure that it serves the owner alone, for whom it is asked:
+
+- `argument`: the owner is all that a call names, so there is nothing of anybody else's to reach;
+- `key`: the owner is part of the key, or of the index partition, beside another id;
+- `condition`: the owner is in the condition of the write;
+- `read`: the owner is compared with the item that was read, before anything is returned.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NoOwner:
+    """A method that checks no owner, and why."""
+
+    why: str
+
+
+CREATES: Final = NoOwner("it makes something new; an id that is taken is AlreadyExists")
+BEARER: Final = NoOwner("whoever has the secret is let in")
+STAFF: Final = NoOwner("for staff: it spans users, and an application must not offer it to them")
+OPERATOR: Final = NoOwner("the table is its operator's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +84,8 @@ class AccessPattern:
     """The first sentence of the method's docstring."""
     replaces: str
     """What it replaces in the source documents, where they name an index or a table."""
+    owner: OwnerCheck | NoOwner | None
+    """How the owner is checked."""
 
 
 def access_pattern(
@@ -62,12 +96,16 @@ def access_pattern(
     budget: int | None = None,
     index: str = "table",
     replaces: str = "",
+    owner: OwnerCheck | NoOwner | None = None,
+    cursor_id: str = "",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare the access pattern of a repository method.
 
     `budget` is the number that a test holds the method to; it is read from `requests` where that
-    is a plain number or ``≤`` a number.
+    is a plain number or ``≤`` a number. `cursor_id` is what the method's cursors are bound to
+    where that is not the pattern's id, because they were before.
     """
+    bound = cursor_id or pattern_id
     number = budget if budget is not None else int(requests.removeprefix("≤").strip())
 
     def declare(method: Callable[P, R]) -> Callable[P, R]:
@@ -79,15 +117,18 @@ def access_pattern(
             index=index,
             description=_first_sentence(method.__doc__ or ""),
             replaces=replaces,
+            owner=owner,
         )
         check = _argument_check(method)
 
         @wraps(method)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             check(args, kwargs)
-            if _running.get()[0]:  # one method built on another: the outer question is the pattern
-                return method(*args, **kwargs)
-            token = _running.set((pattern_id, args[0] if args else None))
+            outer = _running.get()
+            if outer.pattern:  # one method built on another: the outer question is the pattern
+                token = _running.set(outer._replace(cursor_id=bound))
+            else:
+                token = _running.set(_Running(pattern_id, args[0] if args else None, bound))
             try:
                 return method(*args, **kwargs)
             finally:
@@ -107,18 +148,23 @@ def declared_pattern(method: Any) -> AccessPattern | None:
 
 def running_pattern() -> str:
     """The id of the access pattern that the current call serves; empty outside of any."""
-    return _running.get()[0]
+    return _running.get().pattern
 
 
 def running_repository() -> Any:
     """The repository whose method is running; None outside of any."""
-    return _running.get()[1]
+    return _running.get().repository
+
+
+def running_cursor_id() -> str:
+    """What cursors made now are bound to: the id of the innermost pattern, whoever called it."""
+    return _running.get().cursor_id
 
 
 @contextmanager
 def running(pattern_id: str) -> Iterator[None]:
     """Count the requests made inside as `pattern_id` (table management, scripts)."""
-    token = _running.set((pattern_id, None))
+    token = _running.set(_Running(pattern_id))
     try:
         yield
     finally:

@@ -22,6 +22,7 @@ from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import PK, SK, Collection
 from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.patterns import running_cursor_id
 from dynamo_chat.core.settings import fresh_id, present
 from dynamo_chat.core.size import MAX_BODY_BYTES
 from dynamo_chat.core.transaction import Key, Write, is_live, write
@@ -51,6 +52,24 @@ class PageRequest:
     cursor: str | None = None
     forward: bool = True
     consistent: bool = False
+
+
+def page_request(
+    chosen: tuple[Any, ...],
+    descending: bool,
+    page_size: int,
+    cursor: str | None = None,
+    *,
+    consistent: bool = False,
+    one_way: bool = False,
+) -> PageRequest:
+    """The part of a list that the caller wants, of the list that `chosen` names.
+
+    The cursor is bound to the pattern of the method that asks, to what is `chosen`, and to the
+    direction, unless the list has only one.
+    """
+    bound = chosen if one_way else (*chosen, descending)
+    return PageRequest(running_cursor_id(), bound, page_size, cursor, not descending, consistent)
 
 
 class Repository:
@@ -239,15 +258,21 @@ class Repository:
             asked.pattern, asked.arguments, position, is_stray=is_stray
         )
 
+    def _cursor_position(self, asked: PageRequest, collection: Collection) -> str | None:
+        """The sort key that the cursor names; None without one. InvalidCursor."""
+        if asked.cursor is None:
+            return None
+        return self._binding.cursors.open(
+            asked.pattern, asked.arguments, asked.cursor, collection.shape, collection.keys
+        )
+
     def _narrowed(
         self, asked: PageRequest, collections: Sequence[Collection]
     ) -> Sequence[Collection]:
-        if asked.cursor is None:
-            return collections
         first = collections[0]
-        position = self._binding.cursors.open(
-            asked.pattern, asked.arguments, asked.cursor, first.shape, first.keys
-        )
+        position = self._cursor_position(asked, first)
+        if position is None:
+            return collections
         move = first.keys.after if asked.forward else first.keys.before
         rest = move(position, is_stray=not first.shape.matches(position))
         return [each._replace(keys=rest) for each in collections]

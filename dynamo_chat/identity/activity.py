@@ -17,7 +17,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import TABLE, Layout
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import Check, Put, absent
 from dynamo_chat.identity.user import user_exists, user_key
 
@@ -102,16 +102,13 @@ class Activities(Repository):
     ) -> Page[Activity]:
         """What a user did, by time, newest first; with `since` and `until`, in [since, until)."""
         lower, upper = time_range(since, until)
-        collection = keyspace.ACTIVITY.collection(TABLE, user_id)(lower=lower, until=upper)
-        asked = PageRequest(
-            "U4",
-            (user_id, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
-            consistent,
+        return self._page(
+            page_request(
+                (user_id, lower, upper), newest_first, page_size, cursor, consistent=consistent
+            ),
+            [keyspace.ACTIVITY.collection(TABLE, user_id)(lower=lower, until=upper)],
+            plan(Activity).decode,
         )
-        return self._page(asked, [collection], plan(Activity).decode)
 
 
 def _moment(created_at: datetime, now: datetime) -> datetime:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -30,7 +30,7 @@ from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, Repository
+from dynamo_chat.core.repository import Repository, page_request
 from dynamo_chat.core.transaction import (
     MAX_TRANSACTION_WRITES,
     Check,
@@ -245,19 +245,14 @@ class Logins(Repository):
         Those that have ended are outside the range that is read, however many there are.
         """
         now = self._now()
-        narrowed = keyspace.LOGIN.collection(GSI1, user_id)
-        active, arguments = narrowed(lower=now), (user_id, latest_first)
-        if cursor is not None:
-            everything = narrowed()
-            position = self._binding.cursors.open(
-                "U7", arguments, cursor, everything.shape, everything.keys
-            )
-            if position < active.keys.lower:
-                # The login that the cursor stands at has ended since the page before.
-                if latest_first:
-                    return Page(())
-                cursor = None
-        asked = PageRequest("U7", arguments, page_size, cursor, not latest_first)
+        listed = keyspace.LOGIN.collection(GSI1, user_id)
+        asked, active = page_request((user_id,), latest_first, page_size, cursor), listed(lower=now)
+        position = self._cursor_position(asked, listed())
+        if position is not None and position < active.keys.lower:
+            # The login that the cursor names has ended since the page before.
+            if latest_first:
+                return Page(())
+            asked = replace(asked, cursor=None)
         return self._page(asked, [active], _decode)
 
     def _revoke(self, user_id: str, listings: Sequence[AttributeValues]) -> int:

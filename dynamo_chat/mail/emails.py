@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,7 +18,7 @@ from dynamo_chat.core.layout import GSI1, GSI2, SK, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import page_request, time_range
 from dynamo_chat.core.transaction import Update, is_live
 from dynamo_chat.mail.adding import Adder, pointed_place
 from dynamo_chat.mail.email import (
@@ -99,13 +98,12 @@ class EmailMessages(Adder):
             # The thread sorts directly before its e-mails.
             first = thread_key(conversation_id)[SK]["S"]
             collection = collection._replace(keys=KeyRange(first, collection.keys.upper))
-        asked = PageRequest(
-            "M2",
-            (conversation_id, account_id, lower, upper, newest_first),
+        asked = page_request(
+            (conversation_id, account_id, lower, upper),
+            newest_first,
             page_size,
             cursor,
-            not newest_first,
-            consistent,
+            consistent=consistent,
         )
         beside: dict[str, AttributeValues] = {}
         page = self._pair_page(asked, collection, EMAIL_PAIR, beside=beside, account_id=account_id)
@@ -160,10 +158,14 @@ class EmailMessages(Adder):
         With `since` and `until`, those of [since, until).
         """
         lower, upper = time_range(since, until)
-        asked = PageRequest(
-            "M4", (account_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        return self._page(
+            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            [
+                keyspace.EMAIL.collection(GSI1, account_id, is_first)(lower=lower, until=upper)
+                for is_first in (True, False)
+            ],
+            decode_summary,
         )
-        return self._summaries(asked, account_id, (True, False), lower, upper)
 
     @access_pattern(
         "M5",
@@ -190,14 +192,12 @@ class EmailMessages(Adder):
         if not isinstance(is_first_email, bool):
             raise InvalidArgument("is_first_email", "must be True or False")
         lower, upper = time_range(since, until)
-        asked = PageRequest(
-            "M5",
-            (account_id, is_first_email, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
+        chosen = (account_id, is_first_email, lower, upper)
+        return self._page(
+            page_request(chosen, newest_first, page_size, cursor),
+            [keyspace.EMAIL.collection(GSI1, account_id, is_first_email)(lower=lower, until=upper)],
+            decode_summary,
         )
-        return self._summaries(asked, account_id, (is_first_email,), lower, upper)
 
     @access_pattern(
         "M6",
@@ -349,20 +349,6 @@ class EmailMessages(Adder):
         if found is None or account_id not in {None, found.account_id}:
             raise NotFound("e-mail", response_id)
         return found
-
-    def _summaries(
-        self,
-        asked: PageRequest,
-        account_id: str,
-        kinds: Sequence[bool],
-        lower: datetime | None,
-        upper: datetime | None,
-    ) -> Page[EmailSummary]:
-        collections = [
-            keyspace.EMAIL.collection(GSI1, account_id, is_first)(lower=lower, until=upper)
-            for is_first in kinds
-        ]
-        return self._page(asked, collections, decode_summary)
 
 
 def _leads(pointer: AttributeValues, account_id: str | None) -> bool:

@@ -28,7 +28,7 @@ from dynamo_chat.core.layout import TABLE, Layout
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import page_request, time_range
 from dynamo_chat.core.transaction import Check, Put, absent, contended
 from dynamo_chat.mail.thread import ThreadReader, exists_thread, is_thread, thread_key
 
@@ -158,7 +158,7 @@ class EVScores(ThreadReader):
         if account_id is not None:
             self._thread(conversation_id, account_id, consistent=consistent)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)()
-        asked = PageRequest("M11", (conversation_id,), 1, forward=False, consistent=consistent)
+        asked = page_request((conversation_id,), True, 1, consistent=consistent)
         page = self._page(asked, [collection], _decode, is_kept=_may_show(account_id))
         if page.unreadable:
             raise page.unreadable[0]
@@ -189,13 +189,12 @@ class EVScores(ThreadReader):
         """
         lower, upper = time_range(since, until)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)(lower=lower, until=upper)
-        asked = PageRequest(
-            "M11",
-            (conversation_id, account_id, lower, upper, newest_first),
+        asked = page_request(
+            (conversation_id, account_id, lower, upper),
+            newest_first,
             page_size,
             cursor,
-            not newest_first,
-            consistent,
+            consistent=consistent,
         )
         if account_id is not None:
             self._narrowed(asked, [collection])  # somebody else's cursor reads nothing

@@ -13,7 +13,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import page_request, time_range
 from dynamo_chat.core.transaction import Update
 from dynamo_chat.mail.removal import Remover
 from dynamo_chat.mail.thread import (
@@ -112,15 +112,11 @@ class EmailThreads(Remover):
         With `since` and `until`, those whose latest e-mail is of [since, until).
         """
         lower, upper = time_range(since, until)
-        collection = keyspace.EMAIL_THREAD.collection(GSI1, account_id)(lower=lower, until=upper)
-        asked = PageRequest(
-            "M9",
-            (account_id, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
+        return self._page(
+            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            [keyspace.EMAIL_THREAD.collection(GSI1, account_id)(lower=lower, until=upper)],
+            decode_thread,
         )
-        return self._page(asked, [collection], decode_thread)
 
     @access_pattern(
         "M12",

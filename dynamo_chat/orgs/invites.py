@@ -21,7 +21,7 @@ from dynamo_chat.core.layout import GSI1, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import page_request, time_range
 from dynamo_chat.core.transaction import Check, Delete, Put, Update, absent, contended
 from dynamo_chat.orgs.invite import (
     Invite,
@@ -164,16 +164,18 @@ class Invites(SeatKeeper):
         With `since` and `until`, those created in [since, until).
         """
         lower, upper = time_range(since, until)
-        collection = keyspace.INVITE.collection(TABLE, organization_id)(lower=lower, until=upper)
-        asked = PageRequest(
-            "O7",
-            ("organization", organization_id, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
-            consistent,
+        return self._lists.invites(
+            page_request(
+                ("organization", organization_id, lower, upper),
+                newest_first,
+                page_size,
+                cursor,
+                consistent=consistent,
+            ),
+            organization_id,
+            keyspace.INVITE.collection(TABLE, organization_id)(lower=lower, until=upper),
+            self._as_read,
         )
-        return self._lists.invites(asked, organization_id, collection, self._as_read)
 
     @access_pattern(
         "O7",
@@ -198,15 +200,11 @@ class Invites(SeatKeeper):
         """
         lower, upper = time_range(since, until)
         address = address_key(email)
-        collection = keyspace.INVITE.collection(GSI1, address)(lower=lower, until=upper)
-        asked = PageRequest(
-            "O7",
-            ("address", address, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
+        return self._lists.across(
+            page_request(("address", address, lower, upper), newest_first, page_size, cursor),
+            keyspace.INVITE.collection(GSI1, address)(lower=lower, until=upper),
+            self._as_read,
         )
-        return self._lists.across(asked, collection, self._as_read)
 
     @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
     def cancel(self, invite_id: str, *, organization_id: str | None = None) -> Invite:

@@ -17,7 +17,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest
+from dynamo_chat.core.repository import page_request
 from dynamo_chat.core.transaction import Update, contended
 from dynamo_chat.orgs.lists import Lists
 from dynamo_chat.orgs.organization import is_organization, organization_key
@@ -238,10 +238,11 @@ class Members(SeatKeeper):
         consistent: bool = False,
     ) -> Page[Member]:
         """An organization's members, by user id; empty when there is no such organization."""
-        asked = PageRequest(
-            "O3", (organization_id, descending), page_size, cursor, not descending, consistent
+        return self._lists.members(
+            page_request((organization_id,), descending, page_size, cursor, consistent=consistent),
+            organization_id,
+            decode_member,
         )
-        return self._lists.members(asked, organization_id, decode_member)
 
     @access_pattern(
         "O4",
@@ -259,9 +260,11 @@ class Members(SeatKeeper):
         cursor: str | None = None,
     ) -> Page[Member]:
         """A user's memberships, by organization id."""
-        collection = keyspace.MEMBER.collection(GSI1, user_id)()
-        asked = PageRequest("O4", (user_id, descending), page_size, cursor, not descending)
-        return self._lists.across(asked, collection, decode_member)
+        return self._lists.across(
+            page_request((user_id,), descending, page_size, cursor),
+            keyspace.MEMBER.collection(GSI1, user_id)(),
+            decode_member,
+        )
 
 
 def _says_the_same(there: Member, wanted: Member) -> bool:

@@ -26,7 +26,7 @@ from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.owners import check_owner, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import Put, absent
 from dynamo_chat.telemetry.amounts import Amount
 
@@ -141,14 +141,14 @@ class Invocations(Repository):
         With `since` and `until`, those of [since, until).
         """
         lower, upper = time_range(since, until)
-        collections = [
-            keyspace.INVOCATION.collection(GSI1, account_id, shard)(lower=lower, until=upper)
-            for shard in range(keyspace.INVOCATION_SHARDS)
-        ]
-        asked = PageRequest(
-            "L3", (account_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        return self._page(
+            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            [
+                keyspace.INVOCATION.collection(GSI1, account_id, shard)(lower=lower, until=upper)
+                for shard in range(keyspace.INVOCATION_SHARDS)
+            ],
+            decode_invocation,
         )
-        return self._page(asked, collections, decode_invocation)
 
 
 def invocation_item(invocation: Invocation) -> AttributeValues:

@@ -39,7 +39,7 @@ from dynamo_chat.core.owners import own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.pairs import CONTENT, Pair, PairReader
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import page_request, time_range
 from dynamo_chat.core.transaction import Check, Key, Put, Write, absent
 from dynamo_chat.telemetry.amounts import Amount, Measure, Total
 
@@ -218,16 +218,19 @@ class LLMInteractions(PairReader):
         without a thread, several accounts may have recorded some.
         """
         lower, upper = time_range(since, until)
-        collection = keyspace.LLM_USAGE.collection(TABLE, conversation_id)(lower=lower, until=upper)
-        asked = PageRequest(
-            "L1",
-            (conversation_id, account_id, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
-            consistent,
+        return self._pair_page(
+            page_request(
+                (conversation_id, account_id, lower, upper),
+                newest_first,
+                page_size,
+                cursor,
+                consistent=consistent,
+            ),
+            keyspace.LLM_USAGE.collection(TABLE, conversation_id)(lower=lower, until=upper),
+            LLM_PAIR,
+            account_id=account_id,
+            is_shared=True,
         )
-        return self._pair_page(asked, collection, LLM_PAIR, account_id=account_id, is_shared=True)
 
     @access_pattern(
         "L1",
@@ -251,10 +254,11 @@ class LLMInteractions(PairReader):
         With `since` and `until`, those of [since, until).
         """
         lower, upper = time_range(since, until)
-        asked = PageRequest(
-            "L1", (account_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        return self._page(
+            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            account_usage(account_id, lower, upper),
+            decode_usage,
         )
-        return self._page(asked, account_usage(account_id, lower, upper), decode_usage)
 
 
 def account_usage(

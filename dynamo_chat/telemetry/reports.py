@@ -35,7 +35,7 @@ from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, Repository, time_range
+from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import Put, absent, is_live
 from dynamo_chat.telemetry.amounts import Sum, mean, plus
 from dynamo_chat.telemetry.llm import LLMUsage, account_usage, decode_usage
@@ -207,11 +207,11 @@ class LLMReports(Repository):
         With `since` and `until`, those whose period starts in [since, until).
         """
         lower, upper = time_range(since, until)
-        collection = keyspace.LLM_REPORT.collection(GSI1, account_id)(lower=lower, until=upper)
-        asked = PageRequest(
-            "L2", (account_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        return self._page(
+            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            [keyspace.LLM_REPORT.collection(GSI1, account_id)(lower=lower, until=upper)],
+            decode_report,
         )
-        return self._page(asked, [collection], decode_report)
 
     def _usage(self, account_id: str, period: Period) -> Iterator[LLMUsage]:
         now = self._now()
