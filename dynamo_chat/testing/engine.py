@@ -39,6 +39,7 @@ from dynamo_chat.testing.answers import answer, error_answer
 from dynamo_chat.testing.hook import Client
 from dynamo_chat.testing.insights import kept_insights
 from dynamo_chat.testing.rollback import small_rollbacks
+from dynamo_chat.testing.speed import known_conditions, quick_answers
 from dynamo_chat.testing.values import MAX_DIGITS
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ class EmbeddedEngine(Engine):
                 cls._undo.enter_context(_exact_sums())
                 cls._undo.enter_context(small_rollbacks())
                 cls._undo.enter_context(kept_insights())
+                cls._undo.enter_context(quick_answers())
+                cls._undo.enter_context(known_conditions())
 
     @classmethod
     def _uncure(cls) -> None:

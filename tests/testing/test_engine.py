@@ -43,6 +43,25 @@ def stored(client: Any, table: str, sk: str = "S#") -> dict[str, Any]:
     return item
 
 
+def test_every_kind_of_value_comes_back_as_it_was(embedded_client: Any, table: str) -> None:
+    values = {
+        "text": {"S": ""},
+        "number": {"N": "-1.50"},
+        "bytes": {"B": b"\x00\xff"},
+        "nothing": {"NULL": True},
+        "no": {"BOOL": False},
+        "texts": {"SS": ["a", "é"]},
+        "numbers": {"NS": ["1", "2"]},
+        "many_bytes": {"BS": [b"", b"\xfe"]},
+        "map": {"M": {"deep": {"L": [{"M": {}}, {"L": []}, {"B": b"x"}, {"NULL": True}]}}},
+    }
+    embedded_client.put_item(TableName=table, Item=KEY | values)
+    assert stored(embedded_client, table) == KEY | values
+    assert embedded_client.scan(TableName=table)["Items"] == [KEY | values]
+    old = embedded_client.delete_item(TableName=table, Key=KEY, ReturnValues="ALL_OLD")
+    assert old["Attributes"] == KEY | values
+
+
 @pytest.fixture
 def eager_threads() -> Iterator[None]:
     """Threads that interrupt one another a thousand times as often as usual."""

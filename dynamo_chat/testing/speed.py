@@ -1,0 +1,64 @@
+"""Where the embedded engine would lose most of its time, and how it does not."""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from unittest.mock import patch
+
+
+@contextmanager
+def quick_answers() -> Iterator[None]:
+    """Let moto write an AttributeValue by the one kind that it has.
+
+    moto itself asks every value of every item for each of the ten kinds, under four names each.
+    """
+    from moto.core.serialize import BaseJSONSerializer
+
+    write = BaseJSONSerializer._serialize_type_structure  # noqa: SLF001 - moto has no hook for it
+
+    def structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name == "AttributeValue":
+            serialized[key] = _encoded(value)
+        else:
+            write(serializer, serialized, value, shape, key)
+
+    with patch.object(BaseJSONSerializer, "_serialize_type_structure", structure):
+        yield
+
+
+def _encoded(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An AttributeValue as JSON."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "M":
+            return {kind: {name: _encoded(each) for name, each in content.items()}}
+        case "L":
+            return {kind: [_encoded(each) for each in content]}
+        case "B":
+            return {kind: base64.b64encode(content).decode()}
+        case "BS":
+            return {kind: [base64.b64encode(each).decode() for each in content]}
+    return {kind: content}
+
+
+@contextmanager
+def known_conditions() -> Iterator[None]:
+    """Let moto take each text of a condition apart once; a program has few of them."""
+    from moto.dynamodb.comparisons import ConditionExpressionParser
+
+    lex = ConditionExpressionParser._lex_condition_expression  # noqa: SLF001 - nor for it
+
+    @lru_cache(maxsize=1_000)
+    def nodes(condition: str) -> tuple[Any, ...]:
+        return tuple(lex(ConditionExpressionParser(condition, None, None)))
+
+    def lexed(parser: Any) -> deque[Any]:
+        return deque(nodes(parser.condition_expression))
+
+    with patch.object(ConditionExpressionParser, "_lex_condition_expression", lexed):
+        yield
