@@ -101,15 +101,9 @@ def room_item(call: Call) -> AttributeValues:
     return with_index_keys(plan(CallRoom).encode(room), keyspace.CALL_ROOM, fields, GSI1)
 
 
-def decode_call(item: AttributeValues) -> Call:
-    """The call stored as `item`."""
-    found: Call = plan(Call).decode(item)
-    return found
-
-
 def call_in_room(item: AttributeValues) -> Call:
     """The live call whose room is stored as `item`."""
-    room: CallRoom = plan(CallRoom).decode(item)
+    room = plan(CallRoom).decode(item)
     return Call(**room.__dict__)
 
 

@@ -121,17 +121,11 @@ def caller_key(user_id: str) -> Key:
     return keyspace.CALLER.key(user_id=user_id)
 
 
-def decode_caller(item: AttributeValues) -> Caller:
-    """The caller stored as `item`, as it was written: see `as_of`."""
-    found: Caller = plan(Caller).decode(item)
-    return found
-
-
 def found_caller(item: AttributeValues | None, user_id: str) -> Caller:
     """The caller stored as `item`; NotFound when there is none."""
     if item is None:
         raise NotFound("caller", user_id)
-    return decode_caller(item)
+    return plan(Caller).decode(item)
 
 
 def place_of(caller: Caller) -> Place | None:

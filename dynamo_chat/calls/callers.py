@@ -12,7 +12,6 @@ from dynamo_chat.calls.caller import (
     as_of,
     caller_key,
     charge,
-    decode_caller,
     exists,
     found_caller,
     is_in_no_call,
@@ -77,7 +76,7 @@ class Callers(Repository):
         try:
             self._write(Put(plan(Caller).encode(caller), ~exists()))
         except ConditionFailed as failed:
-            there = as_of(decode_caller(failed.items[0] or {}), now)
+            there = as_of(plan(Caller).decode(failed.items[0] or {}), now)
             if (there.email, there.time_zone) == (email, time_zone):
                 return there
             raise _taken(there, email) from failed
@@ -96,7 +95,7 @@ class Callers(Repository):
         try:
             self._write(Put(plan(Caller).encode(loaded), ~exists()))
         except ConditionFailed as failed:
-            there = decode_caller(failed.items[0] or {})
+            there = plan(Caller).decode(failed.items[0] or {})
             if there != loaded:
                 raise _taken(there, loaded.email) from failed
         return loaded
@@ -146,7 +145,7 @@ class Callers(Repository):
             except ConditionFailed as failed:
                 known = found_caller(failed.items[0], user_id)
             else:
-                return as_of(decode_caller(item), now)
+                return as_of(plan(Caller).decode(item), now)
         raise contended("the caller")
 
     @access_pattern(
@@ -182,7 +181,7 @@ class Callers(Repository):
             except ConditionFailed as failed:
                 known = found_caller(failed.items[0], user_id)
             else:
-                return as_of(decode_caller(item), now)
+                return as_of(plan(Caller).decode(item), now)
             seen = as_of(known, now)
             before = spent_as(seen, wanted.spend_id)
             if before is not None:

@@ -14,7 +14,6 @@ from dynamo_chat.calls.call import (
     call_in_room,
     call_item,
     call_key,
-    decode_call,
     ended,
     kept_until,
     room_key,
@@ -154,7 +153,7 @@ class Calls(Repository):
         item = self._get_item(call_key(call_id), consistent=True)
         if item is None or not is_live(item, self._now()):
             raise NotFound("call", call_id)
-        call = decode_call(item)
+        call = plan(Call).decode(item)
         if user_id not in {None, call.user_a, call.user_b}:
             raise NotFound("call", call_id)
         if call.is_live and ended_at is not None:
@@ -207,7 +206,7 @@ class Calls(Repository):
         try:
             self._write(Put(call_item(loaded), absent(now)))
         except ConditionFailed as failed:
-            there = decode_call(failed.items.get(0) or {})
+            there = plan(Call).decode(failed.items.get(0) or {})
             if there != loaded:
                 raise taken_call_id(there, loaded) from failed
         return loaded
@@ -297,7 +296,7 @@ class Calls(Repository):
                 keyspace.CALL.collection(place, user_id)(lower=lower, until=upper)
                 for place in (GSI1, GSI2)
             ],
-            decode_call,
+            plan(Call).decode,
         )
 
     def _end(self, call: Call, moment: datetime) -> Call:
@@ -314,7 +313,7 @@ class Calls(Repository):
             except ConditionFailed as failed:
                 if 0 in failed.items:
                     item = failed.items[0]
-                    there = None if not is_live(item, now) else decode_call(item or {})
+                    there = None if not is_live(item, now) else plan(Call).decode(item or {})
                     if there is None or not _is_same(there, call):
                         raise NotFound("call", call.call_id) from failed
                     return there

@@ -27,12 +27,11 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
 
-from dynamo_chat.calls.call import Call, call_key, decode_call, kept_until
+from dynamo_chat.calls.call import Call, call_key, kept_until
 from dynamo_chat.calls.caller import (
     Caller,
     as_of,
     caller_key,
-    decode_caller,
     waiting_no_more,
     waits_with,
     waits_without,
@@ -42,7 +41,6 @@ from dynamo_chat.calls.ticket import (
     DEFAULT_QUEUE,
     CallQueue,
     QueueTicket,
-    decode_ticket,
     queue_of,
 )
 from dynamo_chat.core.binding import Binding
@@ -238,7 +236,7 @@ class Matcher(Repository):
         self, item: AttributeValues | None, ticket: QueueTicket, tried: _Tried, learnt: _Learnt
     ) -> _Fate:
         try:
-            caller = None if item is None else decode_caller(item)
+            caller = None if item is None else plan(Caller).decode(item)
             seen = None if caller is None else as_of(caller, tried.now)
         except CorruptItem:
             learnt.unreadable.add(ticket.ticket_id)
@@ -281,7 +279,7 @@ class Matcher(Repository):
         item = self._get_item(call_key(match_id), consistent=True)
         if item is None or not is_live(item, self._now()):
             return None
-        there = decode_call(item)
+        there = plan(Call).decode(item)
         if there.queue != line.name:
             raise AlreadyExists(f"call id {match_id!r} is taken")
         return there
@@ -417,6 +415,6 @@ def _call_of(
 def _readable(item: AttributeValues) -> list[QueueTicket]:
     """The ticket stored as `item`; none when it is damaged, so that it does not block a queue."""
     try:
-        return [decode_ticket(item)]
+        return [plan(QueueTicket).decode(item)]
     except CorruptItem:
         return []

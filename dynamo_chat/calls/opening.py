@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dynamo_chat.calls.call import Call, call_item, decode_call, room_item
+from dynamo_chat.calls.call import Call, call_item, room_item
 from dynamo_chat.calls.caller import (
     Caller,
     Place,
@@ -29,6 +29,7 @@ from dynamo_chat.calls.caller import (
 )
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.errors import AlreadyExists, Conflict
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent
 
 CALL, ROOM, SIDES = 0, 1, (2, 3)
@@ -87,7 +88,7 @@ def opened_before(failed: ConditionFailed, wanted: Call) -> Call | None:
     is in that call is nobody else's business.
     """
     if CALL in failed.items:
-        there = decode_call(failed.items[CALL] or {})
+        there = plan(Call).decode(failed.items[CALL] or {})
         if (there.queue, wanted.queue) == (None, None):
             is_same = (there.user_a, there.user_b) == (wanted.user_a, wanted.user_b)
         else:  # whom a queue brings together is not asked for, so it cannot differ

@@ -32,7 +32,6 @@ from dynamo_chat.calls.ticket import (
     QueuePosition,
     QueueTicket,
     check_wait,
-    decode_ticket,
     queue_of,
     ticket_of,
 )
@@ -191,7 +190,7 @@ class Queue(Matcher):
                 (line.name, line.shards), newest_first, page_size, cursor, consistent=consistent
             ),
             [line.tickets(each) for each in range(line.shards)],
-            decode_ticket,
+            plan(QueueTicket).decode,
         )
 
     def _drawn(self, line: CallQueue, user_id: str, now: datetime, span: timedelta) -> QueueTicket:

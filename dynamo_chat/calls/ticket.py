@@ -9,10 +9,8 @@ from typing import ClassVar, Final
 from dynamo_chat import keyspace
 from dynamo_chat.calls.caller import Caller, Place
 from dynamo_chat.calls.points import DAILY_POINTS
-from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Entity, ExpiresAt, Id, Model, Time, validated
 from dynamo_chat.core.errors import InvalidArgument
-from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import TABLE, Collection, Layout
 
 DEFAULT_QUEUE: Final = "main"
@@ -96,12 +94,6 @@ def ticket_of(caller: Caller) -> QueueTicket | None:
         joined_at=caller.last_queue_entry,
         expires_at=caller.waiting_until,
     )
-
-
-def decode_ticket(item: AttributeValues) -> QueueTicket:
-    """The ticket stored as `item`."""
-    found: QueueTicket = plan(QueueTicket).decode(item)
-    return found
 
 
 def check_wait(keep_for: timedelta) -> timedelta:

@@ -82,7 +82,7 @@ class Activities(Repository):
         except ConditionFailed as failed:
             if 1 in failed.items:
                 raise NotFound("user", user_id) from failed
-            there: Activity = plan(Activity).decode(failed.items[0] or {})
+            there = plan(Activity).decode(failed.items[0] or {})
             if (there.action, there.details) != (activity.action, activity.details):
                 raise AlreadyExists("an activity of this time and id is there", there) from failed
             return there

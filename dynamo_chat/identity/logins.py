@@ -303,5 +303,4 @@ def _says_the_same(there: LoginSession, wanted: LoginSession) -> bool:
 
 
 def _decode(item: AttributeValues) -> LoginSession:
-    found: LoginSession = plan(LoginSession).decode(item)
-    return found
+    return plan(LoginSession).decode(item)

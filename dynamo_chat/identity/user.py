@@ -13,7 +13,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Address, address_key
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity, Id, JsonObject, Text, Time
-from dynamo_chat.core.item import helper_item, kind_of, plan
+from dynamo_chat.core.item import helper_item, kind_of
 from dynamo_chat.core.layout import KIND, Layout
 from dynamo_chat.core.transaction import Key
 
@@ -60,12 +60,6 @@ def user_exists() -> Condition:
     """What `is_user` says, as a condition."""
     condition: Condition = Path(KIND) == keyspace.USER.kind
     return condition
-
-
-def decode_user(item: AttributeValues) -> User:
-    """The user stored as `item`."""
-    found: User = plan(User).decode(item)
-    return found
 
 
 def address_keys(email: str, response_email: str | None) -> Iterator[tuple[Layout, str]]:

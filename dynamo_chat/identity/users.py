@@ -27,7 +27,6 @@ from dynamo_chat.identity.user import (
     UserStatus,
     address_item,
     address_keys,
-    decode_user,
     is_user,
     owned_by,
     user_exists,
@@ -155,7 +154,7 @@ class Users(UserRemover):
             )
         except ConditionFailed as failed:
             raise NotFound("user", user_id) from failed
-        return decode_user(item)
+        return plan(User).decode(item)
 
     @access_pattern("U5", operation="GetItem, TransactWriteItems", requests="≤2")
     def change_addresses(
@@ -202,7 +201,7 @@ class Users(UserRemover):
         with leading(pointer, layout):
             leads_to = user_key(helper_text(pointer, "user_id", layout))
         item = self._get_item(leads_to, consistent=True)
-        user = decode_user(item) if item is not None and is_user(item) else None
+        user = plan(User).decode(item) if item is not None and is_user(item) else None
         # Between the two requests the user may have gone, or left the address to somebody else.
         if user is None or (layout, key) not in address_keys(user.email, user.response_email):
             raise NotFound("user")
@@ -252,7 +251,7 @@ def _already_there(item: AttributeValues | None, wanted: User) -> User:
         )
     if item is None or not is_user(item):
         raise AlreadyExists(f"user {wanted.user_id!r} is being deleted; finish that first")
-    there = decode_user(item)
+    there = plan(User).decode(item)
     if there.model_dump(exclude=_NOT_COMPARED) == wanted.model_dump(exclude=_NOT_COMPARED):
         return there
     # Whoever has another address is somebody else, and shown nothing.
@@ -269,7 +268,7 @@ def _taken(layout: Layout) -> AlreadyExists:
 def _shown(item: AttributeValues | None, user_id: str) -> User:
     if item is None or not is_user(item):
         raise NotFound("user", user_id)
-    return decode_user(item)
+    return plan(User).decode(item)
 
 
 def _json_object(argument: str, value: Mapping[str, Any] | None) -> dict[str, Any]:

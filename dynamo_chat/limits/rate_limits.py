@@ -348,7 +348,7 @@ class RateLimits(Repository):
     def _updated(
         self, key: Key, actions: list[Action], condition: Condition | None = None
     ) -> RateLimit:
-        return decode_rate_limit(self._write(Update(key, actions, condition), returning=True))
+        return plan(RateLimit).decode(self._write(Update(key, actions, condition), returning=True))
 
 
 class _Terms(NamedTuple):
@@ -372,12 +372,6 @@ def window_at(moment: datetime, length: timedelta) -> tuple[datetime, datetime]:
     """
     start = _EPOCH + (moment - _EPOCH) // length * length
     return start, start + length
-
-
-def decode_rate_limit(item: AttributeValues) -> RateLimit:
-    """The rate limit stored as `item`."""
-    found: RateLimit = plan(RateLimit).decode(item)
-    return found
 
 
 def _count(name: str, terms: _Terms, now: datetime) -> list[Action]:
@@ -529,4 +523,4 @@ def _check_loaded(field: str, number: int) -> None:
 
 
 def _decoded(item: AttributeValues | None) -> RateLimit | None:
-    return None if item is None else decode_rate_limit(item)
+    return None if item is None else plan(RateLimit).decode(item)

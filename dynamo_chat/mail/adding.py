@@ -65,7 +65,6 @@ from dynamo_chat.mail.email import (
 from dynamo_chat.mail.thread import (
     MAX_PARTICIPANTS,
     EmailThread,
-    decode_thread,
     exists_thread,
     is_thread,
     thread_item,
@@ -181,7 +180,7 @@ def _better_guess(item: AttributeValues | None, new: NewEmail, place: EmailPlace
         )
     if not is_thread(item):
         raise Conflict("the e-mail thread is being deleted; delete it again to finish")
-    thread = decode_thread(item)
+    thread = plan(EmailThread).decode(item)
     if thread.account_id != new.account_id:
         raise _anothers()
     if new.thread_id not in {None, thread.thread_id}:

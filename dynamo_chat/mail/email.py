@@ -226,16 +226,10 @@ def content_item(email: EmailMessage) -> AttributeValues:
     return plan(EmailContent).encode(EmailContent(**fields))
 
 
-def decode_summary(item: AttributeValues) -> EmailSummary:
-    """The e-mail stored as `item`, without its content."""
-    found: EmailSummary = plan(EmailSummary).decode(item)
-    return found
-
-
 def _joined(record: AttributeValues, content: AttributeValues | None) -> EmailMessage:
-    said: EmailContent = plan(EmailContent).decode(content or {})
+    said, email = plan(EmailContent).decode(content or {}), plan(EmailSummary).decode(record)
     # Both halves were validated when they were decoded.
-    return EmailMessage.model_construct(**{**said.__dict__, **decode_summary(record).__dict__})
+    return EmailMessage.model_construct(**{**said.__dict__, **email.__dict__})
 
 
 EMAIL_PAIR = Pair(keyspace.EMAIL, keyspace.EMAIL_CONTENT, _joined)

@@ -28,7 +28,6 @@ from dynamo_chat.mail.email import (
     EmailStatus,
     EmailSummary,
     NewEmail,
-    decode_summary,
     parse_minted,
 )
 from dynamo_chat.mail.thread import thread_key
@@ -164,7 +163,7 @@ class EmailMessages(Adder):
                 keyspace.EMAIL.collection(GSI1, account_id, is_first)(lower=lower, until=upper)
                 for is_first in (True, False)
             ],
-            decode_summary,
+            plan(EmailSummary).decode,
         )
 
     @access_pattern(
@@ -196,7 +195,7 @@ class EmailMessages(Adder):
         return self._page(
             page_request(chosen, newest_first, page_size, cursor),
             [keyspace.EMAIL.collection(GSI1, account_id, is_first_email)(lower=lower, until=upper)],
-            decode_summary,
+            plan(EmailSummary).decode,
         )
 
     @access_pattern(
@@ -213,7 +212,7 @@ class EmailMessages(Adder):
         items, _ = self._query(collection(), limit=1)
         if not items or not is_live(items[0], self._now()):
             raise NotFound("e-mail", message_id)
-        return decode_summary(items[0])
+        return plan(EmailSummary).decode(items[0])
 
     @access_pattern(
         "M7",
@@ -284,7 +283,7 @@ class EmailMessages(Adder):
             )
         except ConditionFailed as failed:
             return self._already(failed.items.get(0), response_id, account_id, status)
-        return decode_summary(item)
+        return plan(EmailSummary).decode(item)
 
     def _already(
         self,
@@ -297,7 +296,7 @@ class EmailMessages(Adder):
         is_there = item is not None and is_live(item, self._now())
         if item is None or not is_there or not is_owned(item, "account_id", account_id):
             raise NotFound("e-mail", response_id)
-        there = decode_summary(item)
+        there = plan(EmailSummary).decode(item)
         if there.status != status:
             raise IllegalTransition(f"an e-mail does not go from {there.status} to {status}", there)
         return there

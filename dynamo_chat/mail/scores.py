@@ -223,5 +223,4 @@ def _of(score: EVScore, account_id: str) -> EVScore:
 
 
 def _decode(item: AttributeValues) -> EVScore:
-    found: EVScore = plan(EVScore).decode(item)
-    return found
+    return plan(EVScore).decode(item)

@@ -95,9 +95,3 @@ def thread_item(thread: EmailThread) -> AttributeValues:
     return with_index_keys(
         plan(EmailThread).encode(thread), keyspace.EMAIL_THREAD, thread.__dict__, GSI1
     )
-
-
-def decode_thread(item: AttributeValues) -> EmailThread:
-    """The thread stored as `item`."""
-    found: EmailThread = plan(EmailThread).decode(item)
-    return found

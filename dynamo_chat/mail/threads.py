@@ -22,7 +22,6 @@ from dynamo_chat.mail.thread import (
     Sentiment,
     ThreadStatus,
     Urgency,
-    decode_thread,
     exists_thread,
     thread_key,
 )
@@ -41,7 +40,9 @@ class EmailThreads(Remover):
 
         With `account_id`, another account's thread is not found either.
         """
-        return decode_thread(self._thread(conversation_id, account_id, consistent=consistent))
+        return plan(EmailThread).decode(
+            self._thread(conversation_id, account_id, consistent=consistent)
+        )
 
     @access_pattern("M8", operation="UpdateItem", requests="1", replaces="Threads PK")
     def update(  # noqa: PLR0913 - a thread has that many settings
@@ -88,7 +89,7 @@ class EmailThreads(Remover):
             )
         except ConditionFailed as failed:
             raise NotFound("e-mail thread", conversation_id) from failed
-        return decode_thread(item)
+        return plan(EmailThread).decode(item)
 
     @access_pattern(
         "M9",
@@ -115,7 +116,7 @@ class EmailThreads(Remover):
         return self._page(
             page_request((account_id, lower, upper), newest_first, page_size, cursor),
             [keyspace.EMAIL_THREAD.collection(GSI1, account_id)(lower=lower, until=upper)],
-            decode_thread,
+            plan(EmailThread).decode,
         )
 
     @access_pattern(

@@ -158,12 +158,6 @@ def has_token(token_hash: str) -> Condition:
     return condition
 
 
-def decode_invite(item: AttributeValues) -> Invite:
-    """The invite stored as `item`, as it was last written."""
-    found: Invite = plan(Invite).decode(item)
-    return found
-
-
 def is_pending(now: datetime) -> Condition:
     """The invite can still be accepted, or cancelled."""
     attributes = plan(Invite).model

@@ -29,7 +29,6 @@ from dynamo_chat.orgs.invite import (
     InviteRole,
     InviteStatus,
     IssuedInvite,
-    decode_invite,
     has_token,
     invite_items,
     is_pending,
@@ -124,7 +123,7 @@ class Invites(SeatKeeper):
         NotFound, also when it is not `organization_id`'s. So for the methods below.
         """
         _, item = self._by_id(invite_id, organization_id)
-        return decode_invite(item).as_of(self._now())
+        return plan(Invite).decode(item).as_of(self._now())
 
     @access_pattern(
         "O6",
@@ -270,19 +269,19 @@ class Invites(SeatKeeper):
     ) -> Invite:
         place, item = self._by_id(invite_id, organization_id)
         now = self._now()
-        invite = decode_invite(item).as_of(now)
+        invite = plan(Invite).decode(item).as_of(now)
         if invite.status == status:
             return invite
         # Of the very invite that was read, and not of another one that has its id by now.
         is_it = allowed & has_token(token_hash_of(item))
         update = Update(place.key, [plan(Invite).model.status.set(status)], is_it)
         try:
-            return decode_invite(self._write(update, returning=True))
+            return plan(Invite).decode(self._write(update, returning=True))
         except ConditionFailed as failed:
             there = failed.items.get(0)
             if there is None or token_hash_of(there) != token_hash_of(item):
                 raise NotFound("invite", invite_id) from failed
-            invite = decode_invite(there).as_of(now)
+            invite = plan(Invite).decode(there).as_of(now)
             if invite.status == status:
                 return invite
             raise illegal(invite, status) from failed
@@ -293,7 +292,7 @@ class Invites(SeatKeeper):
         if by_id is None:
             raise AlreadyExists("the invite token is in use") from failed
         item = self._get_item(place_of(by_id, wanted.invite_id).key, consistent=True)
-        there = None if item is None else decode_invite(item)
+        there = None if item is None else plan(Invite).decode(item)
         if (
             item is None
             or there is None
@@ -305,7 +304,7 @@ class Invites(SeatKeeper):
         return there.as_of(self._now())
 
     def _as_read(self, item: AttributeValues) -> Invite:
-        return decode_invite(item).as_of(self._now())
+        return plan(Invite).decode(item).as_of(self._now())
 
 
 def illegal(invite: Invite, status: InviteStatus) -> IllegalTransition:
@@ -319,7 +318,7 @@ def invite_of(item: AttributeValues | None, token: str) -> Invite:
     """The invite stored as `item`, whose token this is. NotFound."""
     if item is None or not is_same(token_hash_of(item), hash_of("token", token)):
         raise NotFound("invite")
-    return decode_invite(item)
+    return plan(Invite).decode(item)
 
 
 def _says_the_same(there: Invite, wanted: Invite) -> bool:

@@ -28,7 +28,6 @@ from dynamo_chat.orgs.seats import (
     MemberStatus,
     Move,
     SeatKeeper,
-    decode_member,
     deleted_user,
     no_member,
     not_deleted,
@@ -164,7 +163,7 @@ class Members(SeatKeeper):
             organization, *items = self._get_items(
                 [organization_key(organization_id), *keys], consistent=True
             )
-            leaving, heir = (None if item is None else decode_member(item) for item in items)
+            leaving, heir = (None if item is None else plan(Member).decode(item) for item in items)
             if leaving is None or not is_organization(organization):
                 raise no_member(organization_id, user_id)
             following = successor(leaving, heir, heir_id, self._now())
@@ -193,14 +192,14 @@ class Members(SeatKeeper):
         set_time = actions(Member, {"last_active": now})
         try:
             exists = attributes.role.exists()
-            return decode_member(
+            return plan(Member).decode(
                 self._write(Update(key, set_time, exists & is_later), returning=True)
             )
         except ConditionFailed as failed:
             there = failed.items.get(0)
             if there is None:
                 raise no_member(organization_id, user_id) from failed
-            return decode_member(there)  # a server whose clock is ahead was faster
+            return plan(Member).decode(there)  # a server whose clock is ahead was faster
 
     @access_pattern(
         "O3",
@@ -219,7 +218,7 @@ class Members(SeatKeeper):
         )
         if member is None or not is_organization(organization):
             raise no_member(organization_id, user_id)
-        return decode_member(member)
+        return plan(Member).decode(member)
 
     @access_pattern(
         "O3",
@@ -241,7 +240,7 @@ class Members(SeatKeeper):
         return self._lists.members(
             page_request((organization_id,), descending, page_size, cursor, consistent=consistent),
             organization_id,
-            decode_member,
+            plan(Member).decode,
         )
 
     @access_pattern(
@@ -263,7 +262,7 @@ class Members(SeatKeeper):
         return self._lists.across(
             page_request((user_id,), descending, page_size, cursor),
             keyspace.MEMBER.collection(GSI1, user_id)(),
-            decode_member,
+            plan(Member).decode,
         )
 
 

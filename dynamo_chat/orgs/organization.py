@@ -123,11 +123,5 @@ def admits(domain: str) -> Condition:
     return condition
 
 
-def decode_organization(item: AttributeValues) -> Organization:
-    """The organization stored as `item`."""
-    found: Organization = plan(Organization).decode(item)
-    return found
-
-
 def _part(organization: Organization, model: type[Model]) -> dict[str, Any]:
     return {name: getattr(organization, name) for name in model.model_fields}

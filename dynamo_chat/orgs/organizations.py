@@ -28,13 +28,12 @@ from dynamo_chat.orgs.organization import (
     OrganizationSettings,
     OrganizationStatus,
     Usage,
-    decode_organization,
     is_organization,
     organization_exists,
     organization_key,
 )
 from dynamo_chat.orgs.removal import OrganizationRemover
-from dynamo_chat.orgs.seats import Member, Move, decode_member, deleted_user, seat_writes
+from dynamo_chat.orgs.seats import Member, Move, deleted_user, seat_writes
 
 __all__ = ["Organization", "Organizations"]
 
@@ -115,7 +114,7 @@ class Organizations(OrganizationRemover):
         item = self._get_item(organization_key(organization_id), consistent=consistent)
         if item is None or not is_organization(item):
             raise NotFound("organization", organization_id)
-        return decode_organization(item)
+        return plan(Organization).decode(item)
 
     @access_pattern("O1", operation="UpdateItem", requests="1", replaces="Organizations UpdateItem")
     def update(
@@ -230,7 +229,7 @@ class Organizations(OrganizationRemover):
                 if stored < 0
                 else "usage cannot be counted that high; set it anew with update_billing"
             )
-            raise LimitExceeded(why, decode_organization(there)) from failed
+            raise LimitExceeded(why, plan(Organization).decode(there)) from failed
 
     @access_pattern(
         "O9",
@@ -270,8 +269,8 @@ class Organizations(OrganizationRemover):
                 raise NotFound("organization", organization_id) from failed
             if "max_users" not in changes:  # only the number of seats is a condition of its own
                 raise contended("the organization") from failed
-            raise _too_small(changes["max_users"], decode_organization(there)) from failed
-        return decode_organization(item)
+            raise _too_small(changes["max_users"], plan(Organization).decode(there)) from failed
+        return plan(Organization).decode(item)
 
 
 def _attributes() -> Any:
@@ -292,10 +291,10 @@ def _already_there(failed: ConditionFailed, wanted: Organization) -> Organizatio
         raise AlreadyExists(
             f"organization {wanted.organization_id!r} is being deleted; finish that first"
         )
-    there = decode_organization(item)
+    there = plan(Organization).decode(item)
     # Places 0 and 1 of the transaction are the organization and its owner.
     member = failed.items.get(1)
-    has_owner = member is not None and decode_member(member).role == "owner"
+    has_owner = member is not None and plan(Member).decode(member).role == "owner"
     said = there.model_dump(include=_COMPARED) == wanted.model_dump(include=_COMPARED)
     if has_owner and said:
         return there

@@ -51,7 +51,6 @@ from dynamo_chat.core.transaction import (
 from dynamo_chat.orgs.organization import (
     Organization,
     admits,
-    decode_organization,
     is_organization,
     organization_exists,
     organization_key,
@@ -166,7 +165,7 @@ class SeatKeeper(Repository):
         )
         if member is None or not is_organization(organization):
             return None
-        return decode_member(member)
+        return plan(Member).decode(member)
 
     def _present(self, organization_id: str, user_id: str) -> Member:
         """The member as it is in the table now. NotFound."""
@@ -243,7 +242,7 @@ def refusal(
     """Why the organization stored as `item` does not allow `moves`; None when it does."""
     if item is None or not is_organization(item):
         return NotFound("organization", organization_id)
-    organization = decode_organization(item)
+    organization = plan(Organization).decode(item)
     seats, owners = _sums(moves)
     limit = organization.max_users
     if seats > 0 and limit is not None and organization.member_count + seats > limit:
@@ -291,12 +290,6 @@ def _is_granted(before: Member | None, after: Member) -> bool:
 def member_item(member: Member) -> AttributeValues:
     """The item of a member, with its index keys."""
     return with_index_keys(plan(Member).encode(member), keyspace.MEMBER, member.__dict__, GSI1)
-
-
-def decode_member(item: AttributeValues) -> Member:
-    """The member stored as `item`."""
-    found: Member = plan(Member).decode(item)
-    return found
 
 
 def _organization_write(

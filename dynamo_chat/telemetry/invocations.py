@@ -99,7 +99,7 @@ class Invocations(Repository):
             self._write(Put(invocation_item(made), absent(now)))
         except ConditionFailed as failed:
             item = failed.items.get(0)
-            there = None if item is None else decode_invocation(item)
+            there = None if item is None else plan(Invocation).decode(item)
             if there is not None and invocation.invoked_at is None:
                 made = made.model_copy(update={"invoked_at": there.invoked_at})
             if there != made:
@@ -147,7 +147,7 @@ class Invocations(Repository):
                 keyspace.INVOCATION.collection(GSI1, account_id, shard)(lower=lower, until=upper)
                 for shard in range(keyspace.INVOCATION_SHARDS)
             ],
-            decode_invocation,
+            plan(Invocation).decode,
         )
 
 
@@ -155,9 +155,3 @@ def invocation_item(invocation: Invocation) -> AttributeValues:
     """The item of `invocation`, with its index keys."""
     fields = {**invocation.__dict__, "shard": invocation.shard}
     return with_index_keys(plan(Invocation).encode(invocation), keyspace.INVOCATION, fields, GSI1)
-
-
-def decode_invocation(item: AttributeValues) -> Invocation:
-    """The invocation stored as `item`."""
-    found: Invocation = plan(Invocation).decode(item)
-    return found

@@ -257,7 +257,7 @@ class LLMInteractions(PairReader):
         return self._page(
             page_request((account_id, lower, upper), newest_first, page_size, cursor),
             account_usage(account_id, lower, upper),
-            decode_usage,
+            plan(LLMUsage).decode,
         )
 
 
@@ -275,12 +275,6 @@ def usage_item(usage: LLMUsage) -> AttributeValues:
     """The item of an interaction's usage, with its index keys."""
     fields = {**usage.__dict__, "shard": usage.shard}
     return with_index_keys(plan(LLMUsage).encode(usage), keyspace.LLM_USAGE, fields, GSI1)
-
-
-def decode_usage(item: AttributeValues) -> LLMUsage:
-    """The usage stored as `item`."""
-    found: LLMUsage = plan(LLMUsage).decode(item)
-    return found
 
 
 def content_item(made: LLMInteraction) -> AttributeValues:
@@ -320,10 +314,10 @@ def _made(new: NewInteraction, conversation_id: str, now: datetime, new_id: Any)
 
 
 def _joined(record: AttributeValues, content: AttributeValues | None) -> LLMInteraction:
-    usage = decode_usage(record).__dict__
+    usage = plan(LLMUsage).decode(record).__dict__
     if content is None:
         return LLMInteraction.model_construct(**usage)
-    said: LLMContent = plan(LLMContent).decode(content)
+    said = plan(LLMContent).decode(content)
     # Both halves were validated when they were decoded.
     return LLMInteraction.model_construct(**{**said.__dict__, **usage})
 

@@ -38,7 +38,7 @@ from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import Put, absent, is_live
 from dynamo_chat.telemetry.amounts import Sum, mean, plus
-from dynamo_chat.telemetry.llm import LLMUsage, account_usage, decode_usage
+from dynamo_chat.telemetry.llm import LLMUsage, account_usage
 
 MAX_NAMES: Final = 100
 """A report tells this many models and functions apart, so that it always fits into an item."""
@@ -145,7 +145,7 @@ class LLMReports(Repository):
             self._write(Put(report_item(report), absent(generated_at) | is_older))
         except ConditionFailed as failed:
             newer = failed.items.get(0)
-            return report if newer is None else decode_report(newer)
+            return report if newer is None else plan(LLMReport).decode(newer)
         return report
 
     @access_pattern("L2", operation="PutItem", requests="1", replaces="LLMReportData PutItem")
@@ -170,7 +170,7 @@ class LLMReports(Repository):
             self._write(Put(report_item(report), absent(self._now())))
         except ConditionFailed as failed:
             item = failed.items.get(0)
-            there = None if item is None else decode_report(item)
+            there = None if item is None else plan(LLMReport).decode(item)
             if there != report:
                 seen = own(there, "account_id", report.account_id)
                 raise AlreadyExists(f"report id {report.report_id!r} is taken", seen) from failed
@@ -189,7 +189,7 @@ class LLMReports(Repository):
             raise NotFound("report", report_id)
         if not is_owned(item, "account_id", account_id):
             raise NotFound("report", report_id)
-        return decode_report(item)
+        return plan(LLMReport).decode(item)
 
     @access_pattern("L2", operation="Query", requests="1", index="GSI1")
     def list_by_account(
@@ -210,14 +210,14 @@ class LLMReports(Repository):
         return self._page(
             page_request((account_id, lower, upper), newest_first, page_size, cursor),
             [keyspace.LLM_REPORT.collection(GSI1, account_id)(lower=lower, until=upper)],
-            decode_report,
+            plan(LLMReport).decode,
         )
 
     def _usage(self, account_id: str, period: Period) -> Iterator[LLMUsage]:
         now = self._now()
         for collection in account_usage(account_id, period.start, period.end):
             for items in self._walk(collection):
-                yield from (decode_usage(item) for item in items if is_live(item, now))
+                yield from (plan(LLMUsage).decode(item) for item in items if is_live(item, now))
 
 
 @dataclass(slots=True)
@@ -286,12 +286,6 @@ def report_item(report: LLMReport) -> AttributeValues:
     return with_index_keys(
         plan(LLMReport).encode(report), keyspace.LLM_REPORT, report.__dict__, GSI1
     )
-
-
-def decode_report(item: AttributeValues) -> LLMReport:
-    """The report stored as `item`."""
-    found: LLMReport = plan(LLMReport).decode(item)
-    return found
 
 
 def _report(

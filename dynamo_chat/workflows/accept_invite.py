@@ -25,11 +25,11 @@ from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.transaction import Check, Update, Write
-from dynamo_chat.identity.user import User, decode_user, is_user, user_exists, user_key
+from dynamo_chat.identity.user import User, is_user, user_exists, user_key
 from dynamo_chat.orgs.invite import Invite, InvitePlace, has_token, is_pending
 from dynamo_chat.orgs.invites import Invites, illegal, invite_of
 from dynamo_chat.orgs.organization import is_organization, organization_key
-from dynamo_chat.orgs.seats import Decision, Member, Move, decode_member
+from dynamo_chat.orgs.seats import Decision, Member, Move
 
 
 class Case(NamedTuple):
@@ -88,7 +88,9 @@ class Invitations(Invites):
         found = invite_of(invite, token).as_of(self._now())
         if user is None or not is_user(user):
             raise NotFound("user", user_id)
-        return Case(found, None if member is None else decode_member(member), decode_user(user))
+        return Case(
+            found, None if member is None else plan(Member).decode(member), plan(User).decode(user)
+        )
 
     def _acceptance(
         self, case: Case, place: InvitePlace, token: str, *, any_address: bool

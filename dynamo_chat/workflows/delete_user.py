@@ -23,7 +23,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.calls.caller import Caller, caller_key, decode_caller, has_ticket, place_of
+from dynamo_chat.calls.caller import Caller, caller_key, has_ticket, place_of
 from dynamo_chat.chat.head import Memory, head_key
 from dynamo_chat.chat.removal import Removal
 from dynamo_chat.core.binding import Binding
@@ -298,7 +298,7 @@ def _caller_deletes(item: AttributeValues) -> list[Delete]:
     """Deletes a caller together with their ticket, if they still wait with the same one."""
     key = key_of(item)
     try:
-        place = place_of(decode_caller(item))
+        place = place_of(plan(Caller).decode(item))
     except CorruptItem:
         return [Delete(key)]  # where they wait is lost; the ticket expires
     if place is None:

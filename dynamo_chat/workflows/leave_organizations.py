@@ -19,11 +19,11 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import Deletion
 from dynamo_chat.core.errors import CorruptItem, DynamoChatError, IllegalTransition, NotFound
 from dynamo_chat.core.fence import Overtaken
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.transaction import Check, Delete, Key, Write, contended
 from dynamo_chat.identity.user import is_user, user_exists, user_key
 from dynamo_chat.orgs.organization import (
     Organization,
-    decode_organization,
     has_one_owner,
     is_organization,
     organization_key,
@@ -32,7 +32,6 @@ from dynamo_chat.orgs.seats import (
     Member,
     Move,
     SeatKeeper,
-    decode_member,
     is_active_owner,
     seat_writes,
     successor,
@@ -151,7 +150,7 @@ class Leaver(SeatKeeper):
                     user_id,
                     _readable_organization(organization),
                     _readable_member(member),
-                    decode_member(heir[0]) if heir and heir[0] else None,
+                    plan(Member).decode(heir[0]) if heir and heir[0] else None,
                 )
             )
         return standings, has_heir
@@ -175,13 +174,13 @@ def _member_key(organization_id: str, user_id: str) -> Key:
 
 def _readable_organization(item: AttributeValues | None) -> Organization | None:
     with suppress(CorruptItem):
-        return decode_organization(item) if item and is_organization(item) else None
+        return plan(Organization).decode(item) if item and is_organization(item) else None
     return None
 
 
 def _readable_member(item: AttributeValues | None) -> Member | None:
     with suppress(CorruptItem):
-        return None if item is None else decode_member(item)
+        return None if item is None else plan(Member).decode(item)
     return None
 
 

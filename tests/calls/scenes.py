@@ -10,10 +10,11 @@ from uuid import uuid4
 import pytest
 
 from dynamo_chat import Call, Caller, CallQueue, ChatStore, QueueTicket, RequestEvent
-from dynamo_chat.calls.call import call_in_room, decode_call
-from dynamo_chat.calls.caller import as_of, decode_caller
-from dynamo_chat.calls.ticket import decode_ticket, ticket_of
+from dynamo_chat.calls.call import call_in_room
+from dynamo_chat.calls.caller import as_of
+from dynamo_chat.calls.ticket import ticket_of
 from dynamo_chat.core.errors import AlreadyExists
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, PLACES
 from dynamo_chat.core.transaction import is_live
 from dynamo_chat.testing import Engine, FakeClock, FaultInjector, RequestMeter, StrictHook
@@ -160,11 +161,11 @@ def assert_sound(scene: Scene) -> None:
             assert (place.pk in item) == (place.sk in item)
     people = {
         caller.user_id: caller
-        for caller in (as_of(decode_caller(item), now) for item in by_kind.get("caller", []))
+        for caller in (as_of(plan(Caller).decode(item), now) for item in by_kind.get("caller", []))
     }
-    calls = [decode_call(item) for item in by_kind.get("call", [])]
+    calls = [plan(Call).decode(item) for item in by_kind.get("call", [])]
     live = {call.call_id: call for call in calls if call.is_live}
-    tickets = [decode_ticket(item) for item in by_kind.get("queue_ticket", [])]
+    tickets = [plan(QueueTicket).decode(item) for item in by_kind.get("queue_ticket", [])]
 
     assert sorted(tickets, key=lambda each: each.user_id) == [
         ticket_of(people[name]) for name in sorted(people) if people[name].is_waiting

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from dynamo_chat import CallQueue, ChatStore, keyspace
-from dynamo_chat.calls.caller import decode_caller
+from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.matching import MAX_MATCHERS, Crowds, Heads
 from dynamo_chat.core.errors import AlreadyExists, Conflict, Contended, InvalidArgument
+from dynamo_chat.core.item import plan
 from dynamo_chat.testing import FaultInjector, RequestMeter, TransactionConflict
 from tests.calls.scenes import (
     A_DAY,
@@ -251,7 +252,7 @@ def test_a_damaged_caller_blocks_nobody(scene: Scene) -> None:
     """Nor does one who lives in a zone that only another machine knows."""
     join(scene, "ann", "zoe", "bob", "carl", "dora")
     people = [dict(each) for each in scene.items() if each["kind"]["S"] == "caller"]
-    items = {decode_caller(each).user_id: each for each in people}
+    items = {plan(Caller).decode(each).user_id: each for each in people}
     plant(scene, {**items["ann"], "points_until": {"S": "-"}})
     far = {"time_zone": {"S": "Moon/Tranquility"}, "points_until": items["zoe"]["created_at"]}
     plant(scene, {**items["zoe"], **far})

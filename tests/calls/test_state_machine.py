@@ -16,9 +16,10 @@ from hypothesis.stateful import (
 )
 
 from dynamo_chat import Call, Caller, CallQueue, Page
-from dynamo_chat.calls.caller import as_of, decode_caller
-from dynamo_chat.calls.ticket import decode_ticket
+from dynamo_chat.calls.caller import as_of
+from dynamo_chat.calls.ticket import QueueTicket
 from dynamo_chat.core.errors import AlreadyExists, Conflict, LimitExceeded, NotFound
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND
 from dynamo_chat.core.transaction import is_live
 from dynamo_chat.testing.plugin import ENDPOINT_VARIABLE
@@ -339,11 +340,15 @@ class CallMachine(RuleBasedStateMachine):
         now = self.clock()
         self.model.look(now)
         items = [dict(each) for each in self.scene.items() if is_live(each, now)]
-        found = [as_of(decode_caller(each), now) for each in items if each[KIND]["S"] == "caller"]
+        found = [
+            as_of(plan(Caller).decode(each), now) for each in items if each[KIND]["S"] == "caller"
+        ]
         assert {caller.user_id for caller in found} == set(self.model.people)
         for caller in found:
             self.compare(caller, now)
-        tickets = [decode_ticket(each) for each in items if each[KIND]["S"] == "queue_ticket"]
+        tickets = [
+            plan(QueueTicket).decode(each) for each in items if each[KIND]["S"] == "queue_ticket"
+        ]
         line = [each.user_id for each in sorted(tickets, key=lambda each: each.ticket_id)]
         assert line == [each.name for each in self.model.line]
 

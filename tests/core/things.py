@@ -67,8 +67,7 @@ class Things(Repository):
         return self.everywhere(page_size=1)
 
     def _read(self, item: AttributeValues) -> Thing:
-        found: Thing = plan(Thing).decode(item)
-        return found
+        return plan(Thing).decode(item)
 
 
 def _is_shown(item: AttributeValues) -> bool:

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from dynamo_chat import ChatStore, keyspace
-from dynamo_chat.calls.call import decode_call, room_item
+from dynamo_chat.calls.call import Call, room_item
 from dynamo_chat.chat.feedback import message_item
 from dynamo_chat.chat.message import decode_message
 from dynamo_chat.core.attributes import epoch_seconds
+from dynamo_chat.core.item import plan
 from dynamo_chat.testing import FaultInjector, Kill
 from dynamo_chat.testing.faults import Killed
 from tests.chat.world import Item, World
@@ -159,7 +160,7 @@ def _ticket_of_nobody(world: World) -> None:
 
 
 def _room_of_an_ended_call(world: World) -> None:
-    over = decode_call(one(world, "call", room_name="call-0"))
+    over = plan(Call).decode(one(world, "call", room_name="call-0"))
     world.put(room_item(over))
 
 

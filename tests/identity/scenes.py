@@ -17,10 +17,10 @@ from dynamo_chat.core.errors import DynamoChatError
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, KIND, PLACES, Layout
 from dynamo_chat.identity.logins import LoginSession
-from dynamo_chat.identity.user import address_keys, decode_user
-from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, decode_invite
-from dynamo_chat.orgs.organization import decode_organization
-from dynamo_chat.orgs.seats import decode_member
+from dynamo_chat.identity.user import User, address_keys
+from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, Invite
+from dynamo_chat.orgs.organization import Organization
+from dynamo_chat.orgs.seats import Member
 from dynamo_chat.testing import (
     DropAnswer,
     Engine,
@@ -197,7 +197,7 @@ def _needed_by(item: Item) -> Iterator[tuple[str, str]]:
     """The helper items that this item needs, by their keys."""
     kind = item[KIND]["S"]
     if kind == keyspace.USER.kind:
-        user = decode_user(dict(item))
+        user = plan(User).decode(dict(item))
         for layout, key in address_keys(user.email, user.response_email):
             yield _key(layout, address=key)
     elif kind == keyspace.USER_TOMBSTONE.kind:
@@ -206,25 +206,25 @@ def _needed_by(item: Item) -> Iterator[tuple[str, str]]:
         for layout, key in address_keys(item["email"]["S"], response) if "email" in item else ():
             yield _key(layout, address=key)
     elif kind == keyspace.LOGIN.kind:
-        login: LoginSession = plan(LoginSession).decode(item)
+        login = plan(LoginSession).decode(item)
         yield _key(keyspace.LOGIN_LISTING, **login.__dict__)
     elif kind == keyspace.MEMBER.kind:
-        yield _key(keyspace.MEMBERSHIP, **decode_member(dict(item)).__dict__)
+        yield _key(keyspace.MEMBERSHIP, **plan(Member).decode(dict(item)).__dict__)
     elif kind == keyspace.INVITE.kind:
-        yield _key(keyspace.INVITE_ID, **decode_invite(dict(item)).__dict__)
+        yield _key(keyspace.INVITE_ID, **plan(Invite).decode(dict(item)).__dict__)
         yield _key(keyspace.INVITE_TOKEN, token_hash=item[HASH_ATTRIBUTE]["S"])
         assert GSI1.pk in item
-        address = address_key(decode_invite(dict(item)).email)
+        address = address_key(plan(Invite).decode(dict(item)).email)
         assert keyspace.INVITE.gsi1 is not None
         assert item[GSI1.pk]["S"] == keyspace.INVITE.gsi1.pk.encode(address)
 
 
 def _assert_counts(items: list[Item]) -> None:
-    members = [decode_member(dict(item)) for item in items if item[KIND]["S"] == "member"]
+    members = [plan(Member).decode(dict(item)) for item in items if item[KIND]["S"] == "member"]
     for item in items:
         if item[KIND]["S"] != keyspace.ORGANIZATION.kind:
             continue
-        organization = decode_organization(dict(item))
+        organization = plan(Organization).decode(dict(item))
         own = [each for each in members if each.organization_id == organization.organization_id]
         assert organization.member_count == sum(each.takes_seat for each in own)
         assert organization.owner_count == sum(each.is_active_owner for each in own) >= 1

@@ -40,8 +40,7 @@ class Letter(Entity):
 
 def through(letter: Letter) -> Letter:
     """What is read of what was written."""
-    read: Letter = plan(Letter).decode(plan(Letter).encode(letter))
-    return read
+    return plan(Letter).decode(plan(Letter).encode(letter))
 
 
 @given(json_values, json_values, json_objects, texts, st.lists(texts), st.lists(json_objects))

@@ -22,9 +22,10 @@ from dynamo_chat import (
 )
 from dynamo_chat.core.addresses import MAX_ADDRESS_BYTES
 from dynamo_chat.core.errors import DynamoChatError
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, PLACES
-from dynamo_chat.mail.email import decode_summary, parse_minted
-from dynamo_chat.mail.thread import MAX_PARTICIPANTS, decode_thread, thread_item
+from dynamo_chat.mail.email import parse_minted
+from dynamo_chat.mail.thread import MAX_PARTICIPANTS, thread_item
 from dynamo_chat.testing import (
     DropAnswer,
     Engine,
@@ -180,7 +181,9 @@ def assert_sound(scene: Scene) -> None:
 def _assert_in_step(partition: list[Item]) -> None:
     """The thread says of its e-mails what they say themselves."""
     kinds = Counter(item[KIND]["S"] for item in partition)
-    emails = [decode_summary(dict(item)) for item in partition if _is(item, keyspace.EMAIL)]
+    emails = [
+        plan(EmailSummary).decode(dict(item)) for item in partition if _is(item, keyspace.EMAIL)
+    ]
     threads = [item for item in partition if _is(item, keyspace.EMAIL_THREAD)]
     if kinds[keyspace.EMAIL_THREAD_TOMBSTONE.kind]:
         assert not threads
@@ -189,7 +192,7 @@ def _assert_in_step(partition: list[Item]) -> None:
     assert kinds[keyspace.EMAIL_CONTENT.kind] == len(emails)
     assert threads or not kinds[keyspace.EV_SCORE.kind]
     for item in threads:
-        thread = decode_thread(dict(item))
+        thread = plan(EmailThread).decode(dict(item))
         assert thread.message_count == len(emails)
         assert thread.last_message_at == max(email.timestamp for email in emails)
         assert {email.account_id for email in emails} == {thread.account_id}
@@ -216,7 +219,7 @@ def _assert_helpers(items: list[Item]) -> None:
     for item in items:
         if not _is(item, keyspace.EMAIL):
             continue
-        email = decode_summary(dict(item))
+        email = plan(EmailSummary).decode(dict(item))
         if parse_minted(email.response_id) is None:
             expected[_address(keyspace.EMAIL_RESPONSE_ID.key(**email.__dict__))] += 1
         if email.message_id is not None:

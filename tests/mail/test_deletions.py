@@ -9,7 +9,8 @@ import pytest
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.errors import NotFound
-from dynamo_chat.mail.email import decode_summary
+from dynamo_chat.core.item import plan
+from dynamo_chat.mail.email import EmailSummary
 from dynamo_chat.testing import FaultInjector, Kill, Killed
 from tests.mail.scenes import Item, Scene, interrupted, new_email
 from tests.telemetry.samples import new_interaction
@@ -62,7 +63,7 @@ def assert_nothing_torn(scene: Scene) -> None:
     found: dict[str, set[Any]] = defaultdict(set)
     for item in scene.items():
         if item["kind"]["S"] == "email":
-            email = decode_summary(dict(item))
+            email = plan(EmailSummary).decode(dict(item))
             found["email"].add(email.entry_id)
             found["named"].add(email.response_id)
         elif item["kind"]["S"] == "email_content":

@@ -99,7 +99,7 @@ def _decoded(item: AttributeValues | None) -> Conversation | None:
     if not is_of(item, keyspace.CONVERSATION):
         return None
     try:
-        found: Conversation = plan(Conversation).decode(item or {})
+        found = plan(Conversation).decode(item or {})
     except CorruptItem:
         return None  # which is told of the head itself
     return found

@@ -85,7 +85,7 @@ def _email(subject: Subject) -> Relation:
 
 def _digest(email: EmailSummary, content: AttributeValues) -> str:
     """The digest of the e-mail as it would be added now."""
-    said: EmailContent = plan(EmailContent).decode(content)
+    said = plan(EmailContent).decode(content)
     fields = {**email.__dict__, **said.__dict__}
     new = {name: fields[name] for name in NewEmail.model_fields if name != "response_id"}
     return digest_of(validated(NewEmail, **new), email.conversation_id)

@@ -9,15 +9,15 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.deletion import DELETION_ID
 from dynamo_chat.core.errors import CorruptItem
-from dynamo_chat.core.item import helper_text
+from dynamo_chat.core.item import helper_text, plan
 from dynamo_chat.core.layout import KIND, PK, SK
 from dynamo_chat.core.transaction import Check, key_of
 from dynamo_chat.identity.logins import listing_item
 from dynamo_chat.identity.removal import is_retired
 from dynamo_chat.identity.user import (
+    User,
     address_item,
     address_keys,
-    decode_user,
     is_user,
     user_exists,
     user_key,
@@ -88,7 +88,7 @@ def _address(subject: Subject) -> Relation:
 
 def _has(item: AttributeValues, subject: Subject, address: str) -> bool:
     try:
-        user = decode_user(item)
+        user = plan(User).decode(item)
     except CorruptItem:
         return True  # which is told of the user
     return (subject.layout, address) in address_keys(user.email, user.response_email)
