@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from dynamo_chat.calls.call import Call
     from dynamo_chat.calls.caller import Caller
     from dynamo_chat.calls.ticket import CallQueue, QueuePosition, QueueTicket
+    from dynamo_chat.chat.conversation import Conversation
     from dynamo_chat.chat.exchange import Exchange
-    from dynamo_chat.chat.head import Conversation
     from dynamo_chat.chat.message import (
         ExtractedFilters,
         Feedback,
@@ -178,8 +178,8 @@ _HOMES = {
         "QueuePosition",
         "QueueTicket",
     ),
+    "dynamo_chat.chat.conversation": ("Conversation",),
     "dynamo_chat.chat.exchange": ("Exchange",),
-    "dynamo_chat.chat.head": ("Conversation",),
     "dynamo_chat.chat.message": (
         "ExtractedFilters",
         "Feedback",

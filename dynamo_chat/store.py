@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from dynamo_chat.calls.calls import Calls
     from dynamo_chat.calls.queue import Queue
     from dynamo_chat.chat.conversations import Conversations
-    from dynamo_chat.chat.head import Memory
     from dynamo_chat.chat.messages import Messages
     from dynamo_chat.chat.reviews import Reviews
+    from dynamo_chat.chat.snapshot import SnapshotCache
     from dynamo_chat.chat.states import ConversationStates
     from dynamo_chat.identity.activity import Activities
     from dynamo_chat.identity.logins import Logins
@@ -125,11 +125,11 @@ class ChatStore:
         return Table(self.connection)
 
     @cached_property
-    def _memory(self) -> Memory:
+    def _snapshots(self) -> SnapshotCache:
         """What the chat repositories share of what they know about conversations."""
-        from dynamo_chat.chat.head import Memory
+        from dynamo_chat.chat.snapshot import SnapshotCache
 
-        return Memory()
+        return SnapshotCache()
 
     # -- chat ---------------------------------------------------------------------------------
 
@@ -138,28 +138,28 @@ class ChatStore:
         """Conversations: create, find, list, rename, archive, delete."""
         from dynamo_chat.chat.conversations import Conversations
 
-        return Conversations(self._binding, self._memory)
+        return Conversations(self._binding, self._snapshots)
 
     @cached_property
     def messages(self) -> Messages:
         """The messages of conversations, with feedback."""
         from dynamo_chat.chat.messages import Messages
 
-        return Messages(self._binding, self._memory)
+        return Messages(self._binding, self._snapshots)
 
     @cached_property
     def states(self) -> ConversationStates:
         """The working state of conversations."""
         from dynamo_chat.chat.states import ConversationStates
 
-        return ConversationStates(self._binding, self._memory)
+        return ConversationStates(self._binding, self._snapshots)
 
     @cached_property
     def reviews(self) -> Reviews:
         """Reviews of conversations."""
         from dynamo_chat.chat.reviews import Reviews
 
-        return Reviews(self._binding, self._memory)
+        return Reviews(self._binding, self._snapshots)
 
     # -- identity -----------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class ChatStore:
         """Users: sign up, find by id or address, change, delete."""
         from dynamo_chat.workflows.delete_user import Accounts
 
-        return Accounts(self._binding, self._memory)
+        return Accounts(self._binding, self._snapshots)
 
     @cached_property
     def activity(self) -> Activities:

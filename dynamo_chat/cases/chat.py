@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from dynamo_chat.cases.stage import Case, Scenarios, Stage
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import NewMessage
 
 

@@ -1,4 +1,4 @@
-"""The repository of conversations: C1–C6 and C16. The entity and its keys are in `head`."""
+"""The repository of conversations: C1–C6 and C16. The entity is in `conversation`."""
 
 from __future__ import annotations
 
@@ -10,25 +10,20 @@ from typing import Any, get_args
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import (
+from dynamo_chat.chat.conversation import (
     MAX_TITLE_CHARACTERS,
     Conversation,
     ConversationStatus,
-    Facts,
-    HeadReader,
-    Memory,
-    Placed,
-    facts_of,
     head_item,
     head_key,
-    holds,
     is_idle_head,
     is_live_head,
-    life_of,
     live_head,
     new_life,
 )
-from dynamo_chat.chat.removal import Removal
+from dynamo_chat.chat.deletion import ConversationRemover
+from dynamo_chat.chat.living import HeadReader, Placed
+from dynamo_chat.chat.snapshot import Snapshot, SnapshotCache, holds, life_of, snapshot_of
 from dynamo_chat.chat.titles import (
     Titled,
     title_item,
@@ -61,9 +56,9 @@ _SURELY_FITS = 200
 class Conversations(HeadReader):
     """Create, find, list, rename, archive and delete conversations."""
 
-    def __init__(self, binding: Binding, memory: Memory) -> None:
-        super().__init__(binding, memory)
-        self._removal = Removal(binding, memory)
+    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
+        super().__init__(binding, snapshots)
+        self._remover = ConversationRemover(binding, snapshots)
 
     @access_pattern(
         "C1", operation="PutItem or TransactWriteItems", requests="1", replaces="PutItem per table"
@@ -112,7 +107,7 @@ class Conversations(HeadReader):
         writes = [Put(_item(conversation), absent(now))]
         if title is not None or len(conversation.conversation_id) > _SURELY_FITS:
             # Made also without a title: an id too long for its keys is refused now, not later.
-            named = title_item(facts_of(conversation), conversation.title or "")
+            named = title_item(snapshot_of(conversation), conversation.title or "")
             if title is not None:
                 writes.append(Put(named))
         for _ in range(self._connection.options.transaction_attempts):
@@ -122,11 +117,11 @@ class Conversations(HeadReader):
                 there = failed.items.get(0)
                 if is_idle_head(there, now):
                     # Expired for readers, but its items would outlive it: clear them first.
-                    self._removal.clear_idle(conversation.conversation_id)
+                    self._remover.clear_idle(conversation.conversation_id)
                     continue
                 return self._already_there(there, conversation)
-            self._memory.forget(conversation.conversation_id)  # what was there under this id
-            self._memory.put(facts_of(conversation))
+            self._snapshots.forget(conversation.conversation_id)  # what was there under this id
+            self._snapshots.put(snapshot_of(conversation))
             return conversation
         raise contended("the conversation id")
 
@@ -136,7 +131,7 @@ class Conversations(HeadReader):
     ) -> Conversation:
         """The conversation with this id. NotFound when there is none or it is not `user_id`'s."""
         found = self._head(conversation_id, user_id, consistent=consistent)
-        self._memory.put(facts_of(found))
+        self._snapshots.put(snapshot_of(found))
         return found
 
     @access_pattern(
@@ -227,17 +222,17 @@ class Conversations(HeadReader):
         _check_title(title)
         head = plan(Conversation).model
 
-        def attempt(facts: Facts) -> Facts:
+        def attempt(snapshot: Snapshot) -> Snapshot:
             self._write(
                 Update(
-                    head_key(conversation_id), [head.title.set(title)], holds(facts, self._now())
+                    head_key(conversation_id), [head.title.set(title)], holds(snapshot, self._now())
                 ),
-                Put(title_item(facts, title)),
+                Put(title_item(snapshot, title)),
             )
-            return facts
+            return snapshot
 
-        facts = self._with_facts(conversation_id, user_id, attempt)
-        self._memory.put(replace(facts, has_title=True))
+        snapshot = self._with_snapshot(conversation_id, user_id, attempt)
+        self._snapshots.put(replace(snapshot, has_title=True))
 
     @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2")
     def set_status(
@@ -300,7 +295,7 @@ class Conversations(HeadReader):
         Readers see it gone at once; its id blocks creation and appends until everything is gone.
         After a crash half-way, call it again to finish. NotFound when there is nothing to delete.
         """
-        return self._removal.delete(conversation_id, user_id)
+        return self._remover.delete(conversation_id, user_id)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -375,7 +370,7 @@ class Conversations(HeadReader):
         if is_live_head(there, self._now()):
             found = _decode(there or {})
             if found.user_id == wanted.user_id:
-                self._memory.put(facts_of(found))
+                self._snapshots.put(snapshot_of(found))
                 return found
             raise AlreadyExists(f"conversation id {wanted.conversation_id!r} is taken")
         raise AlreadyExists(

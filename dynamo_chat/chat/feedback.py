@@ -14,9 +14,9 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Conversation, check_ids, head_key, live_head
-from dynamo_chat.chat.lookup import MessageLookup
+from dynamo_chat.chat.conversation import Conversation, check_ids, head_key, live_head
 from dynamo_chat.chat.message import Feedback, FeedbackType, Message, decode_message
+from dynamo_chat.chat.message_ids import MessageLookup
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed

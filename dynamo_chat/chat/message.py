@@ -9,12 +9,12 @@ kept in an item of its own beside the message.
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from dynamo_chat import keyspace
+from dynamo_chat.chat.snapshot import Snapshot
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import (
@@ -211,21 +211,17 @@ def content_digest(message: NewMessage) -> str:
 
 
 def stored_message(
-    new: NewMessage,
-    conversation_id: str,
-    position: str,
-    turn_index: int,
-    expires_at: datetime | None,
+    new: NewMessage, conversation: Snapshot, position: str, turn_index: int
 ) -> Message:
     """The message that `new` becomes at `position`."""
     fields = dict(new.__dict__)
     del fields["at"]
-    fields["conversation_id"] = conversation_id
+    fields["conversation_id"] = conversation.conversation_id
     fields["position"] = position
     fields["turn_index"] = turn_index
-    fields["expires_at"] = expires_at
+    fields["expires_at"] = conversation.kept_until
     if new.message_id is None:
-        fields["message_id"] = minted_id(conversation_id, position)
+        fields["message_id"] = minted_id(conversation.conversation_id, position)
     if new.sent_at is None:
         fields["sent_at"] = ulid_time(position)
     return Message.model_validate(fields)

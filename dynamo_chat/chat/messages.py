@@ -10,7 +10,15 @@ from typing import Any
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.append import Appender
+from dynamo_chat.chat.appending import Appender
+from dynamo_chat.chat.conversation import (
+    Conversation,
+    check_ids,
+    head_key,
+    in_life,
+    live_head,
+    part_of,
+)
 from dynamo_chat.chat.exchange import (
     MAX_EXCHANGE_ID,
     Exchange,
@@ -19,21 +27,13 @@ from dynamo_chat.chat.exchange import (
     exchanges_of,
 )
 from dynamo_chat.chat.feedback import Feedbacks
-from dynamo_chat.chat.head import (
-    Conversation,
-    check_ids,
-    facts_of,
-    head_key,
-    in_life,
-    live_head,
-    part_of,
-)
 from dynamo_chat.chat.message import (
     Message,
     MessageBody,
     NewMessage,
     decode_message,
 )
+from dynamo_chat.chat.snapshot import snapshot_of
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
@@ -398,7 +398,7 @@ class Messages(Appender, Feedbacks):
         if first is None or first[SK] != head_key(conversation_id)[SK]:
             raise NotFound("conversation", conversation_id)
         head = self._live_head(first, conversation_id, user_id)
-        self._memory.put(facts_of(head))
+        self._snapshots.put(snapshot_of(head))
         # A start at the head itself lies outside the messages: begin anew below it.
         begun = (items[1:], start) if len(items) > 1 or start is None else None
         is_kept = in_life(head.life)

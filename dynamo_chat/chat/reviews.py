@@ -11,10 +11,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import (
-    Facts,
-    HeadReader,
-    Memory,
+from dynamo_chat.chat.conversation import (
     check_ids,
     head_key,
     in_life,
@@ -23,10 +20,11 @@ from dynamo_chat.chat.head import (
     is_part_of,
     life_in,
     live_head,
-    marked,
-    vouched,
+    with_life,
 )
-from dynamo_chat.chat.removal import Removal
+from dynamo_chat.chat.deletion import ConversationRemover
+from dynamo_chat.chat.living import HeadReader, with_alive_until
+from dynamo_chat.chat.snapshot import Snapshot, SnapshotCache
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
@@ -94,9 +92,9 @@ class Review(Entity):
 class Reviews(HeadReader):
     """Write, find, list and archive reviews."""
 
-    def __init__(self, binding: Binding, memory: Memory) -> None:
-        super().__init__(binding, memory)
-        self._removal = Removal(binding, memory)
+    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
+        super().__init__(binding, snapshots)
+        self._remover = ConversationRemover(binding, snapshots)
 
     @access_pattern(
         "C13",
@@ -122,7 +120,7 @@ class Reviews(HeadReader):
         moment = self._moment("reviewed_at", reviewed_at)
         identity = self._new_id() if review_id is None else review_id
 
-        def attempt(facts: Facts) -> Review:
+        def attempt(snapshot: Snapshot) -> Review:
             review = validated(
                 Review,
                 conversation_id=conversation_id,
@@ -130,11 +128,11 @@ class Reviews(HeadReader):
                 reviewed_by=reviewed_by,
                 comments=comments,
                 reviewed_at=moment,
-                expires_at=facts.kept_until,
+                expires_at=snapshot.kept_until,
             )
-            return self._put_review(facts, review)
+            return self._put_review(snapshot, review)
 
-        return self._with_facts(conversation_id, user_id, attempt)
+        return self._with_snapshot(conversation_id, user_id, attempt)
 
     @access_pattern(
         "C13", operation="GetItem, BatchGetItem", requests="≤2", replaces="reviews.pk_review_id"
@@ -275,15 +273,16 @@ class Reviews(HeadReader):
             asked, collections, _decode, lambda review: review.conversation_id
         )
 
-    def _put_review(self, facts: Facts, review: Review) -> Review:
+    def _put_review(self, snapshot: Snapshot, review: Review) -> Review:
         """Write a review and its id item, unless it is there already."""
         is_free: Condition = Path(PK).does_not_exist()
         for attempt in range(self._connection.options.transaction_attempts):
             now = self._now()
-            item = vouched(marked(review_item(review), facts.life), facts.sure_until())
+            item = with_life(review_item(review), snapshot.life)
+            item = with_alive_until(item, snapshot.alive_until())
             try:
                 self._write(
-                    self._check_head(facts),
+                    self._check_head(snapshot),
                     Put(item, absent(now)),
                     Put(review_id_item(review), absent(now) | is_free),
                 )
@@ -293,7 +292,7 @@ class Reviews(HeadReader):
                 pointer = failed.items.get(2)
                 there = self._by_pointer(pointer)
                 if there is None and is_live(failed.items.get(1), now):
-                    there = self._led_to(facts, _decode(failed.items.get(1) or {}))
+                    there = self._led_to(snapshot, _decode(failed.items.get(1) or {}))
                 if there is not None and _says_the_same(there, review):
                     return there
                 if there is not None and not self._is_freed(there.conversation_id):
@@ -308,12 +307,12 @@ class Reviews(HeadReader):
                 return review
         raise contended("the review id")
 
-    def _led_to(self, facts: Facts, there: Review) -> Review:
+    def _led_to(self, snapshot: Snapshot, there: Review) -> Review:
         """A review whose id item is gone, or expired before it: it gets another one."""
         now = self._now()
         with suppress(ConditionFailed):
             self._write(
-                self._check_head(facts),
+                self._check_head(snapshot),
                 Check(keyspace.REVIEW.key(**there.__dict__), live(now)),
                 Put(review_id_item(there), absent(now)),
             )
@@ -358,7 +357,7 @@ class Reviews(HeadReader):
         head = self._get_item(head_key(conversation_id), consistent=True)
         if not is_idle_head(head, self._now()):
             return False
-        self._removal.clear_idle(conversation_id)
+        self._remover.clear_idle(conversation_id)
         return True
 
     def _by_pointer(self, pointer: AttributeValues | None) -> Review | None:

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Facts, HeadReader, is_part_of, marked
+from dynamo_chat.chat.conversation import is_part_of, with_life
+from dynamo_chat.chat.living import HeadReader
+from dynamo_chat.chat.snapshot import Snapshot
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import Count, Entity, ExpiresAt, Id, JsonObject, Time, validated
@@ -56,17 +58,17 @@ class ConversationStates(HeadReader):
         if type(revision) is not int or revision < 0:
             raise InvalidArgument("revision", "must be an integer from 0")
 
-        def attempt(facts: Facts) -> ConversationState:
+        def attempt(snapshot: Snapshot) -> ConversationState:
             now = self._now()
-            state = _state(facts, data, revision + 1, now)
+            state = _state(snapshot, data, revision + 1, now)
             attributes = plan(ConversationState).model
             unchanged = (
                 absent(now) if revision == 0 else live(now) & (attributes.revision == revision)
             )
             try:
                 self._write(
-                    self._check_head(facts),
-                    Put(marked(plan(ConversationState).encode(state), facts.life), unchanged),
+                    self._check_head(snapshot),
+                    Put(with_life(plan(ConversationState).encode(state), snapshot.life), unchanged),
                 )
             except ConditionFailed as failed:
                 if 0 in failed.items:
@@ -74,7 +76,7 @@ class ConversationStates(HeadReader):
                 return self._saved_before(failed, state)
             return state
 
-        return self._with_facts(conversation_id, user_id, attempt)
+        return self._with_snapshot(conversation_id, user_id, attempt)
 
     @access_pattern("C19", operation="BatchGetItem", requests="1")
     def get(
@@ -112,12 +114,14 @@ class ConversationStates(HeadReader):
         )
 
 
-def _state(facts: Facts, data: dict[str, Any], revision: int, now: datetime) -> ConversationState:
+def _state(
+    snapshot: Snapshot, data: dict[str, Any], revision: int, now: datetime
+) -> ConversationState:
     return validated(
         ConversationState,
-        conversation_id=facts.conversation_id,
+        conversation_id=snapshot.conversation_id,
         revision=revision,
         data=data,
         saved_at=now,
-        expires_at=facts.kept_until,
+        expires_at=snapshot.kept_until,
     )

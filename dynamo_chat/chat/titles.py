@@ -9,23 +9,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from dynamo_chat.chat.head import Facts
+from dynamo_chat.chat.snapshot import Snapshot
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import helper_item, index_key_parts, key_parts
 from dynamo_chat.core.layout import GSI1, GSI2, PK, Collection
 from dynamo_chat.keyspace import CONVERSATION_TITLE, TITLE_SHARDS, digest_of, shard_of
 
 
-def title_item(facts: Facts, title: str) -> AttributeValues:
+def title_item(snapshot: Snapshot, title: str) -> AttributeValues:
     """The title item of a conversation."""
     fields = {
         "title_hash": digest_of(title),
-        "shard": shard_of(facts.conversation_id, TITLE_SHARDS),
-        "conversation_id": facts.conversation_id,
-        "user_id": facts.user_id,
-        "created_at": facts.created_at,
+        "shard": shard_of(snapshot.conversation_id, TITLE_SHARDS),
+        "conversation_id": snapshot.conversation_id,
+        "user_id": snapshot.user_id,
+        "created_at": snapshot.created_at,
     }
-    return helper_item(CONVERSATION_TITLE, fields, GSI1, GSI2, expires_at=facts.kept_until)
+    return helper_item(CONVERSATION_TITLE, fields, GSI1, GSI2, expires_at=snapshot.kept_until)
 
 
 def titles_of_all(title: str) -> list[Collection]:

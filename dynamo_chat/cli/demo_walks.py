@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.cli.walks.calls import walk_through_calls
 from dynamo_chat.cli.walks.chat import walk_through_chat
 from dynamo_chat.cli.walks.identity import walk_through_identity

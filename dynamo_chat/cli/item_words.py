@@ -8,7 +8,7 @@ from typing import Any, Final
 from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.ticket import QueueTicket
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import Message, decode_message
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.states import ConversationState

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.exchange import Exchange, exchanges_of
-from dynamo_chat.chat.head import Conversation
 from dynamo_chat.chat.message import ExtractedFilters, Message, ToolCall
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.attributes import epoch_seconds

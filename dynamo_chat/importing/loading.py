@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import Message
 from dynamo_chat.core.errors import Conflict, InvalidArgument
 from dynamo_chat.core.page import MAX_PAGE_SIZE

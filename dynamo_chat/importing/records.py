@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from dynamo_chat.chat.conversation import Conversation, ConversationStatus
 from dynamo_chat.chat.conversations import Conversations
 from dynamo_chat.chat.exchange import Exchange, exchange_turn
-from dynamo_chat.chat.head import Conversation, ConversationStatus
 from dynamo_chat.chat.message import (
     MAX_MESSAGE_ID,
     ExtractedFilters,

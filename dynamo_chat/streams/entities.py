@@ -11,7 +11,7 @@ from typing import Final
 from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.ticket import QueueTicket
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.states import ConversationState

@@ -24,8 +24,9 @@ from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.calls.caller import Caller, caller_key, has_ticket, place_of
-from dynamo_chat.chat.head import Memory, head_key
-from dynamo_chat.chat.removal import Removal
+from dynamo_chat.chat.conversation import head_key
+from dynamo_chat.chat.deletion import ConversationRemover
+from dynamo_chat.chat.snapshot import SnapshotCache
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import checked_as
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -55,9 +56,9 @@ from dynamo_chat.workflows.leave_organizations import Leaver, Refused
 class Accounts(Users):
     """Users, and their deletion with what they take part in."""
 
-    def __init__(self, binding: Binding, memory: Memory | None = None) -> None:
+    def __init__(self, binding: Binding, snapshots: SnapshotCache | None = None) -> None:
         super().__init__(binding)
-        self._conversations = Removal(binding, Memory() if memory is None else memory)
+        self._conversations = ConversationRemover(binding, snapshots or SnapshotCache())
         self._leaver = Leaver(binding)
 
     @access_pattern(

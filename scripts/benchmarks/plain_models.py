@@ -18,7 +18,7 @@ from pynamodb.attributes import (
 )
 from pynamodb.models import Model
 
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import Message
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KEY_ATTRIBUTES, KIND

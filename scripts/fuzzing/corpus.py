@@ -72,7 +72,7 @@ class Theatre:
         self.table.show(scene.image, changes, dice)
         self._clock.advance(scene.now - self._clock())
         for store in self._stores:
-            facts = store._memory._facts  # noqa: SLF001 - what a store remembers is part of a scene
+            facts = store._snapshots._known  # noqa: SLF001 - what a store remembers is part of a scene
             facts.clear()
             if dice % 2:
                 facts.update(scene.known)
@@ -99,7 +99,7 @@ def theatre(methods: tuple[str, ...] = ()) -> Theatre:
             stage = Stage(new_store, clock)
             for place, case in enumerate(SCENARIOS[method](stage)):
                 image = Image(_items(first))
-                known = dict(stage.store._memory._facts)  # noqa: SLF001 - the same
+                known = dict(stage.store._snapshots._known)  # noqa: SLF001 - the same
                 now = clock()
                 case.call()
                 scenes.append(Scene(method, place, case.call, image, now, known, ()))

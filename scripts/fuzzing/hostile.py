@@ -213,7 +213,7 @@ class Arena:
             return ChatStore(**{**given, "table_name": given.get("table_name") or "fuzzing"})
         self.table.show(self._image, {}, 0)
         self.table._dice = _Luck()  # noqa: SLF001 - what is looked for lies behind the conditions
-        self.store._memory._facts.clear()  # noqa: SLF001 - a call knows nothing of others
+        self.store._snapshots._known.clear()  # noqa: SLF001 - a call knows nothing of others
         return self.method(place.method)(**given)
 
     def method(self, name: str) -> Callable[..., object]:

@@ -17,8 +17,8 @@ from dynamo_chat import ChatStore, keyspace
 from dynamo_chat.calls.call import Call, room_item
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.ticket import QueueTicket
-from dynamo_chat.chat.head import Conversation, facts_of, marked, vouched
-from dynamo_chat.chat.lookup import message_id_item
+from dynamo_chat.chat.conversation import Conversation, with_life
+from dynamo_chat.chat.living import with_alive_until
 from dynamo_chat.chat.message import (
     ExtractedFilters,
     Feedback,
@@ -27,7 +27,9 @@ from dynamo_chat.chat.message import (
     YearRange,
     minted_id,
 )
+from dynamo_chat.chat.message_ids import message_id_item
 from dynamo_chat.chat.reviews import Review, review_id_item
+from dynamo_chat.chat.snapshot import snapshot_of
 from dynamo_chat.chat.states import ConversationState
 from dynamo_chat.chat.titles import title_item
 from dynamo_chat.core.entity import Entity
@@ -104,12 +106,12 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
     yield "full", full
     yield "sparse", plain
     yield "marked", plain.model_copy(update={"life": LIFE})
-    yield "plain", title_item(facts_of(full), "Films")
+    yield "plain", title_item(snapshot_of(full), "Films")
     state = ConversationState(
         conversation_id="talk-2", revision=3, data=JSON, saved_at=NOW, expires_at=LATER
     )
     yield "full", state
-    yield "marked", marked(stored_item(state), LIFE)
+    yield "marked", with_life(stored_item(state), LIFE)
     named = Message(
         conversation_id="talk-2",
         position=ULID,
@@ -137,8 +139,8 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
         metadata=JSON,
     )
     yield "full", named
-    yield "sliding", vouched(stored_item(named), LATER)
-    yield "marked", marked(stored_item(named), LIFE)
+    yield "sliding", with_alive_until(stored_item(named), LATER)
+    yield "marked", with_life(stored_item(named), LIFE)
     yield (
         "sparse",
         Message(
@@ -161,8 +163,8 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
     )
     yield "full", review
     yield "open", review.model_copy(update={"archived_at": None, "expires_at": None})
-    yield "sliding", vouched(stored_item(review), LATER)
-    yield "marked", marked(stored_item(review), LIFE)
+    yield "sliding", with_alive_until(stored_item(review), LATER)
+    yield "marked", with_life(stored_item(review), LIFE)
     yield "plain", review_id_item(review)
 
 

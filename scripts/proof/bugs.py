@@ -18,10 +18,11 @@ from pynamodb.expressions.operand import Path
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import call_item
 from dynamo_chat.calls.caller import Charge, charge, exists
-from dynamo_chat.chat import append
-from dynamo_chat.chat.append import Appender
-from dynamo_chat.chat.head import Conversation, head_key, holds
-from dynamo_chat.chat.upkeep import Upkeep
+from dynamo_chat.chat import appending
+from dynamo_chat.chat.appending import Appender
+from dynamo_chat.chat.conversation import Conversation, head_key
+from dynamo_chat.chat.pruning import Upkeep
+from dynamo_chat.chat.snapshot import holds
 from dynamo_chat.core import forks
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.fence import Batch, Fence
@@ -59,7 +60,7 @@ def _missing_condition() -> Sequence[Any]:
 
 def _counter_outside() -> Sequence[Any]:
     head = plan(Conversation).model
-    put_once, head_update = Appender._put_once, append._head_update  # noqa: SLF001 - the bug's place
+    put_once, head_update = Appender._put_once, appending._head_update  # noqa: SLF001 - the bug's place
 
     def uncounted(*args: Any) -> Update:
         update = head_update(*args)
@@ -72,7 +73,7 @@ def _counter_outside() -> Sequence[Any]:
         return done
 
     return [
-        patch.object(append, "_head_update", uncounted),
+        patch.object(appending, "_head_update", uncounted),
         patch.object(Appender, "_put_once", counted_afterwards),
     ]
 
@@ -147,17 +148,17 @@ def _ticket_not_checked() -> Sequence[Any]:
 
 
 def _order_by_clock() -> Sequence[Any]:
-    head_update, positions = append._head_update, Appender._positions  # noqa: SLF001 - its place
+    head_update, positions = appending._head_update, Appender._positions  # noqa: SLF001 - its place
 
-    def anywhere(facts: Any, messages: Any, title: Any, now: Any) -> Update:
-        return replace(head_update(facts, messages, title, now), condition=holds(facts, now))
+    def anywhere(snapshot: Any, messages: Any, title: Any, now: Any) -> Update:
+        return replace(head_update(snapshot, messages, title, now), condition=holds(snapshot, now))
 
     def by_the_clock(self: Any, turn: Any, now: Any, last: Any) -> Any:
         del last
         return positions(self, turn, now, None)
 
     return [
-        patch.object(append, "_head_update", anywhere),
+        patch.object(appending, "_head_update", anywhere),
         patch.object(Appender, "_positions", by_the_clock),
     ]
 

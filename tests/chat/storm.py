@@ -101,9 +101,9 @@ class Storm:
                 for number in range(MESSAGES):
                     identity = f"{server}-{number}"
                     made = store.messages.append(talk, user(identity, message_id=identity))
-                    facts = store._memory.get(talk)
-                    assert facts is not None
-                    done.append((facts.life, identity, made.position))
+                    snapshot = store._snapshots.get(talk)
+                    assert snapshot is not None
+                    done.append((snapshot.life, identity, made.position))
             except (NotFound, AlreadyExists, Contended):
                 work = self._begin  # somebody else deletes, too
                 continue

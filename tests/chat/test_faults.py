@@ -183,7 +183,7 @@ class Stage:
         """Do it from the beginning, with a fault in its way; whether the fault happened."""
         self.world.restore(self.beginning)
         for store in (self.known, self.stranger):
-            store._memory._facts.clear()
+            store._snapshots._known.clear()
         with contextlib.suppress(errors.NotFound):
             self.known.conversations.get("c-1")
         with faults(self.known) as injector:

@@ -85,7 +85,7 @@ class Table:
     def put_back(self) -> None:
         self.world.restore(self.beginning)
         self.world.clock.advance(self._now - self.world.clock())
-        self.other._memory._facts.clear()
+        self.other._snapshots._known.clear()
 
     def overtaken(
         self, do: Callable[[ChatStore], object], number: int, meanwhile: Callable[[], object]
@@ -223,11 +223,11 @@ def test_the_deletion_that_was_seen_is_finished_and_no_other(
         other.conversations.delete("c-1")
         fill(other, "zed", 3, 1)
         then = world.items()
-        assert store.conversations._removal.finish(seen) == 0
+        assert store.conversations._remover.finish(seen) == 0
         assert world.items() == then
         other.conversations.delete("c-1")
         world.put(seen)
-        assert store.conversations._removal.finish(seen) == 1
+        assert store.conversations._remover.finish(seen) == 1
         assert world.items() == []
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from dynamo_chat import UNCHANGED, ChatStore, ConnectionOptions, NewMessage
 from dynamo_chat.catalogue import repositories
-from dynamo_chat.chat.head import Memory
+from dynamo_chat.chat.snapshot import SnapshotCache
 from dynamo_chat.core import forks, ulids
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import CorruptItem
@@ -103,10 +103,10 @@ def test_no_two_processes_draw_the_same_lots(store: ChatStore) -> None:
 
 def test_no_child_waits_for_a_thread_of_its_parent(store: ChatStore) -> None:
     """While other threads mint, remember, send and look at the clock."""
-    memory, clock = Memory(), FakeClock(NOW)
+    snapshots, clock = SnapshotCache(), FakeClock(NOW)
     works: list[Callable[[], Any]] = [
         partial(new_ulid, NOW),
-        partial(memory.forget, "c"),
+        partial(snapshots.forget, "c"),
         clock.now,
         partial(gets, store, "parent", 1),
     ]
@@ -127,7 +127,7 @@ def locks_of(store: ChatStore) -> dict[str, Any]:
     (pool,) = store.connection.client._endpoint.http_session._manager.pools._container.values()
     return {
         "ulid": ulids._mint._lock,
-        "memory": store._memory._lock,
+        "snapshots": store._snapshots._lock,
         "crowds": store.queue._crowds._lock,
         "sockets": pool.pool.mutex,
         # Python 3.11 makes such properties under a lock.
@@ -154,14 +154,14 @@ def held_by_another_thread(lock: Any) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("name", ["ulid", "memory", "crowds", "sockets", "cached_property"])
+@pytest.mark.parametrize("name", ["ulid", "snapshots", "crowds", "sockets", "cached_property"])
 def test_a_lock_that_is_held_is_free_in_the_child(store: ChatStore, name: str) -> None:
     """Whatever was held at the fork, the child works, and ends."""
     gets(store, "warm", 1)
 
     def all_of_it() -> int:
         new_ulid(NOW)
-        store._memory.forget("c")
+        store._snapshots.forget("c")
         store.queue._crowds.won("q")
         assert store.users is store.users
         return gets(store, "child", 1)
@@ -216,7 +216,7 @@ def test_a_store_is_pickled_as_what_it_was_made_of(store: ChatStore) -> None:
         cursor_secret=b"secret",
     )
     gets(given, "warm", 1)
-    given.messages._memory.forget("c")
+    given.messages._snapshots.forget("c")
     copy = again(given)
     for made in (copy, again(copy)):
         assert made.connection.table_name == "chat"
@@ -257,7 +257,7 @@ def test_a_repository_can_be_pickled_and_copied(store: ChatStore, name: str) -> 
 
 def test_a_method_works_where_it_was_sent(store: ChatStore) -> None:
     """What its repository remembers stays behind, and its locks do."""
-    store._memory.forget("c")
+    store._snapshots.forget("c")
     get = again(store.conversations.get)
     with pytest.raises(CorruptItem):  # the server answers with a key, which is no conversation
         get("c")

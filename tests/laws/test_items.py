@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import ExtractedFilters, Feedback, Message, ToolCall, YearRange
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.states import ConversationState

@@ -101,7 +101,7 @@ class Stage:
     def _begin(self, *, warm: bool) -> None:
         self.show(self.before)
         self._there = None  # the call may change it
-        self.store._memory.forget(self.ann.conversation_id)
+        self.store._snapshots.forget(self.ann.conversation_id)
         if warm:
             with suppress(NotFound):
                 self.store.messages.open(self.ann.conversation_id)

@@ -33,7 +33,7 @@ class Town:
     def forget(self) -> None:
         """Make the store what a fresh process has."""
         for estate in (self.ann, self.eve):
-            self.store._memory.forget(estate.conversation_id)
+            self.store._snapshots.forget(estate.conversation_id)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from collections.abc import Generator, Sequence
 from datetime import timedelta
 from typing import Any
 
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.exchange import Exchange
-from dynamo_chat.chat.head import Conversation
 from dynamo_chat.chat.message import Feedback, Message, NewMessage, ToolCall
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.cli.console import cut

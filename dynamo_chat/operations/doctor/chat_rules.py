@@ -8,8 +8,7 @@ from typing import Any, Final
 from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Conversation, facts_of, head_key, holds, life_of
-from dynamo_chat.chat.lookup import message_id_fields, message_id_item
+from dynamo_chat.chat.conversation import Conversation, head_key
 from dynamo_chat.chat.message import (
     Message,
     MessageBody,
@@ -17,7 +16,9 @@ from dynamo_chat.chat.message import (
     content_digest,
     is_minted_form,
 )
+from dynamo_chat.chat.message_ids import message_id_fields, message_id_item
 from dynamo_chat.chat.reviews import Review, review_id_item, review_place
+from dynamo_chat.chat.snapshot import holds, life_of, snapshot_of
 from dynamo_chat.chat.titles import title_item
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import validated
@@ -53,10 +54,10 @@ def _conversation(subject: Subject) -> Relation:
 
     def judge(found: Found) -> Iterator[Problem]:
         if head.title is not None and found[0] is None:
-            facts = facts_of(head)
+            snapshot = snapshot_of(head)
             yield missing(
                 subject,
-                title_item(facts, head.title),
+                title_item(snapshot, head.title),
                 "its title item is missing: it is not found by its title",
                 Check(key_of(subject.item), _still_titled(head, subject)),
             )
@@ -66,7 +67,7 @@ def _conversation(subject: Subject) -> Relation:
 
 
 def _still_titled(head: Conversation, subject: Subject) -> Condition:
-    condition: Condition = holds(facts_of(head), subject.now) & (
+    condition: Condition = holds(snapshot_of(head), subject.now) & (
         plan(Conversation).model.title == head.title
     )
     return condition
@@ -83,7 +84,7 @@ def _title(subject: Subject) -> Relation:
             untitled = Check(key, same(("title",), found[0]))
             yield orphan(subject, "its conversation has no title", untitled)
         elif head is not None and head.title is not None:
-            wanted = index_keys(title_item(facts_of(head), head.title))
+            wanted = index_keys(title_item(snapshot_of(head), head.title))
             titled = Check(key, _still_titled(head, subject))
             for problem in index_difference(subject.item, wanted):
                 if problem.repair is not None:

@@ -14,7 +14,7 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, KIND, PK, SK, TTL

@@ -14,8 +14,8 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Memory
-from dynamo_chat.chat.removal import Removal
+from dynamo_chat.chat.deletion import ConversationRemover
+from dynamo_chat.chat.snapshot import SnapshotCache
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.deletion import DELETION_ID
@@ -39,8 +39,9 @@ class Deletions(Repository):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
+        remover = ConversationRemover(binding, SnapshotCache())
         self._finish: Final[Mapping[str, Finish]] = {
-            keyspace.CONVERSATION_TOMBSTONE.kind: Removal(binding, Memory()).finish,
+            keyspace.CONVERSATION_TOMBSTONE.kind: remover.finish,
             keyspace.USER_TOMBSTONE.kind: Accounts(binding).finish_deletion,
             keyspace.ORGANIZATION_TOMBSTONE.kind: Organizations(binding).finish_deletion,
             keyspace.EMAIL_THREAD_TOMBSTONE.kind: EmailThreads(binding).finish_deletion,

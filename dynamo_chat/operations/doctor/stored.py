@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call, CallRoom, call_in_room, call_item, room_item
+from dynamo_chat.chat.conversation import Conversation, head_item
 from dynamo_chat.chat.feedback import message_item
-from dynamo_chat.chat.head import Conversation, head_item
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review, review_item
 from dynamo_chat.core.connection import AttributeValues

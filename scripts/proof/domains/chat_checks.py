@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final, cast
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import Conversation
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.layout import GSI2, PK, SK, TTL, Slot

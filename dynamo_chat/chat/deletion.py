@@ -20,15 +20,15 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import (
+from dynamo_chat.chat.conversation import (
     LIFE,
     Conversation,
-    HeadReader,
     check_ids,
     head_key,
     is_idle_head,
     live_head,
 )
+from dynamo_chat.chat.living import HeadReader
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import DELETION_ID, Deletion, begin, resume
@@ -55,7 +55,7 @@ _FIRST_LOOK = 200
 """How many items are read before it is known whose conversation it is."""
 
 
-class Removal(HeadReader):
+class ConversationRemover(HeadReader):
     """The removal of whole conversations."""
 
     def delete(
@@ -68,7 +68,7 @@ class Removal(HeadReader):
         check_ids(conversation_id, user_id)
         head, shown = self._shown_in_lists(conversation_id, user_id)
         if is_kind(head, keyspace.CONVERSATION_TOMBSTONE):
-            self._memory.forget(conversation_id)
+            self._snapshots.forget(conversation_id)
             return self.finish(head)
         # What was seen, and nothing that has been begun under the id since.
         owned: Condition = live_head(self._now()) & _is_still(head)
@@ -111,7 +111,7 @@ class Removal(HeadReader):
         may_resume: Callable[[AttributeValues], bool],
         part_of: Update | None = None,
     ) -> int:
-        self._memory.forget(conversation_id)
+        self._snapshots.forget(conversation_id)
         try:
             deletion = begin(
                 self._connection,
@@ -182,7 +182,7 @@ class Removal(HeadReader):
             if start is None or (head is not None and (room <= 0 or not _is_whole(head, user_id))):
                 break
         if head is None or not is_owned(head, "user_id", user_id):
-            self._memory.forget(conversation_id)
+            self._snapshots.forget(conversation_id)
             raise NotFound("conversation", conversation_id)
         return head, found if _is_whole(head, user_id) else []
 

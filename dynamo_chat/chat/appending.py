@@ -1,7 +1,7 @@
 """Appending to a conversation (C7): one transaction, one request, each message once.
 
-    Update head   counters, activity, last position   if the head is live and its facts hold, and
-                                                       its last position is below the new one
+    Update head   counters, activity, last position   if the head is live and as the snapshot says,
+                                                       and its last position is below the new one
     Put message   …each                                if its place is free
     Put id item   …each id that the caller brought     if the id is new in this conversation
     Put title     from the first user message          when there was none
@@ -23,18 +23,14 @@ from datetime import datetime
 from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import (
+from dynamo_chat.chat.conversation import (
     MAX_TITLE_CHARACTERS,
     Conversation,
-    Facts,
-    facts_of,
     head_key,
-    holds,
     is_part_of,
-    marked,
-    vouched,
+    with_life,
 )
-from dynamo_chat.chat.lookup import message_id_item, pointed_position
+from dynamo_chat.chat.living import with_alive_until
 from dynamo_chat.chat.message import (
     Message,
     NewMessage,
@@ -42,8 +38,10 @@ from dynamo_chat.chat.message import (
     decode_message,
     stored_message,
 )
+from dynamo_chat.chat.message_ids import message_id_item, pointed_position
+from dynamo_chat.chat.pruning import Upkeep
+from dynamo_chat.chat.snapshot import Snapshot, holds, snapshot_of
 from dynamo_chat.chat.titles import title_item
-from dynamo_chat.chat.upkeep import Upkeep
 from dynamo_chat.core.clock import MAX_AHEAD, not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.errors import (
@@ -76,44 +74,42 @@ class Appender(Upkeep):
         argument: str = "messages",
     ) -> tuple[Message, ...]:
         _check_turn(turn, argument)
-        facts, stored = self._put_once(conversation_id, turn, user_id)
-        if facts.keep_last is not None:
-            self._prune_after_append(facts, facts.keep_last)
+        snapshot, stored = self._put_once(conversation_id, turn, user_id)
+        if snapshot.keep_last is not None:
+            self._prune_after_append(snapshot, snapshot.keep_last)
         return stored
 
     def _put_once(
         self, conversation_id: str, turn: Sequence[NewMessage], user_id: str | None
-    ) -> tuple[Facts, tuple[Message, ...]]:
-        """Append the turn, unless it is there already; the facts that held, and the messages."""
-        facts = self._facts(conversation_id, user_id)
+    ) -> tuple[Snapshot, tuple[Message, ...]]:
+        """Append the turn, unless it is there already; the snapshot that held, the messages."""
+        snapshot = self._snapshot(conversation_id, user_id)
         for attempt in range(self._connection.options.transaction_attempts):
             now = self._now()
-            positions = self._positions(turn, now, facts.last_position)
-            facts = self._kept_long_enough(facts, ulid_time(positions[-1]), user_id)
+            positions = self._positions(turn, now, snapshot.last_position)
+            snapshot = self._kept_long_enough(snapshot, ulid_time(positions[-1]), user_id)
             messages = [
-                stored_message(
-                    _dated(new, position, now), conversation_id, position, index, facts.kept_until
-                )
+                stored_message(_dated(new, position, now), snapshot, position, index)
                 for index, (new, position) in enumerate(zip(turn, positions, strict=True))
             ]
-            title = None if facts.has_title else title_from(turn)
-            writes = self._writes(facts, turn, messages, title, now)
+            title = None if snapshot.has_title else title_from(turn)
+            writes = self._writes(snapshot, turn, messages, title, now)
             try:
                 self._write(*writes)
             except ConditionFailed as failed:
                 there = failed.items.get(0)
-                life = facts.life  # confirmed by the transaction, if it failed elsewhere
+                life = snapshot.life  # confirmed by the transaction, if it failed elsewhere
                 if 0 not in failed.items:
                     there = self._get_item(head_key(conversation_id), consistent=True)
                 head = self._live_head(there, conversation_id, user_id)
                 if 0 in failed.items:
                     life = head.life
-                landed = self._landed(failed, facts, life, turn, messages)
-                if (head.last_position or "") < (facts.last_position or ""):
-                    self._memory.forget(conversation_id)  # that was of an earlier life of the id
-                facts = self._memory.put(facts_of(head))
+                landed = self._landed(failed, snapshot, life, turn, messages)
+                if (head.last_position or "") < (snapshot.last_position or ""):
+                    self._snapshots.forget(conversation_id)  # that was of an earlier life of the id
+                snapshot = self._snapshots.put(snapshot_of(head))
                 if landed is not None:
-                    return facts, landed
+                    return snapshot, landed
                 if attempt:
                     self._connection.pause(attempt)
                 continue
@@ -122,37 +118,37 @@ class Appender(Upkeep):
                 if size <= _SURELY_FITS:
                     raise
                 raise ItemTooLarge("messages", size, _SURELY_FITS, "appended turn") from error
-            facts = replace(
-                facts,
+            snapshot = replace(
+                snapshot,
                 last_position=positions[-1],
-                has_title=facts.has_title or title is not None,
+                has_title=snapshot.has_title or title is not None,
             )
-            self._memory.put(facts)
-            return facts, tuple(messages)
+            self._snapshots.put(snapshot)
+            return snapshot, tuple(messages)
         raise contended("the conversation")
 
     def _writes(
         self,
-        facts: Facts,
+        snapshot: Snapshot,
         turn: Sequence[NewMessage],
         messages: Sequence[Message],
         title: str | None,
         now: datetime,
     ) -> list[Write]:
         """The transaction that appends `messages`: the head first, then in their order."""
-        sure_until = facts.sure_until(ulid_time(messages[-1].position))
+        alive_until = snapshot.alive_until(ulid_time(messages[-1].position))
         items = [
-            vouched(marked(plan(Message).encode(message), facts.life), sure_until)
+            with_alive_until(with_life(plan(Message).encode(message), snapshot.life), alive_until)
             for message in messages
         ]
-        writes: list[Write] = [_head_update(facts, messages, title, now)]
+        writes: list[Write] = [_head_update(snapshot, messages, title, now)]
         writes += [Put(item, absent(now)) for item in items]
         for new, message in zip(turn, messages, strict=True):
             if new.message_id is not None:
-                named = message_id_item(message, content_digest(new), facts.user_id)
+                named = message_id_item(message, content_digest(new), snapshot.user_id)
                 writes.append(Put(named, absent(now)))
         if title is not None:
-            writes.append(Put(title_item(facts, title)))
+            writes.append(Put(title_item(snapshot, title)))
         size = _size_of(writes)
         if size > MAX_TRANSACTION_BYTES:
             raise ItemTooLarge("messages", size, MAX_TRANSACTION_BYTES, "appended turn")
@@ -175,7 +171,7 @@ class Appender(Upkeep):
     def _landed(
         self,
         failed: ConditionFailed,
-        facts: Facts,
+        snapshot: Snapshot,
         life: str | None,
         turn: Sequence[NewMessage],
         messages: Sequence[Message],
@@ -189,7 +185,7 @@ class Appender(Upkeep):
         if turn[0].message_id is not None:
             ids = [failed.items.get(first_id + index) for index in range(len(turn))]
             if any(ids):
-                return self._appended_before(facts, life, turn, ids)
+                return self._appended_before(snapshot, life, turn, ids)
         elif failed.was_resent or any(1 + index in failed.items for index in range(len(turn))):
             keys = [keyspace.MESSAGE.key(**message.__dict__) for message in messages]
             there = self._get_items(keys, consistent=True)
@@ -202,7 +198,7 @@ class Appender(Upkeep):
 
     def _appended_before(
         self,
-        facts: Facts,
+        snapshot: Snapshot,
         life: str | None,
         turn: Sequence[NewMessage],
         ids: Sequence[AttributeValues | None],
@@ -218,7 +214,7 @@ class Appender(Upkeep):
         ]
         places = [pointed_position(item) for item in known]
         keys = [
-            keyspace.MESSAGE.key(conversation_id=facts.conversation_id, position=place)
+            keyspace.MESSAGE.key(conversation_id=snapshot.conversation_id, position=place)
             for place in places
         ]
         stored = [
@@ -232,13 +228,13 @@ class Appender(Upkeep):
             )
         gone = [new.message_id for new, message in zip(turn, stored, strict=True) if not message]
         # A turn longer than what the conversation keeps loses its first messages at once.
-        is_pruned = facts.keep_last is not None and all(stored[len(gone) :]) and stored[-1]
+        is_pruned = snapshot.keep_last is not None and all(stored[len(gone) :]) and stored[-1]
         if gone and not is_pruned:
             raise MessageDeleted(
                 f"message id {gone[0]!r} was appended before, and its message is deleted since"
             )
         return tuple(
-            message or stored_message(new, facts.conversation_id, place, index, facts.kept_until)
+            message or stored_message(new, snapshot, place, index)
             for index, (message, new, place) in enumerate(zip(stored, turn, places, strict=True))
         )
 
@@ -273,12 +269,12 @@ def title_from(turn: Sequence[NewMessage]) -> str | None:
 
 
 def _head_update(
-    facts: Facts, messages: Sequence[Message], title: str | None, now: datetime
+    snapshot: Snapshot, messages: Sequence[Message], title: str | None, now: datetime
 ) -> Update:
     head = plan(Conversation).model
     first, last = messages[0].position, messages[-1].position
     place = ulid_time(last)
-    updated_at = max(facts.created_at, place if place <= now + MAX_AHEAD else now)
+    updated_at = max(snapshot.created_at, place if place <= now + MAX_AHEAD else now)
     actions = [
         head.message_count.add(len(messages)),
         head.appended_count.add(len(messages)),
@@ -288,30 +284,30 @@ def _head_update(
         *set_index_keys(
             keyspace.CONVERSATION,
             GSI2,
-            user_id=facts.user_id,
+            user_id=snapshot.user_id,
             status="active",
             updated_at=updated_at,
-            conversation_id=facts.conversation_id,
+            conversation_id=snapshot.conversation_id,
         ),
     ]
     is_above: Condition = head.last_position < first
-    if facts.last_position is None:
+    if snapshot.last_position is None:
         is_above |= head.last_position.does_not_exist()
     else:  # it never moves back, unless the id was given anew
-        is_above &= head.last_position >= facts.last_position
-    condition = holds(facts, now) & is_above
-    if facts.keep_last is None:
+        is_above &= head.last_position >= snapshot.last_position
+    condition = holds(snapshot, now) & is_above
+    if snapshot.keep_last is None:
         condition &= head.keep_last.does_not_exist()
     else:
-        condition &= head.keep_last == facts.keep_last
+        condition &= head.keep_last == snapshot.keep_last
     if title is not None:
         actions.append(head.title.set(title))
-    condition &= head.title.exists() if facts.has_title else head.title.does_not_exist()
-    if facts.is_sliding and facts.retention is not None:
+    condition &= head.title.exists() if snapshot.has_title else head.title.does_not_exist()
+    if snapshot.is_sliding and snapshot.retention is not None:
         # Until a renewal is finished, some items still have the deadline from before it.
         condition &= head.renewing_from.does_not_exist()
-        actions.append(head.idle_until.set(max(updated_at, place) + facts.retention))
-    return Update(head_key(facts.conversation_id), actions, condition)
+        actions.append(head.idle_until.set(max(updated_at, place) + snapshot.retention))
+    return Update(head_key(snapshot.conversation_id), actions, condition)
 
 
 def _check_turn(turn: Sequence[NewMessage], argument: str = "messages") -> None:

@@ -18,17 +18,10 @@ from itertools import islice
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import (
-    Conversation,
-    Facts,
-    HeadReader,
-    Life,
-    facts_of,
-    head_key,
-    life_of,
-    live_head,
-)
-from dynamo_chat.chat.removal import everything_in, is_root, review_pointer
+from dynamo_chat.chat.conversation import Conversation, Life, head_key, live_head
+from dynamo_chat.chat.deletion import everything_in, is_root, review_pointer
+from dynamo_chat.chat.living import HeadReader
+from dynamo_chat.chat.snapshot import Snapshot, life_of, snapshot_of
 from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -87,10 +80,10 @@ class Upkeep(HeadReader):
             return gone
         raise contended("the conversation")
 
-    def _prune_after_append(self, facts: Facts, keep: int) -> None:
+    def _prune_after_append(self, snapshot: Snapshot, keep: int) -> None:
         """`_prune`, as the second half of an append, which has happened whatever happens here."""
         try:
-            self._prune(facts.conversation_id, keep, life=life_of(facts))
+            self._prune(snapshot.conversation_id, keep, life=life_of(snapshot))
         except (ServiceError, NotFound) as error:
             # To raise would make callers append again; the next append prunes these, too.
             logger.warning("messages beyond the last %d were not pruned: %s", keep, error)
@@ -130,23 +123,25 @@ class Upkeep(HeadReader):
 
     # -- sliding deadlines --------------------------------------------------------------------
 
-    def _kept_long_enough(self, facts: Facts, latest: datetime, user_id: str | None) -> Facts:
-        """`facts`, after the items' deadline was moved if a message at `latest` outlived it."""
-        while _must_be_renewed(facts, latest):
-            facts = self._renew(facts.conversation_id, latest, user_id)
-        return facts
+    def _kept_long_enough(
+        self, snapshot: Snapshot, latest: datetime, user_id: str | None
+    ) -> Snapshot:
+        """`snapshot`, after the items' deadline was moved if a message at `latest` outlived it."""
+        while _must_be_renewed(snapshot, latest):
+            snapshot = self._renew(snapshot.conversation_id, latest, user_id)
+        return snapshot
 
-    def _renew(self, conversation_id: str, latest: datetime, user_id: str | None) -> Facts:
+    def _renew(self, conversation_id: str, latest: datetime, user_id: str | None) -> Snapshot:
         """Move the deadline of every item to two periods ahead, then let appends go on."""
         attributes = plan(Conversation).model
         key = head_key(conversation_id)
         head = self._head(conversation_id, user_id)
         retention, before = head.retention, head.kept_until
         if retention is None or before is None:
-            return self._memory.put(facts_of(head))
+            return self._snapshots.put(snapshot_of(head))
         if head.renewing_from is None:
             if latest + retention <= before:
-                return self._memory.put(facts_of(head))  # somebody else renewed it
+                return self._snapshots.put(snapshot_of(head))  # somebody else renewed it
             until = whole_second(latest + 2 * retention)
             begun = [attributes.kept_until.set(until), attributes.renewing_from.set(before)]
             unmoved = (attributes.kept_until == before) & attributes.renewing_from.does_not_exist()
@@ -172,7 +167,7 @@ class Upkeep(HeadReader):
             return self._renew(conversation_id, latest, user_id)
         except ConditionFailed as failed:
             renewed = failed.items.get(0) or {}
-        return self._memory.put(facts_of(self._live_head(renewed, conversation_id, user_id)))
+        return self._snapshots.put(snapshot_of(self._live_head(renewed, conversation_id, user_id)))
 
     def _move_deadlines(self, goes_on: Check, conversation_id: str, until: datetime) -> None:
         """Move the deadline of every item, while that renewal goes on. Overtaken.
@@ -220,11 +215,11 @@ def _move_pointer(key: Key, conversation_id: str, seconds: int) -> Update:
     return Update(key, [Item.ttl.set(seconds)], (Item.ttl < seconds) & ours)
 
 
-def _must_be_renewed(facts: Facts, latest: datetime) -> bool:
+def _must_be_renewed(snapshot: Snapshot, latest: datetime) -> bool:
     """Whether the items' deadline must move before a message at `latest` is appended."""
-    if not facts.is_sliding or facts.retention is None or facts.kept_until is None:
+    if not snapshot.is_sliding or snapshot.retention is None or snapshot.kept_until is None:
         return False
-    return facts.is_renewing or latest + facts.retention > facts.kept_until
+    return snapshot.is_renewing or latest + snapshot.retention > snapshot.kept_until
 
 
 def _ends_before(item: AttributeValues, seconds: int) -> bool:

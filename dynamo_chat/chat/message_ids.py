@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.head import HeadReader, head_key, is_live_head, is_part_of, life_in
+from dynamo_chat.chat.conversation import head_key, is_live_head, is_part_of, life_in
+from dynamo_chat.chat.living import HeadReader
 from dynamo_chat.chat.message import Message, decode_message, parse_minted
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues

@@ -1,0 +1,206 @@
+"""Reading heads, and lists across conversations without those that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Generic, NamedTuple, TypeVar
+
+from dynamo_chat.chat.conversation import (
+    Conversation,
+    check_ids,
+    head_key,
+    is_dead,
+    is_live_head,
+    is_part_of,
+    life_in,
+)
+from dynamo_chat.chat.snapshot import Snapshot, SnapshotCache, holds, snapshot_of
+from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.errors import CorruptItem, NotFound
+from dynamo_chat.core.item import check_size, plan
+from dynamo_chat.core.layout import Collection
+from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository
+from dynamo_chat.core.transaction import Check, contended
+
+ALIVE_UNTIL = "sure_until"
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Placed(NamedTuple, Generic[T]):
+    """An item of a page: what is stored, its sort key in the list, and what it was read as."""
+
+    item: AttributeValues
+    key: str
+    found: T | CorruptItem
+
+
+class HeadReader(Repository):
+    """Base of the chat repositories: reads heads, and keeps the snapshots up to date."""
+
+    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
+        super().__init__(binding)
+        self._snapshots = snapshots
+
+    def _snapshot(self, conversation_id: str, user_id: str | None = None) -> Snapshot:
+        """What is remembered or read. NotFound when it is gone or another user's."""
+        check_ids(conversation_id, user_id)
+        snapshot = self._snapshots.get(conversation_id)
+        if snapshot is None:
+            snapshot = snapshot_of(self._head(conversation_id, user_id))
+            self._snapshots.put(snapshot)
+        elif user_id is not None and snapshot.user_id != user_id:
+            # It may be of an earlier conversation under the same id: the table decides.
+            snapshot = self._snapshots.put(snapshot_of(self._head(conversation_id, user_id)))
+        return snapshot
+
+    def _head(
+        self, conversation_id: str, user_id: str | None = None, *, consistent: bool = True
+    ) -> Conversation:
+        """The live head, of this user if one is given; NotFound otherwise."""
+        check_ids(conversation_id, user_id)
+        item = self._get_item(head_key(conversation_id), consistent=consistent)
+        return self._live_head(item, conversation_id, user_id)
+
+    def _live_head(
+        self, item: AttributeValues | None, conversation_id: str, user_id: str | None = None
+    ) -> Conversation:
+        """The head stored as `item`; NotFound when it is none, expired, or another user's."""
+        check_ids(conversation_id, user_id)
+        if not is_live_head(item, self._now()):
+            self._snapshots.forget(conversation_id)
+            raise NotFound("conversation", conversation_id)
+        found: Conversation = plan(Conversation).decode(item or {})
+        if user_id is not None and found.user_id != user_id:
+            raise NotFound("conversation", conversation_id)
+        return found
+
+    def _with_snapshot(
+        self, conversation_id: str, user_id: str | None, attempt: Callable[[Snapshot], T]
+    ) -> T:
+        """`attempt`, whose first write is conditioned on the head, with a snapshot that holds.
+
+        Tried with the one remembered first; a failed condition on the head brings the true one.
+        """
+        snapshot = self._snapshot(conversation_id, user_id)
+        for tries in range(self._connection.options.transaction_attempts):
+            try:
+                return attempt(snapshot)
+            except ConditionFailed as failed:
+                if 0 not in failed.items:
+                    raise
+                head = self._live_head(failed.items[0], conversation_id, user_id)
+                snapshot = self._snapshots.put(snapshot_of(head))
+                if tries:
+                    self._connection.pause(tries)
+        raise contended("the conversation")
+
+    def _page_of_living(
+        self,
+        asked: PageRequest,
+        collections: Sequence[Collection],
+        decode: Callable[[AttributeValues], T],
+        owner: Callable[[T], str],
+    ) -> Page[T]:
+        """`_page` across conversations, without what is of one that expired before its items did.
+
+        Only items that may be so are looked up (see `with_alive_until`): a page without them costs
+        nothing more.
+        """
+
+        def living(page: Sequence[Placed[T]]) -> Iterator[Placed[T]]:
+            return self._living(page, owner)
+
+        return self._sifted(asked, collections, decode, living)
+
+    def _sifted(
+        self,
+        asked: PageRequest,
+        collections: Sequence[Collection],
+        decode: Callable[[AttributeValues], T],
+        sift: Callable[[Sequence[Placed[T]]], Iterator[Placed[U]]],
+        *,
+        max_page_size: int = MAX_PAGE_SIZE,
+    ) -> Page[U]:
+        """`_page` of what `sift` leaves of the items, or makes of them.
+
+        The page is full all the same, unless there are no more.
+        """
+        sort_key = collections[0].place.sk
+
+        def placed(item: AttributeValues) -> Placed[T]:
+            try:
+                return Placed(item, item[sort_key]["S"], decode(item))
+            except CorruptItem as error:  # it has its place on the page, and is told there
+                return Placed(item, item[sort_key]["S"], error)
+
+        size = check_page_size(asked.page_size, max_page_size)
+        kept: list[Placed[U]] = []
+        rest, follow_up = asked, MIN_FOLLOW_UP
+        while True:
+            page = self._page(rest, collections, placed)
+            kept += sift(page.items)
+            cursor = page.cursor
+            if len(kept) > size:
+                cursor = self._cursor_after(asked, collections, kept[size - 1].key)
+            # A page that is short, and not the last, had bodies enough for one.
+            is_heavy = len(page) < rest.page_size
+            if cursor is None or len(kept) >= size or is_heavy:
+                found = [each.found for each in kept[:size]]
+                return Page(
+                    tuple(each for each in found if not isinstance(each, CorruptItem)),
+                    cursor,
+                    tuple(each for each in found if isinstance(each, CorruptItem)),
+                )
+            # Behind a run of items that are not shown, small steps would cost a request each.
+            step = min(max(size - len(kept), follow_up), max_page_size)
+            rest = replace(rest, cursor=cursor, page_size=step)
+            follow_up = min(2 * follow_up, max_page_size)
+
+    def _living(self, page: Sequence[Placed[T]], owner: Callable[[T], str]) -> Iterator[Placed[T]]:
+        """Those of living conversations; one request per 100 that may not be."""
+        now = self._now()
+        doubtful = {
+            owner(each.found)
+            for each in page
+            if not isinstance(each.found, CorruptItem) and not _is_surely_alive(each.item, now)
+        }
+        asked = sorted(doubtful)
+        heads = self._get_items([head_key(name) for name in asked], consistent=True)
+        known = dict(zip(asked, heads, strict=True))
+        for each in page:
+            if isinstance(each.found, CorruptItem) or owner(each.found) not in known:
+                yield each
+                continue
+            head = known[owner(each.found)]
+            if not is_dead(head, now) and is_part_of(each.item, life_in(head)):
+                yield each
+
+    def _check_head(self, snapshot: Snapshot) -> Check:
+        """The condition that the head is live and as the snapshot says."""
+        return Check(head_key(snapshot.conversation_id), holds(snapshot, self._now()))
+
+
+def with_alive_until(item: AttributeValues, alive_until: datetime | None) -> AttributeValues:
+    """`item`, with a note of how long its conversation lives at least, if it slides.
+
+    Items of a sliding conversation outlive it. A list across conversations looks at the head only
+    of those whose note has run out: until then nothing but a deletion could have ended them.
+    """
+    if alive_until is not None:
+        item[ALIVE_UNTIL] = {"N": str(int(alive_until.timestamp()))}
+        check_size(item)
+    return item
+
+
+def _is_surely_alive(item: AttributeValues, now: datetime) -> bool:
+    noted = item.get(ALIVE_UNTIL)
+    try:
+        return noted is None or int(noted["N"]) > now.timestamp()
+    except (LookupError, TypeError, ValueError):
+        return False  # the head knows

@@ -1,0 +1,149 @@
+"""What a store remembers of conversations, which is what makes an append one request.
+
+The snapshot of a conversation is what goes into the keys and deadlines of new items, and seldom or
+never changes. Every write is conditioned on it (`holds`): where a snapshot is out of date, the
+condition fails, and the same response brings the true one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+
+from dynamo_chat import keyspace
+from dynamo_chat.chat.conversation import Conversation, Life, live_head
+from dynamo_chat.core.attributes import Raw, epoch_seconds
+from dynamo_chat.core.forks import renew_after_fork
+from dynamo_chat.core.item import encoded, plan
+from dynamo_chat.core.ulids import ulid_time
+
+REMEMBERED_CONVERSATIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What an append must know of a conversation and confirm by its condition."""
+
+    conversation_id: str
+    user_id: str
+    created_at: datetime
+    life: str | None
+    has_title: bool
+    retention: timedelta | None
+    is_sliding: bool
+    kept_until: datetime | None
+    """The deadline that new items of the collection get."""
+    keep_last: int | None
+    is_renewing: bool
+    last_position: str | None
+    """A hint, not a fact: where the last append seen by this store landed."""
+
+    def alive_until(self, latest: datetime | None = None) -> datetime | None:
+        """Until when the conversation lives at least, with a message at `latest` in it.
+
+        None when its items expire when it does: unless it slides, they need no look at the head.
+        """
+        if not self.is_sliding or self.retention is None:
+            return None
+        known = [] if self.last_position is None else [ulid_time(self.last_position)]
+        return max([self.created_at, *known, *([latest] if latest else [])]) + self.retention
+
+
+def snapshot_of(conversation: Conversation) -> Snapshot:
+    """The snapshot of a conversation that was read."""
+    return Snapshot(
+        conversation_id=conversation.conversation_id,
+        user_id=conversation.user_id,
+        created_at=conversation.created_at,
+        life=conversation.life,
+        has_title=conversation.title is not None,
+        retention=conversation.retention,
+        is_sliding=conversation.is_sliding,
+        kept_until=conversation.kept_until,
+        keep_last=conversation.keep_last,
+        is_renewing=conversation.renewing_from is not None,
+        last_position=conversation.last_position,
+    )
+
+
+def life_of(known: Conversation | Snapshot) -> Life:
+    """Which life of its id a conversation is."""
+    return Life(known.user_id, known.created_at, known.life)
+
+
+class SnapshotCache:
+    """The snapshots of the conversations that a store used last. Safe to share between threads."""
+
+    def __init__(self, size: int = REMEMBERED_CONVERSATIONS) -> None:
+        self._size = size
+        self._known: OrderedDict[str, Snapshot] = OrderedDict()
+        self.after_fork()
+        renew_after_fork(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One that remembers nothing: a repository that is sent elsewhere takes this along."""
+        return type(self), (self._size,)
+
+    def after_fork(self) -> None:
+        """A lock that no thread of another process holds; what is remembered is as true here."""
+        self._lock = threading.Lock()
+
+    def get(self, conversation_id: str) -> Snapshot | None:
+        """What is remembered of a conversation; None when nothing is."""
+        with self._lock:
+            found = self._known.get(conversation_id)
+            if found is not None:
+                self._known.move_to_end(conversation_id)
+            return found
+
+    def put(self, snapshot: Snapshot) -> Snapshot:
+        """Remember `snapshot`, with the latest position known; returns what is remembered now."""
+        with self._lock:
+            known = self._known.get(snapshot.conversation_id)
+            if (
+                known is not None
+                and life_of(known) == life_of(snapshot)
+                and (known.last_position or "") > (snapshot.last_position or "")
+            ):
+                snapshot = replace(snapshot, last_position=known.last_position)
+            self._known[snapshot.conversation_id] = snapshot
+            self._known.move_to_end(snapshot.conversation_id)
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        return snapshot
+
+    def forget(self, conversation_id: str) -> None:
+        """Forget a conversation."""
+        with self._lock:
+            self._known.pop(conversation_id, None)
+
+
+def holds(snapshot: Snapshot, now: datetime) -> Condition:
+    """The head is live, its owner and how long its items are kept are what the snapshot says."""
+    head = plan(Conversation).model
+    if snapshot.kept_until is None:
+        deadline = head.ttl.does_not_exist()
+        alive: Condition = head.kind == keyspace.CONVERSATION.kind
+    else:
+        # An id given anew at the same creation time may keep its messages in another way.
+        deadline = head.ttl == epoch_seconds(snapshot.kept_until)
+        deadline &= _retention_is(snapshot.retention)
+        alive = live_head(now)
+    same: Condition = alive & deadline & life_of(snapshot).condition
+    return same
+
+
+def _retention_is(retention: timedelta | None) -> Condition:
+    path = Path("retention")
+    if retention is None:
+        missing: Condition = path.does_not_exist()
+        return missing
+    stored = encoded(plan(Conversation).attributes["retention"], retention)
+    same: Condition = path == Raw(stored)
+    return same
