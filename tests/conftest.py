@@ -1,8 +1,17 @@
-"""What every test shares: the hypothesis profiles."""
+"""What every test shares: the hypothesis profiles, and a scene to play on."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
 from hypothesis import settings
+
+from dynamo_chat import ChatStore, ConnectionOptions
+from dynamo_chat.store import StoreFactory
+from dynamo_chat.testing import FakeClock
+from dynamo_chat.testing.engine import Engine
+from tests.scene import Scene
 
 # No deadline: an example that meets a garbage collection, or a busy machine, has found nothing.
 # Nothing is derandomized: each run looks elsewhere, and a failure prints what repeats it.
@@ -12,3 +21,47 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("default"), max_examples=2_000)
 settings.register_profile("nightly", settings.get_profile("default"), max_examples=50_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def scene(dynamo_chat_engine: Engine) -> Iterator[Scene]:
+    """A table and a clock. Requests that DynamoDB would reject fail the test."""
+    with Scene(dynamo_chat_engine) as made:
+        yield made
+
+
+@pytest.fixture
+def store(scene: Scene) -> ChatStore:
+    """The store of the scene, at its time."""
+    return scene.store
+
+
+@pytest.fixture
+def clock(scene: Scene) -> FakeClock:
+    """The scene's time."""
+    return scene.clock
+
+
+@pytest.fixture
+def factory(scene: Scene) -> StoreFactory:
+    """Makes stores on the scene's table."""
+
+    def make(table_name: str | None = None, **options: Any) -> ChatStore:
+        return scene.new_store(**options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def offline() -> ChatStore:
+    """A store that reaches nothing: a request would raise Unreachable."""
+    options = ConnectionOptions(
+        max_attempts=1, aws_access_key_id="none", aws_secret_access_key="none"
+    )
+    return ChatStore("nowhere", endpoint_url="http://127.0.0.1:9", options=options)
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Botocore sends again at once."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)

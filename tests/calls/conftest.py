@@ -1,6 +1,5 @@
-"""Scenes: a store, a clock that starts at noon, and a check of the whole table at the end."""
+"""One table for all tests, at noon; what a test leaves in it must be sound."""
 
 from tests.calls.scenes import scene, table
-from tests.identity.scenes import no_backoff, offline
 
-__all__ = ["no_backoff", "offline", "scene", "table"]
+__all__ = ["scene", "table"]

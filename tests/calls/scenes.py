@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -17,25 +16,20 @@ from dynamo_chat.core.errors import AlreadyExists
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, PLACES
 from dynamo_chat.core.transaction import is_live
-from dynamo_chat.testing import Engine, FakeClock, FaultInjector, RequestMeter, StrictHook
-from tests.identity.scenes import Scene
-
-A_DAY = timedelta(days=1)
+from dynamo_chat.testing import Engine, FakeClock, FaultInjector, RequestMeter
+from tests.scene import DAY, Scene
 
 
 def next_noon() -> datetime:
     """Noon in UTC, ahead: some engines delete by their own clock what has expired."""
-    return datetime.combine(datetime.now(UTC).date() + A_DAY, time(12), UTC)
+    return datetime.combine(datetime.now(UTC).date() + DAY, time(12), UTC)
 
 
 @pytest.fixture(scope="session")
 def table(dynamo_chat_engine: Engine) -> Iterator[Scene]:
     """One table for all tests of calls: a client takes longer to make than a table to empty."""
-    clock = FakeClock(next_noon())
-    store = dynamo_chat_engine.store(f"calls-{uuid4()}", clock=clock)
-    opened = Scene(store, clock, dynamo_chat_engine.client())
-    yield opened
-    opened.client.delete_table(TableName=store.connection.table_name)
+    with Scene(dynamo_chat_engine, FakeClock(next_noon())) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -48,13 +42,11 @@ def scene(table: Scene) -> Iterator[Scene]:
 @contextmanager
 def fresh(table: Scene) -> Iterator[None]:
     """The table empty, the clock at noon, and a store that knows nothing."""
-    for item in table.items():
-        unplant(table, {"PK": item["PK"], "SK": item["SK"]})
+    table.restore([])
     table.clock.advance(next_noon() - table.clock())
     vars(table.store).pop("queue", None)  # what it learnt of shards and other matchers
-    with StrictHook(table.store.connection.client) as strict:
-        yield
-    assert not strict.violations
+    yield
+    table.check_requests()
     assert_sound(table)
 
 
@@ -95,32 +87,16 @@ def requests(scene: Scene, call: Callable[[], object]) -> list[str]:
     return [request.operation for request in meter.requests]
 
 
-def plant(scene: Scene, item: dict[str, Any]) -> None:
-    """Put an item into the table behind the store's back."""
-    scene.client.put_item(TableName=scene.store.connection.table_name, Item=item)
-
-
-def unplant(scene: Scene, key: dict[str, Any]) -> None:
-    """Delete an item behind the store's back."""
-    scene.client.delete_item(TableName=scene.store.connection.table_name, Key=key)
-
-
 def another_server(scene: Scene, ahead: timedelta = timedelta(0)) -> ChatStore:
     """Another server's store on the same table, whose clock may be ahead of ours."""
-    store = _server(scene.store, scene.clock, ahead)
+    store = _server(scene, ahead)
     vars(store).pop("queue", None)  # what it learnt in another test
     return store
 
 
 @cache
-def _server(ours: ChatStore, clock: FakeClock, ahead: timedelta) -> ChatStore:
-    connection = ours.connection
-    return ChatStore(
-        connection.table_name,
-        region=connection.region,
-        endpoint_url=connection.endpoint_url,
-        clock=clock.skewed(ahead),
-    )
+def _server(scene: Scene, ahead: timedelta) -> ChatStore:
+    return scene.new_store(scene.clock.skewed(ahead))
 
 
 class Interruption(FaultInjector):
@@ -156,7 +132,7 @@ def assert_sound(scene: Scene) -> None:
     items = [item for item in scene.items() if is_live(item, now)]
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for item in items:
-        by_kind.setdefault(item[KIND]["S"], []).append(dict(item))
+        by_kind.setdefault(item[KIND]["S"], []).append(item)
         for place in PLACES:
             assert (place.pk in item) == (place.sk in item)
     people = {

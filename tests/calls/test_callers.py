@@ -15,8 +15,8 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.testing import DropAnswer, Fault, FaultInjector, RequestMeter
-from tests.calls.scenes import A_DAY, callers, join, plant, points, requests
-from tests.identity.scenes import Scene, cut_short, dead_after, faults
+from tests.calls.scenes import callers, join, points, requests
+from tests.scene import DAY, Scene, cut_short, dead_after, each_fault
 
 pytestmark = pytest.mark.engine
 
@@ -155,7 +155,7 @@ def test_a_spend_is_known_on_the_next_day(scene: Scene) -> None:
     assert scene.store.callers.spend("ann", 5, spend_id="late").points_left == 15
     assert scene.store.callers.spend("ann", 1, spend_id="early").points_left == 14
     assert scene.store.callers.spend("ann", 5, spend_id="late").points_left == 14
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     assert scene.store.callers.spend("ann", 1).points_left == 14
     assert scene.store.callers.spend("ann", 5, spend_id="late").points_left == 9
 
@@ -164,7 +164,7 @@ def test_a_spend_is_one_request_and_the_first_of_a_day_two(scene: Scene) -> None
     callers(scene, "ann")
     spend = scene.store.callers.spend
     assert requests(scene, lambda: spend("ann", 1, spend_id="a")) == ["UpdateItem"]
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     assert requests(scene, lambda: spend("ann", 1)) == ["UpdateItem", "UpdateItem"]
     assert requests(scene, lambda: spend("ann", 1)) == ["UpdateItem"]
     with RequestMeter(scene.store.connection.client) as meter:
@@ -182,13 +182,13 @@ def test_a_full_day_of_spends_stays_within_a_kilobyte(scene: Scene) -> None:
     assert meter.wcu == 1
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(2)), ids=str)
 @pytest.mark.usefixtures("no_backoff")
 def test_a_spend_cut_short_is_finished_by_the_next(scene: Scene, number: int, fault: Fault) -> None:
     """The first of a day, which takes two requests."""
     callers(scene, "ann")
     scene.store.callers.spend("ann", 7)
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     spend = scene.store.callers.spend
     cut_short(scene, number, fault, lambda: spend("ann", 6, spend_id="s"))
     assert spend("ann", 6, spend_id="s").points_left == 9
@@ -220,7 +220,7 @@ def test_points_are_back_on_the_next_day_without_a_write(scene: Scene) -> None:
     assert points(scene, "ann") == 15
     assert scene.items() == before
     assert scene.store.callers.spend("ann", 1).points_left == 14
-    scene.clock.advance(5 * A_DAY)
+    scene.clock.advance(5 * DAY)
     assert points(scene, "ann") == 15
 
 
@@ -364,9 +364,9 @@ def test_a_zone_that_this_machine_does_not_know_is_told(scene: Scene) -> None:
     """Written by a machine with a newer database, or with one: while the day lasts, nobody asks."""
     callers(scene, "ann")
     item = next(dict(each) for each in scene.items())
-    plant(scene, {**item, "time_zone": {"S": "Moon/Tranquility"}})
+    scene.put({**item, "time_zone": {"S": "Moon/Tranquility"}})
     assert scene.store.callers.spend("ann", 1).points_left == 14
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     told = r"'ann'.*Moon/Tranquility.*tzdata"
     with pytest.raises(CorruptItem, match=told):
         scene.store.callers.get("ann", consistent=True)
@@ -379,10 +379,10 @@ def test_a_zone_that_this_machine_does_not_know_is_told(scene: Scene) -> None:
 def test_a_place_that_no_ticket_can_have_is_told(scene: Scene) -> None:
     join(scene, "ann")
     waiting = next(dict(each) for each in scene.items() if "queue_shard" in each)
-    plant(scene, {**waiting, "queue_shard": {"N": "100"}})
+    scene.put({**waiting, "queue_shard": {"N": "100"}})
     with pytest.raises(CorruptItem, match="queue_shard"):
         scene.store.queue.position("ann")
-    plant(scene, waiting)
+    scene.put(waiting)
 
 
 def test_times_are_shown_in_utc(scene: Scene) -> None:

@@ -15,8 +15,8 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.testing import RequestMeter
-from tests.calls.scenes import A_DAY, callers, join, plant, points, requests, unplant, who
-from tests.identity.scenes import Scene
+from tests.calls.scenes import callers, join, points, requests, who
+from tests.scene import DAY, Scene
 
 pytestmark = pytest.mark.engine
 
@@ -105,7 +105,7 @@ def test_points_are_back_when_the_day_turned(scene: Scene) -> None:
     callers(scene, "ann", "bob")
     for name in ("ann", "bob"):
         scene.store.callers.spend(name, 15)
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     operations = requests(scene, lambda: scene.store.calls.start("ann", "bob", cost=5))
     assert operations == ["TransactWriteItems", "TransactWriteItems"]
     assert (points(scene, "ann"), points(scene, "bob")) == (10, 10)
@@ -207,7 +207,7 @@ def test_an_end_that_is_told_again_need_not_be_near(scene: Scene) -> None:
     """The first end stands, whatever a webhook says that comes twice."""
     made = call(scene)
     ended = scene.store.calls.end(made.call_id)
-    assert scene.store.calls.end(made.call_id, ended_at=ended.started_at - A_DAY) == ended
+    assert scene.store.calls.end(made.call_id, ended_at=ended.started_at - DAY) == ended
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_what_is_not_there_is_not_ended(scene: Scene) -> None:
 
 def test_a_call_of_a_caller_who_was_erased_is_ended(scene: Scene) -> None:
     made = call(scene)
-    unplant(scene, keyspace.CALLER.key(user_id="ann"))
+    scene.delete(keyspace.CALLER.key(user_id="ann"))
     ended = scene.store.calls.end(made.call_id)
     assert not ended.is_live
     assert scene.kinds() == {"call": 1, "caller": 1}
@@ -247,7 +247,7 @@ def test_a_call_of_a_caller_who_was_erased_is_ended(scene: Scene) -> None:
 def test_an_end_frees_nobody_of_another_call(scene: Scene) -> None:
     """Ann was erased behind the store's back, began anew, and is in a call again."""
     made = call(scene)
-    unplant(scene, keyspace.CALLER.key(user_id="ann"))
+    scene.delete(keyspace.CALLER.key(user_id="ann"))
     callers(scene, "ann", "carl")
     again = scene.store.calls.start("ann", "carl")
     with RequestMeter(scene.store.connection.client) as meter:
@@ -261,10 +261,10 @@ def test_an_end_takes_no_other_calls_room(scene: Scene) -> None:
     """A room that somebody gave to another call, behind the store's back."""
     made = call(scene, room_name="blue")
     room = next(dict(each) for each in scene.items() if each["kind"]["S"] == "call_room")
-    plant(scene, {**room, "call_id": {"S": "another"}})
+    scene.put({**room, "call_id": {"S": "another"}})
     assert not scene.store.calls.end(made.call_id).is_live
     assert scene.store.calls.get_by_room("blue", consistent=True).call_id == "another"
-    unplant(scene, {"PK": room["PK"], "SK": room["SK"]})
+    scene.delete({"PK": room["PK"], "SK": room["SK"]})
 
 
 # -- the live ones ------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_a_room_that_cannot_be_read_keeps_no_other_call_open(scene: Scene) -> No
     later = call(scene, "carl", "dora")
     rooms = (each for each in scene.items() if each["kind"]["S"] == "call_room")
     item = next(each for each in rooms if each["call_id"]["S"] == damaged.call_id)
-    plant(scene, {name: value for name, value in item.items() if name != "user_a"})
+    scene.put({name: value for name, value in item.items() if name != "user_a"})
     scene.clock.advance(timedelta(hours=5))
     closed = scene.store.calls.end_overdue(timedelta(hours=1), limit=1)
     assert [each.call_id for each in closed] == [later.call_id]
@@ -330,9 +330,9 @@ def test_overdue_is_checked(offline: ChatStore) -> None:
 
 def test_a_call_is_kept_for_90_days_after_its_end(scene: Scene) -> None:
     made = call(scene)
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     ended = scene.store.calls.end(made.call_id)
-    scene.clock.advance(90 * A_DAY - timedelta(seconds=1))
+    scene.clock.advance(90 * DAY - timedelta(seconds=1))
     assert scene.store.calls.get(made.call_id) == ended
     assert list(scene.store.calls.list_by_user("ann")) == [ended]
     scene.clock.advance(2)
@@ -344,7 +344,7 @@ def test_a_call_is_kept_for_90_days_after_its_end(scene: Scene) -> None:
 def test_a_call_left_open_is_kept_for_90_days_after_its_start(scene: Scene) -> None:
     """With it go its room and the state of its callers, all at one moment."""
     made = call(scene, room_name="blue")
-    scene.clock.advance(90 * A_DAY - timedelta(seconds=1))
+    scene.clock.advance(90 * DAY - timedelta(seconds=1))
     assert scene.store.calls.get_by_room("blue") == made
     assert scene.store.callers.get("ann").is_in_call
     scene.clock.advance(1)

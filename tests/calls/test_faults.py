@@ -7,8 +7,8 @@ import pytest
 
 from dynamo_chat import Call, Caller
 from dynamo_chat.testing import DropAnswer, Fault, FaultInjector, ServerError, Throttled
-from tests.calls.scenes import A_DAY, callers, join, points, who
-from tests.identity.scenes import Scene, cut_short, faults
+from tests.calls.scenes import callers, join, points, who
+from tests.scene import DAY, Scene, cut_short, each_fault
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff")]
 
@@ -22,7 +22,7 @@ def assert_one_call(scene: Scene, call: Call | None, left: int) -> None:
     assert (points(scene, "ann"), points(scene, "bob")) == (left, left)
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(2)), ids=str)
 def test_a_match_is_made_once(scene: Scene, number: int, fault: Fault) -> None:
     join(scene, "ann", "bob")
 
@@ -36,7 +36,7 @@ def test_a_match_is_made_once(scene: Scene, number: int, fault: Fault) -> None:
     assert scene.kinds() == {"caller": 2, "call": 1, "call_room": 1}
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(2)), ids=str)
 def test_a_match_without_an_id_loses_nobody(scene: Scene, number: int, fault: Fault) -> None:
     """Both are still waiting, or both are in the call."""
     join(scene, "ann", "bob")
@@ -46,12 +46,12 @@ def test_a_match_without_an_id_loses_nobody(scene: Scene, number: int, fault: Fa
     assert_one_call(scene, call, 14)
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(3)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(3)), ids=str)
 def test_a_match_where_the_day_turns_is_made_once(scene: Scene, number: int, fault: Fault) -> None:
     callers(scene, "ann", "bob")
     for name in ("ann", "bob"):
         scene.store.callers.spend(name, 11)
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     join(scene, "ann", "bob")
 
     def match() -> Call | None:
@@ -61,7 +61,7 @@ def test_a_match_where_the_day_turns_is_made_once(scene: Scene, number: int, fau
     assert_one_call(scene, match(), 14)
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(4)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(4)), ids=str)
 def test_clearing_the_queue_is_finished_by_the_next_match(
     scene: Scene, number: int, fault: Fault
 ) -> None:
@@ -77,7 +77,7 @@ def test_clearing_the_queue_is_finished_by_the_next_match(
     assert not scene.store.callers.get("zoe", consistent=True).is_waiting
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(2)), ids=str)
 def test_a_call_is_started_once(scene: Scene, number: int, fault: Fault) -> None:
     """With one who waits, so that it takes two requests."""
     join(scene, "ann")
@@ -91,7 +91,7 @@ def test_a_call_is_started_once(scene: Scene, number: int, fault: Fault) -> None
     assert scene.kinds() == {"caller": 2, "call": 1, "call_room": 1}
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(2)), ids=str)
 def test_a_call_is_ended_once(scene: Scene, number: int, fault: Fault) -> None:
     callers(scene, "ann", "bob")
     call = scene.store.calls.start("ann", "bob", cost=1)
@@ -108,13 +108,13 @@ def test_a_call_is_ended_once(scene: Scene, number: int, fault: Fault) -> None:
     assert scene.kinds() == {"caller": 2, "call": 1}
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(6)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(6)), ids=str)
 def test_calls_left_open_are_all_ended(scene: Scene, number: int, fault: Fault) -> None:
     """Four shards are asked, and two calls ended."""
     callers(scene, "ann", "bob", "carl", "dora")
     scene.store.calls.start("ann", "bob")
     scene.store.calls.start("carl", "dora")
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
 
     def tidy() -> object:
         return scene.store.calls.end_overdue(timedelta(hours=1))
@@ -127,14 +127,14 @@ def test_calls_left_open_are_all_ended(scene: Scene, number: int, fault: Fault) 
         assert ended.duration_minutes == 60
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(2)), ids=str)
 def test_a_move_after_midnight_takes_and_gives_no_points(
     scene: Scene, number: int, fault: Fault
 ) -> None:
     """One request finds the day over, the other turns it."""
     callers(scene, "ann")
     scene.store.callers.spend("ann", 15, spend_id="s")
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
 
     def move() -> Caller:
         return scene.store.callers.update("ann", time_zone="America/Lima")

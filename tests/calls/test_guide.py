@@ -10,16 +10,8 @@ import pytest
 
 from dynamo_chat import Call, CallQueue, LimitExceeded
 from dynamo_chat.core.errors import Contended
-from tests.calls.scenes import (
-    Interruption,
-    another_server,
-    callers,
-    join,
-    points,
-    requests,
-    who,
-)
-from tests.identity.scenes import Scene
+from tests.calls.scenes import Interruption, another_server, callers, join, points, requests, who
+from tests.scene import Scene
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "calls.md"
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)

@@ -8,7 +8,7 @@ import pytest
 from dynamo_chat import Call, Page
 from dynamo_chat.core.errors import InvalidCursor
 from tests.calls.scenes import callers, requests, who
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

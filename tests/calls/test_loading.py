@@ -8,8 +8,8 @@ import pytest
 from dynamo_chat import Call, Caller
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.calls.scenes import A_DAY, Interruption, another_server, callers, points
-from tests.identity.scenes import Scene
+from tests.calls.scenes import Interruption, another_server, callers, points
+from tests.scene import DAY, Scene
 
 pytestmark = pytest.mark.engine
 
@@ -24,20 +24,20 @@ def old_caller(scene: Scene, **fields: Any) -> Caller:
         "email": "ann@example.com",
         "time_zone": "Europe/Rome",
         "points_left": 4,
-        "points_day": (now - A_DAY).date().isoformat(),
+        "points_day": (now - DAY).date().isoformat(),
         "points_until": now - 13 * 60 * MINUTE,
         "spends": {"s-1": 5, "s-2": 6},
         "spent_before": {"s-0": 15},
-        "last_call_at": now - A_DAY,
-        "last_queue_entry": now - A_DAY,
-        "created_at": now - 400 * A_DAY,
+        "last_call_at": now - DAY,
+        "last_queue_entry": now - DAY,
+        "created_at": now - 400 * DAY,
     }
     return Caller(**{**usual, **fields})
 
 
 def old_call(scene: Scene, **fields: Any) -> Call:
     """A call of another system, a week ago."""
-    started = scene.clock() - 7 * A_DAY
+    started = scene.clock() - 7 * DAY
     usual: dict[str, Any] = {
         "call_id": "old-1",
         "user_a": "ann",
@@ -47,7 +47,7 @@ def old_call(scene: Scene, **fields: Any) -> Call:
         "ended_at": started + 12 * MINUTE,
         "duration_minutes": 12.5,  # as the other system has counted
         "created_at": started - MINUTE,
-        "expires_at": scene.clock().replace(microsecond=0) + 30 * A_DAY,
+        "expires_at": scene.clock().replace(microsecond=0) + 30 * DAY,
     }
     return Call(**{**usual, **fields})
 
@@ -106,8 +106,8 @@ def test_no_caller_is_loaded_who_cannot_be(scene: Scene) -> None:
         {"last_call_at": ahead},
         {"last_queue_entry": ahead},
         {"points_day": "2025-02-30"},
-        {"points_day": (now + 2 * A_DAY).date().isoformat()},
-        {"points_until": now + 4 * A_DAY},
+        {"points_day": (now + 2 * DAY).date().isoformat()},
+        {"points_until": now + 4 * DAY},
         {"spends": {"s": 16}},
         {"spends": {"s": 8, "t": 8}},
         {"spends": {"s": 0}},
@@ -138,7 +138,7 @@ def test_a_call_is_in_the_history_of_both(scene: Scene) -> None:
 
 
 def test_loading_a_call_again_changes_nothing(scene: Scene) -> None:
-    loaded = old_call(scene, expires_at=scene.clock() + 30 * A_DAY)
+    loaded = old_call(scene, expires_at=scene.clock() + 30 * DAY)
     with FaultInjector(scene.store.connection.client) as faults:
         faults.plan(DropAnswer())
         kept = scene.store.calls.load(loaded)
@@ -157,7 +157,7 @@ def test_no_call_is_loaded_that_cannot_be(scene: Scene) -> None:
     bad: tuple[dict[str, Any], ...] = (
         {"user_b": "ann"},
         {"ended_at": None},
-        {"ended_at": now - 8 * A_DAY},
+        {"ended_at": now - 8 * DAY},
         {"duration_minutes": -1.0},
         {"started_at": now + 6 * MINUTE, "ended_at": now + 7 * MINUTE},
         {"ended_at": now + 6 * MINUTE},
@@ -222,7 +222,7 @@ def _free(scene: Scene, *names: str) -> None:
 def test_a_week_of_history_is_brought_over_in_any_order(scene: Scene) -> None:
     when: list[datetime] = []
     for place in (3, 0, 2, 1):
-        started = scene.clock() - (7 - place) * A_DAY
+        started = scene.clock() - (7 - place) * DAY
         loaded = old_call(
             scene,
             call_id=f"old-{place}",

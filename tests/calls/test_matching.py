@@ -14,19 +14,16 @@ from dynamo_chat.core.errors import AlreadyExists, Conflict, Contended, InvalidA
 from dynamo_chat.core.item import plan
 from dynamo_chat.testing import FaultInjector, RequestMeter, TransactionConflict
 from tests.calls.scenes import (
-    A_DAY,
     Interruption,
     another_server,
     callers,
     join,
     next_noon,
-    plant,
     points,
     requests,
-    unplant,
     who,
 )
-from tests.identity.scenes import Scene
+from tests.scene import DAY, Scene
 
 pytestmark = pytest.mark.engine
 
@@ -82,7 +79,7 @@ def test_a_match_where_a_day_turns_is_three_requests(scene: Scene) -> None:
     callers(scene, "ann", "bob")
     for name in ("ann", "bob"):
         scene.store.callers.spend(name, 9)
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     join(scene, "ann", "bob")
     assert requests(scene, scene.store.queue.match) == [*PLAIN, "TransactWriteItems"]
     assert (points(scene, "ann"), points(scene, "bob")) == (14, 14)
@@ -200,7 +197,7 @@ def test_expired_tickets_are_passed_over_and_later_deleted(scene: Scene) -> None
 
 def test_tickets_whose_callers_are_gone_are_cleared(scene: Scene) -> None:
     tickets = join(scene, "ann", "bob", "carl", "dora")
-    unplant(scene, keyspace.CALLER.key(user_id="ann"))
+    scene.delete(keyspace.CALLER.key(user_id="ann"))
     assert who(scene.store.queue.match()) in {("bob", "carl"), ("carl", "dora")}
     assert tickets[0].user_id not in waiting(scene)
     assert scene.store.queue.match() is None
@@ -212,7 +209,7 @@ def test_tickets_of_those_who_wait_elsewhere_are_cleared(scene: Scene) -> None:
     item = next(dict(each) for each in scene.items() if each["kind"]["S"] == "queue_ticket")
     scene.store.queue.leave("ann")
     join(scene, "bob", "ann", "carl")
-    plant(scene, item)
+    scene.put(item)
     met = [who(scene.store.queue.match()) for _ in range(1)]
     assert met == [("bob", "ann")]
     assert old.ticket_id not in {
@@ -227,7 +224,7 @@ def test_nobody_is_matched_with_themselves(scene: Scene) -> None:
     item = next(dict(each) for each in scene.items() if each["kind"]["S"] == "queue_ticket")
     scene.store.queue.leave("ann")
     join(scene, "ann")
-    plant(scene, item)
+    scene.put(item)
     assert scene.store.queue.match() is None
     join(scene, "bob")
     assert who(scene.store.queue.match()) == ("ann", "bob")
@@ -237,15 +234,15 @@ def test_a_damaged_ticket_blocks_nobody(scene: Scene) -> None:
     join(scene, "ann")
     item = next(dict(each) for each in scene.items() if each["kind"]["S"] == "queue_ticket")
     damaged = {**item, "joined_at": {"S": "yesterday"}}
-    plant(scene, damaged)
+    scene.put(damaged)
     join(scene, "bob", "carl")
     assert who(scene.store.queue.match()) == ("bob", "carl")
     page = scene.store.queue.list_waiting(consistent=True)
     assert not page.items
     assert len(page.unreadable) == 1
-    unplant(scene, {"PK": item["PK"], "SK": item["SK"]})
+    scene.delete({"PK": item["PK"], "SK": item["SK"]})
     scene.store.callers.get("ann")
-    unplant(scene, keyspace.CALLER.key(user_id="ann"))
+    scene.delete(keyspace.CALLER.key(user_id="ann"))
 
 
 def test_a_damaged_caller_blocks_nobody(scene: Scene) -> None:
@@ -253,15 +250,15 @@ def test_a_damaged_caller_blocks_nobody(scene: Scene) -> None:
     join(scene, "ann", "zoe", "bob", "carl", "dora")
     people = [dict(each) for each in scene.items() if each["kind"]["S"] == "caller"]
     items = {plan(Caller).decode(each).user_id: each for each in people}
-    plant(scene, {**items["ann"], "points_until": {"S": "-"}})
+    scene.put({**items["ann"], "points_until": {"S": "-"}})
     far = {"time_zone": {"S": "Moon/Tranquility"}, "points_until": items["zoe"]["created_at"]}
-    plant(scene, {**items["zoe"], **far})
+    scene.put({**items["zoe"], **far})
     assert who(scene.store.queue.match()) == ("bob", "carl")
     assert scene.store.queue.match() is None
     # They wait on: another machine may be able to read them, and this one when they are mended.
     assert waiting(scene) == ["ann", "zoe", "dora"]
-    plant(scene, items["ann"])
-    plant(scene, items["zoe"])
+    scene.put(items["ann"])
+    scene.put(items["zoe"])
     assert who(scene.store.queue.match()) == ("ann", "zoe")
 
 
@@ -271,7 +268,7 @@ def test_a_pile_of_expired_tickets_is_few_requests(scene: Scene) -> None:
     item = next(dict(each) for each in scene.items() if each["kind"]["S"] == "queue_ticket")
     for _ in range(60):
         key = first.place._replace(ticket_id=scene.store.queue._new_id()).key
-        plant(scene, {**item, **key})
+        scene.put({**item, **key})
     scene.clock.advance(timedelta(hours=3))
     join(scene, "ann", "bob")
     with RequestMeter(scene.store.connection.client) as meter:
@@ -318,7 +315,7 @@ def test_an_id_of_yesterdays_spend_may_name_a_free_call(scene: Scene) -> None:
     free = CallQueue("free", cost=0)
     callers(scene, "ann")
     scene.store.callers.spend("ann", 2, spend_id="m-1")
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     join(scene, "ann", "bob", queue=free)
     assert who(scene.store.queue.match(free, match_id="m-1")) == ("ann", "bob")
 

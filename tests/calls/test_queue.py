@@ -8,8 +8,8 @@ import pytest
 from dynamo_chat import Caller, CallQueue, ChatStore, QueuePosition
 from dynamo_chat.core.errors import Conflict, InvalidArgument, LimitExceeded, NotFound
 from dynamo_chat.testing import Fault
-from tests.calls.scenes import A_DAY, callers, join, requests, unplant
-from tests.identity.scenes import Scene, cut_short, faults
+from tests.calls.scenes import callers, join, requests
+from tests.scene import DAY, Scene, cut_short, each_fault
 
 pytestmark = pytest.mark.engine
 
@@ -64,7 +64,7 @@ def test_who_may_not_join(scene: Scene) -> None:
 def test_a_new_day_lets_one_join(scene: Scene) -> None:
     callers(scene, "ann")
     scene.store.callers.spend("ann", 15)
-    scene.clock.advance(A_DAY)
+    scene.clock.advance(DAY)
     assert requests(scene, lambda: scene.store.queue.join("ann")) == ["TransactWriteItems"]
 
 
@@ -172,7 +172,7 @@ def test_joining_again_keeps_a_ticket_alive(scene: Scene) -> None:
 def test_a_ticket_that_was_cleared_too_early_is_there_again(scene: Scene) -> None:
     """A server whose clock is fast took it for expired; its caller still waits."""
     (ticket,) = join(scene, "ann")
-    unplant(scene, ticket.place.key)
+    scene.delete(ticket.place.key)
     scene.clock.advance(timedelta(minutes=40))
     scene.store.queue.join("ann")
     join(scene, "bob")
@@ -207,7 +207,7 @@ def test_waits_are_checked(offline: ChatStore) -> None:
             offline.queue.join("ann", keep_for=wrong)
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(1)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(1)), ids=str)
 @pytest.mark.usefixtures("no_backoff")
 def test_joining_cut_short_and_repeated_is_one_place(
     scene: Scene, number: int, fault: Fault
@@ -218,7 +218,7 @@ def test_joining_cut_short_and_repeated_is_one_place(
     assert list(scene.store.queue.list_waiting(consistent=True)) == [ticket]
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(2)), ids=str)
 @pytest.mark.usefixtures("no_backoff")
 def test_leaving_cut_short_and_repeated_leaves(scene: Scene, number: int, fault: Fault) -> None:
     join(scene, "ann")
@@ -227,7 +227,7 @@ def test_leaving_cut_short_and_repeated_leaves(scene: Scene, number: int, fault:
     assert scene.kinds() == {"caller": 1}
 
 
-@pytest.mark.parametrize(("number", "fault"), list(faults(2)), ids=str)
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(2)), ids=str)
 @pytest.mark.usefixtures("no_backoff")
 def test_a_longer_wait_cut_short_and_repeated(scene: Scene, number: int, fault: Fault) -> None:
     (ticket,) = join(scene, "ann")

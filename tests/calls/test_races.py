@@ -17,7 +17,7 @@ from dynamo_chat import Call, Caller, CallQueue, ChatStore, Page
 from dynamo_chat.core.errors import Conflict, Contended, LimitExceeded
 from dynamo_chat.testing import FaultInjector, TransactionConflict
 from tests.calls.scenes import Requests, callers, join, who
-from tests.identity.scenes import Scene, race
+from tests.scene import Scene, race
 
 pytestmark = pytest.mark.ministack
 

@@ -25,7 +25,7 @@ from dynamo_chat.core.transaction import is_live
 from dynamo_chat.testing.plugin import ENDPOINT_VARIABLE
 from tests.calls.model import LEASE, Model, Person, Talk, Ticket
 from tests.calls.scenes import fresh
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 NAMES = ["ann", "bob", "carl", "dora"]
 people = st.sampled_from(NAMES)

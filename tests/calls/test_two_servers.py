@@ -7,7 +7,7 @@ import pytest
 from dynamo_chat import Caller
 from dynamo_chat.core.errors import Conflict, LimitExceeded
 from tests.calls.scenes import Interruption, another_server, callers, join, points, who
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

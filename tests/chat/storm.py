@@ -19,7 +19,8 @@ from typing import Any
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import AlreadyExists, Contended, NotFound
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import MINUTE, user
+from tests.chat.scenes import user
+from tests.scene import MINUTE
 
 SERVERS = 4
 SLOW = 0.2

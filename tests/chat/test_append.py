@@ -19,19 +19,9 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.core.ulids import ulid_time
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import (
-    DAY,
-    MINUTE,
-    SECOND,
-    World,
-    assistant,
-    just_before,
-    requests,
-    said,
-    say,
-    user,
-)
+from tests.chat.scenes import assistant, said, say, user
 from tests.laws.strategies import same
+from tests.scene import DAY, MINUTE, SECOND, Scene, just_before, requests
 
 pytestmark = pytest.mark.engine
 
@@ -108,15 +98,15 @@ def test_one_request_and_the_counters(store: ChatStore, talk: str, clock: FakeCl
 
 
 def test_two_requests_where_the_store_does_not_know_the_conversation(
-    world: World, talk: str
+    scene: Scene, talk: str
 ) -> None:
     """The first time; after that one."""
-    stranger = world.store()
+    stranger = scene.new_store()
     with requests(stranger, 2):
         say(stranger, talk, "hello")
     with requests(stranger, 1):
         say(stranger, talk, "hello")
-    reader = world.store()
+    reader = scene.new_store()
     reader.messages.open(talk)
     with requests(reader, 1):
         say(reader, talk, "hello")
@@ -160,25 +150,25 @@ def test_order_is_the_order_of_appending(store: ChatStore, talk: str, clock: Fak
 
 
 @pytest.mark.once
-def test_order_is_kept_between_servers_whose_clocks_disagree(world: World, talk: str) -> None:
+def test_order_is_kept_between_servers_whose_clocks_disagree(scene: Scene, talk: str) -> None:
     """Nobody lands before what is there already, and nobody's message is lost."""
     skews = [timedelta(0), SECOND, -SECOND, timedelta(milliseconds=400)]
-    stores = [world.store(world.clock.skewed(skew)) for skew in skews]
+    stores = [scene.new_store(scene.clock.skewed(skew)) for skew in skews]
     expected = []
     for number in range(40):
         store = stores[number % 4 if number % 7 else 0]
         say(store, talk, str(number))
         expected.append(str(number))
         if number % 3 == 0:
-            world.clock.advance(timedelta(milliseconds=150))
+            scene.clock.advance(timedelta(milliseconds=150))
     assert said(stores[0], talk) == expected
     assert stores[0].conversations.get(talk).message_count == 40
 
 
-def test_two_servers_that_must_both_go_past_the_same_message(world: World, talk: str) -> None:
+def test_two_servers_that_must_both_go_past_the_same_message(scene: Scene, talk: str) -> None:
     """They never choose the same place: each message is there, under a name of its own."""
-    ahead = world.store(world.clock.skewed(SECOND))
-    one, other = world.store(), world.store()
+    ahead = scene.new_store(scene.clock.skewed(SECOND))
+    one, other = scene.new_store(), scene.new_store()
     for number in range(12):
         say(ahead, talk, f"ahead {number}")
         one.conversations.get(talk)
@@ -191,12 +181,12 @@ def test_two_servers_that_must_both_go_past_the_same_message(world: World, talk:
 
 @pytest.mark.parametrize("ahead", [DAY, 3_000 * DAY])
 def test_a_server_far_ahead_moves_places_and_no_times(
-    world: World, store: ChatStore, clock: FakeClock, ahead: timedelta
+    scene: Scene, store: ChatStore, clock: FakeClock, ahead: timedelta
 ) -> None:
     """What is appended after it keeps its order, says its own time, and does not top the list."""
     for identity in ("c-1", "c-2"):
         store.conversations.create("u-1", conversation_id=identity, title="T")
-    say(world.store(world.clock.skewed(ahead)), "c-1", "from tomorrow")
+    say(scene.new_store(scene.clock.skewed(ahead)), "c-1", "from tomorrow")
     clock.advance(MINUTE)
     turn = store.messages.append_turn(
         "c-1", [user("a"), assistant("b"), user("c", sent_at=clock())]
@@ -213,11 +203,11 @@ def test_a_server_far_ahead_moves_places_and_no_times(
 
 
 def test_a_server_far_ahead_never_shortens_a_life(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """A sliding conversation is kept until its period after the place of the latest message."""
     store.conversations.create("u-1", conversation_id="c-1", retention=2 * DAY, sliding=True)
-    say(world.store(world.clock.skewed(DAY)), "c-1", "from tomorrow")
+    say(scene.new_store(scene.clock.skewed(DAY)), "c-1", "from tomorrow")
     clock.advance(MINUTE)
     last = say(store, "c-1", "now")[0]
     head = store.conversations.get("c-1")
@@ -271,17 +261,17 @@ def test_places_in_a_turn_follow_each_other(store: ChatStore, talk: str, clock: 
 
 
 def test_a_place_far_ahead_is_refused(
-    world: World, store: ChatStore, talk: str, clock: FakeClock
+    scene: Scene, store: ChatStore, talk: str, clock: FakeClock
 ) -> None:
     """More than five minutes: everything after it would have to go there, too."""
-    before = world.items()
+    before = scene.items()
     for ahead in (5 * MINUTE + timedelta(milliseconds=1), DAY, 400 * 365 * DAY):
         with pytest.raises(InvalidArgument, match="at: must not be more than 5 minutes") as refused:
             store.messages.append(talk, user(at=clock() + ahead))
         assert refused.value.argument == "at"
     with pytest.raises(InvalidArgument, match="at: must not be before 1970"):
         store.messages.append(talk, user(at=datetime(1969, 12, 31, tzinfo=UTC)))
-    assert world.items() == before
+    assert scene.items() == before
     store.messages.append(talk, user("ahead", at=clock() + 5 * MINUTE))
     say(store, talk, "behind")
     assert said(store, talk) == ["ahead", "behind"]
@@ -291,39 +281,41 @@ def test_a_place_far_ahead_is_refused(
 
 
 def test_nothing_is_appended_to_what_is_not_there(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """Never created, deleted, expired; known to the store or not."""
     store.conversations.create("u-1", conversation_id="gone")
     store.conversations.create("u-1", conversation_id="fixed", retention=DAY)
     store.conversations.create("u-1", conversation_id="slid", retention=DAY, sliding=True)
-    world.store().conversations.delete("gone")
+    scene.new_store().conversations.delete("gone")
     clock.advance(DAY + SECOND)
-    before = world.items()
-    for each in (store, world.store()):
+    before = scene.items()
+    for each in (store, scene.new_store()):
         for identity in ("never", "gone", "fixed", "slid"):
             with pytest.raises(NotFound):
                 each.messages.append(identity, user("hello", message_id="m-1"))
             with pytest.raises(NotFound):
                 each.messages.append_turn(identity, [user(), assistant()])
-    assert world.items() == before
+    assert scene.items() == before
 
 
-def test_a_conversation_deleted_just_before(world: World, store: ChatStore, talk: str) -> None:
+def test_a_conversation_deleted_just_before(scene: Scene, store: ChatStore, talk: str) -> None:
     """The condition on its head holds the append back."""
-    other = world.store()
+    other = scene.new_store()
     with (
-        just_before(store, "TransactWriteItems", lambda: other.conversations.delete(talk)),
+        just_before(
+            store.connection, "TransactWriteItems", lambda: other.conversations.delete(talk)
+        ),
         pytest.raises(NotFound),
     ):
         say(store, talk, "too late")
-    assert world.items() == []
+    assert scene.items() == []
 
 
-def test_an_id_given_anew_to_another_owner(world: World, store: ChatStore, talk: str) -> None:
+def test_an_id_given_anew_to_another_owner(scene: Scene, store: ChatStore, talk: str) -> None:
     """What the store remembers of the old conversation is replaced by what is there now."""
     say(store, talk, "hello")
-    other = world.store()
+    other = scene.new_store()
     other.conversations.delete(talk)
     other.conversations.create("u-2", conversation_id=talk)
     with pytest.raises(NotFound):
@@ -337,10 +329,10 @@ def test_an_id_given_anew_to_another_owner(world: World, store: ChatStore, talk:
 
 @pytest.mark.parametrize("maker", ["another store", "this store"])
 def test_an_id_given_anew_at_the_same_creation_time(
-    world: World, store: ChatStore, clock: FakeClock, maker: str
+    scene: Scene, store: ChatStore, clock: FakeClock, maker: str
 ) -> None:
     """As an import that is run again does. Nothing of the old conversation is taken for the new."""
-    other = world.store()
+    other = scene.new_store()
     born = clock() - 100 * DAY
     store.conversations.create("u-1", conversation_id="c-1", title="Old", created_at=born)
     store.messages.append("c-1", user("old", at=born + 50 * DAY))
@@ -358,10 +350,10 @@ def test_an_id_given_anew_at_the_same_creation_time(
 
 
 def test_an_id_given_anew_with_the_same_deadline(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """Fixed before, sliding now: the append moves its end all the same."""
-    other = world.store()
+    other = scene.new_store()
     born = clock()
     store.conversations.create("u-1", conversation_id="c-1", retention=4 * DAY, created_at=born)
     other.conversations.delete("c-1")
@@ -414,9 +406,9 @@ def test_bad_messages_are_refused_when_they_are_made(argument: str, fields: dict
     assert refused.value.argument == argument
 
 
-def test_bad_turns(world: World, store: ChatStore, talk: str) -> None:
+def test_bad_turns(scene: Scene, store: ChatStore, talk: str) -> None:
     """Empty, too long, mixed, doubled, or not of messages; nothing is sent."""
-    before = world.items()
+    before = scene.items()
     attempts: list[tuple[str, Any]] = [
         ("messages", []),
         ("messages", [user()] * 46),
@@ -435,7 +427,7 @@ def test_bad_turns(world: World, store: ChatStore, talk: str) -> None:
         with requests(store, 0), pytest.raises(InvalidArgument) as refused:
             store.messages.append(identity, user())  # type: ignore[arg-type]
         assert refused.value.argument == "conversation_id"
-    assert world.items() == before
+    assert scene.items() == before
 
 
 # -- exchanges ----------------------------------------------------------------------------------
@@ -465,12 +457,12 @@ def test_an_exchange_is_a_turn_of_two(store: ChatStore, talk: str, clock: FakeCl
     assert store.messages.list_exchanges(talk).items == (made,)
 
 
-def test_the_longest_id_of_an_exchange(world: World, store: ChatStore, talk: str) -> None:
+def test_the_longest_id_of_an_exchange(scene: Scene, store: ChatStore, talk: str) -> None:
     """The prompt's id is made of it, and has to fit as well."""
-    before = world.items()
+    before = scene.items()
     with pytest.raises(InvalidArgument, match=r"^exchange\.message_id: .* 193 characters"):
         store.messages.append_exchange(talk, Exchange(user_prompt="q", message_id="x" * 194))
-    assert world.items() == before
+    assert scene.items() == before
     longest = Exchange(user_prompt="q", bot_response="a", message_id="x" * 193)
     assert store.messages.append_exchange(talk, longest).message_id == "x" * 193
 

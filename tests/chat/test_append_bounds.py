@@ -20,13 +20,8 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.core.item import encoded, plan
 from dynamo_chat.testing import ErrorAnswer
-from tests.chat.world import (
-    World,
-    assistant,
-    faults,
-    said,
-    user,
-)
+from tests.chat.scenes import assistant, said, user
+from tests.scene import Scene, faults
 
 pytestmark = pytest.mark.engine
 
@@ -63,13 +58,13 @@ def test_a_message_has_at_most_a_thousand_of_each_part(
 
 @pytest.mark.once
 def test_more_parts_than_are_written_today_are_read(
-    world: World, store: ChatStore, talk: str
+    scene: Scene, store: ChatStore, talk: str
 ) -> None:
     """An older release had no such bound."""
     store.messages.append(talk, assistant("x", recommendations=["a"] * 1_000, message_id="m"))
-    item = next(each for each in world.items() if "recommendations" in each)
+    item = next(each for each in scene.items() if "recommendations" in each)
     texts = plan(Message).attributes["recommendations"]
-    world.put({**item, "recommendations": encoded(texts, ("a",) * 1_500)})
+    scene.put({**item, "recommendations": encoded(texts, ("a",) * 1_500)})
     assert len(store.messages.get(talk, "m").recommendations) == 1_500
 
 

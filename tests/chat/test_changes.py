@@ -9,8 +9,9 @@ from dynamo_chat import ChatStore
 from dynamo_chat.chat.conversations import merge_patch
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import DAY, World, just_before, requests, say
+from tests.chat.scenes import say
 from tests.laws.strategies import same
+from tests.scene import DAY, Scene, just_before, requests
 
 pytestmark = pytest.mark.engine
 
@@ -74,23 +75,25 @@ def test_large_preferences_are_compressed_and_compared(store: ChatStore) -> None
     assert merged.preferences == {**long, "n": 1}
 
 
-def test_merges_of_two_stores_both_take_effect(world: World, store: ChatStore) -> None:
+def test_merges_of_two_stores_both_take_effect(scene: Scene, store: ChatStore) -> None:
     """Whoever loses the race reads again and merges into what is there then."""
     store.conversations.create("u-1", conversation_id="c-1", preferences={"n": 0})
-    other = world.store().conversations
+    other = scene.new_store().conversations
     for theirs in ("x", "y" * 3_000):
         with just_before(
-            store, "UpdateItem", partial(other.merge_preferences, "c-1", {"theirs": theirs})
+            store.connection,
+            "UpdateItem",
+            partial(other.merge_preferences, "c-1", {"theirs": theirs}),
         ):
             store.conversations.merge_preferences("c-1", {"mine": theirs})
         expected = {"n": 0, "theirs": theirs, "mine": theirs}
         assert store.conversations.get("c-1").preferences == expected
 
 
-def test_a_status_set_while_a_message_arrives(world: World, store: ChatStore) -> None:
+def test_a_status_set_while_a_message_arrives(scene: Scene, store: ChatStore) -> None:
     """The activity that the list goes by is the message's, whoever was first."""
     store.conversations.create("u-1", conversation_id="c-1")
-    other = world.store()
+    other = scene.new_store()
     with just_before(store, "UpdateItem", lambda: say(other, "c-1", "hello")):
         changed = store.conversations.set_status("c-1", "archived")
     assert changed.message_count == 1
@@ -111,10 +114,10 @@ def test_bad_preferences(store: ChatStore, value: Any) -> None:
         assert refused.value.argument == name
 
 
-def test_preferences_that_do_not_fit(world: World, store: ChatStore) -> None:
+def test_preferences_that_do_not_fit(scene: Scene, store: ChatStore) -> None:
     """Refused with the size and the limit, and nothing is written."""
     store.conversations.create("u-1", conversation_id="c-1", preferences={"a": 1})
-    before = world.items()
+    before = scene.items()
     noise = {str(n): f"{(n * 2_654_435_761) % 2**61:x}" for n in range(60_000)}
     for call in (store.conversations.set_preferences, store.conversations.merge_preferences):
         with pytest.raises(ItemTooLarge) as refused:
@@ -122,7 +125,7 @@ def test_preferences_that_do_not_fit(world: World, store: ChatStore) -> None:
         assert refused.value.argument == "preferences"
         assert refused.value.size is not None
         assert refused.value.size > refused.value.limit
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_status(store: ChatStore, clock: FakeClock) -> None:
@@ -145,14 +148,14 @@ def test_bad_status(store: ChatStore, status: Any) -> None:
     assert refused.value.argument == "status"
 
 
-def test_nothing_to_change(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_nothing_to_change(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """Not found: never there, deleted, expired; and nothing comes into being."""
     store.conversations.create("u-1", conversation_id="gone")
     store.conversations.delete("gone")
     store.conversations.create("u-1", conversation_id="fixed", retention=DAY)
     store.conversations.create("u-1", conversation_id="slid", retention=DAY, sliding=True)
     clock.advance(DAY + DAY / 2)
-    before = world.items()
+    before = scene.items()
     for identity in ("never", "gone", "fixed", "slid"):
         for call in (
             lambda c: store.conversations.set_status(c, "archived"),
@@ -162,4 +165,4 @@ def test_nothing_to_change(world: World, store: ChatStore, clock: FakeClock) -> 
         ):
             with pytest.raises(NotFound):
                 call(identity)
-    assert world.items() == before
+    assert scene.items() == before

@@ -14,7 +14,8 @@ from dynamo_chat.core.clock import system_clock
 from dynamo_chat.core.errors import Contended
 from dynamo_chat.testing import DropAnswer, FaultInjector, TransactionConflict
 from dynamo_chat.testing.engine import Engine
-from tests.chat.world import World, drained, user
+from tests.chat.scenes import user
+from tests.scene import Scene, drained
 
 THREADS = 16
 EACH = 125
@@ -47,14 +48,16 @@ def until_it_is_there(append: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.ministack
-def test_sixteen_threads_append_two_thousand_messages(world: World) -> None:
+def test_sixteen_threads_append_two_thousand_messages(scene: Scene) -> None:
     """Each is there once, the count is right, each thread's order is kept.
 
     Four servers whose clocks disagree by up to a second; transactions conflict, answers are lost,
     and every fifth message is sent once more, by another server, under its id.
     """
     options = ConnectionOptions(transaction_attempts=100)
-    stores = [world.store(skewed(seconds), options=options) for seconds in (0.0, 1.0, 0.4, -0.3)]
+    stores = [
+        scene.new_store(skewed(seconds), options=options) for seconds in (0.0, 1.0, 0.4, -0.3)
+    ]
     injectors = [FaultInjector(store.connection.client).attach() for store in stores]
     for seed, injector in enumerate(injectors):
         injector.gamble({TransactionConflict(): 0.1, DropAnswer(): 0.005}, seed=seed)
@@ -93,9 +96,9 @@ def test_sixteen_threads_append_two_thousand_messages(world: World) -> None:
 
 
 @pytest.mark.ministack
-def test_renames_and_appends_at_once_lose_nothing(world: World) -> None:
+def test_renames_and_appends_at_once_lose_nothing(scene: Scene) -> None:
     """Titles, messages, preferences, statuses and states of one conversation, from all sides."""
-    stores = [world.store(skewed(seconds)) for seconds in (0.0, 0.7)]
+    stores = [scene.new_store(skewed(seconds)) for seconds in (0.0, 0.7)]
     stores[0].conversations.create("u-1", conversation_id="c-1", title="start")
 
     def renames(number: int) -> None:
@@ -155,9 +158,9 @@ def test_renames_and_appends_at_once_lose_nothing(world: World) -> None:
 
 
 @pytest.mark.ministack
-def test_one_winner_of_everything_that_can_be_won_once(world: World) -> None:
+def test_one_winner_of_everything_that_can_be_won_once(scene: Scene) -> None:
     """An id to create, a revision to save over, a message to delete, a review to write."""
-    stores = [world.store() for _ in range(4)]
+    stores = [scene.new_store() for _ in range(4)]
     owners = [f"u-{number}" for number in range(8)]
 
     def won(attempt: Callable[[], Any]) -> Any:
@@ -206,8 +209,8 @@ def test_one_winner_of_everything_that_can_be_won_once(world: World) -> None:
 @pytest.mark.engine
 def test_two_stores_on_two_tables_never_mix(dynamo_chat_engine: Engine) -> None:
     """Used from the same threads, in turns, they see only their own."""
-    with World(dynamo_chat_engine) as one, World(dynamo_chat_engine) as other:
-        stores = [one.store(), other.store()]
+    with Scene(dynamo_chat_engine) as one, Scene(dynamo_chat_engine) as other:
+        stores = [one.new_store(), other.new_store()]
 
         def work(number: int) -> None:
             for place in range(6):
@@ -220,20 +223,20 @@ def test_two_stores_on_two_tables_never_mix(dynamo_chat_engine: Engine) -> None:
                 assert {m.content for m in store.messages.latest(identity)} == {name}
 
         together([lambda number=number: work(number) for number in range(8)])  # type: ignore[misc]
-        for world, store in zip((one, other), stores, strict=True):
+        for scene, store in zip((one, other), stores, strict=True):
             name = store.connection.table_name
-            assert name == world.table
+            assert name == scene.table
             assert len(store.conversations.list_by_user(name)) == 8
-            texts = [i["content"]["S"] for i in world.items() if i["kind"]["S"] == "message"]
+            texts = [i["content"]["S"] for i in scene.items() if i["kind"]["S"] == "message"]
             assert texts == [name] * 24
 
 
 @pytest.mark.engine
 def test_one_store_makes_one_client(dynamo_chat_engine: Engine) -> None:
     """However many threads use it first at the same moment."""
-    with World(dynamo_chat_engine) as world:
+    with Scene(dynamo_chat_engine) as scene:
         fresh = ChatStore(
-            world.table, region=world.engine.region, endpoint_url=world.engine.endpoint_url
+            scene.table, region=scene.engine.region, endpoint_url=scene.engine.endpoint_url
         )
         clients = together([lambda: fresh.connection.client] * 16)
         assert len({id(client) for client in clients}) == 1

@@ -15,7 +15,8 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import DAY, SECOND, World, requests, say, user
+from tests.chat.scenes import say, user
+from tests.scene import DAY, SECOND, Scene, requests
 
 pytestmark = pytest.mark.engine
 
@@ -71,14 +72,14 @@ def test_creating_again_returns_what_is_there(store: ChatStore, clock: FakeClock
     assert again.created_at == first.created_at
 
 
-def test_an_id_belongs_to_one_owner(world: World, store: ChatStore) -> None:
+def test_an_id_belongs_to_one_owner(scene: Scene, store: ChatStore) -> None:
     """Another user's is taken; the error does not show whose it is."""
     store.conversations.create("u-secret", conversation_id="c-1")
-    before = world.items()
+    before = scene.items()
     with pytest.raises(AlreadyExists, match="'c-1' is taken") as refused:
         store.conversations.create("u-2", conversation_id="c-1", title="Mine")
     assert "u-secret" not in str(refused.value)
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_another_users_conversation_is_not_found(store: ChatStore) -> None:
@@ -92,16 +93,16 @@ def test_another_users_conversation_is_not_found(store: ChatStore) -> None:
         store.conversations.get("c-2")
 
 
-def test_every_write_asks_for_the_owner(world: World, store: ChatStore) -> None:
+def test_every_write_asks_for_the_owner(scene: Scene, store: ChatStore) -> None:
     """No method that takes a `user_id` changes another user's conversation, remembered or not."""
     store.conversations.create("u-1", conversation_id="c-1", title="T")
     message = store.messages.append("c-1", user(), user_id="u-1")
-    before = world.items()
-    for each in (store, world.store()):
+    before = scene.items()
+    for each in (store, scene.new_store()):
         for attempt in in_the_name_of("u-2", each, message.message_id):
             with pytest.raises(NotFound):
                 attempt()
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def in_the_name_of(user_id: str, store: ChatStore, message_id: str) -> list[Callable[[], Any]]:
@@ -157,17 +158,17 @@ def test_any_text_may_be_an_id(store: ChatStore, identity: str) -> None:
     assert store.messages.get_by_id(identity[:200]) == made
 
 
-def test_an_id_too_long_for_its_keys_is_refused_at_once(world: World, store: ChatStore) -> None:
+def test_an_id_too_long_for_its_keys_is_refused_at_once(scene: Scene, store: ChatStore) -> None:
     """Not only when its first message, and so its title, comes."""
     longest = "😀" * 239
     store.conversations.create("u-1", conversation_id=longest)
     say(store, longest, "Words for a title")
     assert store.conversations.get(longest).title == "Words for a title"
-    before = world.items()
+    before = scene.items()
     with pytest.raises(InvalidKey, match="bytes; DynamoDB allows 1,024") as refused:
         store.conversations.create("u-1", conversation_id="😀" * 240)
     assert refused.value.argument == "conversation_id"
-    assert world.items() == before
+    assert scene.items() == before
 
 
 @pytest.mark.parametrize(
@@ -207,24 +208,24 @@ def test_an_id_too_long_for_its_keys_is_refused_at_once(world: World, store: Cha
     ],
 )
 def test_bad_arguments_are_named_and_nothing_is_sent(
-    world: World, store: ChatStore, argument: str, value: Any
+    scene: Scene, store: ChatStore, argument: str, value: Any
 ) -> None:
     """The error says which argument, and DynamoDB hears nothing."""
     arguments: dict[str, Any] = {"user_id": "u-1", argument: value}
     with requests(store, 0), pytest.raises(InvalidArgument) as refused:
         store.conversations.create(**arguments)
     assert refused.value.argument.split(".")[0] == argument
-    assert world.items() == []
+    assert scene.items() == []
 
 
-def test_deadlines_that_make_no_sense(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_deadlines_that_make_no_sense(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """Sliding without retention, over before it began, past the end of time."""
     with pytest.raises(InvalidArgument, match="sliding: needs a retention"):
         store.conversations.create("u-1", sliding=True)
     with pytest.raises(InvalidArgument, match="retention: ended before now"):
         store.conversations.create("u-1", retention=DAY, created_at=clock() - 2 * DAY)
     with pytest.raises(InvalidArgument, match="retention: ends after the year 9999"):
-        world.store(lambda: datetime(9999, 12, 31, 12, tzinfo=UTC)).conversations.create(
+        scene.new_store(lambda: datetime(9999, 12, 31, 12, tzinfo=UTC)).conversations.create(
             "u-1", retention=DAY
         )
 

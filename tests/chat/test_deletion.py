@@ -8,18 +8,8 @@ import pytest
 from dynamo_chat import ChatStore, Feedback
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.testing import FakeClock, Kill, Killed
-from tests.chat.world import (
-    DAY,
-    SECOND,
-    World,
-    assistant,
-    at_request,
-    faults,
-    requests,
-    said,
-    say,
-    user,
-)
+from tests.chat.scenes import assistant, said, say, user
+from tests.scene import DAY, SECOND, Scene, at_request, faults, requests
 
 pytestmark = pytest.mark.engine
 
@@ -41,26 +31,26 @@ def filled(store: ChatStore, identity: str, messages: int = 4, **options: Any) -
     return ids
 
 
-def test_everything_goes_and_nothing_of_others(world: World, store: ChatStore) -> None:
+def test_everything_goes_and_nothing_of_others(scene: Scene, store: ChatStore) -> None:
     """In the table and in every index; the number of items is told."""
     filled(store, "kept")
-    before = world.items()
+    before = scene.items()
     filled(store, "gone")
     with requests(store, 4):  # what lists show, that with the tombstone, one page, the rest
         count = store.conversations.delete("gone")
-    assert world.items() == before
+    assert scene.items() == before
     # The head; 4 messages, 2 of them with id items; state, title; 2 reviews.
     assert count == 1 + 4 + 2 + 1 + 1 + 2
 
 
-def test_a_conversation_of_any_size(world: World, store: ChatStore) -> None:
+def test_a_conversation_of_any_size(scene: Scene, store: ChatStore) -> None:
     """In 2 + ⌈items/98⌉ + ⌈MB⌉ requests."""
     store.conversations.create("u-1", conversation_id="c-1", title="T")
     for start in range(0, 120, 40):
         store.messages.append_turn("c-1", [user(str(start + n)) for n in range(40)])
     with requests(store, 2 + 2 + 1):
         store.conversations.delete("c-1")
-    assert world.items() == []
+    assert scene.items() == []
 
 
 def test_deleting_what_is_not_there(store: ChatStore, clock: FakeClock) -> None:
@@ -75,20 +65,20 @@ def test_deleting_what_is_not_there(store: ChatStore, clock: FakeClock) -> None:
             store.conversations.delete(identity)
 
 
-def test_only_the_owner_deletes(world: World, store: ChatStore) -> None:
+def test_only_the_owner_deletes(scene: Scene, store: ChatStore) -> None:
     """For anybody else it is not found, also while it is being deleted."""
     filled(store, "c-1")
-    before = world.items()
+    before = scene.items()
     with pytest.raises(NotFound):
         store.conversations.delete("c-1", user_id="u-2")
-    assert world.items() == before
+    assert scene.items() == before
     half_deleted(store, "c-1")
-    before = world.items()
+    before = scene.items()
     with pytest.raises(NotFound):
         store.conversations.delete("c-1", user_id="u-2")
-    assert world.items() == before
+    assert scene.items() == before
     store.conversations.delete("c-1", user_id="u-1")
-    assert world.items() == []
+    assert scene.items() == []
 
 
 def half_deleted(store: ChatStore, identity: str) -> None:
@@ -99,16 +89,16 @@ def half_deleted(store: ChatStore, identity: str) -> None:
             store.conversations.delete(identity)
 
 
-def test_while_it_is_being_deleted(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_while_it_is_being_deleted(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """No reader finds it, no list shows it, no writer gets through, its id is not free."""
     ids = filled(store, "c-1")
     filled(store, "other")
-    stranger = world.store()
+    stranger = scene.new_store()
     stranger.conversations.get("c-1")
     half_deleted(store, "c-1")
-    before = world.items()
+    before = scene.items()
     clock.advance(SECOND)
-    for each in (store, stranger, world.store()):
+    for each in (store, stranger, scene.new_store()):
         for call in whatever_one_may_try(each, *ids[:2]):
             with pytest.raises(NotFound):
                 call()
@@ -120,9 +110,9 @@ def test_while_it_is_being_deleted(world: World, store: ChatStore, clock: FakeCl
         assert [c.conversation_id for c in talks.list_by_activity("u-1")] == ["other"]
         assert [c.conversation_id for c in talks.find_by_title("T")] == ["other"]
         assert each.messages.get_by_id("m-1").conversation_id == "other"
-    assert world.items() == before
+    assert scene.items() == before
     store.conversations.delete("c-1")
-    assert {item["PK"]["S"] for item in world.items()} == {
+    assert {item["PK"]["S"] for item in scene.items()} == {
         "CONV#other#",
         "REVIEW#r-other-0#",
         "REVIEW#r-other-1#",
@@ -174,14 +164,14 @@ def test_the_id_is_free_again(store: ChatStore) -> None:
     assert said(store, "c-1") == ["new", "1"]
 
 
-def test_two_that_delete_at_once(world: World, store: ChatStore) -> None:
+def test_two_that_delete_at_once(scene: Scene, store: ChatStore) -> None:
     """Both succeed once it has begun, and nothing is left."""
-    other = world.store()
+    other = scene.new_store()
     for request in (3, 4):
         filled(store, "c-1")
         with at_request(store, request, lambda: other.conversations.delete("c-1")):
             store.conversations.delete("c-1")
-        assert world.items() == []
+        assert scene.items() == []
     for request in (1, 2):
         filled(store, "c-1")
         with (
@@ -189,7 +179,7 @@ def test_two_that_delete_at_once(world: World, store: ChatStore) -> None:
             pytest.raises(NotFound),
         ):
             store.conversations.delete("c-1")
-        assert world.items() == []
+        assert scene.items() == []
 
 
 @pytest.mark.parametrize("identity", ["", None, 5, "\ud800"])

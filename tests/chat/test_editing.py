@@ -8,17 +8,9 @@ import pytest
 from dynamo_chat import UNCHANGED, ChatStore, Feedback, Message, ToolCall
 from dynamo_chat.core.errors import Conflict, InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import (
-    MINUTE,
-    World,
-    assistant,
-    just_before,
-    requests,
-    said,
-    say,
-    user,
-)
+from tests.chat.scenes import assistant, said, say, user
 from tests.laws.strategies import same
+from tests.scene import MINUTE, Scene, just_before, requests
 
 pytestmark = pytest.mark.engine
 
@@ -120,7 +112,7 @@ def test_something_must_change(store: ChatStore, talk: str, message: Message) ->
     ],
 )
 def test_bad_changes(
-    world: World,
+    scene: Scene,
     store: ChatStore,
     talk: str,
     message: Message,
@@ -128,7 +120,7 @@ def test_bad_changes(
     changes: dict[str, Any],
 ) -> None:
     """Named, and nothing is sent; also when a message is finished."""
-    before = world.items()
+    before = scene.items()
     calls: list[Callable[[], object]] = [
         lambda: store.messages.edit(talk, "m-1", **changes),
         lambda: store.messages.finish(talk, "m-1", **{"content": "x", **changes}),
@@ -137,52 +129,52 @@ def test_bad_changes(
         with requests(store, 0), pytest.raises(InvalidArgument) as refused:
             call()
         assert refused.value.argument.startswith(argument)
-    assert world.items() == before
+    assert scene.items() == before
 
 
-def test_tool_calls_are_the_assistants(world: World, store: ChatStore, talk: str) -> None:
+def test_tool_calls_are_the_assistants(scene: Scene, store: ChatStore, talk: str) -> None:
     """A user's message cannot get them by an edit either."""
     asked = say(store, talk, "asked")[0]
-    before = world.items()
+    before = scene.items()
     with pytest.raises(InvalidArgument, match="tool_calls: belong to assistant messages only"):
         store.messages.edit(talk, asked.message_id, tool_calls=[ToolCall(tool="t")])
-    assert world.items() == before
+    assert scene.items() == before
     store.messages.edit(talk, asked.message_id, tool_calls=[], content="x")
 
 
-def test_what_does_not_fit(world: World, store: ChatStore, talk: str, message: Message) -> None:
+def test_what_does_not_fit(scene: Scene, store: ChatStore, talk: str, message: Message) -> None:
     """Refused with the part, the size and the limit: alone, or beside what is there."""
     noise = "".join(chr(0x4E00 + n * 7_919 % 20_000) for n in range(110_000))
     attempts: list[dict[str, Any]] = [{"content": noise * 3}, {"metadata": {"k": noise}}]
     for changes in attempts:
-        before = world.items()
+        before = scene.items()
         with pytest.raises(ItemTooLarge) as refused:
             store.messages.edit(talk, "m-1", **changes)
         assert refused.value.argument in changes
         assert refused.value.size is not None
         assert refused.value.size > refused.value.limit
-        assert world.items() == before
+        assert scene.items() == before
         store.messages.edit(talk, "m-1", content=noise)
 
 
-def test_no_such_message(world: World, store: ChatStore, talk: str, message: Message) -> None:
+def test_no_such_message(scene: Scene, store: ChatStore, talk: str, message: Message) -> None:
     """Nothing comes into being."""
     own = say(store, talk, "gone")[0].message_id
     store.messages.delete(talk, own)
-    before = world.items()
+    before = scene.items()
     for message_id in ("m-9", own, f"{talk}~{'0' * 26}"):
         with pytest.raises(NotFound, match="message"):
             store.messages.edit(talk, message_id, content="x")
         with pytest.raises(NotFound, match="message"):
             store.messages.finish(talk, message_id, content="x")
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_a_message_deleted_just_before(
-    world: World, store: ChatStore, talk: str, message: Message
+    scene: Scene, store: ChatStore, talk: str, message: Message
 ) -> None:
     """The condition holds the edit back."""
-    other = world.store()
+    other = scene.new_store()
     with (
         just_before(store, "UpdateItem", lambda: other.messages.delete(talk, "m-1")),
         pytest.raises(NotFound),
@@ -218,11 +210,11 @@ def test_a_streamed_message_is_finished(store: ChatStore, talk: str, clock: Fake
     assert said(store, talk) == ["All of it.", "impatient"]
 
 
-def test_finishing_again(world: World, store: ChatStore, talk: str) -> None:
+def test_finishing_again(scene: Scene, store: ChatStore, talk: str) -> None:
     """With the same: returned. With other content: a conflict that shows what is there."""
     begun = store.messages.append(talk, assistant(is_streaming=True, message_id="m-1"))
     done = store.messages.finish(talk, "m-1", content="Done.", metadata={"n": 1})
-    before = world.items()
+    before = scene.items()
     assert store.messages.finish(talk, "m-1", content="Done.", metadata={"n": 1}) == done
     assert store.messages.finish(talk, "m-1", content="Done.") == done
     others: list[dict[str, Any]] = [
@@ -235,7 +227,7 @@ def test_finishing_again(world: World, store: ChatStore, talk: str) -> None:
         with pytest.raises(Conflict, match="finished already") as refused:
             store.messages.finish(talk, "m-1", **other)
         assert refused.value.current == done
-    assert world.items() == before
+    assert scene.items() == before
     assert begun.position == done.position
 
 
@@ -310,11 +302,13 @@ def test_the_latest_message_deleted(store: ChatStore, talk: str) -> None:
 
 
 def test_two_that_delete_at_once(
-    world: World, store: ChatStore, talk: str, message: Message
+    scene: Scene, store: ChatStore, talk: str, message: Message
 ) -> None:
     """It is counted out once."""
     say(store, talk, "other")
-    other = world.store()
-    with just_before(store, "TransactWriteItems", lambda: other.messages.delete(talk, "m-1")):
+    other = scene.new_store()
+    with just_before(
+        store.connection, "TransactWriteItems", lambda: other.messages.delete(talk, "m-1")
+    ):
         store.messages.delete(talk, "m-1")
     assert store.conversations.get(talk).message_count == 1

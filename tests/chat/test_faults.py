@@ -29,7 +29,8 @@ from dynamo_chat.testing import (
 )
 from dynamo_chat.testing.engine import Engine
 from dynamo_chat.testing.faults import Attempt
-from tests.chat.world import DAY, Item, World, assistant, faults, said, user
+from tests.chat.scenes import assistant, said, user
+from tests.scene import DAY, Item, Scene, faults
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
@@ -166,22 +167,22 @@ OPERATIONS = [
 class Stage:
     """One table on which an operation is played again and again from the same beginning."""
 
-    def __init__(self, world: World, operation: Operation) -> None:
-        self.world = world
+    def __init__(self, scene: Scene, operation: Operation) -> None:
+        self.scene = scene
         self.operation = operation
-        self.known = world.store(options=ConnectionOptions(max_attempts=2))
-        self.stranger = world.store()
+        self.known = scene.new_store(options=ConnectionOptions(max_attempts=2))
+        self.stranger = scene.new_store()
         operation.prepare(self.known)
-        world.clock.advance(operation.wait)
-        self.beginning = world.items()
+        scene.clock.advance(operation.wait)
+        self.beginning = scene.items()
         with faults(self.known) as counter:
             operation.do(self.known)
         self.requests = counter.requests
-        self.end = blurred(world.items())
+        self.end = blurred(scene.items())
 
     def play(self, fault: Fault, **plan: Any) -> bool:
         """Do it from the beginning, with a fault in its way; whether the fault happened."""
-        self.world.restore(self.beginning)
+        self.scene.restore(self.beginning)
         for store in (self.known, self.stranger):
             store._snapshots._known.clear()
         with contextlib.suppress(errors.NotFound):
@@ -199,7 +200,7 @@ class Stage:
             except errors.DynamoChatError as error:
                 if self.operation.done_already is not type(error):
                     raise
-        assert blurred(self.world.items()) == self.end
+        assert blurred(self.scene.items()) == self.end
 
 
 ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -222,9 +223,9 @@ def blurred(items: list[Item]) -> str:
 @pytest.fixture(scope="module", params=OPERATIONS, ids=lambda operation: operation.name)
 def stage(dynamo_chat_engine: Engine, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """A stage for each of the operations. Nobody waits between two tries."""
-    with World(dynamo_chat_engine) as world, pytest.MonkeyPatch.context() as patch:
+    with Scene(dynamo_chat_engine) as scene, pytest.MonkeyPatch.context() as patch:
         patch.setattr("time.sleep", lambda _: None)
-        yield Stage(world, request.param)
+        yield Stage(scene, request.param)
 
 
 def test_called_twice(stage: Stage) -> None:
@@ -288,12 +289,12 @@ class Forgetful(Fault):
 
 @pytest.mark.parametrize("fault", [DropAnswer(), Forgetful()], ids=["lost", "forgotten"])
 @pytest.mark.parametrize("ahead", [False, True])
-def test_a_message_without_an_id_lands_once(world: World, fault: Fault, ahead: bool) -> None:
+def test_a_message_without_an_id_lands_once(scene: Scene, fault: Fault, ahead: bool) -> None:
     """Its place is its identity: what lies there after a lost answer is the message itself."""
-    store = world.store()
+    store = scene.new_store()
     store.conversations.create("u-1", conversation_id="c-1")
     if ahead:
-        fast = world.store(world.clock.skewed(timedelta(seconds=1)))
+        fast = scene.new_store(scene.clock.skewed(timedelta(seconds=1)))
         fast.messages.append("c-1", user("first"))
     else:
         store.messages.append("c-1", user("first"))
@@ -307,9 +308,9 @@ def test_a_message_without_an_id_lands_once(world: World, fault: Fault, ahead: b
     assert store.conversations.get("c-1").message_count == 5
 
 
-def test_an_id_whose_server_forgot_the_token(world: World) -> None:
+def test_an_id_whose_server_forgot_the_token(scene: Scene) -> None:
     """The id item tells that it was appended."""
-    store = world.store()
+    store = scene.new_store()
     store.conversations.create("u-1", conversation_id="c-1", keep_last=2)
     for content in "abc":
         with faults(store) as injector:

@@ -9,17 +9,8 @@ from dynamo_chat import ChatStore, Feedback
 from dynamo_chat.core.errors import InvalidArgument, InvalidCursor, ItemTooLarge, NotFound
 from dynamo_chat.keyspace import FEEDBACK_CATEGORY_SHARDS, FEEDBACK_RANK_SHARDS
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import (
-    DAY,
-    MINUTE,
-    SECOND,
-    World,
-    assistant,
-    drained,
-    requests,
-    say,
-    user,
-)
+from tests.chat.scenes import assistant, say, user
+from tests.scene import DAY, MINUTE, SECOND, Scene, drained, requests
 
 pytestmark = pytest.mark.engine
 
@@ -51,7 +42,7 @@ def places(store: ChatStore) -> dict[str, str]:
 
 
 def test_what_was_given_is_part_of_the_message(
-    world: World, store: ChatStore, talk: str, clock: FakeClock
+    scene: Scene, store: ChatStore, talk: str, clock: FakeClock
 ) -> None:
     """Returned as stored, with the time of giving; nothing else of the message changes."""
     before = store.messages.get(talk, "m-1")
@@ -201,12 +192,12 @@ def test_cursors_keep_to_their_list(store: ChatStore, talk: str) -> None:
             listed(store, kind, cursor=cursor, **options)
 
 
-def test_no_such_message(world: World, store: ChatStore, talk: str) -> None:
+def test_no_such_message(scene: Scene, store: ChatStore, talk: str) -> None:
     """An error, and nothing is left behind."""
     own = store.messages.append(talk, user()).message_id
     store.messages.delete(talk, own)
     store.messages.delete(talk, "m-0")
-    before = world.items()
+    before = scene.items()
     for message_id in (own, "m-0", "m-9", f"{talk}~{'0' * 26}"):
         with pytest.raises(NotFound, match="message"):
             store.messages.give_feedback(talk, message_id, Feedback(type="positive"))
@@ -214,7 +205,7 @@ def test_no_such_message(world: World, store: ChatStore, talk: str) -> None:
             store.messages.withdraw_feedback(talk, message_id)
     with pytest.raises(NotFound):
         store.messages.give_feedback("c-9", "m-1", Feedback(type="positive"))
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_a_deleted_message_leaves_every_list(store: ChatStore, talk: str) -> None:
@@ -311,31 +302,31 @@ def test_not_feedback(store: ChatStore, talk: str) -> None:
         store.messages.give_feedback(talk, "m-1", {"type": "positive"})  # type: ignore[arg-type]
 
 
-def test_feedback_that_does_not_fit(world: World, store: ChatStore, talk: str) -> None:
+def test_feedback_that_does_not_fit(scene: Scene, store: ChatStore, talk: str) -> None:
     """Refused with the size and the limit, and the message stays as it was."""
-    before = world.items()
+    before = scene.items()
     noise = "".join(chr(0x4E00 + n * 7_919 % 20_000) for n in range(300_000))
     with pytest.raises(ItemTooLarge, match="takes at most 409,600 bytes") as refused:
         store.messages.give_feedback(talk, "m-1", Feedback(type="positive", text=noise))
     assert refused.value.argument == "feedback"
     assert refused.value.size is not None
     assert refused.value.size > refused.value.limit
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_feedback_that_does_not_fit_beside_the_message(
-    world: World, store: ChatStore, talk: str
+    scene: Scene, store: ChatStore, talk: str
 ) -> None:
     """Both together decide; the size in the error is that of the item."""
     noise = "".join(chr(0x4E00 + n * 7_919 % 20_000) for n in range(110_000))
     store.messages.append(talk, assistant(noise, message_id="large"))
-    before = world.items()
+    before = scene.items()
     with pytest.raises(ItemTooLarge) as refused:
         store.messages.give_feedback(talk, "large", Feedback(type="positive", text=noise))
     assert refused.value.argument == "feedback"
     assert refused.value.size is not None
     assert 409_600 < refused.value.size < 660_000
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_any_text_may_be_a_category(store: ChatStore, talk: str) -> None:

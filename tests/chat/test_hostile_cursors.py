@@ -11,7 +11,8 @@ from dynamo_chat import ChatStore, Feedback, Page
 from dynamo_chat.core.errors import InvalidCursor
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.testing import RequestMeter
-from tests.chat.world import SECOND, World, drained, user
+from tests.chat.scenes import user
+from tests.scene import SECOND, Scene, drained
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
@@ -44,16 +45,16 @@ def questions(store: ChatStore, owner: str) -> dict[str, tuple[Ask, dict[str, An
 
 
 @pytest.fixture
-def filled(world: World, store: ChatStore) -> ChatStore:
+def filled(scene: Scene, store: ChatStore) -> ChatStore:
     """Three users, each with a few of everything."""
     for owner in ("ann", "bob", "eve"):
         for number in range(4):
             identity = f"c-{owner}" if number == 0 else f"c-{owner}-{number}"
             store.conversations.create(owner, conversation_id=identity, title="T")
-            world.clock.advance(SECOND)
+            scene.clock.advance(SECOND)
         for number in range(4):
             message = store.messages.append(f"c-{owner}", user(f"{owner} {number}"))
-            world.clock.advance(SECOND)
+            scene.clock.advance(SECOND)
             store.messages.give_feedback(
                 f"c-{owner}", message.message_id, Feedback(type="positive", category=owner)
             )
@@ -105,9 +106,9 @@ def altered(dice: random.Random, cursor: str) -> str:
 
 
 @pytest.mark.parametrize("secret", [None, b"secret"], ids=["digest", "secret"])
-def test_nobody_sees_anothers_data(world: World, filled: ChatStore, secret: bytes | None) -> None:
+def test_nobody_sees_anothers_data(scene: Scene, filled: ChatStore, secret: bytes | None) -> None:
     """And most attempts are told before anything is sent."""
-    store = world.store(cursor_secret=secret)
+    store = scene.new_store(cursor_secret=secret)
     dice = random.Random(11)
     asked = {owner: questions(store, owner) for owner in ("ann", "bob")}
     real: dict[tuple[str, str], list[str]] = {
@@ -121,7 +122,7 @@ def test_nobody_sees_anothers_data(world: World, filled: ChatStore, secret: byte
     }
     assert all(len(cursors) >= 3 for cursors in real.values())
     everything = [cursor for cursors in real.values() for cursor in cursors]
-    forgeries = forged(dice, world.table, everything)
+    forgeries = forged(dice, scene.table, everything)
     outcomes = {"refused": 0, "own": 0}
     for _ in range(ATTEMPTS // 2):
         name = dice.choice(list(asked["bob"]))
@@ -146,7 +147,7 @@ def test_nobody_sees_anothers_data(world: World, filled: ChatStore, secret: byte
     assert outcomes["own"] > 20
 
 
-def test_a_refused_cursor_reads_nothing(world: World, filled: ChatStore) -> None:
+def test_a_refused_cursor_reads_nothing(scene: Scene, filled: ChatStore) -> None:
     """But the head, where a list begins with it."""
     for name, (ask, arguments) in questions(filled, "bob").items():
         with RequestMeter(filled.connection.client) as meter:

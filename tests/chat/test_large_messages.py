@@ -7,7 +7,8 @@ import pytest
 
 from dynamo_chat import ChatStore, NewMessage
 from dynamo_chat.core.errors import ItemTooLarge
-from tests.chat.world import World, assistant, requests, said, user
+from tests.chat.scenes import assistant, said, user
+from tests.scene import Scene, requests
 
 pytestmark = pytest.mark.engine
 
@@ -23,7 +24,7 @@ def talk(store: ChatStore) -> str:
     return store.conversations.create("u-1", conversation_id="c-1", title="T").conversation_id
 
 
-def test_long_messages_come_back(world: World, store: ChatStore, talk: str) -> None:
+def test_long_messages_come_back(scene: Scene, store: ChatStore, talk: str) -> None:
     """Nearly a megabyte each, where they compress."""
     words = "All work and no play makes Jack a dull boy. " * 20_000
     made = store.messages.append(
@@ -31,21 +32,21 @@ def test_long_messages_come_back(world: World, store: ChatStore, talk: str) -> N
     )
     assert len(made.content) > 800_000
     assert store.messages.get(talk, made.message_id) == made
-    item = world.only("message")
+    item = scene.only("message")
     assert [next(iter(item[name])) for name in ("content", "documents", "metadata")] == ["B"] * 3
 
 
-def test_short_messages_stay_readable(world: World, store: ChatStore, talk: str) -> None:
+def test_short_messages_stay_readable(scene: Scene, store: ChatStore, talk: str) -> None:
     """For whoever looks at the table."""
     store.messages.append(talk, user("hello", metadata={"a": 1}))
-    item = world.only("message")
+    item = scene.only("message")
     assert item["content"] == {"S": "hello"}
     assert item["metadata"] == {"S": '{"a":1}'}
 
 
-def test_what_does_not_fit_is_refused(world: World, store: ChatStore, talk: str) -> None:
+def test_what_does_not_fit_is_refused(scene: Scene, store: ChatStore, talk: str) -> None:
     """With the part that is too large, its size and the limit; nothing is sent."""
-    before = world.items()
+    before = scene.items()
     for name, message in {
         "content": user(noise(700_000)),
         "metadata": user(metadata={"k": noise(700_000)}),
@@ -56,7 +57,7 @@ def test_what_does_not_fit_is_refused(world: World, store: ChatStore, talk: str)
         assert refused.value.argument == name
         assert refused.value.size is not None
         assert refused.value.size > refused.value.limit == 409_600
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_up_to_the_limit(store: ChatStore, talk: str) -> None:
@@ -74,16 +75,16 @@ def test_up_to_the_limit(store: ChatStore, talk: str) -> None:
     assert len(store.conversations.get("c-2").title or "") == 200
 
 
-def test_a_turn_over_four_megabytes(world: World, store: ChatStore, talk: str) -> None:
+def test_a_turn_over_four_megabytes(scene: Scene, store: ChatStore, talk: str) -> None:
     """Refused before it is sent: DynamoDB takes no larger transaction. In two it goes."""
     large = [assistant(noise(450_000, seed), message_id=f"m-{seed}") for seed in range(14)]
-    before = world.items()
+    before = scene.items()
     with requests(store, 0), pytest.raises(ItemTooLarge, match="appended turn") as refused:
         store.messages.append_turn(talk, large)
     assert refused.value.argument == "messages"
     assert refused.value.size is not None
     assert refused.value.size > refused.value.limit - 16_384
-    assert world.items() == before
+    assert scene.items() == before
     store.messages.append_turn(talk, large[:7])
     store.messages.append_turn(talk, large[7:])
     assert store.conversations.get(talk).message_count == 14

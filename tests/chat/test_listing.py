@@ -8,7 +8,8 @@ import pytest
 from dynamo_chat import ChatStore, Conversation
 from dynamo_chat.core.errors import InvalidArgument, InvalidCursor
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import DAY, MINUTE, SECOND, World, drained, requests, say
+from tests.chat.scenes import say
+from tests.scene import DAY, MINUTE, SECOND, Scene, drained, requests
 
 pytestmark = pytest.mark.engine
 
@@ -171,7 +172,7 @@ def test_a_cursor_survives_what_it_points_at(
 
 
 def test_a_cursor_is_for_its_own_list(
-    world: World, store: ChatStore, created: list[Conversation]
+    scene: Scene, store: ChatStore, created: list[Conversation]
 ) -> None:
     """Another user's, another direction's, range's, status's or list's is refused, unread."""
     moment = created[2].created_at
@@ -196,19 +197,19 @@ def test_a_cursor_is_for_its_own_list(
     for attempt in attempts:
         with requests(store, 0), pytest.raises(InvalidCursor, match="cursor: pass a page's cursor"):
             attempt()
-    assert len(world.store().conversations.list_by_user("u-1", cursor=cursor)) == 5
+    assert len(scene.new_store().conversations.list_by_user("u-1", cursor=cursor)) == 5
 
 
 def test_cursors_of_another_secret_or_table(
-    world: World, store: ChatStore, created: list[Conversation]
+    scene: Scene, store: ChatStore, created: list[Conversation]
 ) -> None:
     """All servers of one application share the secret."""
-    sealed = world.store(cursor_secret=b"one").conversations
+    sealed = scene.new_store(cursor_secret=b"one").conversations
     cursor = sealed.list_by_user("u-1", page_size=2).cursor
-    same = world.store(cursor_secret=b"one").conversations
+    same = scene.new_store(cursor_secret=b"one").conversations
     assert len(same.list_by_user("u-1", cursor=cursor)) == 5
     for secret in (b"two", None):
-        other = world.store(cursor_secret=secret).conversations
+        other = scene.new_store(cursor_secret=secret).conversations
         with pytest.raises(InvalidCursor):
             other.list_by_user("u-1", cursor=cursor)
 

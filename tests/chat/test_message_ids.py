@@ -11,15 +11,8 @@ from dynamo_chat.core.errors import (
     MessageDeleted,
 )
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import (
-    DAY,
-    SECOND,
-    World,
-    assistant,
-    said,
-    say,
-    user,
-)
+from tests.chat.scenes import assistant, said, say, user
+from tests.scene import DAY, SECOND, Scene
 
 pytestmark = pytest.mark.engine
 
@@ -30,15 +23,15 @@ def talk(store: ChatStore) -> str:
     return store.conversations.create("u-1", conversation_id="c-1", title="T").conversation_id
 
 
-def test_a_retry_appends_once(world: World, store: ChatStore, talk: str, clock: FakeClock) -> None:
+def test_a_retry_appends_once(scene: Scene, store: ChatStore, talk: str, clock: FakeClock) -> None:
     """Whichever server, whenever, and however much came after it."""
     first = store.messages.append(talk, user("hello", message_id="m-1"))
     say(store, talk, "more")
     clock.advance(DAY)
-    before = world.items()
-    for each in (store, world.store()):
+    before = scene.items()
+    for each in (store, scene.new_store()):
         assert each.messages.append(talk, user("hello", message_id="m-1")) == first
-    assert world.items() == before
+    assert scene.items() == before
     assert said(store, talk) == ["hello", "more"]
 
 
@@ -71,24 +64,24 @@ def test_times_are_not_part_of_what_a_message_says(
     ],
 )
 def test_the_same_id_with_other_content_is_a_conflict(
-    world: World, store: ChatStore, talk: str, other: NewMessage
+    scene: Scene, store: ChatStore, talk: str, other: NewMessage
 ) -> None:
     """The error carries what is stored, and nothing changes."""
     first = store.messages.append(talk, user("hello", message_id="m-1", metadata={"n": 1}))
-    before = world.items()
+    before = scene.items()
     with pytest.raises(Conflict, match="'m-1' was appended before with other content") as refused:
         store.messages.append(talk, other)
     assert refused.value.current == first
-    assert world.items() == before
+    assert scene.items() == before
 
 
-def test_a_turn_is_all_new_or_all_old(world: World, store: ChatStore, talk: str) -> None:
+def test_a_turn_is_all_new_or_all_old(scene: Scene, store: ChatStore, talk: str) -> None:
     """Old: returned as it was; in part: a conflict."""
     turn = [user("a", message_id="m-1"), assistant("b", message_id="m-2")]
     made = store.messages.append_turn(talk, turn)
-    before = world.items()
+    before = scene.items()
     assert store.messages.append_turn(talk, turn) == made
-    assert world.store().messages.append_turn(talk, turn) == made
+    assert scene.new_store().messages.append_turn(talk, turn) == made
     for mixed in (
         [*turn, assistant("c", message_id="m-3")],
         [user("z", message_id="m-0"), *turn],
@@ -99,7 +92,7 @@ def test_a_turn_is_all_new_or_all_old(world: World, store: ChatStore, talk: str)
     with pytest.raises(Conflict, match="'m-2'") as refused:
         store.messages.append_turn(talk, [turn[0], assistant("other", message_id="m-2")])
     assert refused.value.current == made[1]
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_an_id_names_one_message_in_each_conversation(store: ChatStore, talk: str) -> None:
@@ -112,20 +105,20 @@ def test_an_id_names_one_message_in_each_conversation(store: ChatStore, talk: st
 
 
 def test_a_late_retry_of_what_was_deleted_or_pruned(
-    world: World, store: ChatStore, talk: str
+    scene: Scene, store: ChatStore, talk: str
 ) -> None:
     """It is not appended again, and not answered as if it were there: the error says so."""
     made = [store.messages.append(talk, user(str(n), message_id=f"m-{n}")) for n in range(3)]
     store.messages.delete(talk, "m-0")
     store.messages.prune(talk, 1)
-    before = world.items()
-    for each in (store, world.store()):
+    before = scene.items()
+    for each in (store, scene.new_store()):
         for number in range(2):
             with pytest.raises(MessageDeleted, match=f"'m-{number}'") as told:
                 each.messages.append(talk, user(str(number), message_id=f"m-{number}"))
             assert told.value.current is None
         assert each.messages.append(talk, user("2", message_id="m-2")) == made[2]
-    assert world.items() == before
+    assert scene.items() == before
     with pytest.raises(Conflict, match="other content"):
         store.messages.append(talk, user("other", message_id="m-0"))
 

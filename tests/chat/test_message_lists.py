@@ -10,18 +10,8 @@ from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor,
 from dynamo_chat.core.ulids import ulid_time
 from dynamo_chat.importing.documents import support_rows
 from dynamo_chat.testing import FakeClock, RequestMeter
-from tests.chat.world import (
-    DAY,
-    MINUTE,
-    SECOND,
-    World,
-    assistant,
-    drained,
-    just_before,
-    requests,
-    say,
-    user,
-)
+from tests.chat.scenes import assistant, say, user
+from tests.scene import DAY, MINUTE, SECOND, Scene, drained, just_before, requests
 
 pytestmark = pytest.mark.engine
 
@@ -132,7 +122,7 @@ def test_a_conversation_without_messages(store: ChatStore, talk: str) -> None:
     assert (page_of_exchanges.items, page_of_exchanges.cursor) == ((), None)
 
 
-def test_no_conversation(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_no_conversation(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """Never there, deleted, expired or slid away: not found, whatever is left in the table."""
     for identity, options in {
         "gone": {},
@@ -203,11 +193,11 @@ def test_a_cursor_is_for_its_own_list(store: ChatStore, talk: str, said: list[Me
 
 
 def test_a_damaged_message_is_told_and_hides_no_other(
-    world: World, store: ChatStore, talk: str, said: list[Message]
+    scene: Scene, store: ChatStore, talk: str, said: list[Message]
 ) -> None:
     """In a page beside the others, and so with the latest; the error names it."""
-    item = next(i for i in world.items() if i.get("content") == {"S": "4"})
-    world.put({**item, "documents": {"S": "{"}})
+    item = next(i for i in scene.items() if i.get("content") == {"S": "4"})
+    scene.put({**item, "documents": {"S": "{"}})
     page = store.messages.list(talk)
     assert contents(page) == "01235678"
     assert [told.kind for told in page.unreadable] == ["message"]
@@ -225,7 +215,7 @@ def test_a_damaged_message_is_told_and_hides_no_other(
 
 
 def test_messages_of_an_expired_namesake_are_not_shown(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """The id may be given anew before DynamoDB has deleted everything."""
     for number in range(2):
@@ -233,8 +223,8 @@ def test_messages_of_an_expired_namesake_are_not_shown(
         for content in "abcde" if number == 0 else "xyz":
             say(store, "c-1", content)
         clock.advance(DAY + SECOND if number == 0 else 0)
-    assert world.kinds().count("message") == 8
-    for reader in (store, world.store()):
+    assert scene.kinds()["message"] == 8
+    for reader in (store, scene.new_store()):
         assert contents(reader.messages.list("c-1")) == "xyz"
         assert contents(reader.messages.list("c-1", newest_first=True, page_size=5)) == "zyx"
         assert contents(reader.messages.latest("c-1", 5)) == "xyz"
@@ -244,10 +234,10 @@ def test_messages_of_an_expired_namesake_are_not_shown(
 
 
 def test_a_message_that_arrives_while_the_list_is_read(
-    world: World, store: ChatStore, talk: str, said: list[Message]
+    scene: Scene, store: ChatStore, talk: str, said: list[Message]
 ) -> None:
     """Between head and query: it is shown, or not, but nothing breaks."""
-    other = world.store()
+    other = scene.new_store()
     with just_before(store, "Query", lambda: say(other, talk, "9")):
         assert contents(store.messages.list(talk)) == "0123456789"
 

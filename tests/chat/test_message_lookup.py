@@ -8,7 +8,8 @@ import pytest
 from dynamo_chat import ChatStore, Message
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.testing import FakeClock, RequestMeter
-from tests.chat.world import DAY, SECOND, World, requests, say, user
+from tests.chat.scenes import say, user
+from tests.scene import DAY, SECOND, Scene, requests
 
 pytestmark = pytest.mark.engine
 
@@ -96,7 +97,7 @@ def test_an_id_in_several_conversations(store: ChatStore) -> None:
         store.messages.get_by_id("1", user_id="u-99")
 
 
-def test_an_id_that_very_many_conversations_use(world: World, store: ChatStore) -> None:
+def test_an_id_that_very_many_conversations_use(scene: Scene, store: ChatStore) -> None:
     """Two requests for a user's own, and for a miss, however many others use the id."""
     for number in range(120):
         identity = f"{number:03}"
@@ -176,11 +177,11 @@ def test_nothing_of_a_conversation_that_is_gone(store: ChatStore, clock: FakeClo
                     call(identity, message_id)
 
 
-def test_a_damaged_id_item(world: World, store: ChatStore, brought: Message) -> None:
+def test_a_damaged_id_item(scene: Scene, store: ChatStore, brought: Message) -> None:
     """Told, by every call that reads it."""
-    item = world.only("message_id")
+    item = scene.only("message_id")
     del item["position"]
-    world.put(item)
+    scene.put(item)
     asks: list[Callable[[], object]] = [
         lambda: store.messages.get("c-1", "m-1"),
         lambda: store.messages.get_by_id("m-1"),

@@ -7,7 +7,8 @@ import pytest
 from dynamo_chat import ChatStore, ConnectionOptions, Feedback
 from dynamo_chat.core.errors import InvalidArgument, MessageDeleted, NotFound
 from dynamo_chat.testing import FakeClock, Throttled
-from tests.chat.world import DAY, SECOND, World, faults, just_before, requests, said, say, user
+from tests.chat.scenes import said, say, user
+from tests.scene import DAY, SECOND, Scene, faults, just_before, requests
 
 pytestmark = pytest.mark.engine
 
@@ -58,14 +59,14 @@ def test_a_policy_is_applied_at_each_append(store: ChatStore) -> None:
     assert (head.message_count, head.appended_count) == (3, 11)
 
 
-def test_a_store_that_did_not_know_the_policy(world: World, store: ChatStore) -> None:
+def test_a_store_that_did_not_know_the_policy(scene: Scene, store: ChatStore) -> None:
     """Learns it with the conversation."""
     store.conversations.create("u-1", conversation_id="c-1", title="T", keep_last=2)
-    say(world.store(), "c-1", *"abc")
+    say(scene.new_store(), "c-1", *"abc")
     assert said(store, "c-1") == ["b", "c"]
 
 
-def test_nothing_else_is_lost(world: World, store: ChatStore) -> None:
+def test_nothing_else_is_lost(scene: Scene, store: ChatStore) -> None:
     """Title, state, reviews, ids and the feedback of what is kept."""
     store.conversations.create("u-1", conversation_id="c-1", title="T", keep_last=2)
     made = [store.messages.append("c-1", user(str(n), message_id=f"m-{n}")) for n in range(2)]
@@ -73,9 +74,9 @@ def test_nothing_else_is_lost(world: World, store: ChatStore) -> None:
     store.messages.give_feedback("c-1", "m-1", Feedback(type="positive"))
     store.states.save("c-1", {"step": 1})
     store.reviews.create("c-1", "admin", review_id="r-1")
-    before = world.kinds()
+    before = scene.kinds()
     say(store, "c-1", "2")
-    assert world.kinds() == before
+    assert scene.kinds() == before
     assert [each.content for each in store.messages.list_by_feedback("positive")] == ["1"]
     assert not store.messages.list_by_feedback("negative").items
     with pytest.raises(NotFound):
@@ -84,25 +85,25 @@ def test_nothing_else_is_lost(world: World, store: ChatStore) -> None:
         store.messages.append("c-1", user("0", message_id="m-0"))
 
 
-def test_a_retry_prunes_what_the_first_call_did_not(world: World, store: ChatStore) -> None:
+def test_a_retry_prunes_what_the_first_call_did_not(scene: Scene, store: ChatStore) -> None:
     """The append that died between its two halves is finished by its retry."""
     store.conversations.create("u-1", conversation_id="c-1", title="T", keep_last=2)
     for number in range(2):
         say(store, "c-1", str(number))
-    hasty = world.store(options=ConnectionOptions(max_attempts=1))
+    hasty = scene.new_store(options=ConnectionOptions(max_attempts=1))
     with faults(hasty) as injector:
         injector.plan(Throttled(), operation="Query")
         hasty.messages.append("c-1", user("2", message_id="m-2"))
     assert said(store, "c-1") == ["0", "1", "2"]
-    world.store().messages.append("c-1", user("2", message_id="m-2"))
+    scene.new_store().messages.append("c-1", user("2", message_id="m-2"))
     assert said(store, "c-1") == ["1", "2"]
 
 
 def test_an_append_does_not_fail_for_its_pruning(
-    world: World, caplog: pytest.LogCaptureFixture
+    scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The message is there; a caller that heard an error would append it twice."""
-    store = world.store(options=ConnectionOptions(max_attempts=1))
+    store = scene.new_store(options=ConnectionOptions(max_attempts=1))
     store.conversations.create("u-1", conversation_id="c-1", title="T", keep_last=1)
     say(store, "c-1", "a")
     with faults(store) as injector:
@@ -114,7 +115,7 @@ def test_an_append_does_not_fail_for_its_pruning(
 
 
 def test_leftovers_of_an_expired_namesake_do_not_count(
-    store: ChatStore, clock: FakeClock, world: World
+    store: ChatStore, clock: FakeClock, scene: Scene
 ) -> None:
     """They are neither counted nor pruned in the place of what lives."""
     for letters in ("abcdef", "vwxyz"):
@@ -129,51 +130,55 @@ def test_leftovers_of_an_expired_namesake_do_not_count(
     assert store.messages.prune("c-1", 1) == 2
     assert said(store, "c-1") == ["z"]
     assert store.messages.prune("c-1", 0) == 1
-    assert world.kinds().count("message") == 3
+    assert scene.kinds()["message"] == 3
 
 
 @pytest.mark.parametrize("operation", ["GetItem", "Query", "TransactWriteItems"])
-def test_two_that_prune_at_once(world: World, store: ChatStore, talk: str, operation: str) -> None:
+def test_two_that_prune_at_once(scene: Scene, store: ChatStore, talk: str, operation: str) -> None:
     """Each message is counted out once, and never one more than either meant to delete."""
     say(store, talk, *"abcdefgh")
-    other = world.store()
+    other = scene.new_store()
     with just_before(store, operation, lambda: other.messages.prune(talk, 5)):
         assert store.messages.prune(talk, 3) == 2
     assert said(store, talk) == list("fgh")
     assert store.conversations.get(talk).message_count == 3
 
 
-def test_a_message_deleted_meanwhile(world: World, store: ChatStore, talk: str) -> None:
+def test_a_message_deleted_meanwhile(scene: Scene, store: ChatStore, talk: str) -> None:
     """Fewer are there than were counted: fewer go."""
     (*_, last) = say(store, talk, *"abcdef")
-    other = world.store()
-    with just_before(store, "Query", lambda: other.messages.delete(talk, last.message_id)):
+    other = scene.new_store()
+    with just_before(
+        store.connection, "Query", lambda: other.messages.delete(talk, last.message_id)
+    ):
         assert store.messages.prune(talk, 3) == 2
     assert said(store, talk) == list("cde")
 
 
 def test_a_message_that_arrives_meanwhile_is_kept(
-    world: World, store: ChatStore, talk: str
+    scene: Scene, store: ChatStore, talk: str
 ) -> None:
     """What is the last N is decided before; the newcomer is not touched."""
     say(store, talk, *"abcd")
-    other = world.store()
+    other = scene.new_store()
     with just_before(store, "TransactWriteItems", lambda: say(other, talk, "e")):
         store.messages.prune(talk, 2)
     assert said(store, talk) == ["c", "d", "e"]
     assert store.conversations.get(talk).message_count == 3
 
 
-def test_a_deletion_in_between(world: World, store: ChatStore, talk: str) -> None:
+def test_a_deletion_in_between(scene: Scene, store: ChatStore, talk: str) -> None:
     """The conversation is not found, and nothing of it comes back."""
     say(store, talk, *"abcd")
-    other = world.store()
+    other = scene.new_store()
     with (
-        just_before(store, "TransactWriteItems", lambda: other.conversations.delete(talk)),
+        just_before(
+            store.connection, "TransactWriteItems", lambda: other.conversations.delete(talk)
+        ),
         pytest.raises(NotFound),
     ):
         store.messages.prune(talk, 2)
-    assert world.items() == []
+    assert scene.items() == []
 
 
 @pytest.mark.parametrize("keep_last", [-1, 1.0, None, "3", True])

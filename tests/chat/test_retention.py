@@ -8,19 +8,8 @@ import pytest
 from dynamo_chat import ChatStore, Conversation, Feedback
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.testing import ErrorAnswer, FakeClock, Kill, Killed
-from tests.chat.world import (
-    DAY,
-    MINUTE,
-    SECOND,
-    World,
-    assistant,
-    faults,
-    just_before,
-    requests,
-    said,
-    say,
-    user,
-)
+from tests.chat.scenes import assistant, said, say, user
+from tests.scene import DAY, MINUTE, SECOND, Scene, faults, just_before, requests
 
 pytestmark = pytest.mark.engine
 
@@ -35,10 +24,10 @@ def is_there(store: ChatStore, identity: str = "c-1") -> bool:
     return True
 
 
-def deadlines(world: World) -> set[int]:
+def deadlines(scene: Scene) -> set[int]:
     """The TTLs of everything in the table."""
-    assert all("ttl" in item for item in world.items())
-    return {int(item["ttl"]["N"]) for item in world.items()}
+    assert all("ttl" in item for item in scene.items())
+    return {int(item["ttl"]["N"]) for item in scene.items()}
 
 
 def fill(store: ChatStore, identity: str = "c-1") -> str:
@@ -55,16 +44,16 @@ def fill(store: ChatStore, identity: str = "c-1") -> str:
 # -- counted from creation ----------------------------------------------------------------------
 
 
-def test_everything_has_the_same_deadline(world: World, store: ChatStore) -> None:
+def test_everything_has_the_same_deadline(scene: Scene, store: ChatStore) -> None:
     """No message moves it, and no request is spent on it."""
     made = store.conversations.create("u-1", conversation_id="c-1", retention=30 * DAY)
     assert made.expires_at is not None
     for day in range(20):
-        world.clock.advance(DAY)
+        scene.clock.advance(DAY)
         with requests(store, 1):
             say(store, "c-1", str(day))
     fill(store)
-    assert deadlines(world) == {int(made.expires_at.timestamp())}
+    assert deadlines(scene) == {int(made.expires_at.timestamp())}
     assert store.conversations.get("c-1").expires_at == made.expires_at
 
 
@@ -103,7 +92,7 @@ def test_it_lives_to_its_last_moment(store: ChatStore, clock: FakeClock) -> None
 
 
 def test_the_id_is_free_when_it_has_expired(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """Also while DynamoDB has not deleted the old items; nothing of them is seen."""
     store.conversations.create("u-1", conversation_id="c-1", retention=DAY, keep_last=5)
@@ -121,17 +110,17 @@ def test_the_id_is_free_when_it_has_expired(
     assert store.states.save("c-1", {"step": 9}).revision == 1
     assert store.reviews.create("c-1", "admin", review_id="r-c-1").expires_at is None
     assert [c.conversation_id for c in store.conversations.find_by_title("T")] == []
-    assert len(world.store().messages.list("c-1")) == 1
+    assert len(scene.new_store().messages.list("c-1")) == 1
 
 
 def test_a_store_that_remembers_the_old_deadline(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """Appends with the new one: its condition brought the truth."""
     store.conversations.create("u-1", conversation_id="c-1", retention=DAY)
     say(store, "c-1", "old")
     clock.advance(DAY + SECOND)
-    other = world.store()
+    other = scene.new_store()
     other.conversations.create("u-1", conversation_id="c-1", retention=5 * DAY)
     say(store, "c-1", "new")
     clock.advance(2 * DAY)
@@ -180,7 +169,7 @@ def test_only_messages_are_activity(store: ChatStore, clock: FakeClock) -> None:
 
 @pytest.mark.once
 def test_no_old_message_vanishes_from_a_living_conversation(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """Through many periods; and the deadlines move at most once in each."""
     sliding(store)
@@ -189,13 +178,13 @@ def test_no_old_message_vanishes_from_a_living_conversation(
     renewals = 0
     for number in range(12):
         clock.advance(timedelta(hours=7))
-        seen = deadlines(world)
+        seen = deadlines(scene)
         say(store, "c-1", str(number))
         expected.append(str(number))
-        renewals += deadlines(world) != seen
-        assert said(world.store() if number % 5 == 0 else store, "c-1") == expected
-        assert len(deadlines(world)) == 1
-        (deadline,) = deadlines(world)
+        renewals += deadlines(scene) != seen
+        assert said(scene.new_store() if number % 5 == 0 else store, "c-1") == expected
+        assert len(deadlines(scene)) == 1
+        (deadline,) = deadlines(scene)
         head = store.conversations.get("c-1")
         assert head.expires_at is not None
         assert head.expires_at.timestamp() <= deadline
@@ -207,7 +196,7 @@ def test_no_old_message_vanishes_from_a_living_conversation(
 
 
 def test_a_message_ahead_of_the_clock_is_covered(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """With a short retention, five minutes ahead are more than two periods."""
     made = sliding(store, retention=MINUTE)
@@ -221,7 +210,7 @@ def test_a_message_ahead_of_the_clock_is_covered(
     assert said(store, "c-1") == ["ahead", "more"]
 
 
-def test_many_items_are_renewed(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_many_items_are_renewed(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """More than one transaction takes."""
     sliding(store)
     for start in range(0, 120, 40):
@@ -230,13 +219,13 @@ def test_many_items_are_renewed(world: World, store: ChatStore, clock: FakeClock
     say(store, "c-1", "a")
     clock.advance(timedelta(hours=20))
     say(store, "c-1", "b")
-    assert len(deadlines(world)) == 1
+    assert len(deadlines(scene)) == 1
     clock.advance(timedelta(hours=20))
     assert len(said(store, "c-1")) == 122
 
 
 def test_items_too_large_for_one_transaction_are_renewed_and_pruned_in_parts(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """DynamoDB may refuse a transaction whose items add up to more than 4 MB."""
     sliding(store, title="T")
@@ -249,7 +238,7 @@ def test_items_too_large_for_one_transaction_are_renewed_and_pruned_in_parts(
         injector.plan(too_large, operation="TransactWriteItems", at=1, times=2)
         say(store, "c-1", "i")
     assert len(injector.injected) == 2
-    assert len(deadlines(world)) == 1
+    assert len(deadlines(scene)) == 1
     with faults(store) as injector:
         injector.plan(too_large, operation="TransactWriteItems", at=1, times=2)
         assert store.messages.prune("c-1", 2) == 7
@@ -261,7 +250,7 @@ def test_items_too_large_for_one_transaction_are_renewed_and_pruned_in_parts(
 @pytest.mark.parametrize("died_at", range(1, 9))
 @pytest.mark.parametrize("after_sending", [False, True])
 def test_a_renewal_that_died_is_finished(
-    world: World, store: ChatStore, clock: FakeClock, died_at: int, after_sending: bool
+    scene: Scene, store: ChatStore, clock: FakeClock, died_at: int, after_sending: bool
 ) -> None:
     """By whoever appends next: nothing is lost, nothing expires early, nothing doubles."""
     sliding(store)
@@ -280,12 +269,12 @@ def test_a_renewal_that_died_is_finished(
     assert died == (died_at <= injector.requests)
     head = store.conversations.get("c-1")
     clock.advance(timedelta(hours=21))
-    assert head == world.store().conversations.get("c-1")
-    other = world.store()
+    assert head == scene.new_store().conversations.get("c-1")
+    other = scene.new_store()
     other.messages.append("c-1", user("fifth", message_id="m-5"))
     assert said(other, "c-1") == ["first", "second", "third", "fourth", "fifth"]
-    assert len(deadlines(world)) == 1
-    assert "renewing_from" not in world.only("conversation")
+    assert len(deadlines(scene)) == 1
+    assert "renewing_from" not in scene.only("conversation")
     other.messages.append("c-1", user("sixth"))
     clock.advance(DAY - SECOND)
     assert len(said(store, "c-1")) == 6
@@ -294,7 +283,7 @@ def test_a_renewal_that_died_is_finished(
 
 
 def test_a_renewal_that_died_does_not_prolong_the_conversation(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """Only a message does: without one it expires when it would have."""
     sliding(store)
@@ -315,7 +304,7 @@ def test_a_renewal_that_died_does_not_prolong_the_conversation(
         say(store, "c-1", "too late")
 
 
-def test_two_that_renew_at_once(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_two_that_renew_at_once(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """Whoever comes second finishes with the first, and both messages are there."""
     for operation in ("UpdateItem", "Query", "TransactWriteItems"):
         sliding(store)
@@ -323,11 +312,11 @@ def test_two_that_renew_at_once(world: World, store: ChatStore, clock: FakeClock
         clock.advance(timedelta(hours=23))
         say(store, "c-1", "second")
         clock.advance(timedelta(hours=2))
-        other = world.store()
+        other = scene.new_store()
         with just_before(store, operation, lambda: say(other, "c-1", "third")):  # noqa: B023
             say(store, "c-1", "fourth")
         assert said(store, "c-1") == ["first", "second", "third", "fourth"]
-        assert len(deadlines(world)) == 1
+        assert len(deadlines(scene)) == 1
         store.conversations.delete("c-1")
 
 
@@ -335,7 +324,7 @@ def test_two_that_renew_at_once(world: World, store: ChatStore, clock: FakeClock
 
 
 def test_an_idle_conversation_is_created_anew(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """Its items, which outlive it in the table, are cleared first; none comes back to life."""
     sliding(store, keep_last=5)
@@ -344,7 +333,7 @@ def test_an_idle_conversation_is_created_anew(
     assert not is_there(store)
     made = store.conversations.create("u-2", conversation_id="c-1", retention=DAY, sliding=True)
     assert made.user_id == "u-2"
-    assert world.kinds() == ["conversation"]
+    assert scene.kinds() == {"conversation": 1}
     say(store, "c-1", "new")
     for _ in range(4):
         clock.advance(timedelta(hours=20))
@@ -357,7 +346,7 @@ def test_an_idle_conversation_is_created_anew(
 @pytest.mark.once
 @pytest.mark.parametrize("died_at", range(1, 6))
 def test_a_crash_while_it_is_cleared(
-    world: World, store: ChatStore, clock: FakeClock, died_at: int
+    scene: Scene, store: ChatStore, clock: FakeClock, died_at: int
 ) -> None:
     """Creating it again finishes what was begun."""
     sliding(store)
@@ -367,19 +356,19 @@ def test_a_crash_while_it_is_cleared(
         injector.plan(Kill(), at=died_at)
         with pytest.raises(Killed):
             store.conversations.create("u-2", conversation_id="c-1")
-    other = world.store()
+    other = scene.new_store()
     made = other.conversations.create("u-2", conversation_id="c-1")
     assert made.user_id == "u-2"
-    assert world.kinds() == ["conversation"]
+    assert scene.kinds() == {"conversation": 1}
 
 
-def test_a_later_renewal_raises_no_dead(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_a_later_renewal_raises_no_dead(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """What an expired namesake left in the table keeps its old deadline, and stays unseen."""
     sliding(store)
     fill(store)
     clock.advance(2 * DAY + SECOND)  # past the items' own deadline
     sliding(store)
-    assert "message" in world.kinds()
+    assert "message" in scene.kinds()
     say(store, "c-1", "new")
     for _ in range(4):
         clock.advance(timedelta(hours=20))

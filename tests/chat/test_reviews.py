@@ -16,7 +16,7 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.keyspace import REVIEW_SHARDS
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import DAY, MINUTE, SECOND, World, drained, requests
+from tests.scene import DAY, MINUTE, SECOND, Scene, drained, requests
 
 pytestmark = pytest.mark.engine
 
@@ -50,14 +50,14 @@ def test_what_was_written_is_what_is_read(store: ChatStore, talk: str, clock: Fa
 
 
 def test_writing_again_returns_what_is_there(
-    world: World, store: ChatStore, talk: str, clock: FakeClock
+    scene: Scene, store: ChatStore, talk: str, clock: FakeClock
 ) -> None:
     """The same review; another one under the id is refused, and shows only the reviewer's own."""
     made = store.reviews.create(talk, "admin", comments="Good.", review_id="r-1")
     store.conversations.create("u-1", conversation_id="c-2")
     clock.advance(DAY)
-    before = world.items()
-    for each in (store, world.store()):
+    before = scene.items()
+    for each in (store, scene.new_store()):
         assert each.reviews.create(talk, "admin", comments="Good.", review_id="r-1") == made
     for arguments in (
         (talk, "admin", "Bad."),
@@ -70,7 +70,7 @@ def test_writing_again_returns_what_is_there(
             store.reviews.create(conversation_id, reviewer, comments=comments, review_id="r-1")
         is_own = (conversation_id, reviewer) == (talk, "admin")
         assert refused.value.current == (made if is_own else None)
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_archiving(store: ChatStore, talk: str, clock: FakeClock) -> None:
@@ -175,23 +175,23 @@ def test_no_such_review(store: ChatStore) -> None:
             call("r-9")
 
 
-def test_no_such_conversation(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_no_such_conversation(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """Nothing is reviewed that is not there, and nothing is left behind."""
     store.conversations.create("u-1", conversation_id="gone")
     store.conversations.create("u-1", conversation_id="fixed", retention=DAY)
     store.conversations.create("u-1", conversation_id="slid", retention=DAY, sliding=True)
-    world.store().conversations.delete("gone")
+    scene.new_store().conversations.delete("gone")
     clock.advance(DAY + SECOND)
-    before = world.items()
-    for each in (store, world.store()):
+    before = scene.items()
+    for each in (store, scene.new_store()):
         for identity in ("never", "gone", "fixed", "slid"):
             with pytest.raises(NotFound, match="conversation"):
                 each.reviews.create(identity, "admin", review_id="r-1")
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_reviews_go_with_their_conversation(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """Deleted, expired or slid away: by id they are not found; a deleted one is in no list."""
     for identity, options in {
@@ -202,7 +202,7 @@ def test_reviews_go_with_their_conversation(
         store.conversations.create("u-1", conversation_id=identity, **options)  # type: ignore[arg-type]
         store.reviews.create(identity, "admin", review_id=f"r-{identity}")
     store.conversations.delete("gone")
-    assert not [item for item in world.items() if "gone" in item["PK"]["S"]]
+    assert not [item for item in scene.items() if "gone" in item["PK"]["S"]]
     clock.advance(DAY + SECOND)
     for identity in ("gone", "fixed", "slid"):
         with pytest.raises(NotFound):
@@ -253,12 +253,12 @@ def test_the_id_of_a_review_that_slid_away_is_free(store: ChatStore, clock: Fake
     assert store.reviews.get("r-1") == made
 
 
-def test_a_damaged_id_item(world: World, store: ChatStore, talk: str) -> None:
+def test_a_damaged_id_item(scene: Scene, store: ChatStore, talk: str) -> None:
     """Told."""
     store.reviews.create(talk, "admin", review_id="r-1")
-    item = world.only("review_id")
+    item = scene.only("review_id")
     for damage in ({"reviewed_at": {"S": "once"}}, {"conversation_id": {"N": "1"}}):
-        world.put({**item, **damage})
+        scene.put({**item, **damage})
         for call in (store.reviews.get, store.reviews.archive):
             with pytest.raises(CorruptItem, match="review_id"):
                 call("r-1")
@@ -281,10 +281,10 @@ def test_a_damaged_id_item(world: World, store: ChatStore, talk: str) -> None:
     ],
 )
 def test_bad_arguments(
-    world: World, store: ChatStore, talk: str, argument: str, value: Any
+    scene: Scene, store: ChatStore, talk: str, argument: str, value: Any
 ) -> None:
     """Named, and nothing is written."""
-    before = world.items()
+    before = scene.items()
     arguments: dict[str, Any] = {
         "conversation_id": talk,
         "reviewed_by": "admin",
@@ -293,7 +293,7 @@ def test_bad_arguments(
     with pytest.raises(InvalidArgument) as refused:
         store.reviews.create(**arguments)
     assert refused.value.argument == argument
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_bad_questions(store: ChatStore, talk: str) -> None:
@@ -313,13 +313,13 @@ def test_bad_questions(store: ChatStore, talk: str) -> None:
         assert refused.value.argument == argument
 
 
-def test_ids_too_long_together(world: World, store: ChatStore) -> None:
+def test_ids_too_long_together(scene: Scene, store: ChatStore) -> None:
     """Each may be 256 characters; what does not fit into a key is refused and named."""
     store.conversations.create("u-1", conversation_id="c" * 256)
     made = store.reviews.create("c" * 256, "a" * 256, review_id="r" * 256)
     assert store.reviews.get("r" * 256) == made
-    before = world.items()
+    before = scene.items()
     with pytest.raises(InvalidKey) as refused:
         store.reviews.create("c" * 256, "a", review_id="😀" * 200)
     assert refused.value.argument == "review_id"
-    assert world.items() == before
+    assert scene.items() == before

@@ -11,7 +11,8 @@ import pytest
 from dynamo_chat import ChatStore, Feedback
 from dynamo_chat.core.errors import InvalidArgument, InvalidCursor, NotFound
 from dynamo_chat.testing import FakeClock, Kill, Killed
-from tests.chat.world import DAY, SECOND, World, assistant, drained, faults, requests, say
+from tests.chat.scenes import assistant, say
+from tests.scene import DAY, SECOND, Scene, drained, faults, requests
 
 pytestmark = pytest.mark.engine
 
@@ -102,7 +103,7 @@ def test_pages_are_full_behind_what_expired(store: ChatStore, clock: FakeClock) 
             assert all(len(page) == size for page in pages[: len(kept) // size])
 
 
-def test_what_is_being_deleted_has_no_reviews(world: World, store: ChatStore) -> None:
+def test_what_is_being_deleted_has_no_reviews(scene: Scene, store: ChatStore) -> None:
     """From its tombstone on; and no review of it is archived any more."""
     rated(store, "c-1", retention=None, sliding=False)
     for number in range(99):  # more than go with the tombstone
@@ -111,18 +112,18 @@ def test_what_is_being_deleted_has_no_reviews(world: World, store: ChatStore) ->
         injector.plan(Kill(after_sending=True), operation="TransactWriteItems")
         with pytest.raises(Killed):
             store.conversations.delete("c-1")
-    assert "review" in world.kinds()
-    before = world.items()
+    assert "review" in scene.kinds()
+    before = scene.items()
     for newest_first in (True, False):
         assert not store.reviews.list_by_conversation("c-1", newest_first=newest_first).items
     with pytest.raises(NotFound):
         store.reviews.archive("r-c-1")
     with pytest.raises(NotFound):
         store.reviews.get("r-c-1")
-    assert world.items() == before
+    assert scene.items() == before
 
 
-def test_what_the_indexes_show_goes_with_the_tombstone(world: World, store: ChatStore) -> None:
+def test_what_the_indexes_show_goes_with_the_tombstone(scene: Scene, store: ChatStore) -> None:
     """A deletion that dies right after it leaves nothing that a list across conversations shows."""
     store.conversations.create("u-1", conversation_id="c-1")
     for start in (0, 40):
@@ -135,24 +136,24 @@ def test_what_the_indexes_show_goes_with_the_tombstone(world: World, store: Chat
         injector.plan(Kill(after_sending=True), operation="TransactWriteItems")
         with pytest.raises(Killed):
             store.conversations.delete("c-1")
-    assert world.kinds().count("message") > 40
+    assert scene.kinds()["message"] > 40
     assert shown(store) == {()}
 
 
 def test_a_review_of_an_idle_conversation_is_not_archived(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     rated(store, "c-1")
     clock.advance(DAY)
-    before = world.items()
+    before = scene.items()
     with pytest.raises(NotFound):
         store.reviews.archive("r-c-1")
-    assert world.items() == before
+    assert scene.items() == before
 
 
 @pytest.mark.parametrize("comments", [None, "", "fine", "a long comment " * 5_000])
 def test_an_archived_review_is_answered_whole(
-    world: World, store: ChatStore, comments: str | None
+    scene: Scene, store: ChatStore, comments: str | None
 ) -> None:
     """In two requests, whatever its comments are; and as it is stored."""
     store.conversations.create("u-1", conversation_id="c-1", retention=30 * DAY)

@@ -27,7 +27,7 @@ from dynamo_chat.core.errors import (
 from dynamo_chat.testing import DropAnswer, FaultInjector, TransactionConflict
 from dynamo_chat.testing.engine import Engine
 from tests.chat.model import Talk, rated, timeless
-from tests.chat.world import DAY, MINUTE, World
+from tests.scene import DAY, MINUTE, Scene
 
 HOUR = timedelta(hours=1)
 
@@ -48,11 +48,11 @@ class Chat(RuleBasedStateMachine):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
-        self.world = World(engine)
-        self.world.__enter__()
+        self.scene = Scene(engine)
+        self.scene.__enter__()
         skews = (timedelta(0), timedelta(milliseconds=700), timedelta(milliseconds=-400))
         self.stores: list[ChatStore] = [
-            self.world.store(self.world.clock.skewed(skew)) for skew in skews
+            self.scene.new_store(self.scene.clock.skewed(skew)) for skew in skews
         ]
         self.faults = [FaultInjector(store.connection.client).attach() for store in self.stores]
         self.talks: dict[str, Talk] = {}
@@ -63,7 +63,7 @@ class Chat(RuleBasedStateMachine):
     def teardown(self) -> None:
         for injector in self.faults:
             injector.detach()
-        self.world.__exit__()
+        self.scene.__exit__()
 
     # -- what is there ------------------------------------------------------------------------
 
@@ -332,7 +332,7 @@ class Chat(RuleBasedStateMachine):
 
     @rule(step=st.sampled_from([timedelta(seconds=1), MINUTE, 7 * HOUR, 7 * HOUR, DAY]))
     def wait(self, step: timedelta) -> None:
-        self.world.clock.advance(step)
+        self.scene.clock.advance(step)
         self.touched.update(self.talks)
 
     # -- pages taken with old cursors ---------------------------------------------------------

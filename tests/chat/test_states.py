@@ -14,8 +14,8 @@ from dynamo_chat.core.errors import (
     RevisionConflict,
 )
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import DAY, MINUTE, World, just_before, requests
 from tests.laws.strategies import json_objects, same
+from tests.scene import DAY, MINUTE, Scene, just_before, requests
 
 pytestmark = pytest.mark.engine
 
@@ -42,13 +42,13 @@ def test_saved_and_read(store: ChatStore, talk: str, clock: FakeClock) -> None:
         assert store.states.get(talk, consistent=False) == saved
 
 
-def test_somebody_saved_in_between(world: World, store: ChatStore, talk: str) -> None:
+def test_somebody_saved_in_between(scene: Scene, store: ChatStore, talk: str) -> None:
     """The error carries what is there, and nothing is lost."""
     store.states.save(talk, {"step": 1})
-    other = world.store()
+    other = scene.new_store()
     with (
         just_before(
-            store,
+            store.connection,
             "TransactWriteItems",
             lambda: other.states.save(talk, {"step": "theirs"}, revision=1),
         ),
@@ -63,14 +63,14 @@ def test_somebody_saved_in_between(world: World, store: ChatStore, talk: str) ->
 
 
 @pytest.mark.parametrize("revision", [0, 2, 7])
-def test_over_another_revision(world: World, store: ChatStore, talk: str, revision: int) -> None:
+def test_over_another_revision(scene: Scene, store: ChatStore, talk: str, revision: int) -> None:
     """Older, newer, or none where there is one."""
     saved = store.states.save(talk, {"step": 1})
-    before = world.items()
+    before = scene.items()
     with pytest.raises(RevisionConflict) as refused:
         store.states.save(talk, {"step": 2}, revision=revision)
     assert refused.value.current == saved
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_there_is_none_yet(store: ChatStore, talk: str) -> None:
@@ -79,16 +79,16 @@ def test_there_is_none_yet(store: ChatStore, talk: str) -> None:
         store.states.save(talk, {}, revision=1)
 
 
-def test_saving_again(world: World, store: ChatStore, talk: str, clock: FakeClock) -> None:
+def test_saving_again(scene: Scene, store: ChatStore, talk: str, clock: FakeClock) -> None:
     """The same over the same returns what is there; what only looks the same does not."""
     saved = store.states.save(talk, {"n": 1, "m": [1.0]})
     clock.advance(MINUTE)
-    before = world.items()
-    assert world.store().states.save(talk, {"m": [1.0], "n": 1}) == saved
+    before = scene.items()
+    assert scene.new_store().states.save(talk, {"m": [1.0], "n": 1}) == saved
     for other in ({"n": True, "m": [1.0]}, {"n": 1.0, "m": [1.0]}, {"n": 1, "m": [1]}):
         with pytest.raises(RevisionConflict):
             store.states.save(talk, other)
-    assert world.items() == before
+    assert scene.items() == before
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -102,31 +102,31 @@ def test_any_json_comes_back_unchanged(store: ChatStore, data: dict[str, Any]) -
     assert same(read.data, data)
 
 
-def test_large_states(world: World, store: ChatStore, talk: str) -> None:
+def test_large_states(scene: Scene, store: ChatStore, talk: str) -> None:
     """Compressed where that helps; what does not fit is refused, and the old one stays."""
     long = {"notes": "remember this " * 50_000}
     assert store.states.save(talk, long).data == long
     noise = "".join(chr(0x4E00 + n * 7_919 % 20_000) for n in range(300_000))
-    before = world.items()
+    before = scene.items()
     with pytest.raises(ItemTooLarge) as refused:
         store.states.save(talk, {"noise": noise}, revision=1)
     assert refused.value.argument == "data"
-    assert world.items() == before
+    assert scene.items() == before
 
 
-def test_no_conversation(world: World, store: ChatStore) -> None:
+def test_no_conversation(scene: Scene, store: ChatStore) -> None:
     """Not found: to save to, or to read from."""
     with pytest.raises(NotFound):
         store.states.save("c-9", {})
     with pytest.raises(NotFound):
         store.states.get("c-9")
-    assert world.items() == []
+    assert scene.items() == []
 
 
-def test_a_damaged_state(world: World, store: ChatStore, talk: str) -> None:
+def test_a_damaged_state(scene: Scene, store: ChatStore, talk: str) -> None:
     """Told."""
     store.states.save(talk, {"a": 1})
-    world.put({**world.only("conversation_state"), "data": {"S": "["}})
+    scene.put({**scene.only("conversation_state"), "data": {"S": "["}})
     with pytest.raises(CorruptItem, match="a stored conversation_state cannot be read"):
         store.states.get(talk)
 
@@ -150,12 +150,12 @@ def test_a_damaged_state(world: World, store: ChatStore, talk: str) -> None:
     ],
 )
 def test_bad_arguments(
-    world: World, store: ChatStore, talk: str, argument: str, value: Any
+    scene: Scene, store: ChatStore, talk: str, argument: str, value: Any
 ) -> None:
     """Named, and nothing is written."""
-    before = world.items()
+    before = scene.items()
     arguments: dict[str, Any] = {"conversation_id": talk, "data": {}, argument: value}
     with pytest.raises(InvalidArgument) as refused:
         store.states.save(**arguments)
     assert refused.value.argument.split(".")[0] == argument
-    assert world.items() == before
+    assert scene.items() == before

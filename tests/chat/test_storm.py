@@ -6,17 +6,17 @@ from contextlib import ExitStack
 import pytest
 
 from tests.chat.storm import SERVERS, Storm, slowed
-from tests.chat.world import World
+from tests.scene import Scene
 
 ROUNDS = int(os.environ.get("DYNAMO_CHAT_STORM_ROUNDS", "8"))
 SEED = int(os.environ.get("DYNAMO_CHAT_STORM_SEED", "0"))
 
 
 @pytest.mark.ministack
-def test_a_storm_over_ids_that_are_given_anew(world: World) -> None:
+def test_a_storm_over_ids_that_are_given_anew(scene: Scene) -> None:
     """``DYNAMO_CHAT_STORM_ROUNDS=300`` for a long one."""
-    stores = [world.store() for _ in range(SERVERS)]
-    storm = Storm(stores, world.store(), world.clock)
+    stores = [scene.new_store() for _ in range(SERVERS)]
+    storm = Storm(stores, scene.new_store(), scene.clock)
     with ExitStack() as stack:
         for number, store in enumerate(stores):
             stack.enter_context(slowed(store, SEED * SERVERS + number))

@@ -9,18 +9,8 @@ from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import InvalidArgument, InvalidCursor, NotFound
 from dynamo_chat.keyspace import TITLE_SHARDS
 from dynamo_chat.testing import FakeClock, RequestMeter
-from tests.chat.world import (
-    DAY,
-    MINUTE,
-    SECOND,
-    Item,
-    World,
-    assistant,
-    drained,
-    requests,
-    say,
-    user,
-)
+from tests.chat.scenes import assistant, say, user
+from tests.scene import DAY, MINUTE, SECOND, Item, Scene, drained, requests
 
 pytestmark = pytest.mark.engine
 
@@ -75,7 +65,7 @@ def test_pages_over_all_shards(store: ChatStore, clock: FakeClock) -> None:
         store.conversations.find_by_title("Popular", user_id="u-1", cursor=page.cursor)
 
 
-def test_a_rename_changes_nothing_else(world: World, store: ChatStore, clock: FakeClock) -> None:
+def test_a_rename_changes_nothing_else(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """One request where the store knows the conversation, two where it does not."""
     store.conversations.create("u-1", conversation_id="c-1", title="Old", preferences={"a": 1})
     say(store, "c-1", "hello")
@@ -87,7 +77,7 @@ def test_a_rename_changes_nothing_else(world: World, store: ChatStore, clock: Fa
     assert after == before.model_copy(update={"title": "New"})
     assert found(store, "Old") == found(store, "Old", "u-1") == []
     assert found(store, "New") == found(store, "New", "u-1") == ["c-1"]
-    stranger = world.store()
+    stranger = scene.new_store()
     with requests(stranger, 2):
         stranger.conversations.rename("c-1", "Newer")
     assert found(store, "Newer") == ["c-1"]
@@ -102,15 +92,15 @@ def test_renaming_to_the_same_title_and_back(store: ChatStore) -> None:
     assert found(store, "B") == []
 
 
-def test_renaming_what_is_not_there(world: World, store: ChatStore) -> None:
+def test_renaming_what_is_not_there(scene: Scene, store: ChatStore) -> None:
     """Not found, and nothing is left behind: also where the store remembers the conversation."""
     with pytest.raises(NotFound):
         store.conversations.rename("c-1", "T")
     store.conversations.create("u-1", conversation_id="c-1", title="T")
-    world.store().conversations.delete("c-1")
+    scene.new_store().conversations.delete("c-1")
     with pytest.raises(NotFound):
         store.conversations.rename("c-1", "U")
-    assert world.items() == []
+    assert scene.items() == []
 
 
 def test_a_conversation_without_a_title_gets_one(store: ChatStore) -> None:
@@ -148,13 +138,13 @@ def test_the_first_user_message_gives_the_title(
         assert found(store, title) == found(store, title, "u-1") == ["c-1"]
 
 
-def test_only_the_first_user_message_does(world: World, store: ChatStore) -> None:
+def test_only_the_first_user_message_does(scene: Scene, store: ChatStore) -> None:
     """Neither an assistant's nor a later one; a title that was given stays."""
     store.conversations.create("u-1", conversation_id="c-1")
     store.messages.append("c-1", assistant("Welcome"))
     assert store.conversations.get("c-1").title is None
     say(store, "c-1", "First", "Second")
-    say(world.store(), "c-1", "Third")
+    say(scene.new_store(), "c-1", "Third")
     assert store.conversations.get("c-1").title == "First"
     store.conversations.create("u-1", conversation_id="c-2", title="Given")
     say(store, "c-2", "First")
@@ -162,10 +152,10 @@ def test_only_the_first_user_message_does(world: World, store: ChatStore) -> Non
     assert found(store, "First") == ["c-1"]
 
 
-def test_a_store_that_knows_of_no_title(world: World, store: ChatStore) -> None:
+def test_a_store_that_knows_of_no_title(scene: Scene, store: ChatStore) -> None:
     """A title given elsewhere in between is kept."""
     store.conversations.create("u-1", conversation_id="c-1")
-    world.store().conversations.rename("c-1", "Elsewhere")
+    scene.new_store().conversations.rename("c-1", "Elsewhere")
     say(store, "c-1", "First")
     assert store.conversations.get("c-1").title == "Elsewhere"
     assert found(store, "First") == []
@@ -188,39 +178,39 @@ def test_expired_and_deleted_conversations_are_not_found(
         assert found(store, "T", owner) == ["kept"]
 
 
-def test_a_stale_title_item_misleads_nobody(world: World, store: ChatStore) -> None:
+def test_a_stale_title_item_misleads_nobody(scene: Scene, store: ChatStore) -> None:
     """An index may lag behind a rename: what the conversation itself says decides."""
     for number in range(4):
         store.conversations.create("u-1", conversation_id=f"c-{number}", title="Old")
-    stale = [item for item in world.items() if item["kind"]["S"] == "conversation_title"]
+    stale = [item for item in scene.items() if item["kind"]["S"] == "conversation_title"]
     for number in range(3):
         store.conversations.rename(f"c-{number}", "New")
     for item in stale:
-        world.put(item)
+        scene.put(item)
     assert found(store, "Old") == ["c-3"]
     page = store.conversations.find_by_title("Old", page_size=1)
     assert [each.conversation_id for each in page] == ["c-3"]
 
 
-def stale_titles(world: World) -> list[Item]:
+def stale_titles(scene: Scene) -> list[Item]:
     """What an index that lags behind shows later on."""
-    return [item for item in world.items() if item["kind"]["S"] == "conversation_title"]
+    return [item for item in scene.items() if item["kind"]["S"] == "conversation_title"]
 
 
 def test_a_title_of_another_owner_or_of_another_life_is_not_found(
-    world: World, store: ChatStore, clock: FakeClock
+    scene: Scene, store: ChatStore, clock: FakeClock
 ) -> None:
     """An id is given anew with the same title, and the index is late."""
     store.conversations.create("u-1", conversation_id="c-1", title="T")
-    (old,) = stale_titles(world)
+    (old,) = stale_titles(scene)
     store.conversations.delete("c-1")
     clock.advance(MINUTE)
     store.conversations.create("u-2", conversation_id="c-1", title="T")
-    world.put(old)
+    scene.put(old)
     assert found(store, "T", "u-1") == found(store, "T") == []
     store.conversations.delete("c-1")
     store.conversations.create("u-1", conversation_id="c-1", title="T")
-    world.put(old)
+    scene.put(old)
     assert found(store, "T", "u-1") == found(store, "T") == []
 
 
@@ -261,12 +251,12 @@ def test_behind_hidden_conversations_the_steps_grow(store: ChatStore, clock: Fak
         assert meter.count <= most
 
 
-def test_a_damaged_conversation_hides_no_other(world: World, store: ChatStore) -> None:
+def test_a_damaged_conversation_hides_no_other(scene: Scene, store: ChatStore) -> None:
     """It is told beside those that can be read."""
     for number in range(2):
         store.conversations.create("u-1", conversation_id=f"c-{number}", title="T")
-    head = next(item for item in world.items() if item["kind"]["S"] == "conversation")
-    world.put({**head, "created_at": {"S": "once"}})
+    head = next(item for item in scene.items() if item["kind"]["S"] == "conversation")
+    scene.put({**head, "created_at": {"S": "once"}})
     page = store.conversations.find_by_title("T")
     assert len(page) == 1
     assert [told.kind for told in page.unreadable] == ["conversation"]

@@ -18,7 +18,8 @@ from dynamo_chat.testing import (
 from dynamo_chat.testing.answers import error_answer
 from dynamo_chat.testing.engine import Engine
 from dynamo_chat.testing.faults import Attempt, Fault
-from tests.chat.world import World, faults, say
+from tests.chat.scenes import say
+from tests.scene import Scene, faults
 
 HASTY = ConnectionOptions(max_attempts=1, transaction_attempts=2, connect_timeout=1.0)
 ACCOUNT = "123456789012"
@@ -52,9 +53,9 @@ def told(store: ChatStore, kind: type[errors.ServiceError]) -> list[errors.Servi
 
 
 @pytest.fixture
-def store(world: World) -> ChatStore:
+def store(scene: Scene) -> ChatStore:
     """A store that does not try again, with a conversation."""
-    made = world.store(options=HASTY)
+    made = scene.new_store(options=HASTY)
     made.conversations.create("u-1", conversation_id="c-1", title="T")
     return made
 
@@ -149,10 +150,10 @@ def test_throttled(store: ChatStore, code: str) -> None:
             assert "try again later" in str(error)
 
 
-def test_throttling_is_waited_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throttling_is_waited_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four times, by the default options."""
     monkeypatch.setattr("time.sleep", lambda _: None)
-    store = world.store()
+    store = scene.new_store()
     store.conversations.create("u-1", conversation_id="c-1")
     with faults(store) as injector:
         for _ in range(2):

@@ -14,27 +14,27 @@ import pytest
 from dynamo_chat import NewMessage
 from dynamo_chat.cli import doctor
 from dynamo_chat.testing import EmbeddedEngine
-from tests.chat.world import World
 from tests.cli.conftest import Run
 from tests.doctor.damage import changed, gone, key
+from tests.scene import Scene
 
 
 @pytest.fixture
-def world(engine: EmbeddedEngine) -> Iterator[World]:
+def scene(engine: EmbeddedEngine) -> Iterator[Scene]:
     """A table with a conversation in it, at the real time."""
-    with World(engine) as made:
-        store = made.store()
+    with Scene(engine) as made:
+        store = made.new_store()
         store.conversations.create("ann", conversation_id="talk", title="Films")
         store.users.create("ann@example.org", user_id="ann")
         yield made
 
 
 @pytest.fixture
-def command(world: World) -> tuple[str, ...]:
-    return "doctor", "--table", world.table, "--region", world.engine.region, "--settle", "0"
+def command(scene: Scene) -> tuple[str, ...]:
+    return "doctor", "--table", scene.table, "--region", scene.engine.region, "--settle", "0"
 
 
-def test_a_clean_table(run: Run, world: World, command: tuple[str, ...]) -> None:
+def test_a_clean_table(run: Run, scene: Scene, command: tuple[str, ...]) -> None:
     result = run(*command)
     assert result.exit_code == 0
     assert "4 items read" in result.stdout
@@ -43,10 +43,10 @@ def test_a_clean_table(run: Run, world: World, command: tuple[str, ...]) -> None
 
 
 def test_findings_are_shown_and_told_by_the_exit_code(
-    run: Run, world: World, command: tuple[str, ...]
+    run: Run, scene: Scene, command: tuple[str, ...]
 ) -> None:
-    gone("user_email")(world)
-    changed("conversation", GSI2SK=None)(world)
+    gone("user_email")(scene)
+    changed("conversation", GSI2SK=None)(scene)
     result = run(*command)
     assert result.exit_code == 1
     assert "missing_item user USER#ann# USER# the item of its e-mail is missing" in result.stdout
@@ -54,37 +54,37 @@ def test_findings_are_shown_and_told_by_the_exit_code(
     assert "one key attribute of an index without the other" in result.stdout
 
 
-def test_without_yes_nothing_is_changed(run: Run, world: World, command: tuple[str, ...]) -> None:
-    gone("user_email")(world)
-    damaged = world.items()
+def test_without_yes_nothing_is_changed(run: Run, scene: Scene, command: tuple[str, ...]) -> None:
+    gone("user_email")(scene)
+    damaged = scene.items()
     result = run(*command, "--repair")
     assert result.exit_code == 1
     assert "1 of missing_item user: make it again" in result.stdout
     assert "Nothing was changed. Say --yes to do it." in result.stdout
     assert json.loads(run(*command, "--repair", "--json").stdout)["repairs"] == []
-    assert world.items() == damaged
+    assert scene.items() == damaged
 
 
 def test_a_person_is_asked(
-    run: Run, world: World, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    run: Run, scene: Scene, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = world.items()
-    gone("user_email")(world)
+    there = scene.items()
+    gone("user_email")(scene)
     monkeypatch.setattr(doctor, "_is_asked", lambda plan: False)
     assert run(*command, "--repair").exit_code == 1
-    assert world.items() != there
+    assert scene.items() != there
     monkeypatch.setattr(doctor, "_is_asked", lambda plan: len(plan) == 1)
     result = run(*command, "--repair")
     assert result.exit_code == 0
     assert "1 repaired, 0 in order by then, 0 left." in result.stdout
-    assert world.items() == there
+    assert scene.items() == there
 
 
 def test_the_report_as_json(
-    run: Run, world: World, command: tuple[str, ...], tmp_path: Path
+    run: Run, scene: Scene, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    gone("user_email")(world)
-    world.put(key(PK="X", SK="Y", kind="invoice"))
+    gone("user_email")(scene)
+    scene.put(key(PK="X", SK="Y", kind="invoice"))
     file = tmp_path / "report.json"
     result = run(*command, "--json", "--repair", "--yes", "--report", str(file))
     assert result.exit_code == 1  # an item of nobody's is left
@@ -101,19 +101,19 @@ def test_the_report_as_json(
 
 
 def test_what_is_repaired_can_be_kept(
-    run: Run, world: World, command: tuple[str, ...], tmp_path: Path
+    run: Run, scene: Scene, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    gone("user")(world)
-    address = world.only("user_email")
+    gone("user")(scene)
+    address = scene.only("user_email")
     file = tmp_path / "kept.jsonl"
     assert run(*command, "--repair", "--yes", "--keep", str(file)).exit_code == 0
-    assert "user_email" not in world.kinds()
+    assert "user_email" not in scene.kinds()
     (line,) = file.read_text("utf-8").splitlines()
     assert json.loads(line) == address
 
 
 def test_an_interruption_is_told(
-    run: Run, world: World, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    run: Run, scene: Scene, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -153,7 +153,7 @@ def open_to_all() -> Iterator[None]:
 
 
 def test_its_files_are_their_owners_alone(
-    run: Run, world: World, command: tuple[str, ...], tmp_path: Path, open_to_all: None
+    run: Run, scene: Scene, command: tuple[str, ...], tmp_path: Path, open_to_all: None
 ) -> None:
     folder = tmp_path / "a" / "b"
     report, kept = folder / "report.json", folder / "kept.jsonl"
@@ -163,7 +163,7 @@ def test_its_files_are_their_owners_alone(
             for file in (report, kept):
                 file.write_text(f"{earlier}\n" * 1_000, "utf-8")
                 file.chmod(0o666)
-        gone("user_email")(world)
+        gone("user_email")(scene)
         run(*command, "--repair", "--yes", *files)
         assert (mode(report), mode(kept)) == (0o600, 0o600)
         assert [mode(each) for each in (folder, folder.parent)] == [0o700, 0o700]
@@ -174,10 +174,10 @@ def test_its_files_are_their_owners_alone(
 
 
 def test_a_report_that_can_not_be_written_is_told_first(
-    run: Run, world: World, command: tuple[str, ...], tmp_path: Path
+    run: Run, scene: Scene, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    gone("user_email")(world)
-    damaged = world.items()
+    gone("user_email")(scene)
+    damaged = scene.items()
     (tmp_path / "file").write_text("", "utf-8")
     for place in (tmp_path / "file" / "report.json", tmp_path / "x\x1b\n" / ("y" * 300)):
         result = run(*command, "--repair", "--yes", "--report", str(place))
@@ -185,7 +185,7 @@ def test_a_report_that_can_not_be_written_is_told_first(
         (line,) = result.stderr.splitlines()
         assert line.startswith("error: ")
         assert line.isprintable()
-        assert world.items() == damaged
+        assert scene.items() == damaged
 
 
 def test_a_report_goes_where_nothing_is_kept(run: Run, command: tuple[str, ...]) -> None:
@@ -195,17 +195,17 @@ def test_a_report_goes_where_nothing_is_kept(run: Run, command: tuple[str, ...])
 
 
 def test_what_is_kept_may_be_binary(
-    run: Run, world: World, command: tuple[str, ...], tmp_path: Path
+    run: Run, scene: Scene, command: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Long messages are compressed."""
     message = NewMessage(role="user", content="It was a dark and stormy night. " * 200)
-    world.store().messages.append("talk", message)
-    there = world.only("message")
+    scene.new_store().messages.append("talk", message)
+    there = scene.only("message")
     (name,) = (name for name, value in there.items() if "B" in value)
-    changed("message", ttl={"N": "99999999999"})(world)
+    changed("message", ttl={"N": "99999999999"})(scene)
     file = tmp_path / "kept.jsonl"
     assert run(*command, "--repair", "--yes", "--keep", str(file)).exit_code == 0
-    assert world.only("message") == there
+    assert scene.only("message") == there
     (line,) = file.read_text("utf-8").splitlines()
     assert b64decode(json.loads(line)[name]["B"]) == there[name]["B"]
 
@@ -213,8 +213,8 @@ def test_what_is_kept_may_be_binary(
 EVIL = "'; echo [/b] \x1b]0;owned\x07\u202egpj\nNothing is wrong."
 
 
-def test_what_is_in_the_table_is_data(run: Run, world: World, command: tuple[str, ...]) -> None:
-    world.put(key(PK=EVIL, SK=EVIL, kind=EVIL))
+def test_what_is_in_the_table_is_data(run: Run, scene: Scene, command: tuple[str, ...]) -> None:
+    scene.put(key(PK=EVIL, SK=EVIL, kind=EVIL))
     result = run(*command, "--repair", "--yes")
     assert result.exit_code == 1
     assert r"'; echo [/b] \x1b]0;owned\x07\u202egpj\nNothing is wrong." in result.stdout
@@ -226,10 +226,10 @@ def test_what_is_in_the_table_is_data(run: Run, world: World, command: tuple[str
 
 
 def test_a_position_is_safe_to_give_to_a_shell(
-    run: Run, world: World, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    run: Run, scene: Scene, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a key of the table, and whoever goes on pastes it."""
-    world.restore([key(PK=EVIL, SK="1"), key(PK=EVIL, SK="2")])
+    scene.restore([key(PK=EVIL, SK="1"), key(PK=EVIL, SK="2")])
 
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt

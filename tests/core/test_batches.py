@@ -5,8 +5,8 @@ import pytest
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import BatchIncomplete
 from dynamo_chat.testing import Unprocessed
-from tests.chat.world import World, faults, requests
 from tests.core.things import Thing, Things, item_of, key_of
+from tests.scene import Scene, faults, requests
 
 pytestmark = pytest.mark.engine
 
@@ -54,7 +54,7 @@ def test_leftovers_of_a_read_are_asked_for_again(
 
 
 def test_leftovers_of_a_write_are_sent_again(
-    world: World, store: ChatStore, things: Things, made: list[Thing], no_pauses: list[float]
+    scene: Scene, store: ChatStore, things: Things, made: list[Thing], no_pauses: list[float]
 ) -> None:
     """25 to a request, and nothing is left."""
     with requests(store, 6):
@@ -62,12 +62,12 @@ def test_leftovers_of_a_write_are_sent_again(
     with faults(store) as injector:
         injector.plan(Unprocessed(last=7), times=3)
         things.add(*made[:30])
-    assert len(world.items()) == 30
+    assert len(scene.items()) == 30
     assert len(no_pauses) == 3
     with faults(store) as injector:
         injector.plan(Unprocessed(last=24), at=1)
         things.remove(*made[:30])
-    assert world.items() == []
+    assert scene.items() == []
 
 
 def test_who_cannot_finish_says_so(store: ChatStore, things: Things, made: list[Thing]) -> None:

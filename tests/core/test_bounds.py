@@ -39,8 +39,8 @@ from dynamo_chat.core.page import check_page_size
 from dynamo_chat.core.patterns import MAX_ARGUMENT_CHARACTERS, declared_pattern
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES, MAX_BODY_BYTES
 from dynamo_chat.operations.doctor.stored import ENTITY_OF
-from tests.chat.world import World
 from tests.core.things import Thing
+from tests.scene import Scene
 
 MB = 1_000_000
 HUGE = 10**5_000
@@ -68,10 +68,10 @@ CHECKS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def test_a_long_cursor_is_no_cursor(world: World) -> None:
+def test_a_long_cursor_is_no_cursor(scene: Scene) -> None:
     for length in (2_049, 5_000, 10 * MB):
         with pytest.raises(InvalidCursor, match="too long"):
-            world.store().conversations.list_by_user("u-1", cursor="A" * length)
+            scene.new_store().conversations.list_by_user("u-1", cursor="A" * length)
 
 
 @pytest.mark.parametrize("length", [3_000, 15_000, 10 * MB])
@@ -245,9 +245,9 @@ def test_a_refusal_costs_no_more_than_its_bound() -> None:
     assert time.thread_time() - begun < 0.5
 
 
-def test_metadata_of_millions_of_values(world: World) -> None:
+def test_metadata_of_millions_of_values(scene: Scene) -> None:
     """It is stored in 16 KB, and took 369 MB to read."""
-    store = world.store()
+    store = scene.new_store()
     store.conversations.create("u-1", conversation_id="c-1")
     with pytest.raises(InvalidArgument, match="metadata: may have 100,000 values at most"):
         store.messages.append(
@@ -258,11 +258,11 @@ def test_metadata_of_millions_of_values(world: World) -> None:
 # -- bodies ---------------------------------------------------------------------------------------
 
 
-def test_a_body_has_what_the_store_takes(world: World) -> None:
+def test_a_body_has_what_the_store_takes(scene: Scene) -> None:
     """A megabyte unless told; what was written is read by every store."""
-    small = world.store(options=ConnectionOptions(max_body_bytes=2_000))
-    usual = world.store(options=ConnectionOptions())
-    large = world.store(options=ConnectionOptions(max_body_bytes=MAX_BODY_BYTES))
+    small = scene.new_store(options=ConnectionOptions(max_body_bytes=2_000))
+    usual = scene.new_store(options=ConnectionOptions())
+    large = scene.new_store(options=ConnectionOptions(max_body_bytes=MAX_BODY_BYTES))
     large.conversations.create("u-1", conversation_id="c-1")
 
     def append(store: ChatStore, size: int) -> None:
@@ -288,10 +288,10 @@ def test_what_is_no_size_of_a_body_is_refused(wrong: Any) -> None:
 
 
 def test_a_page_ends_where_its_bodies_are_enough(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the next one goes on there: nothing is lost, nothing comes twice."""
-    store = world.store()
+    store = scene.new_store()
     store.conversations.create("u-1", conversation_id="c-1")
     names = [f"m-{number}" for number in range(10)]
     for name in names:

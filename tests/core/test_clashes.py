@@ -19,7 +19,7 @@ from dynamo_chat.testing import (
 )
 from dynamo_chat.testing.answers import error_answer
 from dynamo_chat.testing.faults import Attempt
-from tests.chat.world import World
+from tests.scene import Scene
 
 MOST = 4
 """Requests of a call that are struck: the first ones, and then all behind them."""
@@ -72,16 +72,16 @@ class InProgress(ErrorAnswer):
 
 
 @pytest.fixture
-def stage(world: World, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """A stage whose store is watched by an injector."""
     monkeypatch.setattr("time.sleep", lambda _: None)
     options = ConnectionOptions(max_attempts=2, transaction_attempts=2)
 
     def new_store(table_name: str | None) -> ChatStore:
         assert table_name is None
-        return world.store(options=options)
+        return scene.new_store(options=options)
 
-    return Stage(new_store, world.clock)
+    return Stage(new_store, scene.clock)
 
 
 # Those of the table's management make tables and backups; they send no write.

@@ -19,9 +19,9 @@ from dynamo_chat.core.page import Items
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES, MAX_BODY_BYTES
 from dynamo_chat.core.transaction import is_live
 from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, token_hash_of
-from tests.chat.world import World, drained
 from tests.core import things as the_things
 from tests.core.things import LAYOUT, Thing, Things, item_of
+from tests.scene import Scene, drained
 
 ITEM = item_of(Thing(group="g", name="n-1"))
 
@@ -139,9 +139,9 @@ def test_a_body_that_is_cut_short_or_goes_on(cut: int) -> None:
 # -- pages --------------------------------------------------------------------------------------
 
 
-def put_stray(world: World, sort_key: str) -> None:
+def put_stray(scene: Scene, sort_key: str) -> None:
     item: AttributeValues = {**ITEM, SK: {"S": sort_key}, "GSI1SK": {"S": sort_key}}
-    world.put(item)
+    scene.put(item)
 
 
 STRAYS = ["THING#", "THING#a", "THING##", "THING#b#c#", "THING#é", "THING#~\x00", "THING#$zz#"]
@@ -151,13 +151,13 @@ STRAYS = ["THING#", "THING#a", "THING##", "THING#b#c#", "THING#é", "THING#~\x00
 @pytest.mark.parametrize("forward", [True, False])
 @pytest.mark.parametrize("page_size", [1, 2, 20])
 def test_items_at_keys_of_no_shape_are_passed(
-    world: World, things: Things, page_size: int, forward: bool
+    scene: Scene, things: Things, page_size: int, forward: bool
 ) -> None:
     """A page may end with one; the next goes on behind it, and nothing is missed or twice."""
     made = [Thing(group="g", name=name) for name in ("a0", "b1", "b#2", "c3", "zz4")]
     things.add(*made)
     for stray in STRAYS:
-        put_stray(world, stray)
+        put_stray(scene, stray)
     for listed in (
         lambda **more: things.of_group("g", page_size=page_size, forward=forward, **more),
         lambda **more: things.everywhere(page_size=page_size, forward=forward, **more),
@@ -170,11 +170,11 @@ def test_items_at_keys_of_no_shape_are_passed(
 
 @pytest.mark.engine
 def test_a_damaged_mark_that_decides_whether_an_item_is_shown(
-    world: World, things: Things, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, things: Things, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told, and not shown."""
     things.add(*(Thing(group="g", name=name) for name in ("a1", "b2", "c3")))
-    world.put({**ITEM, SK: {"S": "THING#b2#"}, "kind": {"N": "5"}})
+    scene.put({**ITEM, SK: {"S": "THING#b2#"}, "kind": {"N": "5"}})
 
     def is_shown(item: AttributeValues) -> bool:
         return kind_of(item, LAYOUT) == "thing"

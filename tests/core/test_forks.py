@@ -23,8 +23,8 @@ from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.ulids import new_ulid
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import World
 from tests.core.forked import busy, echo_server, forked
+from tests.scene import Scene
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
@@ -67,11 +67,11 @@ def test_no_child_gets_another_s_answer(store: ChatStore) -> None:
 
 
 @pytest.mark.ministack
-def test_what_forked_workers_append_at_one_moment_is_all_stored(world: World) -> None:
+def test_what_forked_workers_append_at_one_moment_is_all_stored(scene: Scene) -> None:
     """By the store of the parent, which has appended at that moment, too."""
-    store = world.store()
+    store = scene.new_store()
     store.conversations.create("u-1", conversation_id="c-1")
-    at = world.clock.now()
+    at = scene.clock.now()
 
     def append(name: str) -> str:
         appended = store.messages.append("c-1", NewMessage(role="user", content=name, at=at))

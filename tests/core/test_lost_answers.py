@@ -22,8 +22,8 @@ from dynamo_chat.testing import BrokenAnswer, Cancelled, ErrorAnswer, Fault
 from dynamo_chat.testing import Unreachable as NotSent
 from dynamo_chat.testing.answers import answer, error_answer
 from dynamo_chat.testing.faults import Attempt
-from tests.chat.world import World, faults
 from tests.core.things import Thing, Things, item_of, key_of
+from tests.scene import Scene, faults
 
 BROKEN = {
     "html": b"<html>Welcome to the airport</html>",
@@ -46,11 +46,11 @@ THING = Thing(group="g", name="n1")
 
 
 @pytest.fixture
-def store(world: World, monkeypatch: pytest.MonkeyPatch) -> ChatStore:
+def store(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> ChatStore:
     """A store that does not wait."""
     monkeypatch.setattr("time.sleep", lambda _: None)
     options = ConnectionOptions(max_attempts=3, transaction_attempts=4)
-    return world.store(options=options)
+    return scene.new_store(options=options)
 
 
 def cycle(store: ChatStore) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.page import Page
-from tests.chat.world import World, drained, requests
 from tests.core.things import Thing, Things, item_of
+from tests.scene import Scene, drained, requests
 
 pytestmark = pytest.mark.engine
 
@@ -64,10 +64,10 @@ def test_what_changes_between_two_pages(things: Things) -> None:
 @pytest.mark.parametrize("hidden", ["expired", "turned down"])
 @pytest.mark.parametrize("page_size", [1, 5, 20])
 def test_hidden_runs_are_passed_over(
-    world: World, things: Things, hidden: str, page_size: int
+    scene: Scene, things: Things, hidden: str, page_size: int
 ) -> None:
     """A page is full behind any run of them; the steps grow, so that it takes few requests."""
-    past = world.clock() - timedelta(days=1)
+    past = scene.clock() - timedelta(days=1)
     gone: dict[str, Any] = {"expires_at": past} if hidden == "expired" else {"is_hidden": True}
     made = many(300)
     for number, thing in enumerate(made):
@@ -79,13 +79,13 @@ def test_hidden_runs_are_passed_over(
     assert names(pages) == shown
     assert all(len(page) == page_size for page in pages[:-2])
     start = things.of_group("g", page_size=10)
-    store = world.store()
+    store = scene.new_store()
     with requests(store, 5):  # 5, then 25, 50, 100 and 200 more
         page = Things(store._binding).of_group("g", page_size=5, cursor=start.cursor)
     assert [each.name for each in page] == shown[10:15]
 
 
-def test_a_list_of_hidden_things_only(world: World, things: Things) -> None:
+def test_a_list_of_hidden_things_only(scene: Scene, things: Things) -> None:
     """Is empty, and over."""
     things.add(*many(60, is_hidden=True))
     page = things.of_group("g", page_size=5)
@@ -104,12 +104,12 @@ def test_no_more_than_is_needed_is_asked_for(store: ChatStore, things: Things) -
         things.everywhere(page_size=10)
 
 
-def test_damaged_things_take_their_place(world: World, things: Things) -> None:
+def test_damaged_things_take_their_place(scene: Scene, things: Things) -> None:
     """They are told beside the page, the cursor goes past them, and no other is missed."""
     made = many(6)
     things.add(*made)
     for number in (1, 4):
-        world.put({**item_of(made[number]), "note": {"N": "1"}})
+        scene.put({**item_of(made[number]), "note": {"N": "1"}})
     pages = drained(lambda **more: things.of_group("g", page_size=2, **more))
     assert names(pages) == ["0000", "0002", "0003", "0005"]
     assert [len(page.unreadable) for page in pages[:3]] == [1, 0, 1]

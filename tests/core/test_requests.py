@@ -18,8 +18,8 @@ from dynamo_chat.core.patterns import declared_pattern, running, running_pattern
 from dynamo_chat.core.transaction import Check, Put, Update, write
 from dynamo_chat.testing import DropAnswer, Kill, Killed, ServerError, TransactionConflict
 from dynamo_chat.testing import Throttled as ThrottledAnswer
-from tests.chat.world import World, faults
 from tests.core.things import Thing, Things, item_of, key_of
+from tests.scene import Scene, faults
 
 
 @pytest.fixture
@@ -29,10 +29,10 @@ def events() -> list[RequestEvent]:
 
 
 @pytest.fixture
-def store(world: World, events: list[RequestEvent], monkeypatch: pytest.MonkeyPatch) -> ChatStore:
+def store(scene: Scene, events: list[RequestEvent], monkeypatch: pytest.MonkeyPatch) -> ChatStore:
     """A store that tells, and does not wait."""
     monkeypatch.setattr("time.sleep", lambda _: None)
-    return world.store(on_request=events.append, options=ConnectionOptions(max_attempts=3))
+    return scene.new_store(on_request=events.append, options=ConnectionOptions(max_attempts=3))
 
 
 @pytest.mark.engine
@@ -93,13 +93,13 @@ def test_tries_and_errors(store: ChatStore, events: list[RequestEvent]) -> None:
     assert events[-1].error == "TransactionCanceledException"
 
 
-def test_a_broken_hook_breaks_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_hook_breaks_nothing(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged; the request was made, and its answer counts."""
 
     def broken(_: RequestEvent) -> None:
         raise RuntimeError("the hook is broken")
 
-    store = world.store(on_request=broken)
+    store = scene.new_store(on_request=broken)
     with caplog.at_level(logging.ERROR, logger="dynamo_chat"):
         made = store.conversations.create("u-1")
         assert store.conversations.get(made.conversation_id) == made
@@ -125,14 +125,14 @@ def test_one_method_built_on_another(store: ChatStore, events: list[RequestEvent
     assert declared_pattern(Things.add) is None
 
 
-def test_patterns_do_not_leak_between_threads(world: World) -> None:
+def test_patterns_do_not_leak_between_threads(scene: Scene) -> None:
     """Each thread's requests are told under its own question."""
     told: dict[int, set[str]] = {}
 
     def hook(event: RequestEvent) -> None:
         told.setdefault(threading.get_ident(), set()).add(event.pattern)
 
-    store = world.store(on_request=hook)
+    store = scene.new_store(on_request=hook)
     barrier = threading.Barrier(8)
 
     def work(number: int) -> None:
@@ -152,12 +152,12 @@ def test_patterns_do_not_leak_between_threads(world: World) -> None:
 
 
 @pytest.mark.engine
-def test_a_failed_condition_carries_what_is_stored(world: World, store: ChatStore) -> None:
+def test_a_failed_condition_carries_what_is_stored(scene: Scene, store: ChatStore) -> None:
     """By its place in the call, of one write or of a transaction."""
     connection = store.connection
     here, there, nowhere = (Thing(group="g", name=str(number)) for number in range(3))
-    world.put(item_of(here))
-    world.put(item_of(there))
+    scene.put(item_of(here))
+    scene.put(item_of(there))
     new = Item.PK.does_not_exist()
     with pytest.raises(ConditionFailed) as failed:
         write(connection, Put(item_of(here), new))
@@ -173,11 +173,11 @@ def test_a_failed_condition_carries_what_is_stored(world: World, store: ChatStor
     with pytest.raises(ConditionFailed) as failed:
         write(connection, Check(key_of(nowhere), Item.PK.exists()))
     assert failed.value.items == {0: None}
-    assert len(world.items()) == 2
+    assert len(scene.items()) == 2
 
 
 @pytest.mark.engine
-def test_a_single_write_returns_what_was_asked_for(world: World, store: ChatStore) -> None:
+def test_a_single_write_returns_what_was_asked_for(scene: Scene, store: ChatStore) -> None:
     """The item as it is now, or as it was before."""
     thing = Thing(group="g", name="1")
     connection = store.connection

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, ConnectionOptions, InvalidArgument, NewMessage
-from tests.chat.world import World
+from tests.scene import Scene
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def address(world: World) -> dict[str, Any]:
-    """Where the world's table is."""
-    return {"region": world.engine.region, "endpoint_url": world.engine.endpoint_url}
+def address(scene: Scene) -> dict[str, Any]:
+    """Where the scene's table is."""
+    return {"region": scene.engine.region, "endpoint_url": scene.engine.endpoint_url}
 
 
 def refused(argument: str, call: Callable[[], object]) -> None:
@@ -109,24 +109,24 @@ def test_an_endpoint_of_the_environment_is_refused_by_name(
     "wrong",
     [NOW.replace(tzinfo=None), NOW.isoformat(), NOW.timestamp(), None, NOW.date()],
 )
-def test_what_tells_no_time_is_no_clock(world: World, store: ChatStore, wrong: Any) -> None:
+def test_what_tells_no_time_is_no_clock(scene: Scene, store: ChatStore, wrong: Any) -> None:
     """Told at the first call that asks for the time; nothing is written."""
-    broken = ChatStore(world.table, **address(world), clock=lambda: wrong)
+    broken = ChatStore(scene.table, **address(scene), clock=lambda: wrong)
     refused("clock", lambda: broken.conversations.create("u", conversation_id="c"))
     assert store.conversations.list_by_user("u").items == ()
 
 
-def test_a_clock_of_another_time_zone_is_taken(world: World) -> None:
+def test_a_clock_of_another_time_zone_is_taken(scene: Scene) -> None:
     local = NOW.astimezone(timezone(timedelta(hours=5)))
-    made = ChatStore(world.table, **address(world), clock=lambda: local).conversations.create("u")
+    made = ChatStore(scene.table, **address(scene), clock=lambda: local).conversations.create("u")
     assert made.created_at == NOW
     assert made.created_at.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize("wrong", [None, 7, "", "id-1", "0" * 25, b"0" * 26, "z" * 26], ids=repr)
-def test_what_gives_no_ulid_is_no_source_of_ids(world: World, store: ChatStore, wrong: Any) -> None:
+def test_what_gives_no_ulid_is_no_source_of_ids(scene: Scene, store: ChatStore, wrong: Any) -> None:
     """Positions are ULIDs: anything else would be sorted where it does not belong."""
-    broken = ChatStore(world.table, **address(world), ids=lambda moment: wrong)
+    broken = ChatStore(scene.table, **address(scene), ids=lambda moment: wrong)
     refused("ids", lambda: broken.conversations.create("u"))
     made = store.conversations.create("u")
     hello = NewMessage(role="user", content="Hello")

@@ -6,35 +6,35 @@ import pytest
 
 from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.testing import Engine
-from tests.chat.world import Item, World
 from tests.doctor.scene import doctor_of, furnish
+from tests.scene import Item, Scene
 
 
 @pytest.fixture(scope="module")
-def furnished(dynamo_chat_engine: Engine) -> Iterator[tuple[World, Doctor, list[Item]]]:
+def furnished(dynamo_chat_engine: Engine) -> Iterator[tuple[Scene, Doctor, list[Item]]]:
     """The table, its doctor, and what is in it."""
-    with World(dynamo_chat_engine) as world, doctor_of(world) as doctor:
-        furnish(world, world.store())
-        yield world, doctor, world.items()
+    with Scene(dynamo_chat_engine) as scene, doctor_of(scene) as doctor:
+        furnish(scene, scene.new_store())
+        yield scene, doctor, scene.items()
 
 
 @pytest.fixture
-def world(furnished: tuple[World, Doctor, list[Item]]) -> Iterator[World]:
+def scene(furnished: tuple[Scene, Doctor, list[Item]]) -> Iterator[Scene]:
     """The table."""
-    world, _, items = furnished
-    now = world.clock()
-    yield world
-    world.clock.advance(now - world.clock())
-    world.restore(items)
+    scene, _, items = furnished
+    now = scene.clock()
+    yield scene
+    scene.clock.advance(now - scene.clock())
+    scene.restore(items)
 
 
 @pytest.fixture
-def doctor(furnished: tuple[World, Doctor, list[Item]]) -> Doctor:
+def doctor(furnished: tuple[Scene, Doctor, list[Item]]) -> Doctor:
     """Who examines it."""
     return furnished[1]
 
 
 @pytest.fixture
-def everything(furnished: tuple[World, Doctor, list[Item]]) -> list[Item]:
+def everything(furnished: tuple[Scene, Doctor, list[Item]]) -> list[Item]:
     """What is in the table when nothing is wrong with it."""
     return furnished[2]

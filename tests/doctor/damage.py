@@ -13,9 +13,9 @@ from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.item import plan
 from dynamo_chat.testing import FaultInjector, Kill
 from dynamo_chat.testing.faults import Killed
-from tests.chat.world import Item, World
+from tests.scene import Item, Scene
 
-Plant = Callable[[World], object]
+Plant = Callable[[Scene], object]
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ def damage(
     return Damage(name, plant, pairs, repairable, restores and repairable)
 
 
-def one(world: World, kind: str, **of: str) -> Item:
+def one(scene: Scene, kind: str, **of: str) -> Item:
     """The first item of a kind, whose attributes are these."""
     return next(
         item
-        for item in world.items()
+        for item in scene.items()
         if item["kind"]["S"] == kind
         and all(item.get(name) == {"S": value} for name, value in of.items())
     )
@@ -53,36 +53,32 @@ def key(**named: str) -> dict[str, Any]:
     return {name: {"S": value} for name, value in named.items()}
 
 
-def delete(world: World, item: Item) -> None:
-    world._client.delete_item(TableName=world.table, Key={"PK": item["PK"], "SK": item["SK"]})
-
-
 def gone(kind: str, **of: str) -> Plant:
     """An item is lost."""
-    return lambda world: delete(world, one(world, kind, **of))
+    return lambda scene: scene.delete(one(scene, kind, **of))
 
 
 def changed(kind: str, _of: dict[str, str] | None = None, **attributes: Any) -> Plant:
     """An item's attributes are others; None for lost."""
 
-    def plant(world: World) -> None:
-        item = {**one(world, kind, **(_of or {})), **attributes}
-        world.put({name: value for name, value in item.items() if value is not None})
+    def plant(scene: Scene) -> None:
+        item = {**one(scene, kind, **(_of or {})), **attributes}
+        scene.put({name: value for name, value in item.items() if value is not None})
 
     return plant
 
 
-def moved(world: World, kind: str, **attributes: Any) -> None:
-    item = one(world, kind)
-    delete(world, item)
-    world.put({**item, **attributes})
+def moved(scene: Scene, kind: str, **attributes: Any) -> None:
+    item = one(scene, kind)
+    scene.delete(item)
+    scene.put({**item, **attributes})
 
 
 def cut_short(act: Callable[[ChatStore], object], *, after: int) -> Plant:
     """The process that did this died after so many requests."""
 
-    def plant(world: World) -> None:
-        store = world.store()
+    def plant(scene: Scene) -> None:
+        store = scene.new_store()
         with FaultInjector(store.connection.client) as faults:
             faults.plan(Kill(), at=after + 1)
             try:
@@ -94,131 +90,131 @@ def cut_short(act: Callable[[ChatStore], object], *, after: int) -> Plant:
     return plant
 
 
-def in_days(world: World, days: int) -> dict[str, str]:
-    return {"N": str(epoch_seconds(world.clock() + timedelta(days=days)))}
+def in_days(scene: Scene, days: int) -> dict[str, str]:
+    return {"N": str(epoch_seconds(scene.clock() + timedelta(days=days)))}
 
 
-def _expired(world: World) -> None:
-    changed("login_listing", ttl=in_days(world, -20))(world)
-    changed("login", ttl=in_days(world, -20))(world)
+def _expired(scene: Scene) -> None:
+    changed("login_listing", ttl=in_days(scene, -20))(scene)
+    changed("login", ttl=in_days(scene, -20))(scene)
 
 
-def _ttl_as_text(world: World) -> None:
-    there = one(world, "login")
-    world.put({**there, "ttl": {"S": there["ttl"]["N"]}})
+def _ttl_as_text(scene: Scene) -> None:
+    there = one(scene, "login")
+    scene.put({**there, "ttl": {"S": there["ttl"]["N"]}})
 
 
-def _stale_claim(world: World) -> None:
+def _stale_claim(scene: Scene) -> None:
     """An address of nobody that leads to somebody."""
-    world.put({**one(world, "user_email"), **keyspace.USER_EMAIL.key(address="old@example.org")})
+    scene.put({**one(scene, "user_email"), **keyspace.USER_EMAIL.key(address="old@example.org")})
 
 
-def _stolen_claim(world: World) -> None:
+def _stolen_claim(scene: Scene) -> None:
     """Bob's address leads to ann, who does not have it."""
-    claim = one(world, "user_email", user_id="bob")
-    world.put({**claim, "user_id": {"S": "ann"}})
+    claim = one(scene, "user_email", user_id="bob")
+    scene.put({**claim, "user_id": {"S": "ann"}})
 
 
-def _two_of_one_address(world: World) -> None:
+def _two_of_one_address(scene: Scene) -> None:
     """Bob has the address that is ann's: only a person can decide."""
-    changed("user", {"email": "bob@example.org"}, email={"S": "ann@example.org"})(world)
+    changed("user", {"email": "bob@example.org"}, email={"S": "ann@example.org"})(scene)
 
 
-def _message_without_head(world: World) -> None:
-    there = one(world, "message", role="user")
+def _message_without_head(scene: Scene) -> None:
+    there = one(scene, "message", role="user")
     item = {**there, **keyspace.MESSAGE.key(conversation_id="lost", position="0" * 26)}
     item.pop("message_id", None)
-    world.put(item)
+    scene.put(item)
 
 
-def _rated_without_head(world: World) -> None:
-    there = next(item for item in world.items() if "feedback" in item)
+def _rated_without_head(scene: Scene) -> None:
+    there = next(item for item in scene.items() if "feedback" in item)
     place = {"conversation_id": "lost", "position": there["SK"]["S"][5:-1]}
     keys = keyspace.MESSAGE.key(**place)
     message = decode_message({**there, **keys})
-    world.put(message_item(message))
+    scene.put(message_item(message))
 
 
-def _title_of_another(world: World) -> None:
-    there = one(world, "conversation_title", GSI2PK="USER#ann#")
-    world.put({**there, "GSI1SK": {"S": there["GSI1SK"]["S"].replace("20", "19", 1)}})
+def _title_of_another(scene: Scene) -> None:
+    there = one(scene, "conversation_title", GSI2PK="USER#ann#")
+    scene.put({**there, "GSI1SK": {"S": there["GSI1SK"]["S"].replace("20", "19", 1)}})
 
 
-def _head_lost(world: World) -> None:
+def _head_lost(scene: Scene) -> None:
     """A head is lost, with everything of its conversation that lists still show."""
     lost = ("review", "review_id", "conversation")
-    for item in world.items():
+    for item in scene.items():
         of_talk = item["PK"]["S"] in {"CONV#talk#", "REVIEW#review-1#"}
         if of_talk and (item["kind"]["S"] in lost or "feedback" in item):
-            delete(world, item)
+            scene.delete(item)
 
 
-def _ticket_of_nobody(world: World) -> None:
-    there = one(world, "queue_ticket")
+def _ticket_of_nobody(scene: Scene) -> None:
+    there = one(scene, "queue_ticket")
     place = {"queue": "night", "shard": 0, "ticket_id": "0" * 26}
-    world.put({**there, **keyspace.QUEUE_TICKET.key(**place)})
+    scene.put({**there, **keyspace.QUEUE_TICKET.key(**place)})
 
 
-def _room_of_an_ended_call(world: World) -> None:
-    over = plan(Call).decode(one(world, "call", room_name="call-0"))
-    world.put(room_item(over))
+def _room_of_an_ended_call(scene: Scene) -> None:
+    over = plan(Call).decode(one(scene, "call", room_name="call-0"))
+    scene.put(room_item(over))
 
 
-def _dead_owner(world: World) -> None:
+def _dead_owner(scene: Scene) -> None:
     """An organization whose other owner was deleted, as if both had gone at one moment."""
-    world.store().users.delete("cleo", memberships="keep")
+    scene.new_store().users.delete("cleo", memberships="keep")
 
 
-def _nobodys(world: World) -> None:
+def _nobodys(scene: Scene) -> None:
     """All owners are members by now, and the organization has counted that."""
     for owner in ("ann", "cleo"):
-        changed("member", {"SK": f"MEMBER#{owner}#"}, role={"S": "member"})(world)
-    changed("organization", owner_count={"N": "0"})(world)
+        changed("member", {"SK": f"MEMBER#{owner}#"}, role={"S": "member"})(scene)
+    changed("organization", owner_count={"N": "0"})(scene)
 
 
-def _address_of_the_dead(world: World) -> None:
-    claim = one(world, "user_email", user_id="bob")
-    world.store().users.delete("bob", memberships="keep")
-    world.put(claim)
+def _address_of_the_dead(scene: Scene) -> None:
+    claim = one(scene, "user_email", user_id="bob")
+    scene.new_store().users.delete("bob", memberships="keep")
+    scene.put(claim)
 
 
-def _login_of_the_dead(world: World) -> None:
+def _login_of_the_dead(scene: Scene) -> None:
     """It was being opened while its user was deleted."""
-    store = world.store()
+    store = scene.new_store()
     store.logins.open("bob")
-    login = one(world, "login", user_id="bob")
+    login = one(scene, "login", user_id="bob")
     store.users.delete("bob", memberships="keep")
-    world.put(login)
+    scene.put(login)
 
 
-def _forgotten_login(world: World) -> None:
-    store = world.store()
+def _forgotten_login(scene: Scene) -> None:
+    store = scene.new_store()
     store.users.create("dora@example.org", user_id="dora")
     store.logins.open("dora")
-    delete(world, one(world, "login_listing", PK="USER#dora#"))
-    cut_short(lambda s: s.users.delete("dora"), after=2)(world)
+    scene.delete(one(scene, "login_listing", PK="USER#dora#"))
+    cut_short(lambda s: s.users.delete("dora"), after=2)(scene)
 
 
-def _old_deletion(world: World) -> None:
+def _old_deletion(scene: Scene) -> None:
     """It does not say what becomes of the memberships."""
-    cut_short(lambda s: s.users.delete("bob", memberships="keep"), after=2)(world)
-    tombstone = one(world, "user_tombstone")
+    cut_short(lambda s: s.users.delete("bob", memberships="keep"), after=2)(scene)
+    tombstone = one(scene, "user_tombstone")
     kept = ("PK", "SK", "kind", "v", "email", "response_email")
-    world.put({name: tombstone[name] for name in kept if name in tombstone})
+    scene.put({name: tombstone[name] for name in kept if name in tombstone})
 
 
-def _other_deadline(world: World) -> None:
-    there = next(item for item in world.items() if "ttl" in item and "content" in item)
-    world.put({**there, "ttl": in_days(world, 500)})
+def _other_deadline(scene: Scene) -> None:
+    there = next(item for item in scene.items() if "ttl" in item and "content" in item)
+    scene.put({**there, "ttl": in_days(scene, 500)})
 
 
-def _left_open(world: World) -> None:
-    world.clock.advance(timedelta(days=3))
+def _left_open(scene: Scene) -> None:
+    scene.clock.advance(timedelta(days=3))
 
 
-def _email_without_its_ids(world: World) -> None:
+def _email_without_its_ids(scene: Scene) -> None:
     for kind in ("email_response_id", "email_message_id"):
-        delete(world, one(world, kind))
+        scene.delete(one(scene, kind))
 
 
 DAMAGES = [

@@ -20,27 +20,27 @@ from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.keyspace import PROBE
 from dynamo_chat.operations.doctor.doctor import Doctor, DoctorOptions
 from dynamo_chat.testing import FakeClock, StrictHook
-from tests.chat.world import World
+from tests.scene import Scene
 
 DAY = timedelta(days=1)
 LOGIN_SECRET = "a-secret-that-nobody-guesses"
 TOKEN = "a-token-that-nobody-guesses"
 
 
-def furnish(world: World, store: ChatStore) -> None:
+def furnish(scene: Scene, store: ChatStore) -> None:
     """Something of every domain."""
-    _chat(store, world.clock)
+    _chat(store, scene.clock)
     _people(store)
     _mail(store)
     _calls(store)
     store.rate_limits.count("account-1", "ai", "generate_email")
-    world.put(
+    scene.put(
         helper_item(
             PROBE,
             {"probe_id": "probe-1"},
             GSI1,
             GSI2,
-            expires_at=world.clock() + timedelta(hours=1),
+            expires_at=scene.clock() + timedelta(hours=1),
         )
     )
 
@@ -125,11 +125,11 @@ def _calls(store: ChatStore) -> None:
 
 
 @contextmanager
-def doctor_of(world: World, **options: Any) -> Iterator[Doctor]:
-    """A doctor at the world's table and time, who does not wait. Its requests are checked."""
-    connection = world.store().connection
+def doctor_of(scene: Scene, **options: Any) -> Iterator[Doctor]:
+    """A doctor at the scene's table and time, who does not wait. Its requests are checked."""
+    connection = scene.new_store().connection
     settings = DoctorOptions(**{"settle_seconds": 0, **options})
-    made = Doctor(connection, settings, clock=world.clock)
+    made = Doctor(connection, settings, clock=scene.clock)
     with StrictHook(made._connection.client, allow_scan=True) as strict:
         yield made
     if strict.violations:

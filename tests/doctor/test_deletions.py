@@ -8,15 +8,15 @@ import pytest
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.operations.doctor.doctor import Doctor
-from tests.chat.world import World
 from tests.doctor.damage import cut_short
 from tests.doctor.test_races import before
+from tests.scene import Scene
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 
-def test_a_retired_id_is_no_unfinished_deletion(world: World, doctor: Doctor) -> None:
-    store = world.store()
+def test_a_retired_id_is_no_unfinished_deletion(scene: Scene, doctor: Doctor) -> None:
+    store = scene.new_store()
     store.users.create("retired@example.org", user_id="retired")
     store.users.delete("retired", conversations="keep")
     assert doctor.examine().is_clean
@@ -44,22 +44,22 @@ CASES: dict[str, tuple[Callable[[ChatStore], object], ...]] = {
 @pytest.mark.parametrize("kind", CASES)
 @pytest.mark.parametrize("is_being_deleted_again", [False, True])
 def test_what_another_server_finished_is_not_finished_again(
-    world: World, doctor: Doctor, kind: str, is_being_deleted_again: bool
+    scene: Scene, doctor: Doctor, kind: str, is_being_deleted_again: bool
 ) -> None:
     """Between the doctor's look and its repair the id is given anew, and deleted again even."""
     create, delete, get = CASES[kind]
-    store = world.store()
+    store = scene.new_store()
     create(store)
-    cut_short(delete, after=2)(world)
+    cut_short(delete, after=2)(scene)
     findings = [each for each in doctor.examine().findings if each.code == "unfinished_deletion"]
     assert len(findings) == 1
 
     def meanwhile() -> None:
         delete(store)
-        world.clock.advance(1)
+        scene.clock.advance(1)
         create(store)
         if is_being_deleted_again:
-            cut_short(delete, after=2)(world)
+            cut_short(delete, after=2)(scene)
 
     with before(doctor, "TransactWriteItems", meanwhile):
         doctor.repair(findings)

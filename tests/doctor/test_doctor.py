@@ -5,8 +5,8 @@ import pytest
 from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.operations.doctor.findings import CODES, Place, Report, place_of
 from dynamo_chat.operations.doctor.stored import LAYOUTS
-from tests.chat.world import Item, World
 from tests.doctor.damage import DAMAGES, Damage
+from tests.scene import Item, Scene
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
@@ -15,22 +15,22 @@ def told(report: Report) -> set[tuple[str, str]]:
     return {(each.code, each.kind or "-") for each in report.findings}
 
 
-def test_a_table_with_everything_in_it_is_clean(world: World, doctor: Doctor) -> None:
-    items = world.items()
+def test_a_table_with_everything_in_it_is_clean(scene: Scene, doctor: Doctor) -> None:
+    items = scene.items()
     report = doctor.examine()
     assert report.is_clean, report.findings
     assert report.is_complete
     assert (report.items, report.unsettled) == (len(items), 0)
     # Nothing is deleted there, so nothing is missing but what a deletion puts in a head's place.
     assert {kind for kind in LAYOUTS if not kind.endswith("_tombstone")} == set(report.kinds)
-    assert world.items() == items
+    assert scene.items() == items
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
 def test_damage_is_found_and_repaired(
-    world: World, doctor: Doctor, everything: list[Item], damage: Damage
+    scene: Scene, doctor: Doctor, everything: list[Item], damage: Damage
 ) -> None:
-    damage.plant(world)
+    damage.plant(scene)
     report = doctor.examine()
     assert told(report) == damage.found
     done = doctor.repair(report.findings)
@@ -38,13 +38,13 @@ def test_damage_is_found_and_repaired(
     after = doctor.examine()
     assert after.is_clean == damage.is_repairable, after.findings
     if damage.restores:
-        assert world.items() == everything
+        assert scene.items() == everything
     left = {each.finding for each in done if each.outcome == "left"}
     assert bool(left) != damage.is_repairable
 
 
 def test_much_damage_at_once_is_repaired_without_a_loss(
-    world: World, doctor: Doctor, everything: list[Item]
+    scene: Scene, doctor: Doctor, everything: list[Item]
 ) -> None:
     """All that can be put back as it was, as long as no two of them are of the same item."""
     damaged = {place_of(item): item for item in everything}
@@ -52,9 +52,9 @@ def test_much_damage_at_once_is_repaired_without_a_loss(
     planted: list[Damage] = []
     for damage in DAMAGES:
         if damage.restores:
-            damage.plant(world)
-            items = world.items()
-            world.restore(everything)
+            damage.plant(scene)
+            items = scene.items()
+            scene.restore(everything)
             gone = {place_of(item) for item in everything if item not in items}
             come = {place_of(item): item for item in items if item not in everything}
             if not touched & (gone | come.keys()):
@@ -62,12 +62,12 @@ def test_much_damage_at_once_is_repaired_without_a_loss(
                 damaged = {at: item for at, item in damaged.items() if at not in gone} | come
                 planted.append(damage)
     assert len(planted) >= 12
-    world.restore(list(damaged.values()))
+    scene.restore(list(damaged.values()))
     report = doctor.examine()
     assert told(report) >= set().union(*(damage.found for damage in planted))
     assert {each.outcome for each in doctor.repair(report.findings)} <= {"repaired", "gone"}
     assert doctor.examine().is_clean
-    assert world.items() == everything
+    assert scene.items() == everything
 
 
 def test_there_is_a_damage_of_every_kind() -> None:

@@ -13,40 +13,40 @@ from dynamo_chat.operations.doctor.findings import CODES, MEANINGS
 from dynamo_chat.operations.doctor.looks import judged, keys_of, relation_of
 from dynamo_chat.operations.doctor.reading import Pace
 from dynamo_chat.testing import Engine, FaultInjector, Throttled
-from tests.chat.world import Item, World
 from tests.doctor.damage import changed, gone
 from tests.doctor.scene import doctor_of
 from tests.laws.strategies import texts
+from tests.scene import Item, Scene
 
 # -- page by page ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page_size", [1, 7])
-def test_pages_change_nothing(world: World, page_size: int) -> None:
-    changed("email_thread", message_count={"N": "7"})(world)
-    gone("message_id")(world)
+def test_pages_change_nothing(scene: Scene, page_size: int) -> None:
+    changed("email_thread", message_count={"N": "7"})(scene)
+    gone("message_id")(scene)
     told: list[Examined] = []
-    with doctor_of(world, page_size=page_size) as doctor:
+    with doctor_of(scene, page_size=page_size) as doctor:
         report = doctor.examine(on_progress=told.append)
     assert {each.code for each in report.findings} == {"counter", "missing_item"}
-    assert report.items == len(world.items())
+    assert report.items == len(scene.items())
     assert [each.items for each in told] == sorted({each.items for each in told})
     assert told[-1].findings == 2
     assert report.read_units >= told[-1].read_units > 0
 
 
 def test_the_last_partition_is_counted_too(dynamo_chat_engine: Engine) -> None:
-    with World(dynamo_chat_engine) as world, doctor_of(world, page_size=1) as doctor:
-        world.store().conversations.create("ann", conversation_id="talk")
-        changed("conversation", message_count={"N": "7"})(world)
+    with Scene(dynamo_chat_engine) as scene, doctor_of(scene, page_size=1) as doctor:
+        scene.new_store().conversations.create("ann", conversation_id="talk")
+        changed("conversation", message_count={"N": "7"})(scene)
         assert [each.code for each in doctor.examine().findings] == ["counter"]
 
 
-def test_an_interrupted_examination_says_where_to_go_on(world: World) -> None:
-    changed("email_thread", message_count={"N": "7"})(world)
-    gone("message_id")(world)
-    changed("message", v={"N": "2"})(world)
-    with doctor_of(world, page_size=7) as doctor:
+def test_an_interrupted_examination_says_where_to_go_on(scene: Scene) -> None:
+    changed("email_thread", message_count={"N": "7"})(scene)
+    gone("message_id")(scene)
+    changed("message", v={"N": "2"})(scene)
+    with doctor_of(scene, page_size=7) as doctor:
         whole = doctor.examine().findings
         found, items, position, runs = [], 0, None, 0
 
@@ -59,7 +59,7 @@ def test_an_interrupted_examination_says_where_to_go_on(world: World) -> None:
             found += report.findings
             items, position, runs = items + report.items, report.position, runs + 1
     assert runs > 5
-    assert items == len(world.items())
+    assert items == len(scene.items())
     assert set(found) == set(whole)
 
 
@@ -78,10 +78,10 @@ def test_a_position_is_a_reports(doctor: Doctor) -> None:
             doctor.examine(start=position)
 
 
-def test_findings_beyond_the_limit_are_counted(world: World) -> None:
+def test_findings_beyond_the_limit_are_counted(scene: Scene) -> None:
     for kind in ("message_id", "review_id", "invite_id"):
-        gone(kind)(world)
-    with doctor_of(world, max_listed=2) as doctor:
+        gone(kind)(scene)
+    with doctor_of(scene, max_listed=2) as doctor:
         report = doctor.examine()
     assert (len(report.findings), report.unlisted) == (2, 1)
     assert report.as_dict()["counts"] == {"missing_item": 3}
@@ -135,8 +135,8 @@ def test_without_a_rate_nothing_waits() -> None:
     assert time.now == 0
 
 
-def test_all_reads_count(world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone("membership")(world)
+def test_all_reads_count(scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone("membership")(scene)
     operations: list[str] = []
     call = type(doctor._connection).call
 
@@ -152,7 +152,7 @@ def test_all_reads_count(world: World, doctor: Doctor, monkeypatch: pytest.Monke
     assert {"Scan", "BatchGetItem"} <= set(operations)
 
 
-def test_throttling_is_waited_for(world: World, doctor: Doctor) -> None:
+def test_throttling_is_waited_for(scene: Scene, doctor: Doctor) -> None:
     with FaultInjector(doctor._connection.client) as faults:
         faults.plan(Throttled(), operation="Scan")
         assert doctor.examine().is_clean
@@ -181,7 +181,7 @@ _values = st.recursive(
 
 @given(data=st.data())
 def test_no_item_is_too_strange(
-    furnished: tuple[World, Doctor, list[Item]], data: st.DataObject
+    furnished: tuple[Scene, Doctor, list[Item]], data: st.DataObject
 ) -> None:
     """Whatever is in an item, and in those that it is judged by: it is told, and nothing raises."""
     _, doctor, everything = furnished

@@ -1,7 +1,7 @@
 """A repair finishes the deletion that was seen, and nothing else that is there by then."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.operations.doctor.findings import Finding, Repaired
 from dynamo_chat.testing import FaultInjector, Kill
 from dynamo_chat.testing.faults import Killed
-from tests.chat.world import Item, World
+from tests.scene import Item, Scene, at_request, before_each_request
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
@@ -89,71 +89,54 @@ each_life = pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
 with_old_tombstones = pytest.mark.parametrize("is_old", [False, True], ids=["named", "nameless"])
 
 
-def begun(world: World, store: ChatStore, life: Life, *, is_old: bool = False) -> None:
+def begun(scene: Scene, store: ChatStore, life: Life, *, is_old: bool = False) -> None:
     """Its deletion has begun, and the process has died then."""
     for after in count(1):
         with FaultInjector(store.connection.client) as faults:
             faults.plan(Kill(), at=after + 1)
             with suppress(Killed):
                 life.delete(store)
-        if life.tombstone in world.kinds():
+        if life.tombstone in scene.kinds():
             break
     if is_old:
-        (there,) = tombstones(world, life)
-        world.put({name: there[name] for name in there if name in life.kept_before})
+        (there,) = tombstones(scene, life)
+        scene.put({name: there[name] for name in there if name in life.kept_before})
 
 
-def tombstones(world: World, life: Life) -> list[Item]:
-    return [each for each in world.items() if each["kind"]["S"] == life.tombstone]
+def tombstones(scene: Scene, life: Life) -> list[Item]:
+    return [each for each in scene.items() if each["kind"]["S"] == life.tombstone]
 
 
-def found_unfinished(world: World, doctor: Doctor, life: Life, *, is_old: bool) -> list[Finding]:
-    store = world.store()
+def found_unfinished(scene: Scene, doctor: Doctor, life: Life, *, is_old: bool) -> list[Finding]:
+    store = scene.new_store()
     life.make(store)
-    begun(world, store, life, is_old=is_old)
+    begun(scene, store, life, is_old=is_old)
     findings = doctor.examine().findings
     assert [each.code for each in findings] == ["unfinished_deletion"]
     return findings
 
 
-@contextmanager
-def at_request(doctor: Doctor, number: int, act: Callable[[], object]) -> Iterator[list[str]]:
-    """Let something happen before the doctor's request of this number; the names of all."""
-    seen: list[str] = []
-
-    def meddle(model: Any, **_: Any) -> None:
-        seen.append(model.name)
-        if len(seen) == number:
-            act()
-
-    events = doctor._connection.client.meta.events
-    events.register_first("before-call.dynamodb", meddle)
-    try:
-        yield seen
-    finally:
-        events.unregister("before-call.dynamodb", meddle)
-
-
 def overtaken_at_each_request(
-    world: World, doctor: Doctor, life: Life, act: Callable[[], object], *, is_old: bool
+    scene: Scene, doctor: Doctor, life: Life, act: Callable[[], object], *, is_old: bool
 ) -> None:
     """Whatever request of the repair it happens before: nothing of what came then is touched."""
-    findings = found_unfinished(world, doctor, life, is_old=is_old)
-    everything, number = world.items(), 0
+    findings = found_unfinished(scene, doctor, life, is_old=is_old)
+    everything, number = scene.items(), 0
     done = Repaired(findings[0], "left", "not tried yet")
     for number in range(1, 100):
-        world.restore(everything)
+        scene.restore(everything)
         there: list[Item] = []
 
-        def happen(there: list[Item] = there) -> None:
-            act()
-            there += world.items()
+        def happen(sent: list[str], _: Any, number: int = number, there: Any = there) -> None:
+            if len(sent) == number:
+                act()
+                there += scene.items()
 
-        with at_request(doctor, number, happen) as seen:
+        with before_each_request(doctor._connection, happen) as seen:
             (done,) = doctor.repair(findings)
         if number > len(seen):
             break
-        assert world.items() == there, (number, seen)
+        assert scene.items() == there, (number, seen)
         is_untouched = "TransactWriteItems" not in seen[: number - 1]
         if is_untouched:
             assert done.outcome != "repaired"
@@ -165,81 +148,80 @@ def overtaken_at_each_request(
 @each_life
 @with_old_tombstones
 def test_a_new_life_of_the_id_is_left_alone(
-    world: World, doctor: Doctor, life: Life, is_old: bool
+    scene: Scene, doctor: Doctor, life: Life, is_old: bool
 ) -> None:
     if is_old and life is LIVES["email_thread"]:
         pytest.skip("its tombstones have always had ids")
 
-    store = world.store()
+    store = scene.new_store()
 
     def new_life() -> None:
         with suppress(NotFound):
             life.delete(store)
         life.make(store)
 
-    overtaken_at_each_request(world, doctor, life, new_life, is_old=is_old)
+    overtaken_at_each_request(scene, doctor, life, new_life, is_old=is_old)
 
 
 @each_life
 @with_old_tombstones
 def test_a_later_deletion_of_the_id_is_left_alone(
-    world: World, doctor: Doctor, life: Life, is_old: bool
+    scene: Scene, doctor: Doctor, life: Life, is_old: bool
 ) -> None:
     """Overtaken twice: what is there is a tombstone again, but not the one that was seen."""
     if is_old and life is LIVES["email_thread"]:
         pytest.skip("its tombstones have always had ids")
 
-    store = world.store()
+    store = scene.new_store()
 
     def deleted_again() -> None:
         with suppress(NotFound):
             life.delete(store)
         life.make(store)
-        begun(world, store, life)
+        begun(scene, store, life)
 
-    overtaken_at_each_request(world, doctor, life, deleted_again, is_old=is_old)
+    overtaken_at_each_request(scene, doctor, life, deleted_again, is_old=is_old)
 
 
 @each_life
 @with_old_tombstones
 def test_a_later_deletion_is_another_finding(
-    world: World, doctor: Doctor, life: Life, is_old: bool
+    scene: Scene, doctor: Doctor, life: Life, is_old: bool
 ) -> None:
     """Between the report and the repair, as when a person reads the plan first."""
     if is_old and life is LIVES["email_thread"]:
         pytest.skip("its tombstones have always had ids")
-    findings = found_unfinished(world, doctor, life, is_old=is_old)
-    store = world.store()
+    findings = found_unfinished(scene, doctor, life, is_old=is_old)
+    store = scene.new_store()
     life.delete(store)
     life.make(store)
-    begun(world, store, life)
-    there = world.items()
+    begun(scene, store, life)
+    there = scene.items()
     (done,) = doctor.repair(findings)
     assert (done.outcome, done.says) == ("gone", "it is in order by now")
-    assert world.items() == there
+    assert scene.items() == there
     (done,) = doctor.repair(doctor.examine().findings)
     assert done.outcome == "repaired"
 
 
 @each_life
-def test_what_somebody_else_finished_is_told(world: World, doctor: Doctor, life: Life) -> None:
-    findings = found_unfinished(world, doctor, life, is_old=False)
-    with at_request(doctor, 5, lambda: life.delete(world.store())) as seen:
+def test_what_somebody_else_finished_is_told(scene: Scene, doctor: Doctor, life: Life) -> None:
+    findings = found_unfinished(scene, doctor, life, is_old=False)
+    with at_request(doctor._connection, 5, lambda: life.delete(scene.new_store())):
         (done,) = doctor.repair(findings)
-    assert len(seen) >= 5
     assert done.outcome == "gone"
 
 
 @pytest.mark.parametrize("name", ["conversation", "user", "organization"])
-def test_a_nameless_deletion_can_be_tried_again(world: World, doctor: Doctor, name: str) -> None:
+def test_a_nameless_deletion_can_be_tried_again(scene: Scene, doctor: Doctor, name: str) -> None:
     """The repair has given it an id, and then failed: it is still the deletion that was seen."""
     life = LIVES[name]
-    findings = found_unfinished(world, doctor, life, is_old=True)
+    findings = found_unfinished(scene, doctor, life, is_old=True)
     with FaultInjector(doctor._connection.client) as faults:
         faults.plan(Kill(), operation="TransactWriteItems", at=2)
         with pytest.raises(Killed):
             doctor.repair(findings)
-    (there,) = tombstones(world, life)
+    (there,) = tombstones(scene, life)
     assert DELETION_ID in there
     (done,) = doctor.repair(findings)
     assert done.outcome == "repaired"

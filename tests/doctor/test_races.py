@@ -10,22 +10,15 @@ import pytest
 from dynamo_chat import ChatStore, NewMessage
 from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.operations.doctor.findings import Code
-from tests.chat.world import Item, World, just_before
 from tests.doctor.damage import changed, cut_short, gone, one
 from tests.doctor.scene import LOGIN_SECRET, doctor_of
+from tests.scene import Item, Scene, just_before
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 
-class _Client:
-    """What `just_before` needs of a store: the doctor's own connection."""
-
-    def __init__(self, doctor: Doctor) -> None:
-        self.connection = doctor._connection
-
-
 def before(doctor: Doctor, operation: str, act: Callable[[], object]) -> Any:
-    return just_before(_Client(doctor), operation, act)  # type: ignore[arg-type]
+    return just_before(doctor._connection, operation, act)
 
 
 # -- writers at work ----------------------------------------------------------------------------
@@ -51,14 +44,14 @@ def _work(store: ChatStore, number: int) -> None:
 
 
 def test_a_table_in_use_gives_no_false_alarm(
-    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = threading.Event()
     rounds = [0, 0]
     moved = threading.Condition()
 
     def run(worker: int) -> None:
-        store = world.store()
+        store = scene.new_store()
         while not stop.is_set():
             _work(store, 2 * rounds[worker] + worker)
             with moved:
@@ -74,7 +67,7 @@ def test_a_table_in_use_gives_no_false_alarm(
                 timeout=300,
             )
 
-    with ThreadPoolExecutor(2) as pool, doctor_of(world, page_size=7) as hasty:
+    with ThreadPoolExecutor(2) as pool, doctor_of(scene, page_size=7) as hasty:
         monkeypatch.setattr(hasty, "_sleep", until_everybody_moved_on)
         working = [pool.submit(run, worker) for worker in range(2)]
         try:
@@ -99,29 +92,29 @@ def _between_looks(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, act: Iterato
 
 
 def test_what_is_put_right_meanwhile_is_not_reported(
-    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = one(world, "membership")
-    gone("membership")(world)
-    _between_looks(doctor, monkeypatch, map(world.put, [there]))
+    there = one(scene, "membership")
+    gone("membership")(scene)
+    _between_looks(doctor, monkeypatch, map(scene.put, [there]))
     assert doctor.examine().is_clean
 
 
 def test_a_deletion_that_goes_on_is_not_reported(
-    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut_short(lambda store: store.conversations.delete("talk"), after=2)(world)
+    cut_short(lambda store: store.conversations.delete("talk"), after=2)(scene)
 
     def steps() -> Iterator[None]:
         """The walk, an item at a time, with the finish at the end."""
         for position in sorted(
             item["SK"]["S"]
-            for item in world.items()
+            for item in scene.items()
             if item["PK"]["S"] == "CONV#talk#" and item["kind"]["S"] == "message"
         ):
-            gone("message", SK=position)(world)
+            gone("message", SK=position)(scene)
             yield
-        world.store().conversations.delete("talk")
+        scene.new_store().conversations.delete("talk")
         yield
 
     _between_looks(doctor, monkeypatch, steps())
@@ -131,13 +124,13 @@ def test_a_deletion_that_goes_on_is_not_reported(
 
 
 def test_what_never_holds_still_is_told_apart(
-    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A conversation that counts wrong, and another number at each look: nothing is said of it."""
     numbers = iter(range(100, 200))
 
     def count() -> None:
-        changed("conversation", {"title": "Films"}, message_count={"N": str(next(numbers))})(world)
+        changed("conversation", {"title": "Films"}, message_count={"N": str(next(numbers))})(scene)
 
     count()
     _between_looks(doctor, monkeypatch, iter(count, "never"))
@@ -147,16 +140,16 @@ def test_what_never_holds_still_is_told_apart(
 
 
 def test_an_item_that_changes_during_a_look_is_looked_at_again(
-    world: World, doctor: Doctor
+    scene: Scene, doctor: Doctor
 ) -> None:
     """A member leaves between the reading of the member and of the listing."""
-    gone("membership")(world)
-    member = one(world, "member")
+    gone("membership")(scene)
+    member = one(scene, "member")
     reads = iter(range(100))
 
     def touch(**_: Any) -> None:
         number = next(reads)
-        world.put({**member, "last_active": {"S": f"2025-01-01T00:00:{number:02d}.000000Z"}})
+        scene.put({**member, "last_active": {"S": f"2025-01-01T00:00:{number:02d}.000000Z"}})
 
     events = doctor._connection.client.meta.events
     events.register("before-call.dynamodb.BatchGetItem", touch)
@@ -170,7 +163,7 @@ def test_an_item_that_changes_during_a_look_is_looked_at_again(
 
 # -- repairs --------------------------------------------------------------------------------------
 
-REPAIRS: list[tuple[Code, Callable[[World], object], str, str]] = [
+REPAIRS: list[tuple[Code, Callable[[Scene], object], str, str]] = [
     (
         "half_index_key",
         changed("conversation", {"title": "Films"}, GSI2SK=None),
@@ -188,14 +181,14 @@ REPAIRS: list[tuple[Code, Callable[[World], object], str, str]] = [
 
 @pytest.mark.parametrize(("code", "plant", "kind", "operation"), REPAIRS)
 def test_what_changed_meanwhile_is_not_overwritten(
-    world: World,
+    scene: Scene,
     doctor: Doctor,
     code: Code,
-    plant: Callable[[World], object],
+    plant: Callable[[Scene], object],
     kind: str,
     operation: str,
 ) -> None:
-    plant(world)
+    plant(scene)
     report = doctor.examine()
     changes = {
         "conversation": {"last_position": {"S": "7" * 26}},
@@ -204,49 +197,49 @@ def test_what_changed_meanwhile_is_not_overwritten(
     of = {"title": "Films"} if kind == "conversation" else {}
 
     def change() -> Item:
-        changed(kind, of, **changes)(world)
-        return one(world, kind, **of)
+        changed(kind, of, **changes)(scene)
+        return one(scene, kind, **of)
 
     after: list[Item] = []
     with before(doctor, operation, lambda: after.append(change())):
         (done,) = doctor.repair(report.findings)
     assert (done.outcome, done.finding.code) == ("left", code)
-    assert one(world, kind, **of) == after[0]
+    assert one(scene, kind, **of) == after[0]
     # At the next look it is seen with what changed, and repaired.
     again = doctor.repair(doctor.examine().findings)
     assert {each.outcome for each in again} == {"repaired"}
     assert doctor.examine().is_clean
 
 
-def test_an_orphan_that_found_its_owner_is_kept(world: World, doctor: Doctor) -> None:
-    conversation = one(world, "conversation", title="No. 0")
-    gone("conversation", title="No. 0")(world)
-    kept = world.kinds().count("message")
+def test_an_orphan_that_found_its_owner_is_kept(scene: Scene, doctor: Doctor) -> None:
+    conversation = one(scene, "conversation", title="No. 0")
+    gone("conversation", title="No. 0")(scene)
+    kept = scene.kinds()["message"]
     orphans = {each for each in doctor.examine().findings if each.code == "orphan"}
     messages = [each for each in orphans if each.kind == "message"]
     assert len(messages) == 2
-    with before(doctor, "TransactWriteItems", lambda: world.put(conversation)):
+    with before(doctor, "TransactWriteItems", lambda: scene.put(conversation)):
         done = doctor.repair(messages)
     assert {each.outcome for each in done} == {"gone"}
     assert doctor.examine().is_clean
-    assert world.kinds().count("message") == kept
+    assert scene.kinds()["message"] == kept
 
 
-def test_a_listing_is_not_made_for_a_login_that_was_revoked(world: World, doctor: Doctor) -> None:
-    store = world.store()
-    gone("login_listing")(world)
+def test_a_listing_is_not_made_for_a_login_that_was_revoked(scene: Scene, doctor: Doctor) -> None:
+    store = scene.new_store()
+    gone("login_listing")(scene)
     report = doctor.examine()
     login = store.logins.get(LOGIN_SECRET)
     with before(doctor, "TransactWriteItems", lambda: store.logins.revoke(login)):
         (done,) = doctor.repair(report.findings)
     assert done.outcome == "left"
-    assert "login_listing" not in world.kinds()
+    assert "login_listing" not in scene.kinds()
     assert doctor.examine().is_clean
 
 
-def test_what_was_repaired_by_others_is_told(world: World, doctor: Doctor) -> None:
-    there = one(world, "review_id")
-    gone("review_id")(world)
+def test_what_was_repaired_by_others_is_told(scene: Scene, doctor: Doctor) -> None:
+    there = one(scene, "review_id")
+    gone("review_id")(scene)
     report = doctor.examine()
-    world.put(there)
+    scene.put(there)
     assert [each.outcome for each in doctor.repair(report.findings)] == ["gone"]

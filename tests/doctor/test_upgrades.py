@@ -11,9 +11,9 @@ from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.limits.rate_limits import RateLimit
 from dynamo_chat.operations.doctor.doctor import Doctor
-from tests.chat.world import Item, World
 from tests.doctor.damage import changed, one
 from tests.doctor.test_races import before
+from tests.scene import Item, Scene
 
 pytestmark = pytest.mark.engine
 
@@ -33,25 +33,25 @@ def version_2(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def old_review(world: World) -> Item:
+def old_review(scene: Scene) -> Item:
     """A review as version 1 is said to have written it, with its old place in an index."""
-    comments = one(world, "review")["comments"]
+    comments = one(scene, "review")["comments"]
     old: dict[str, Any] = {"note": comments, "comments": None, "GSI2PK": {"S": "REVIEWS#1#"}}
-    changed("review", **old)(world)
-    return one(world, "review")
+    changed("review", **old)(scene)
+    return one(scene, "review")
 
 
-def test_an_old_item_is_read_and_changed(world: World, version_2: None, old_review: Item) -> None:
-    store = world.store()
+def test_an_old_item_is_read_and_changed(scene: Scene, version_2: None, old_review: Item) -> None:
+    store = scene.new_store()
     assert store.reviews.get("review-1").comments == "Good"
     assert store.reviews.archive("review-1").comments == "Good"
-    assert one(world, "review") == old_review
+    assert one(scene, "review") == old_review
 
 
 def test_the_doctor_upgrades_it(
-    world: World, doctor: Doctor, everything: list[Item], version_2: None, old_review: Item
+    scene: Scene, doctor: Doctor, everything: list[Item], version_2: None, old_review: Item
 ) -> None:
-    store = world.store()
+    store = scene.new_store()
     entity = store.reviews.get("review-1")
     report = doctor.examine()
     assert [(each.code, each.kind) for each in report.findings] == [("older_version", "review")]
@@ -59,31 +59,31 @@ def test_the_doctor_upgrades_it(
     assert (done.outcome, done.says) == ("repaired", "upgrade it to schema version 2")
     assert doctor.examine().is_clean
     assert store.reviews.get("review-1") == entity
-    upgraded = one(world, "review")
+    upgraded = one(scene, "review")
     assert upgraded["v"] == {"N": "2"}
     (before_all,) = (item for item in everything if item["kind"]["S"] == "review")
     assert {**upgraded, "v": {"N": "1"}} == before_all  # where version 2 would have put it
 
 
 def test_what_is_written_meanwhile_is_kept(
-    world: World, doctor: Doctor, version_2: None, old_review: Item
+    scene: Scene, doctor: Doctor, version_2: None, old_review: Item
 ) -> None:
     report = doctor.examine()
-    with before(doctor, "UpdateItem", lambda: changed("review", comments={"S": "Bad"})(world)):
+    with before(doctor, "UpdateItem", lambda: changed("review", comments={"S": "Bad"})(scene)):
         (done,) = doctor.repair(report.findings)
     assert done.outcome == "left"
-    assert world.store().reviews.get("review-1").comments == "Bad"
+    assert scene.new_store().reviews.get("review-1").comments == "Bad"
     doctor.repair(doctor.examine().findings)
-    assert world.store().reviews.get("review-1").comments == "Bad"
-    assert "note" not in one(world, "review")
+    assert scene.new_store().reviews.get("review-1").comments == "Bad"
+    assert "note" not in one(scene, "review")
 
 
 def test_large_and_compressed_items_are_upgraded(
-    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Message, "schema_version", 2)
     monkeypatch.setattr(Message, "upgrades", {1: dict})
-    store = world.store()
+    store = scene.new_store()
     messages = [store.messages.list(each).items for each in ("talk", "kept")]
     found = doctor.examine().findings
     assert {each.code for each in found} == {"older_version"}
@@ -93,24 +93,24 @@ def test_large_and_compressed_items_are_upgraded(
 
 
 def test_updates_leave_the_version_as_it_is(
-    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An update writes a part of an item: the rest of it is of the version that it says."""
     monkeypatch.setattr(RateLimit, "schema_version", 2)
     monkeypatch.setattr(RateLimit, "upgrades", {1: dict})
-    limits = world.store().rate_limits
-    world.clock.advance(timedelta(days=2))
+    limits = scene.new_store().rate_limits
+    scene.clock.advance(timedelta(days=2))
     limits.count("account-1", "ai", "generate_email")  # opens a window
-    limits.block("account-1", "ai", world.clock() + timedelta(hours=1))
-    assert one(world, "rate_limit")["v"] == {"N": "1"}
-    limits.block("account-2", "aws", world.clock() + timedelta(hours=1))
+    limits.block("account-1", "ai", scene.clock() + timedelta(hours=1))
+    assert one(scene, "rate_limit")["v"] == {"N": "1"}
+    limits.block("account-2", "aws", scene.clock() + timedelta(hours=1))
     assert [each.code for each in doctor.examine().findings if each.kind == "rate_limit"] == [
         "older_version"
     ]
 
 
 def test_a_version_without_an_upgrade_is_told(
-    world: World, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Review, "schema_version", 2)
     (found,) = doctor.examine().findings
@@ -122,21 +122,21 @@ def test_a_version_without_an_upgrade_is_told(
 
 
 @pytest.fixture
-def old_id(world: World) -> Item:
+def old_id(scene: Scene) -> Item:
     """The item of a caller's message id as version 1 wrote it."""
-    found = one(world, "message_id")
+    found = one(scene, "message_id")
     conversation_id = found["PK"]["S"].removeprefix("CONV")
-    changed("message_id", v={"N": "1"}, GSI2SK={"S": f"MESSAGE{conversation_id}"})(world)
-    return one(world, "message_id")
+    changed("message_id", v={"N": "1"}, GSI2SK={"S": f"MESSAGE{conversation_id}"})(scene)
+    return one(scene, "message_id")
 
 
 def test_an_old_message_id_is_found_and_upgraded(
-    world: World, doctor: Doctor, everything: list[Item], old_id: Item
+    scene: Scene, doctor: Doctor, everything: list[Item], old_id: Item
 ) -> None:
-    messages = world.store().messages
+    messages = scene.new_store().messages
     message_id = old_id["SK"]["S"].removeprefix("ID#").removesuffix("#")
     conversation_id = old_id["PK"]["S"].removeprefix("CONV#").removesuffix("#")
-    owner = world.store().conversations.get(conversation_id).user_id
+    owner = scene.new_store().conversations.get(conversation_id).user_id
     found = messages.get_by_id(message_id, user_id=owner)
     assert found == messages.get(conversation_id, message_id) == messages.get_by_id(message_id)
     with pytest.raises(NotFound):
@@ -145,59 +145,59 @@ def test_an_old_message_id_is_found_and_upgraded(
     assert [(each.code, each.kind) for each in report.findings] == [("older_version", "message_id")]
     (done,) = doctor.repair(report.findings)
     assert (done.outcome, done.says) == ("repaired", "upgrade it to schema version 2")
-    assert world.items() == everything
+    assert scene.items() == everything
     assert doctor.examine().is_clean
     assert messages.get_by_id(message_id, user_id=owner) == found
 
 
 def test_an_old_message_id_of_a_new_owner_is_left(
-    world: World, doctor: Doctor, old_id: Item
+    scene: Scene, doctor: Doctor, old_id: Item
 ) -> None:
     """The repair says whose it is: it happens only while that is so."""
     report = doctor.examine()
     conversation_id = old_id["PK"]["S"].removeprefix("CONV#").removesuffix("#")
     head = next(
         item
-        for item in world.items()
+        for item in scene.items()
         if item["PK"] == old_id["PK"] and item["kind"] == {"S": "conversation"}
     )
     assert head["PK"]["S"] == f"CONV#{conversation_id}#"
-    with before(doctor, "TransactWriteItems", lambda: world.put({**head, "user_id": {"S": "zed"}})):
+    with before(doctor, "TransactWriteItems", lambda: scene.put({**head, "user_id": {"S": "zed"}})):
         (done,) = doctor.repair(report.findings)
     assert done.outcome == "left"
-    assert one(world, "message_id") == old_id
+    assert one(scene, "message_id") == old_id
 
 
-def test_a_review_id_that_expires_too_early_is_moved(world: World, doctor: Doctor) -> None:
+def test_a_review_id_that_expires_too_early_is_moved(scene: Scene, doctor: Doctor) -> None:
     """As a renewal of an older release left it, when it was cut short between the two."""
-    world.store().conversations.create(
+    scene.new_store().conversations.create(
         "u", conversation_id="aging", retention=timedelta(days=9), sliding=True
     )
-    review = world.store().reviews.create("aging", "boss", review_id="aging-review")
-    pointer = next(i for i in world.items() if i["PK"]["S"] == "REVIEW#aging-review#")
-    world.put({**pointer, "ttl": {"N": str(int(pointer["ttl"]["N"]) - 86_400)}})
+    review = scene.new_store().reviews.create("aging", "boss", review_id="aging-review")
+    pointer = next(i for i in scene.items() if i["PK"]["S"] == "REVIEW#aging-review#")
+    scene.put({**pointer, "ttl": {"N": str(int(pointer["ttl"]["N"]) - 86_400)}})
     report = doctor.examine()
     assert [(each.code, each.kind) for each in report.findings] == [("deadline", "review")]
     (done,) = doctor.repair(report.findings)
     assert (done.outcome, done.says) == ("repaired", "let it expire with its review")
-    assert pointer in world.items()
+    assert pointer in scene.items()
     assert doctor.examine().is_clean
-    assert world.store().reviews.get("aging-review") == review
+    assert scene.new_store().reviews.get("aging-review") == review
 
 
 @pytest.fixture
-def old_response_id(world: World) -> Item:
+def old_response_id(scene: Scene) -> Item:
     """The item of a caller's response id as version 1 wrote it."""
-    conversation_id = one(world, "email_response_id")["PK"]["S"].removeprefix("MAIL")
+    conversation_id = one(scene, "email_response_id")["PK"]["S"].removeprefix("MAIL")
     before_owners = {"v": {"N": "1"}, "GSI2SK": {"S": f"RESPONSE{conversation_id}"}}
-    changed("email_response_id", **before_owners, account_id=None)(world)
-    return one(world, "email_response_id")
+    changed("email_response_id", **before_owners, account_id=None)(scene)
+    return one(scene, "email_response_id")
 
 
 def test_an_old_response_id_is_found_and_upgraded(
-    world: World, doctor: Doctor, everything: list[Item], old_response_id: Item
+    scene: Scene, doctor: Doctor, everything: list[Item], old_response_id: Item
 ) -> None:
-    emails = world.store().emails
+    emails = scene.new_store().emails
     (response_id,) = keyspace.EMAIL_RESPONSE_ID.table.sk.decode(old_response_id["SK"]["S"])
     found = emails.get_by_response_id(response_id)
     assert emails.get_by_response_id(response_id, account_id=found.account_id) == found
@@ -207,25 +207,25 @@ def test_an_old_response_id_is_found_and_upgraded(
     ]
     (done,) = doctor.repair(report.findings)
     assert (done.outcome, done.says) == ("repaired", "upgrade it to schema version 2")
-    assert world.items() == everything
+    assert scene.items() == everything
     assert doctor.examine().is_clean
     assert emails.get_by_response_id(response_id, account_id=found.account_id) == found
 
 
 def test_an_old_response_id_whose_email_changes_is_left(
-    world: World, doctor: Doctor, old_response_id: Item
+    scene: Scene, doctor: Doctor, old_response_id: Item
 ) -> None:
     """The repair says whose it is: it happens only while that is so."""
     report = doctor.examine()
     email = next(
         item
-        for item in world.items()
+        for item in scene.items()
         if item["kind"] == {"S": "email"}
         and item["PK"] == old_response_id["PK"]
         and old_response_id["entry_id"]["S"] in item["SK"]["S"]
     )
     foreign = {**email, "account_id": {"S": "zed"}}
-    with before(doctor, "TransactWriteItems", lambda: world.put(foreign)):
+    with before(doctor, "TransactWriteItems", lambda: scene.put(foreign)):
         (done,) = doctor.repair(report.findings)
     assert done.outcome == "left"
-    assert one(world, "email_response_id") == old_response_id
+    assert one(scene, "email_response_id") == old_response_id

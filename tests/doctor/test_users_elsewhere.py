@@ -4,15 +4,15 @@ import pytest
 
 from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.testing import Engine
-from tests.chat.world import World
 from tests.doctor.scene import doctor_of
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 
 
 def test_a_table_without_users_keeps_them_elsewhere(dynamo_chat_engine: Engine) -> None:
-    with World(dynamo_chat_engine) as world, doctor_of(world, page_size=2) as doctor:
-        store = world.store()
+    with Scene(dynamo_chat_engine) as scene, doctor_of(scene, page_size=2) as doctor:
+        store = scene.new_store()
         store.organizations.create("Example", "ann", organization_id="org")
         store.members.add("org", "bob")
         assert doctor.examine().is_clean
@@ -25,8 +25,8 @@ def test_a_table_without_users_keeps_them_elsewhere(dynamo_chat_engine: Engine) 
 
 
 def test_what_was_counted_beyond_the_list_is_forgotten_too(dynamo_chat_engine: Engine) -> None:
-    with World(dynamo_chat_engine) as world, doctor_of(world, max_listed=1) as doctor:
-        store = world.store()
+    with Scene(dynamo_chat_engine) as scene, doctor_of(scene, max_listed=1) as doctor:
+        store = scene.new_store()
         store.organizations.create("Example", "ann", organization_id="org")
         store.members.add("org", "bob")
         report = doctor.examine()
@@ -34,6 +34,6 @@ def test_what_was_counted_beyond_the_list_is_forgotten_too(dynamo_chat_engine: E
         assert report.unlisted == 0
 
 
-def test_members_of_a_retired_user_are_kept_on_purpose(world: World, doctor: Doctor) -> None:
-    world.store().users.delete("bob", memberships="keep")
+def test_members_of_a_retired_user_are_kept_on_purpose(scene: Scene, doctor: Doctor) -> None:
+    scene.new_store().users.delete("bob", memberships="keep")
     assert doctor.examine().is_clean

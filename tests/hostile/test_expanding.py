@@ -10,7 +10,8 @@ import pytest
 from dynamo_chat import InvalidArgument, NewMessage
 from dynamo_chat.core.entity import MAX_JSON_VALUES
 from dynamo_chat.testing import EmbeddedEngine
-from tests.chat.world import World, assistant
+from tests.chat.scenes import assistant
+from tests.scene import Scene
 
 MESSAGES = 30
 MOST = 100 * 2**20
@@ -25,22 +26,22 @@ def wide(values: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def scene() -> Iterator[Scene]:
     """A table on the embedded engine: what is measured is what a store reads."""
-    with EmbeddedEngine() as engine, World(engine) as world:
-        yield world
+    with EmbeddedEngine() as engine, Scene(engine) as scene:
+        yield scene
 
 
-def talk_of(world: World, name: str, messages: int, values: int) -> None:
+def talk_of(scene: Scene, name: str, messages: int, values: int) -> None:
     """A conversation of messages with so many empty lists each."""
-    store = world.store()
+    store = scene.new_store()
     store.conversations.create("ann", conversation_id=name)
     for number in range(messages):
         store.messages.append(name, assistant(str(number), metadata=wide(1_000)))
     large = zlib.compress(b'{"a":[' + b"[]," * (values - 2) + b"[]]}", 9)
-    for item in world.items():
+    for item in scene.items():
         if item["PK"]["S"] == f"CONV#{name}#" and "metadata" in item:
-            world.put({**item, "metadata": {"B": large}})
+            scene.put({**item, "metadata": {"B": large}})
 
 
 def peak(call: Any) -> tuple[Any, int]:
@@ -52,10 +53,10 @@ def peak(call: Any) -> tuple[Any, int]:
         tracemalloc.stop()
 
 
-def test_a_page_takes_little_memory_and_none_is_lost(world: World) -> None:
+def test_a_page_takes_little_memory_and_none_is_lost(scene: Scene) -> None:
     """It ends early, and its cursor leads on; bodies that are small in the table count as read."""
-    talk_of(world, "talk", MESSAGES, MAX_JSON_VALUES)
-    store, seen, cursor = world.store(), 0, None
+    talk_of(scene, "talk", MESSAGES, MAX_JSON_VALUES)
+    store, seen, cursor = scene.new_store(), 0, None
     while True:
         page = store.messages.list("talk", page_size=1_000, cursor=cursor)
         assert page.items
@@ -78,10 +79,10 @@ def test_more_values_than_may_be_are_refused_before_they_are_copied() -> None:
     assert peak(make)[1] < 2**20
 
 
-def test_what_was_stored_before_the_bound_is_read_one_by_one(world: World) -> None:
+def test_what_was_stored_before_the_bound_is_read_one_by_one(scene: Scene) -> None:
     """A body of up to 16 MiB was taken once, and is read for ever: a page ends behind it."""
-    talk_of(world, "old", 3, 1_000_000)
-    store = world.store()
+    talk_of(scene, "old", 3, 1_000_000)
+    store = scene.new_store()
     page, most = peak(lambda: store.messages.list("old", page_size=1_000))
     assert (len(page), page.cursor is None) == (1, False)
     assert most < 2 * MOST

@@ -7,7 +7,7 @@ import pytest
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.testing import RequestMeter
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

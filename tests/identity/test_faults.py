@@ -7,13 +7,14 @@ import pytest
 from dynamo_chat import User
 from dynamo_chat.core.errors import NotFound, Unreachable
 from dynamo_chat.testing import DropAnswer, FaultInjector, TransactionConflict
-from tests.identity.scenes import Scene, assert_sound, cut_short, faults
+from tests.identity.scenes import assert_sound
+from tests.scene import Scene, cut_short, each_fault
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff")]
 
 
 def test_signing_up(scene: Scene) -> None:
-    for place, (number, fault) in enumerate(faults(1)):
+    for place, (number, fault) in enumerate(each_fault(1)):
 
         def sign_up(name: str = f"user-{place}") -> User:
             return scene.store.users.create(
@@ -29,7 +30,7 @@ def test_signing_up(scene: Scene) -> None:
 
 def test_changing_addresses(scene: Scene) -> None:
     users = scene.store.users
-    for place, (number, fault) in enumerate(faults(2)):
+    for place, (number, fault) in enumerate(each_fault(2)):
         name = f"user-{place}"
         users.create(f"{name}@old.example", user_id=name, response_email=f"{name}@re.example")
 
@@ -50,7 +51,7 @@ def test_changing_addresses(scene: Scene) -> None:
 def test_opening_and_revoking(scene: Scene) -> None:
     logins = scene.store.logins
     scene.store.users.create("ann@example.com", user_id="ann")
-    for place, (number, fault) in enumerate(faults(1)):
+    for place, (number, fault) in enumerate(each_fault(1)):
         secret = f"secret-of-the-caller-{place}"
         cut_short(scene, number, fault, lambda s=secret: logins.open("ann", secret=s))  # type: ignore[misc]
         assert_sound(scene)
@@ -67,7 +68,7 @@ def test_revoking_all(scene: Scene) -> None:
     """A login whose listing is gone could never be revoked again: listings go last."""
     logins = scene.store.logins
     scene.store.users.create("ann@example.com", user_id="ann")
-    for number, fault in faults(2):
+    for number, fault in each_fault(2):
         secrets = [logins.open("ann").secret for _ in range(3)]
         cut_short(scene, number, fault, lambda: logins.revoke_all("ann"))
         assert scene.kinds()["login"] <= scene.kinds()["login_listing"]

@@ -8,7 +8,7 @@ import pytest
 
 from dynamo_chat import LoginSession, OpenedLogin, User
 from dynamo_chat.core.errors import AlreadyExists, NotFound
-from tests.identity.scenes import Scene, race
+from tests.scene import Scene, race
 
 pytestmark = pytest.mark.ministack
 

@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 from dynamo_chat import OpenedLogin, User
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.testing import Engine
-from tests.identity.scenes import Scene
 from tests.machines import walks
+from tests.scene import Scene
 
 NAMES = ["ann", "ANN", "Ann", "bob", "Bob", "carl", "dora"]
 addresses = st.sampled_from(NAMES)

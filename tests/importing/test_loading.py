@@ -11,7 +11,7 @@ from dynamo_chat.importing.oneonone import load_oneonone
 from dynamo_chat.importing.sample_records import sample
 from dynamo_chat.store import StoreFactory
 from dynamo_chat.testing import FakeClock
-from tests.chat.world import World
+from tests.scene import Scene
 
 
 def load(factory: StoreFactory, clock: FakeClock) -> Acs:
@@ -77,15 +77,15 @@ def test_numbers_that_contradict_one_another_are_kept(
 
 
 def test_loading_again_finds_what_is_there(
-    world: World, factory: StoreFactory, clock: FakeClock
+    scene: Scene, factory: StoreFactory, clock: FakeClock
 ) -> None:
-    first, before = load(factory, clock), world.items()
+    first, before = load(factory, clock), scene.items()
     clock.advance(timedelta(minutes=2))
     assert load(factory, clock) == first
     clock.advance(timedelta(days=1))
     again = load(factory, clock)
     assert (again.user, again.email, again.moved_by) == (first.user, first.email, first.moved_by)
-    assert world.items() == before
+    assert scene.items() == before
 
 
 def test_a_login_that_has_expired_since_is_not_opened_again(
@@ -140,10 +140,10 @@ def test_the_points_are_those_of_the_day_of_the_call(
 
 
 def test_loading_the_calls_again_finds_them(
-    world: World, factory: StoreFactory, clock: FakeClock
+    scene: Scene, factory: StoreFactory, clock: FakeClock
 ) -> None:
-    first, before = load_oneonone(factory, sample("oneonone"), clock()), world.items()
+    first, before = load_oneonone(factory, sample("oneonone"), clock()), scene.items()
     clock.advance(timedelta(days=2))
     again = load_oneonone(factory, sample("oneonone"), clock())
     assert (again.call, again.moved_by) == (first.call, first.moved_by)
-    assert world.items() == before
+    assert scene.items() == before

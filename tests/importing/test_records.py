@@ -22,7 +22,7 @@ from dynamo_chat.importing.records import (
     trinity_record,
 )
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
-from tests.chat.world import Item, World, at_request
+from tests.scene import Item, Scene, at_request
 
 DAY = timedelta(days=1)
 
@@ -68,14 +68,14 @@ def full_record(*, messages: int = 4) -> ConversationRecord:
     )
 
 
-def seen(world: World, store: ChatStore) -> list[Any]:
+def seen(scene: Scene, store: ChatStore) -> list[Any]:
     """What readers see of the conversation; not the random part of its messages' places."""
     talk = store.conversations.get("foreign", consistent=True)
     messages = store.messages.list("foreign", consistent=True)
     reviews = store.reviews.list_by_conversation("foreign", consistent=True)
     state = store.states.get("foreign")
     return [
-        len(world.items()),
+        len(scene.items()),
         talk.model_dump(exclude={"last_position", "life"}),
         [message.model_dump(exclude={"position"}) for message in messages],
         [review.model_dump(exclude={"expires_at"}) for review in reviews],
@@ -107,12 +107,12 @@ def test_a_record_is_loaded_with_everything_it_has(chat_store: ChatStore) -> Non
 
 
 @pytest.mark.engine
-def test_loading_again_changes_nothing(world: World, store: ChatStore) -> None:
+def test_loading_again_changes_nothing(scene: Scene, store: ChatStore) -> None:
     record = full_record()
     first = load(record, into(store))
-    there = world.items()
+    there = scene.items()
     assert load(record, into(store)) == first
-    assert world.items() == there
+    assert scene.items() == there
 
 
 def test_what_was_changed_since_stays(chat_store: ChatStore) -> None:
@@ -129,37 +129,37 @@ def test_what_was_changed_since_stays(chat_store: ChatStore) -> None:
 
 
 @pytest.mark.engine
-def test_a_record_is_loaded_into_its_owners_conversation_only(world: World) -> None:
+def test_a_record_is_loaded_into_its_owners_conversation_only(scene: Scene) -> None:
     """Whenever the id becomes somebody else's: nothing of the record is in what they made."""
     record = full_record()
-    counted = world.store()
+    counted = scene.new_store()
     with RequestMeter(counted.connection.client) as meter:
         load(record, into(counted))
-    other, then = world.store(), list[Item]()
+    other, then = scene.new_store(), list[Item]()
 
     def change_hands() -> None:
         with suppress(NotFound):
             other.conversations.delete("foreign")
         other.conversations.create("zed", conversation_id="foreign")
         other.messages.append_turn("foreign", record.messages)
-        then[:] = world.items()
+        then[:] = scene.items()
 
     for number in range(1, meter.count + 1):
-        world.restore([])
-        store = world.store()
+        scene.restore([])
+        store = scene.new_store()
         with at_request(store, number, change_hands), suppress(NotFound, AlreadyExists):
             load(record, into(store))
-        assert world.items() == then, f"the id changed hands at request {number}"
+        assert scene.items() == then, f"the id changed hands at request {number}"
 
 
 @pytest.mark.once
-def test_a_load_that_died_anywhere_is_finished_by_the_next(world: World, store: ChatStore) -> None:
+def test_a_load_that_died_anywhere_is_finished_by_the_next(scene: Scene, store: ChatStore) -> None:
     """At each of its requests, before it was sent and after it was done unheard."""
     record = full_record(messages=3)
     with FaultInjector(store.connection.client) as faults:
         load(record, into(store))
         requests = faults.requests
-        wanted = seen(world, store)
+        wanted = seen(scene, store)
         for number in range(1, requests + 1):
             for after_sending in (False, True):
                 store.conversations.delete("foreign")
@@ -168,7 +168,7 @@ def test_a_load_that_died_anywhere_is_finished_by_the_next(world: World, store: 
                     load(record, into(store))
                 faults.clear()
                 load(record, into(store))
-                assert seen(world, store) == wanted, f"died at request {number}"
+                assert seen(scene, store) == wanted, f"died at request {number}"
 
 
 def test_a_record_that_grew_is_loaded_on(chat_store: ChatStore) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from dynamo_chat.core.errors import LimitExceeded
 from dynamo_chat.testing import Engine, RequestMeter
-from tests.mail.scenes import Scene, disturbed, faults, open_scene
+from tests.mail.scenes import open_scene
+from tests.scene import Scene, cut_short, each_fault
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff"), pytest.mark.once]
 
@@ -53,10 +54,10 @@ CASES: dict[str, tuple[int, int, Callable[[Scene], Any]]] = {
 
 def test_a_disturbed_reset_leaves_one_window(dynamo_chat_engine: Engine) -> None:
     """The old one or an empty one; called again, it is empty."""
-    for number, fault in faults(1):
+    for number, fault in each_fault(1):
         with open_scene(dynamo_chat_engine) as scene:
             calls(scene, 3)
-            disturbed(scene, number, fault, lambda: scene.store.rate_limits.reset("a-1", "ai"))
+            cut_short(scene, number, fault, lambda: scene.store.rate_limits.reset("a-1", "ai"))
             assert scene.store.rate_limits.get("a-1", "ai").request_count in {0, 3}
             assert scene.store.rate_limits.reset("a-1", "ai").request_count == 0
             assert calls(scene, 7) == 5
@@ -70,10 +71,10 @@ def test_a_disturbed_call_allows_nothing_more(dynamo_chat_engine: Engine, name: 
         with RequestMeter(scene.store.connection.client) as meter:
             call(scene)
             assert meter.count == requests
-    for number, fault in faults(requests):
+    for number, fault in each_fault(requests):
         with open_scene(dynamo_chat_engine) as scene:
             assert calls(scene, before) == before
-            disturbed(scene, number, fault, lambda: call(scene))
+            cut_short(scene, number, fault, lambda: call(scene))
             window = scene.store.rate_limits.get("a-1", "ai")
             assert window.request_count >= before
             assert sum(window.breakdown.values()) == window.request_count

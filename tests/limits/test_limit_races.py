@@ -11,7 +11,7 @@ import pytest
 
 from dynamo_chat import RateLimit
 from dynamo_chat.core.errors import LimitExceeded
-from tests.mail.scenes import Scene, race
+from tests.scene import Scene, race
 
 pytestmark = pytest.mark.ministack
 

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from dynamo_chat.core.errors import LimitExceeded
 from dynamo_chat.testing import Engine
 from tests.machines import walks
-from tests.mail.scenes import Scene, open_scene
+from tests.mail.scenes import open_scene
+from tests.scene import Scene
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LENGTHS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1))

@@ -17,7 +17,7 @@ from dynamo_chat.limits.rate_limits import (
     window_at,
 )
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.mail.scenes import Scene, interrupted
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 
@@ -147,12 +147,12 @@ def test_another_length_takes_effect_when_the_window_is_over(
 
 def test_somebody_else_turns_the_window_in_between(scene: Scene, limits: RateLimits) -> None:
     """It is turned once: their call stays counted."""
-    other = interrupted(scene, lambda: limits.count("a-1", "ai", "theirs", limit=5))
+    other = scene.interrupted(None, 1, lambda: limits.count("a-1", "ai", "theirs", limit=5))
     window = other.rate_limits.count("a-1", "ai", "ours", limit=5)
     assert window.breakdown == {"theirs": 1, "ours": 1}
     scene.clock.advance(HOUR)
-    blocking = interrupted(
-        scene, lambda: limits.block("a-1", "ai", scene.clock() + timedelta(minutes=1))
+    blocking = scene.interrupted(
+        None, 1, lambda: limits.block("a-1", "ai", scene.clock() + timedelta(minutes=1))
     )
     with pytest.raises(LimitExceeded, match="blocked"):
         blocking.rate_limits.count("a-1", "ai", "ours", limit=5)
@@ -169,7 +169,7 @@ def test_the_window_turns_between_a_refusal_and_its_throttle(
         scene.clock.advance(HOUR)
         limits.count("a-1", "ai", "theirs", limit=2)
 
-    window = interrupted(scene, turn).rate_limits.count("a-1", "ai", "f", limit=2)
+    window = scene.interrupted(None, 1, turn).rate_limits.count("a-1", "ai", "f", limit=2)
     assert (window.request_count, window.throttled_requests) == (2, 0)
     assert window.breakdown == {"theirs": 1, "f": 1}
 
@@ -258,7 +258,7 @@ def test_a_reported_throttle_never_shortens_a_block(scene: Scene, limits: RateLi
 def test_a_longer_block_that_goes_in_between_is_replaced(scene: Scene, limits: RateLimits) -> None:
     soon = scene.clock() + MINUTE
     limits.block("a-1", "ai", soon + HOUR)
-    other = interrupted(scene, lambda: limits.unblock("a-1", "ai"))
+    other = scene.interrupted(None, 1, lambda: limits.unblock("a-1", "ai"))
     assert other.rate_limits.record_throttle("a-1", "ai", blocked_until=soon).blocked_until == soon
 
 
@@ -439,7 +439,7 @@ def test_where_no_window_runs_nothing_is_ended(scene: Scene, limits: RateLimits)
 def test_a_call_that_meets_a_reset_is_counted_once(scene: Scene, limits: RateLimits) -> None:
     limits.count("a-1", "ai", "generate_email", limit=1, window=timedelta(days=300))
     # Refused by the year's window, it meets the reset before it is counted as throttled.
-    other = interrupted(scene, lambda: limits.reset("a-1", "ai")).rate_limits
+    other = scene.interrupted(None, 1, lambda: limits.reset("a-1", "ai")).rate_limits
     counted = other.count("a-1", "ai", "generate_email", limit=1)
     assert (counted.request_count, counted.throttled_requests) == (1, 0)
     assert counted.window_end - counted.window_start == HOUR

@@ -7,7 +7,8 @@ import pytest
 
 from dynamo_chat.core.errors import Conflict, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed
-from tests.mail.scenes import Scene, interrupted, new_email
+from tests.mail.scenes import new_email
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 
@@ -22,7 +23,7 @@ def test_the_thread_that_an_email_was_late_for_is_another_one_by_now(scene: Scen
         scene.store.emails.add("c-1", new_email(timestamp=now - 3 * MINUTE))
 
     scene.store.emails.add("c-1", new_email(timestamp=now - MINUTE))
-    store = interrupted(scene, replace)
+    store = scene.interrupted(None, 1, replace)
     added = store.emails.add("c-1", new_email(timestamp=now - 2 * MINUTE))
     thread = scene.store.threads.get("c-1")
     assert (thread.message_count, thread.last_message_at) == (2, added.timestamp)
@@ -30,7 +31,9 @@ def test_the_thread_that_an_email_was_late_for_is_another_one_by_now(scene: Scen
 
 def test_a_later_email_comes_in_between(scene: Scene) -> None:
     now = scene.clock()
-    store = interrupted(scene, lambda: scene.store.emails.add("c-1", new_email(timestamp=now)))
+    store = scene.interrupted(
+        None, 1, lambda: scene.store.emails.add("c-1", new_email(timestamp=now))
+    )
     added = store.emails.add("c-1", new_email(timestamp=now - MINUTE))
     assert not added.is_first_email
     thread = scene.store.threads.get("c-1")
@@ -38,7 +41,9 @@ def test_a_later_email_comes_in_between(scene: Scene) -> None:
 
 
 def test_another_account_opens_the_thread_in_between(scene: Scene) -> None:
-    store = interrupted(scene, lambda: scene.store.emails.add("c-1", new_email(account_id="a-2")))
+    store = scene.interrupted(
+        None, 1, lambda: scene.store.emails.add("c-1", new_email(account_id="a-2"))
+    )
     with pytest.raises(Conflict, match="another account"):
         store.emails.add("c-1", new_email())
     assert scene.store.threads.get("c-1").message_count == 1
@@ -48,7 +53,7 @@ def test_the_thread_is_deleted_in_between(scene: Scene) -> None:
     """An e-mail that was late for it opens it anew."""
     now = scene.clock()
     scene.store.emails.add("c-1", new_email(timestamp=now))
-    store = interrupted(scene, lambda: scene.store.threads.delete("c-1"))
+    store = scene.interrupted(None, 1, lambda: scene.store.threads.delete("c-1"))
     assert store.emails.add("c-1", new_email(timestamp=now - MINUTE)).is_first_email
     assert scene.store.threads.get("c-1").message_count == 1
 
@@ -71,7 +76,7 @@ def test_a_slow_deletion_leaves_what_was_added_after_a_quick_one(scene: Scene) -
     # With many e-mails, what the slow one has read takes more than one transaction.
     for after, emails in ((1, 2), (2, 2), (3, 2), (2, 40), (3, 40), (4, 40)):
         fill(emails)
-        interrupted(scene, delete_and_add_again, after=after).threads.delete("c-1")
+        scene.interrupted(None, after, delete_and_add_again).threads.delete("c-1")
         assert scene.kinds() == {
             "email_thread": 1,
             "email": 1,
@@ -97,6 +102,6 @@ def test_a_message_id_that_is_free_again_is_left_to_its_new_email(scene: Scene) 
                 scene.store.threads.delete("c-1")
         scene.store.emails.add("c-2", new_email(message_id="<39@example.com>"))
 
-    interrupted(scene, free_and_take, after=2).threads.delete("c-1")
+    scene.interrupted(None, 2, free_and_take).threads.delete("c-1")
     assert scene.store.threads.get("c-2").message_count == 1
     assert scene.kinds()["email_message_id"] == 1

@@ -12,7 +12,8 @@ from dynamo_chat.core.errors import NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.mail.email import EmailSummary
 from dynamo_chat.testing import FaultInjector, Kill, Killed
-from tests.mail.scenes import Item, Scene, interrupted, new_email
+from tests.mail.scenes import new_email
+from tests.scene import Item, Scene
 from tests.telemetry.samples import new_interaction
 
 pytestmark = pytest.mark.engine
@@ -105,7 +106,7 @@ def test_overtaken_between_any_two_requests(scene: Scene) -> None:
     for after in (1, 2, 3):
         for act, kind in ((new_life, "email_thread"), (being_deleted_again, None)):
             fill(scene)
-            interrupted(scene, act, after=after).threads.delete("c-1", account_id="a-1")
+            scene.interrupted(None, after, act).threads.delete("c-1", account_id="a-1")
             assert scene.kinds()[kind or "email_thread_tombstone"] == 1
             assert scene.kinds()["email"] == scene.kinds()["email_content"] == 2
             assert scene.kinds()["email_message_id"] == 2
@@ -141,7 +142,7 @@ def test_finishing_is_overtaken_between_any_two_requests(scene: Scene) -> None:
 
     for after in (1, 2):
         fill(scene)
-        store = interrupted(scene, new_life, after=after)
+        store = scene.interrupted(None, after, new_life)
         assert store.threads.finish_deletion(dict(buried(scene))) < 4 * EMAILS + 1
         assert scene.store.threads.get("c-1").message_count == 2
         scene.store.threads.delete("c-1")
@@ -210,7 +211,7 @@ def test_two_may_delete_at_once(scene: Scene) -> None:
     """Two at once, step by step: both end well, or one finds nothing any more."""
     for after in (1, 2, 3):
         fill(scene)
-        store = interrupted(scene, lambda: scene.store.threads.delete("c-1"), after=after)
+        store = scene.interrupted(None, after, lambda: scene.store.threads.delete("c-1"))
         with suppress(NotFound):
             store.threads.delete("c-1")
         assert scene.items() == []

@@ -19,7 +19,8 @@ from dynamo_chat.core.size import item_size, write_units
 from dynamo_chat.mail.email import parse_minted
 from dynamo_chat.mail.thread import MAX_PARTICIPANTS
 from dynamo_chat.testing import RequestMeter
-from tests.mail.scenes import Scene, new_email
+from tests.mail.scenes import new_email
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

@@ -8,7 +8,8 @@ import pytest
 
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.testing import DropAnswer, Engine, RequestMeter
-from tests.mail.scenes import Scene, assert_sound, disturbed, faults, new_email, open_scene
+from tests.mail.scenes import assert_sound, new_email, open_scene
+from tests.scene import Scene, cut_short, each_fault
 from tests.telemetry.samples import new_interaction
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff"), pytest.mark.once]
@@ -113,10 +114,10 @@ def test_a_disturbed_operation_is_finished_by_calling_again(
             operation.call(undisturbed)
             assert meter.count == operation.requests
         expected = seen(undisturbed)
-    for number, fault in faults(operation.requests):
+    for number, fault in each_fault(operation.requests):
         with open_scene(dynamo_chat_engine, clock) as scene:
             prepare(scene, operation.interactions)
-            disturbed(scene, number, fault, lambda: operation.call(scene))
+            cut_short(scene, number, fault, lambda: operation.call(scene))
             if isinstance(fault, DropAnswer):
                 assert seen(scene) == expected
             assert_sound(scene)

@@ -15,7 +15,8 @@ from dynamo_chat.mail.email import EmailStatus
 from dynamo_chat.mail.emails import COMES_FROM
 from dynamo_chat.testing import Engine
 from tests.machines import walks
-from tests.mail.scenes import Scene, new_email, open_scene
+from tests.mail.scenes import new_email, open_scene
+from tests.scene import Scene
 
 CONVERSATIONS = ("c-1", "c-2", "c 3#")
 ACCOUNTS = ("a-1", "a-2")

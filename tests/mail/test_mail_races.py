@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from dynamo_chat.core.errors import AlreadyExists, DynamoChatError, NotFound
-from tests.mail.scenes import Scene, new_email, race
+from tests.mail.scenes import new_email
+from tests.scene import Scene, race
 
 pytestmark = pytest.mark.ministack
 

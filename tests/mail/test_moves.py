@@ -8,7 +8,8 @@ import pytest
 from dynamo_chat.core.errors import IllegalTransition, InvalidArgument
 from dynamo_chat.mail.email import EmailStatus
 from dynamo_chat.testing import DropAnswer, FaultInjector
-from tests.mail.scenes import Scene, new_email
+from tests.mail.scenes import new_email
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

@@ -9,7 +9,8 @@ import pytest
 from dynamo_chat import EmailMessage, keyspace
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.testing import RequestMeter
-from tests.mail.scenes import Item, Scene, new_email
+from tests.mail.scenes import new_email
+from tests.scene import Item, Scene
 
 pytestmark = pytest.mark.engine
 

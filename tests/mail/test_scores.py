@@ -9,7 +9,8 @@ import pytest
 from dynamo_chat import EVScore
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.mail.scenes import Scene, interrupted, new_email, race
+from tests.mail.scenes import new_email
+from tests.scene import Scene, race
 
 pytestmark = pytest.mark.engine
 
@@ -120,12 +121,12 @@ def test_scores_of_a_conversation_that_changes_hands(scene: Scene, account_id: s
         scene.store.emails.add("c-1", new_email(account_id="a-2"))
         scene.store.scores.record("c-1", 0.9)
 
-    scores = interrupted(scene, change).scores
+    scores = scene.interrupted(None, 1, change).scores
     if account_id is not None:
         assert scores.latest("c-1", account_id=account_id) is None
         scene.store.threads.delete("c-1")
         scene.store.emails.add("c-1", new_email())
-        again = interrupted(scene, change).scores
+        again = scene.interrupted(None, 1, change).scores
         assert [*again.list_by_conversation("c-1", account_id=account_id)] == []
     else:
         assert scores.record("c-1", 0.1).account_id == "a-2"

@@ -7,7 +7,8 @@ import pytest
 
 from dynamo_chat.core.errors import Conflict, InvalidArgument, NotFound
 from dynamo_chat.testing import DropAnswer, FaultInjector, Kill, Killed, RequestMeter
-from tests.mail.scenes import Scene, new_email
+from tests.mail.scenes import new_email
+from tests.scene import Scene
 from tests.telemetry.samples import new_interaction
 
 pytestmark = pytest.mark.engine

@@ -10,7 +10,7 @@ import pytest
 from dynamo_chat import ChatStore, Page
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

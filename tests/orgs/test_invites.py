@@ -17,7 +17,7 @@ from dynamo_chat.core.errors import (
     Unreachable,
 )
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

@@ -15,7 +15,7 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.testing import RequestMeter
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

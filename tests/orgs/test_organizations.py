@@ -11,7 +11,7 @@ import pytest
 from dynamo_chat import Billing, ChatStore, Organization, OrganizationSettings, Usage
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotFound
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 

@@ -9,7 +9,8 @@ import pytest
 from dynamo_chat.core.errors import DynamoChatError, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
 from dynamo_chat.testing.faults import ErrorAnswer
-from tests.identity.scenes import Item, Scene, assert_sound
+from tests.identity.scenes import assert_sound
+from tests.scene import Item, Scene
 
 pytestmark = pytest.mark.engine
 
@@ -49,7 +50,7 @@ def test_nothing_is_left_unreachable_wherever_it_dies(scene: Scene, is_large: bo
     for number, kill in deaths(8 if is_large else 5):
         if is_large and number == 3:  # is refused
             continue
-        scene.put_back(everything)
+        scene.put(*everything)
         with FaultInjector(scene.store.connection.client) as faults:
             if is_large:
                 faults.plan(TOO_LARGE, at=3)

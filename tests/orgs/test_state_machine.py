@@ -24,8 +24,8 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.testing import Engine
-from tests.identity.scenes import Scene
 from tests.machines import walks
+from tests.scene import Scene
 
 ROLES = ["owner", "admin", "member", "viewer"]
 STATUSES = ["active", "active", "inactive", "pending"]

@@ -1,5 +1,5 @@
-"""Scenes: a store, a clock, and a check of the whole table at the end."""
+"""What a test leaves in its table must be sound."""
 
-from tests.mail.scenes import no_backoff, scene
+from tests.mail.scenes import scene
 
-__all__ = ["no_backoff", "scene"]
+__all__ = ["scene"]

@@ -9,7 +9,7 @@ import pytest
 from dynamo_chat import Invocation, NewInvocation, keyspace
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.mail.scenes import Scene
+from tests.scene import Scene
 from tests.telemetry.samples import new_invocation
 
 pytestmark = pytest.mark.engine

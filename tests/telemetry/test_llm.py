@@ -12,7 +12,7 @@ from dynamo_chat.core.clock import ulid_ids
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument
 from dynamo_chat.core.size import item_size
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.mail.scenes import Scene
+from tests.scene import Scene
 from tests.telemetry.samples import new_interaction
 
 pytestmark = pytest.mark.engine

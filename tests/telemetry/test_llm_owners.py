@@ -7,7 +7,8 @@ import pytest
 from dynamo_chat import ChatStore, LLMInteraction
 from dynamo_chat.core.errors import Conflict, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed
-from tests.mail.scenes import Scene, interrupted, new_email
+from tests.mail.scenes import new_email
+from tests.scene import Scene
 from tests.telemetry.samples import new_interaction
 
 pytestmark = pytest.mark.engine
@@ -119,7 +120,7 @@ def test_a_slow_deletion_leaves_what_was_recorded_after_a_quick_one(scene: Scene
         for after in (1, 2):
             scene.store.emails.add("c-1", new_email())
             scene.store.llm.record("c-1", made)
-            interrupted(scene, replace, after=after).threads.delete("c-1", account_id="a-1")
+            scene.interrupted(None, after, replace).threads.delete("c-1", account_id="a-1")
             assert scene.kinds() == {"llm_usage": 1, "llm_content": 1}
             assert len(listed(scene.store, owner)) == 1
             scene.store.threads.delete("c-1")

@@ -16,7 +16,7 @@ from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, ItemTooLarge
 from dynamo_chat.telemetry.llm import usage_item
 from dynamo_chat.telemetry.reports import OTHERS
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
-from tests.mail.scenes import Scene
+from tests.scene import Scene
 from tests.telemetry.samples import new_interaction
 
 pytestmark = pytest.mark.engine

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dynamo_chat.testing import Engine, RequestMeter
-from tests.mail.scenes import Scene, disturbed, faults, open_scene
+from tests.mail.scenes import open_scene
+from tests.scene import Scene, cut_short, each_fault
 from tests.telemetry.samples import new_interaction, new_invocation
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_backoff"), pytest.mark.once]
@@ -61,9 +62,9 @@ def test_a_disturbed_operation_is_finished_by_calling_again(
             call(undisturbed)
             assert meter.count == requests
         clock, expected = undisturbed.clock, seen(undisturbed)
-    for number, fault in faults(requests):
+    for number, fault in each_fault(requests):
         with open_scene(dynamo_chat_engine, clock) as scene:
             prepare(scene)
-            disturbed(scene, number, fault, lambda: call(scene))
+            cut_short(scene, number, fault, lambda: call(scene))
             call(scene)
             assert seen(scene) == expected

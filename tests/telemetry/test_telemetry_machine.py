@@ -13,7 +13,8 @@ from dynamo_chat import Invocation, LLMInteraction, LLMReport, NewInteraction, N
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.testing import Engine
 from tests.machines import walks
-from tests.mail.scenes import Scene, open_scene
+from tests.mail.scenes import open_scene
+from tests.scene import Scene
 from tests.telemetry.samples import new_interaction, new_invocation
 
 START = datetime(2024, 1, 30, tzinfo=UTC)

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from dynamo_chat import ChatStore, NewEmail, NewInteraction
 from fuzzing.estate import Estate
-from tests.chat.world import MINUTE, assistant, user
+from tests.chat.scenes import assistant, user
+from tests.scene import MINUTE
 from tests.tenancy.handover import Call
 
 

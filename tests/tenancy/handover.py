@@ -7,21 +7,20 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from botocore.awsrequest import AWSResponse
 
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import DynamoChatError, NotFound
-from dynamo_chat.testing import Fault, FaultInjector
+from dynamo_chat.testing import Fault
 from dynamo_chat.testing.answers import json_answer
 from dynamo_chat.testing.faults import Attempt
 from fuzzing.estate import Estate
-from tests.chat.world import Item, World
-from tests.tenancy.lives import NEW, Scene
+from tests.scene import Item, Scene, address, at_request, before_each_request, faults
+from tests.tenancy.lives import NEW, Domain
 
 Call = Callable[[ChatStore, Estate, Estate], Any]
-_BATCH: Final = 25
 
 
 @dataclass(frozen=True)
@@ -38,47 +37,31 @@ class Moment:
 class Stage:
     """One table, on which the same ids are Ann's or Zed's."""
 
-    def __init__(self, world: World, scene: Scene, words: str) -> None:
-        self.world = world
-        self.store = world.store()
-        self.ann, self.before, self.after = scene.played(world, words)
+    def __init__(self, scene: Scene, domain: Domain, words: str) -> None:
+        self.scene = scene
+        self.store = scene.new_store()
+        self.ann, self.before, self.after = domain.played(scene, words)
         self._there: list[Item] | None = None
 
     def show(self, image: list[Item]) -> None:
         """Make the table what it was, in few requests."""
-        wanted = {address(item): item for item in image}
-        known = self.world.items() if self._there is None else self._there
-        there = {address(item): item for item in known}
-        writes: list[Item] = [
-            {"DeleteRequest": {"Key": {"PK": item["PK"], "SK": item["SK"]}}}
-            for key, item in there.items()
-            if key not in wanted
-        ]
-        writes += [
-            {"PutRequest": {"Item": item}} for key, item in wanted.items() if item != there.get(key)
-        ]
-        for start in range(0, len(writes), _BATCH):
-            left = {self.world.table: writes[start : start + _BATCH]}
-            while left:
-                answer = self.world._client.batch_write_item(RequestItems=left)
-                left = answer.get("UnprocessedItems")
+        self.scene.restore(image, there=self._there)
 
     def moments(self, call: Call, *, warm: bool) -> list[Moment]:
         """Every moment of the call at which the ids can change hands."""
         found: list[Moment] = []
 
-        def note(params: Any, model: Any, **_: Any) -> None:
-            sent.append(model.name)
-            found.append(Moment(len(sent), model.name))
-            if model.name == "BatchGetItem":
-                tables = json.loads(params["body"])["RequestItems"].values()
+        def note(sent: list[str], body: Any) -> None:
+            operation, number = sent[-1], len(sent)
+            found.append(Moment(number, operation))
+            if operation == "BatchGetItem":
+                tables = json.loads(body)["RequestItems"].values()
                 keys = range(sum(len(part["Keys"]) for part in tables))
                 parts = [part for cut in keys[1:] for part in (keys[:cut], keys[cut:])]
-                found.extend(Moment(len(sent), model.name, tuple(late)) for late in parts)
+                found.extend(Moment(number, operation, tuple(late)) for late in parts)
 
-        sent: list[str] = []
         self._begin(warm=warm)
-        with self._each_request(note):
+        with before_each_request(self.store, note):
             told(self.store, call, self.ann)
         return found
 
@@ -95,7 +78,7 @@ class Stage:
             seen = told(self.store, call, self.ann)
         assert changed, "the call went as it had gone before"
         showed = [f"showed {seen}"] if NEW in seen else []
-        self._there = self.world.items()
+        self._there = self.scene.items()
         return showed + differences(self.after, self._there)
 
     def _begin(self, *, warm: bool) -> None:
@@ -108,30 +91,13 @@ class Stage:
 
     @contextmanager
     def _at(self, moment: Moment, change: Callable[[], None]) -> Iterator[None]:
-        seen = 0
-
-        def act(**_: Any) -> None:
-            nonlocal seen
-            seen += 1
-            if seen == moment.request:
-                change()
-
         if moment.late is None:
-            with self._each_request(act):
+            with at_request(self.store, moment.request, change):
                 yield
             return
-        with FaultInjector(self.store.connection.client) as faults:
-            faults.plan(TornBatch(moment.late, change), at=moment.request)
+        with faults(self.store) as injector:
+            injector.plan(TornBatch(moment.late, change), at=moment.request)
             yield
-
-    @contextmanager
-    def _each_request(self, act: Callable[..., None]) -> Iterator[None]:
-        events = self.store.connection.client.meta.events
-        events.register_first("before-call.dynamodb", act)
-        try:
-            yield
-        finally:
-            events.unregister("before-call.dynamodb", act)
 
 
 @dataclass(frozen=True)
@@ -175,8 +141,3 @@ def differences(expected: list[Item], found: list[Item]) -> list[str]:
         for key in sorted({*wanted, *there})
         if wanted.get(key) != there.get(key)
     ]
-
-
-def address(item: Item) -> tuple[str, str]:
-    """The key of an item."""
-    return item["PK"]["S"], item["SK"]["S"]

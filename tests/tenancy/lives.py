@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from dynamo_chat import ChatStore, Feedback, NewEmail, NewInteraction, NewInvocation
 from fuzzing.estate import PERIOD, Estate, nobodys
-from tests.chat.world import DAY, MINUTE, Item, World, assistant, user
+from tests.chat.scenes import assistant, user
+from tests.scene import DAY, MINUTE, Item, Scene
 
 OLD, NEW = "ann", "zed"
 HOUR: Final = timedelta(hours=1)
@@ -25,7 +26,7 @@ ids that the store made."""
 
 
 @dataclass(frozen=True)
-class Scene:
+class Domain:
     """What one domain keeps under an id, and how the id becomes free."""
 
     live: Live
@@ -36,27 +37,27 @@ class Scene:
     then: Callable[[ChatStore, Estate], object] | None = None
     """What both do after some time; Ann then waits once more."""
 
-    def played(self, world: World, words: str) -> tuple[Estate, list[Item], list[Item]]:
+    def played(self, scene: Scene, words: str) -> tuple[Estate, list[Item], list[Item]]:
         """Ann's estate, the table while the ids are hers, and the table once they are Zed's.
 
         He has other words than she has, or these very same ones: a condition on what was said
         tells nobody who said it.
         """
-        store = world.store()
+        store = scene.new_store()
         estate = self.live(store, OLD, nobodys(OLD), words or OLD)
-        world.clock.advance(self.wait)
+        scene.clock.advance(self.wait)
         if self.then is not None:
             self.then(store, estate)
-            world.clock.advance(self.wait)
-        before = world.items()
+            scene.clock.advance(self.wait)
+        before = scene.items()
         if self.free is None:
-            world.restore([])
+            scene.restore([])
         else:
             self.free(store, estate)
         self.live(store, NEW, estate, words or NEW)
         if self.then is not None:
             self.then(store, estate)
-        after = world.items()
+        after = scene.items()
         return estate, before, retold(before, after)
 
 
@@ -237,24 +238,24 @@ def _calls(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return ids
 
 
-SCENES: Final[dict[str, Scene]] = {
-    "chat": Scene(_chat, lambda store, ids: store.conversations.delete(ids.conversation_id)),
-    "streaming": Scene(
+DOMAINS: Final[dict[str, Domain]] = {
+    "chat": Domain(_chat, lambda store, ids: store.conversations.delete(ids.conversation_id)),
+    "streaming": Domain(
         _streaming, lambda store, ids: store.conversations.delete(ids.conversation_id)
     ),
-    "aging": Scene(
+    "aging": Domain(
         _sliding,
         lambda store, ids: store.conversations.delete(ids.conversation_id),
         wait=LONG - HOUR,
         then=lambda store, ids: store.messages.append(ids.conversation_id, user("still here")),
     ),
-    "idle": Scene(_sliding, lambda store, ids: None, wait=LONG + HOUR),
-    "mail": Scene(_mail, lambda store, ids: store.threads.delete(ids.thread_id)),
-    "telemetry": Scene(_telemetry),
-    "invites": Scene(_invites, lambda store, ids: store.invites.delete(ids.invite_id)),
-    "members": Scene(_members, _leave),
-    "logins": Scene(_logins),
-    "calls": Scene(_calls),
+    "idle": Domain(_sliding, lambda store, ids: None, wait=LONG + HOUR),
+    "mail": Domain(_mail, lambda store, ids: store.threads.delete(ids.thread_id)),
+    "telemetry": Domain(_telemetry),
+    "invites": Domain(_invites, lambda store, ids: store.invites.delete(ids.invite_id)),
+    "members": Domain(_members, _leave),
+    "logins": Domain(_logins),
+    "calls": Domain(_calls),
 }
 
 _OF: Final = {
@@ -271,10 +272,10 @@ _OF: Final = {
 }
 
 
-def scene_of(name: str) -> str:
-    """The scene that an attempt of this name is played in."""
-    for remark, scene in (("finish", "streaming"), ("renewing", "aging"), ("idle", "idle")):
+def domain_of(name: str) -> str:
+    """The domain that an attempt of this name is about."""
+    for remark, domain in (("finish", "streaming"), ("renewing", "aging"), ("idle", "idle")):
         if remark in name:
-            return scene
+            return domain
     repository = name.partition(".")[0]
     return _OF.get(repository, repository)

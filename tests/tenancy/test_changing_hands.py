@@ -12,10 +12,10 @@ from contextlib import ExitStack
 import pytest
 
 from dynamo_chat.testing import Engine
-from tests.chat.world import World
+from tests.scene import Scene
 from tests.tenancy.further import FURTHER, PAGES
 from tests.tenancy.handover import Moment, Stage
-from tests.tenancy.lives import SCENES, scene_of
+from tests.tenancy.lives import DOMAINS, domain_of
 from tests.tenancy.owners import CHECKED, EMPTY
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
@@ -26,16 +26,16 @@ READS = {"GetItem", "BatchGetItem", "TransactGetItems", "Query"}
 
 
 class Stages(dict[tuple[str, str], Stage]):
-    """By the scene, and the words that both lives share, if they do."""
+    """By the domain, and the words that both lives share, if they do."""
 
     def __init__(self, engine: Engine, stack: ExitStack) -> None:
         self._engine = engine
         self._stack = stack
 
     def __missing__(self, asked: tuple[str, str]) -> Stage:
-        scene, words = asked
-        world = self._stack.enter_context(World(self._engine))
-        self[asked] = Stage(world, SCENES[scene], words)
+        domain, words = asked
+        scene = self._stack.enter_context(Scene(self._engine))
+        self[asked] = Stage(scene, DOMAINS[domain], words)
         return self[asked]
 
 
@@ -53,10 +53,10 @@ def test_nothing_of_the_new_owner_is_touched(stages: Stages, name: str, words: s
 
     By a store that knows nothing yet, and by one that remembers the old life of a conversation.
     """
-    scene = scene_of(name)
-    stage = stages[scene, words]
+    domain = domain_of(name)
+    stage = stages[domain, words]
     wrong: dict[tuple[str, Moment], list[str]] = {}
-    for memory in ("cold", "warm") if scene in CHAT else ("cold",):
+    for memory in ("cold", "warm") if domain in CHAT else ("cold",):
         warm = memory == "warm"
         moments = stage.moments(CALLS[name], warm=warm)
         assert len(moments) > (name in PAGES)

@@ -13,7 +13,7 @@ from dynamo_chat.testing import RequestMeter
 from dynamo_chat.testing.engine import EmbeddedEngine
 from fuzzing.estate import Estate, nobodys, settled
 from fuzzing.paging import paged_methods
-from tests.chat.world import World
+from tests.scene import Scene
 from tests.tenancy.owners import CHECKED, EMPTY, OWNERLESS_LISTS, PAGED, TABLE, UNCHECKED
 
 OWNERS = {"user_id", "account_id", "organization_id"}
@@ -22,13 +22,13 @@ OWNERS = {"user_id", "account_id", "organization_id"}
 class Town:
     """A table with all that Ann and Eve have. Nothing here changes it."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.store = world.store()
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.store = scene.new_store()
         self.ann = settled(self.store, "ann")
         self.eve = settled(self.store, "eve")
         self.nobody = nobodys("nob")
-        self.items = world.items()
+        self.items = scene.items()
 
     def forget(self) -> None:
         """Make the store what a fresh process has."""
@@ -39,8 +39,8 @@ class Town:
 @pytest.fixture(scope="module")
 def town() -> Iterator[Town]:
     """On the embedded engine: what is compared here is what a store asks and tells."""
-    with EmbeddedEngine() as engine, World(engine) as world:
-        yield Town(world)
+    with EmbeddedEngine() as engine, Scene(engine) as scene:
+        yield Town(scene)
 
 
 def method_of(name: str) -> str:
@@ -119,7 +119,7 @@ def test_nothing_was_changed_by_any_of_it(town: Town) -> None:
     """Run after the attempts above; and once more here, for whoever runs it alone."""
     for name in CHECKED:
         asked(town.store, name, town.ann, town.eve)
-    assert town.world.items() == town.items
+    assert town.scene.items() == town.items
 
 
 @pytest.mark.parametrize("name", PAGED)
@@ -160,8 +160,8 @@ def test_an_owner_of_a_list_is_text(town: Town, name: str) -> None:
 
 def test_the_owner_is_let_in() -> None:
     """Everywhere; some changes contradict one another, but nothing is missing."""
-    with EmbeddedEngine() as engine, World(engine) as world:
-        store = world.store()
+    with EmbeddedEngine() as engine, Scene(engine) as scene:
+        store = scene.new_store()
         bob = settled(store, "bob")
         store.users.create("somebody@example.com", user_id="somebody")
         store.members.add(bob.organization_id, "somebody", role="owner")

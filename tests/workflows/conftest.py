@@ -1,5 +1,5 @@
-"""Scenes: a store, a clock, and a check of the whole table at the end."""
+"""What a test leaves in its table must be sound."""
 
-from tests.identity.scenes import no_backoff, offline, onlooker, scene
+from tests.identity.scenes import scene
 
-__all__ = ["no_backoff", "offline", "onlooker", "scene"]
+__all__ = ["scene"]

@@ -17,7 +17,7 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.testing import DropAnswer, RequestMeter
-from tests.identity.scenes import Scene, cut_short, dead_after, faults
+from tests.scene import Scene, cut_short, dead_after, each_fault
 
 pytestmark = pytest.mark.engine
 
@@ -198,7 +198,7 @@ def _calls_on(scene: Scene, given: Invitation) -> list[Callable[[], object]]:
 
 def test_accepting_survives_death_and_lost_answers(scene: Scene, no_backoff: None) -> None:
     """Whatever happens at whichever request: called again, it is accepted once."""
-    for place, (number, fault) in enumerate(faults(3)):
+    for place, (number, fault) in enumerate(each_fault(3)):
         given = Invitation(scene, f"guest-{place}")
         cut_short(scene, number, fault, lambda given=given: given.accept(scene))  # type: ignore[misc]
         member = given.accept(scene)
@@ -218,7 +218,7 @@ def test_an_answer_lost_for_good_is_made_up_for(scene: Scene) -> None:
 
 def test_issuing_survives_death_and_lost_answers(scene: Scene, no_backoff: None) -> None:
     org = Invitation(scene).org
-    for place, (number, fault) in enumerate(faults(1)):
+    for place, (number, fault) in enumerate(each_fault(1)):
         options = {"invite_id": f"invite-{place}", "token": f"token-of-the-caller-{place}"}
 
         def issue(options: dict[str, str] = options) -> IssuedInvite:

@@ -13,7 +13,7 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.testing import RequestMeter
-from tests.identity.scenes import Scene, cut_short, dead_after, faults
+from tests.scene import Scene, cut_short, dead_after, each_fault
 
 pytestmark = pytest.mark.engine
 
@@ -149,7 +149,7 @@ def test_deleting_survives_death_and_lost_answers(scene: Scene, no_backoff: None
         requests = meter.count
     for number in (1, 2):
         scene.store.organizations.delete(f"org-{number}-measured")
-    for place, (number, fault) in enumerate(faults(requests)):
+    for place, (number, fault) in enumerate(each_fault(requests)):
         name = f"user-{place}"
         login = furnish(scene, name)
         cut_short(scene, number, fault, lambda name=name: scene.store.users.delete(name))  # type: ignore[misc]
@@ -199,7 +199,7 @@ def test_deleting_an_organization_survives_death_and_lost_answers(
     scene: Scene, no_backoff: None
 ) -> None:
     store = scene.store
-    for place, (number, fault) in enumerate(faults(3)):
+    for place, (number, fault) in enumerate(each_fault(3)):
         org = f"org-{place}"
         store.organizations.create("Acme", "owner", organization_id=org)
         store.members.add(org, "user-1")

@@ -9,7 +9,7 @@ import pytest
 from dynamo_chat.core.errors import IllegalTransition, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
 from dynamo_chat.workflows.leave_organizations import OWNED_AT_ONCE
-from tests.identity.scenes import Scene
+from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 
@@ -199,7 +199,7 @@ def test_many_owned_organizations(scene: Scene) -> None:
             if (item["PK"]["S"], item["SK"]["S"]) not in there:
                 key = {name: item[name] for name in ("PK", "SK")}
                 scene.client.delete_item(TableName=table, Key=key)
-        scene.put_back(everything)
+        scene.put(*everything)
 
 
 @pytest.mark.parametrize("kind", ["organization", "member"])

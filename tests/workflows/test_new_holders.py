@@ -8,7 +8,7 @@ import pytest
 from dynamo_chat import NewMessage
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
-from tests.identity.scenes import Item, Scene, cut_short, dead_after, faults
+from tests.scene import Item, Scene, cut_short, dead_after, each_fault
 
 pytestmark = pytest.mark.engine
 
@@ -80,7 +80,7 @@ def test_nothing_is_left_wherever_it_dies(scene: Scene, no_backoff: None) -> Non
     before = scene.items()
     furnish(scene)
     everything = scene.items()
-    for number, fault in faults(REQUESTS):
+    for number, fault in each_fault(REQUESTS):
         cut_short(scene, number, fault, lambda: scene.store.users.delete("ann"))
         with suppress(NotFound):
             scene.store.users.delete("ann")
@@ -88,7 +88,7 @@ def test_nothing_is_left_wherever_it_dies(scene: Scene, no_backoff: None) -> Non
         assert scene.store.members.list_by_organization("own-ann@example.com").items
         scene.store.organizations.delete("own-ann@example.com")
         assert scene.items() == before
-        scene.put_back(everything)
+        scene.put(*everything)
 
 
 @pytest.mark.parametrize("dies_at", [7, 8, 9, 11, 12, 13])
@@ -135,7 +135,7 @@ def test_a_login_with_a_secret_that_is_another_users_by_now_is_left(scene: Scene
     store.logins.open("bob", secret="a-secret-that-is-used-again")
     store.logins.revoke_all("ann")
     assert store.logins.get("a-secret-that-is-used-again").user_id == "bob"
-    scene.put_back([listing])
+    scene.put(listing)
     store.users.delete("ann")
     assert store.logins.get("a-secret-that-is-used-again").user_id == "bob"
 

@@ -13,7 +13,7 @@ from dynamo_chat.core.errors import (
     LimitExceeded,
     NotFound,
 )
-from tests.identity.scenes import Scene, race
+from tests.scene import Scene, race
 
 pytestmark = pytest.mark.ministack
 
