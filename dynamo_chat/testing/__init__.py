@@ -23,8 +23,7 @@ from dynamo_chat.testing.faults import (
 from dynamo_chat.testing.meter import RequestMeter, RequestRecord
 from dynamo_chat.testing.schema import CHAT_TABLE, KeyNames, TableSchema
 from dynamo_chat.testing.servers import MinistackServer, ServerFailed
-from dynamo_chat.testing.strict import StrictHook
-from dynamo_chat.testing.values import StrictViolation
+from dynamo_chat.testing.strict import StrictHook, StrictViolation
 
 __all__ = [
     "CHAT_TABLE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,6 @@ from botocore.config import Config
 
 from dynamo_chat.core.size import item_size
 from dynamo_chat.testing.capacity import Item
-from dynamo_chat.testing.expressions import Placeholders, parse_condition
 from dynamo_chat.testing.hook import Client
 from dynamo_chat.testing.schema import TableSchema
 
@@ -78,17 +78,13 @@ def address(table: str, key: Mapping[str, Any], schema: TableSchema) -> Address:
 
 def _key_condition_alone(request: Mapping[str, Any]) -> dict[str, Any]:
     """The key condition with only the placeholders that it uses."""
-    names = request.get("ExpressionAttributeNames") or {}
-    values = request.get("ExpressionAttributeValues") or {}
-    placeholders = Placeholders(names, values)
-    parse_condition(request["KeyConditionExpression"], placeholders)
-    unused = placeholders.unused()
-    condition = {
-        "KeyConditionExpression": request["KeyConditionExpression"],
-        "ExpressionAttributeNames": {k: v for k, v in names.items() if k not in unused},
-        "ExpressionAttributeValues": {k: v for k, v in values.items() if k not in unused},
-    }
-    return {name: given for name, given in condition.items() if given}
+    text = request["KeyConditionExpression"]
+    used = set(re.findall(r"[#:]\w+", text))
+    found: dict[str, Any] = {"KeyConditionExpression": text}
+    for what in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
+        given = request.get(what) or {}
+        found[what] = {name: each for name, each in given.items() if name in used}
+    return {name: given for name, given in found.items() if given}
 
 
 def _second_client(client: Client) -> Client:

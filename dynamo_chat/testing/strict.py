@@ -1,299 +1,144 @@
-"""The strict hook: fails on every request that DynamoDB would reject but a stand-in accepts.
+"""The strict hook: fails on requests that DynamoDB rejects and the embedded engine accepts.
 
     with StrictHook(store.connection.client):
         ...                                     # a bad request raises StrictViolation
 
-It looks at each request of one client before it is sent, whatever engine answers. Beyond what
-DynamoDB rejects it holds laws of this package: no Scan and no filter (unless allowed), both key
-attributes of an index or neither, and never one ClientRequestToken for two payloads.
+It checks each request of one client before it is sent, whatever engine answers. What the engine
+refuses by itself is not checked again. Some checks are rules of this package rather than of
+DynamoDB: no Scan, no filter, both key attributes of an index or neither, one ClientRequestToken
+for one payload.
 
-What needs the stored item cannot be seen here: whether an update makes an item too large, or a
-path does not exist.
+Expressions are not parsed: they are built by this package and by PynamoDB, always in the same few
+forms. A key condition in any other form is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import operator
+import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
 
-from dynamo_chat.core.size import MAX_BATCH_BYTES, MAX_TRANSACTION_BYTES, item_size
-from dynamo_chat.testing import conditions
-from dynamo_chat.testing.expressions import (
-    ExpressionError,
-    Node,
-    Placeholders,
-    parse_condition,
-    parse_projection,
-    parse_update,
-)
+from dynamo_chat.core.keys import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
+from dynamo_chat.core.size import MAX_TRANSACTION_BYTES, item_size
 from dynamo_chat.testing.hook import Client, ClientHook, Handler
-from dynamo_chat.testing.schema import CHAT_TABLE, TableSchema
-from dynamo_chat.testing.values import (
-    StrictViolation,
-    check_item,
-    check_key,
-    check_key_value,
-    check_value,
-)
+from dynamo_chat.testing.schema import CHAT_TABLE, KeyNames
 
-MAX_EXPRESSION_BYTES = 4_096
-MAX_PLACEHOLDER_BYTES = 255
-MAX_SUBSTITUTION_BYTES = 2 * 1_048_576
-MAX_BATCH_WRITE = 25
-MAX_BATCH_GET = 100
-MAX_TRANSACTION = 100
-MAX_TOKEN_LENGTH = 36
+MAX_EXPRESSION_BYTES: Final = 4_096
+MAX_OPTIONS: Final = 100
+MAX_BATCH_WRITE: Final = 25
+MAX_TOKEN_LENGTH: Final = 36
+MAX_DIGITS: Final = 38
+MAX_EXPONENT: Final = 125
+MAX_NESTING: Final = 32
 
-_LEGACY = frozenset(
-    {
-        "AttributeUpdates",
-        "AttributesToGet",
-        "ConditionalOperator",
-        "Expected",
-        "KeyConditions",
-        "QueryFilter",
-        "ScanFilter",
-    }
-)
-_EXPRESSIONS = (
+_PLACEHOLDER: Final = re.compile(r"[#:]\w+")
+_EXPRESSIONS: Final = (
     "KeyConditionExpression",
     "FilterExpression",
     "ConditionExpression",
     "ProjectionExpression",
     "UpdateExpression",
 )
-_OLD_OR_NOTHING = frozenset({"NONE", "ALL_OLD"})
-_RETURN_VALUES = {
-    "PutItem": _OLD_OR_NOTHING,
-    "DeleteItem": _OLD_OR_NOTHING,
-    "UpdateItem": _OLD_OR_NOTHING | {"UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"},
+_TOKEN: Final = re.compile(r"[#:]?\w+|[<>=]+")
+_OPTIONS: Final = re.compile(r"\bIN\s*\(([^)]*)\)")
+_BOUNDS: Final = re.compile(r"\bBETWEEN (:\w+) AND (:\w+)")
+_CLAUSE: Final = re.compile(r"\b(SET|REMOVE)\b(.*?)(?=\b(?:SET|REMOVE|ADD|DELETE)\b|$)", re.DOTALL)
+_NEXT_ACTION: Final = {"SET": re.compile(r",(?=[^,=]+=)"), "REMOVE": re.compile(",")}
+_COMPARISONS: Final[Mapping[str, Callable[[bytes, bytes], bool]]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
-_SELECT = frozenset({"ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"})
+_ORDER: Final[Mapping[str, Callable[[Any], Any]]] = {"N": Decimal, "S": str.encode, "B": bytes}
+_PARTITION_KEYS: Final = frozenset(
+    keys.partition for keys in (CHAT_TABLE.keys, *CHAT_TABLE.indexes.values())
+)
+_SETS: Final[Mapping[str, Callable[[Any], Any]]] = {"SS": str, "NS": Decimal, "BS": bytes}
 
 Request = Mapping[str, Any]
+AttributeValue = Mapping[str, Any]
+
+
+class StrictViolation(AssertionError):
+    """A request that DynamoDB would reject, or that breaks a rule of this package."""
 
 
 class StrictHook(ClientHook):
     """Raises `StrictViolation` for a request that DynamoDB would reject. Safe between threads.
 
-    `violations` keeps every one, for the case that something swallowed the exception.
+    `violations` keeps every one, in case something swallowed the exception.
     """
 
     def __init__(
-        self,
-        client: Client,
-        *,
-        allow_scan: bool = False,
-        allow_filter: bool = False,
-        schema: TableSchema = CHAT_TABLE,
+        self, client: Client, *, allow_scan: bool = False, allow_filter: bool = False
     ) -> None:
         super().__init__(client)
         self.violations: list[StrictViolation] = []
-        self._rules = _Rules(schema, allow_scan=allow_scan, allow_filter=allow_filter)
-
-    def handlers(self) -> dict[str, Handler]:
-        """The one event: the request as the caller gave it."""
-        return {"before-parameter-build.dynamodb": self._look_at}
-
-    def _look_at(self, params: Request, model: Any, **_: Any) -> None:
-        try:
-            self._rules.check(model.name, params)
-        except (StrictViolation, ExpressionError) as problem:
-            violation = StrictViolation(f"{model.name}: {problem}")
-            self.violations.append(violation)
-            raise violation from problem
-
-
-class _Rules:
-    """The checks, operation by operation."""
-
-    def __init__(self, schema: TableSchema, *, allow_scan: bool, allow_filter: bool) -> None:
-        self._schema = schema
         self._allow_scan = allow_scan
         self._allow_filter = allow_filter
         self._tokens: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._checks: dict[str, Callable[[Request], None]] = {
-            "GetItem": self._get,
-            "PutItem": self._put,
-            "DeleteItem": self._delete,
-            "UpdateItem": self._update,
-            "Query": self._query,
-            "Scan": self._scan,
-            "BatchGetItem": self._batch_get,
-            "BatchWriteItem": self._batch_write,
-            "TransactGetItems": self._transact_get,
-            "TransactWriteItems": self._transact_write,
-            "ExecuteStatement": _no_partiql,
-            "BatchExecuteStatement": _no_partiql,
-            "ExecuteTransaction": _no_partiql,
-        }
 
-    def check(self, operation: str, request: Request) -> None:
-        check = self._checks.get(operation)
-        if check is None:
-            return
-        _refuse_legacy(request)
-        allowed = _RETURN_VALUES.get(operation)
-        if allowed is not None and request.get("ReturnValues", "NONE") not in allowed:
-            raise StrictViolation(f"ReturnValues {request['ReturnValues']} is not for {operation}")
-        check(request)
+    def handlers(self) -> dict[str, Handler]:
+        """The one event: the request as the caller gave it."""
+        return {"before-parameter-build.dynamodb": self._check}
 
-    # -- one item
+    def _check(self, params: Request, model: Any, **_: Any) -> None:
+        try:
+            self._check_request(model.name, params)
+        except StrictViolation as problem:
+            violation = StrictViolation(f"{model.name}: {problem}")
+            self.violations.append(violation)
+            raise violation from problem
 
-    def _get(self, request: Request) -> None:
-        check_key(request["Key"], self._schema.keys)
-        self._expressions(request)
+    def _check_request(self, operation: str, request: Request) -> None:
+        match operation:
+            case "GetItem" | "PutItem" | "DeleteItem" | "UpdateItem":
+                _check_part(request)
+            case "Query" | "Scan":
+                self._check_reading(operation, request)
+            case "BatchGetItem":
+                for table, part in request["RequestItems"].items():
+                    _check_expressions(part)
+                    _check_many([(table, {"Key": key}) for key in part["Keys"]])
+            case "BatchWriteItem":
+                tables = request["RequestItems"].items()
+                parts = [(t, part) for t, writes in tables for w in writes for part in w.values()]
+                _check_many(parts)
+                if len(parts) > MAX_BATCH_WRITE:
+                    raise StrictViolation(f"{len(parts)} writes; at most {MAX_BATCH_WRITE}")
+            case "TransactGetItems" | "TransactWriteItems":
+                self._check_transaction(request)
 
-    def _put(self, request: Request) -> None:
-        check_item(request["Item"], self._schema)
-        self._expressions(request)
-
-    def _delete(self, request: Request) -> None:
-        check_key(request["Key"], self._schema.keys)
-        self._expressions(request)
-
-    def _update(self, request: Request) -> None:
-        check_key(request["Key"], self._schema.keys)
-        self._expressions(request)
-
-    def _condition_check(self, request: Request) -> None:
-        check_key(request["Key"], self._schema.keys)
-        if not request.get("ConditionExpression"):
-            raise StrictViolation("a ConditionCheck needs a ConditionExpression")
-        self._expressions(request)
-
-    # -- many items
-
-    def _query(self, request: Request) -> None:
-        index = request.get("IndexName")
-        self._check_reading(request)
-        if index is not None and request.get("ConsistentRead"):
-            raise StrictViolation("an index cannot be read consistently")
-        if "KeyConditionExpression" not in request:
-            raise StrictViolation("a Query needs a KeyConditionExpression")
-        placeholders = self._expressions(request)
-        keys = self._schema.keys_of(index)
-        asked = conditions.key_condition(
-            parse_condition(request["KeyConditionExpression"], placeholders), keys
-        )
-        start = request.get("ExclusiveStartKey")
-        if start is not None:
-            self._check_start(start, index)
-            partition, sort = (start[name]["S"] for name in keys)
-            if partition != asked.partition:
-                raise StrictViolation("ExclusiveStartKey comes from another partition")
-            if not asked.holds(partition, sort):
-                raise StrictViolation("ExclusiveStartKey lies outside the key condition")
-
-    def _scan(self, request: Request) -> None:
-        if not self._allow_scan:
+    def _check_reading(self, operation: str, request: Request) -> None:
+        if operation == "Scan" and not self._allow_scan:
             raise StrictViolation("a Scan reads the whole table; get or query instead")
-        self._check_reading(request)
-        self._expressions(request)
-        if request.get("ExclusiveStartKey") is not None:
-            self._check_start(request["ExclusiveStartKey"], request.get("IndexName"))
-
-    def _check_reading(self, request: Request) -> None:
-        """What Query and Scan share."""
-        index = request.get("IndexName")
-        if index is not None and index not in self._schema.indexes:
-            raise StrictViolation(f"the table has no index {index}")
-        if request.get("Limit", 1) < 1:
-            raise StrictViolation("Limit must be at least 1")
         if "FilterExpression" in request and not self._allow_filter:
             raise StrictViolation("a filter reads, and pays for, what it throws away")
-        select = request.get("Select")
-        if select is None:
-            return
-        if select not in _SELECT:
-            raise StrictViolation(f"Select {select} is unknown")
-        if select == "ALL_PROJECTED_ATTRIBUTES" and index is None:
-            raise StrictViolation("Select ALL_PROJECTED_ATTRIBUTES is for an index")
-        if (select == "SPECIFIC_ATTRIBUTES") != ("ProjectionExpression" in request):
-            raise StrictViolation(f"Select {select} and ProjectionExpression contradict each other")
+        _check_expressions(request)
+        if operation == "Query":
+            _check_query(request)
 
-    def _check_start(self, start: Request, index: str | None) -> None:
-        """ExclusiveStartKey: the keys of the table, and of the index that is read."""
-        names = set(self._schema.keys) | set(self._schema.keys_of(index))
-        if start.keys() != names:
-            raise StrictViolation(f"ExclusiveStartKey has {sorted(start)}; needed: {sorted(names)}")
-        for keys in (self._schema.keys, self._schema.keys_of(index)):
-            for name in keys:
-                check_value(start[name], name)
-                check_key_value(name, start[name], keys)
-
-    def _batch_get(self, request: Request) -> None:
-        keys: list[tuple[str, Request]] = []
-        for table, part in request["RequestItems"].items():
-            _refuse_legacy(part)
-            self._expressions(part)
-            keys += [(table, key) for key in part["Keys"]]
-        self._check_many(keys, "a batch of keys", MAX_BATCH_GET)
-
-    def _batch_write(self, request: Request) -> None:
-        keys: list[tuple[str, Request]] = []
-        size = 0
-        for table, writes in request["RequestItems"].items():
-            for write in writes:
-                item = _only(write)[1].get("Item")
-                if item is None:
-                    keys.append((table, _only(write)[1]["Key"]))
-                else:
-                    check_item(item, self._schema)
-                    keys.append((table, {name: item[name] for name in self._schema.keys}))
-                    size += item_size(item)
-        self._check_many(keys, "a batch of writes", MAX_BATCH_WRITE)
-        if size > MAX_BATCH_BYTES:
-            raise StrictViolation(f"the batch takes {size:,} bytes of {MAX_BATCH_BYTES:,}")
-
-    def _transact_get(self, request: Request) -> None:
-        gets = [_only(member)[1] for member in request["TransactItems"]]
-        for get in gets:
-            self._get(get)
-        self._check_many(
-            [(get["TableName"], get["Key"]) for get in gets], "a transaction", MAX_TRANSACTION
-        )
-
-    def _transact_write(self, request: Request) -> None:
-        keys: list[tuple[str, Request]] = []
-        size = 0
-        checks = {
-            "Put": self._put,
-            "Update": self._update,
-            "Delete": self._delete,
-            "ConditionCheck": self._condition_check,
-        }
-        for member in request["TransactItems"]:
-            action, part = _only(member)
-            _refuse_legacy(part)
-            checks[action](part)
-            item = part.get("Item")
-            key = part["Key"] if item is None else {name: item[name] for name in self._schema.keys}
-            keys.append((part["TableName"], key))
-            size += item_size(key if item is None else item)
-            if action == "Update":
-                size += item_size(part.get("ExpressionAttributeValues", {}))
-        self._check_many(keys, "a transaction", MAX_TRANSACTION)
+    def _check_transaction(self, request: Request) -> None:
+        members = [part for member in request["TransactItems"] for part in member.items()]
+        for action, part in members:
+            if action == "ConditionCheck" and not part.get("ConditionExpression"):
+                raise StrictViolation("a ConditionCheck needs a ConditionExpression")
+        size = _check_many([(part["TableName"], part) for _, part in members])
         if size > MAX_TRANSACTION_BYTES:
             raise StrictViolation(
-                f"the transaction takes {size:,} bytes of {MAX_TRANSACTION_BYTES:,}"
+                f"the transaction has {size:,} of {MAX_TRANSACTION_BYTES:,} bytes"
             )
-        if request.get("ClientRequestToken") is not None:
-            self._check_token(request["ClientRequestToken"], request["TransactItems"])
-
-    def _check_many(self, keys: Sequence[tuple[str, Request]], what: str, limit: int) -> None:
-        """Between 1 and `limit` keys, none of them twice."""
-        if not 1 <= len(keys) <= limit:
-            raise StrictViolation(f"{what} holds 1 to {limit}, not {len(keys)}")
-        for _, key in keys:
-            check_key(key, self._schema.keys)
-        seen = {(table, *(key[name]["S"] for name in self._schema.keys)) for table, key in keys}
-        if len(seen) < len(keys):
-            raise StrictViolation(f"{what} names one item twice")
+        token = request.get("ClientRequestToken")
+        if token is not None:
+            self._check_token(token, request["TransactItems"])
 
     def _check_token(self, token: str, payload: Any) -> None:
         if not 1 <= len(token) <= MAX_TOKEN_LENGTH:
@@ -304,85 +149,194 @@ class _Rules:
             if self._tokens.setdefault(token, digest) != digest:
                 raise StrictViolation("one ClientRequestToken was used for two payloads")
 
-    # -- expressions
 
-    def _expressions(self, request: Request) -> Placeholders:
-        """Check every expression of `request`, and that they use all placeholders."""
-        placeholders = _placeholders(request)
-        for name in _EXPRESSIONS:
-            text = request.get(name)
-            if text is None:
-                continue
-            if len(text.encode()) > MAX_EXPRESSION_BYTES:
-                raise StrictViolation(f"{name} is longer than {MAX_EXPRESSION_BYTES:,} bytes")
-            try:
-                conditions.check_operators(self._expression(name, text, request, placeholders))
-            except (StrictViolation, ExpressionError) as problem:
-                raise StrictViolation(f"{name}: {problem}") from problem
-        unused = placeholders.unused()
-        if unused:
-            raise StrictViolation(f"no expression uses {', '.join(unused)}")
-        return placeholders
-
-    def _expression(
-        self, name: str, text: str, request: Request, placeholders: Placeholders
-    ) -> list[Node]:
-        """The nodes of one expression, checked for its kind."""
-        if name == "UpdateExpression":
-            actions = parse_update(text, placeholders)
-            conditions.check_update(actions, self._schema)
-            paths: list[Node] = [action.path for action in actions]
-            return paths + [action.value for action in actions if action.value is not None]
-        if name == "ProjectionExpression":
-            projected = parse_projection(text, placeholders)
-            conditions.check_paths(projected)
-            return list(projected)
-        condition = parse_condition(text, placeholders)
-        if name == "ConditionExpression":
-            conditions.check_condition(condition)
-        elif name == "FilterExpression":
-            # A Scan may filter by keys: it has no key condition to say it in.
-            by_query = "KeyConditionExpression" in request
-            keys = self._schema.keys_of(request.get("IndexName")) if by_query else None
-            conditions.check_filter(condition, keys)
-        return [condition]
+# -- one item, and many -------------------------------------------------------------------------
 
 
-def _placeholders(request: Request) -> Placeholders:
-    """The placeholders of `request`, each checked by itself."""
-    names = request.get("ExpressionAttributeNames")
-    values = request.get("ExpressionAttributeValues")
-    for what, given in (("Names", names), ("Values", values)):
-        if given is None:
-            continue
-        if not given:
-            raise StrictViolation(f"ExpressionAttribute{what} must not be empty")
-        if not any(name in request for name in _EXPRESSIONS):
-            raise StrictViolation(f"ExpressionAttribute{what} without an expression")
-        for placeholder in given:
-            if len(placeholder.encode()) > MAX_PLACEHOLDER_BYTES:
-                raise StrictViolation(f"the placeholder {placeholder[:20]}… is too long")
-    for placeholder, value in (values or {}).items():
-        check_value(value, placeholder)
-    size = sum(len(a.encode()) + len(n.encode()) for a, n in (names or {}).items())
-    if size + item_size(values or {}) > MAX_SUBSTITUTION_BYTES:
-        raise StrictViolation("ExpressionAttributeNames and -Values take more than 2 MB")
-    return Placeholders(names, values)
+def _check_part(part: Request) -> AttributeValue:
+    """A request for one item, alone or in a batch or transaction. Returns the item's key."""
+    item = part.get("Item")
+    key = part["Key"] if item is None else {n: item[n] for n in CHAT_TABLE.keys if n in item}
+    _check_keys(key, CHAT_TABLE.keys)
+    _check_expressions(part)
+    if item is not None:
+        _check_halves(item, "the put gives")
+        for name, value in item.items():
+            _check_value(value, name)
+            _check_attribute(name, value)
+    if "UpdateExpression" in part:
+        _check_update(part)
+    return key
 
 
-def _refuse_legacy(request: Request) -> None:
-    legacy = _LEGACY & request.keys()
-    if legacy:
-        raise StrictViolation(f"legacy parameters cannot be checked: {', '.join(sorted(legacy))}")
+def _check_many(parts: Sequence[tuple[str, Request]]) -> int:
+    """Requests for single items, by table. Returns how many bytes they have."""
+    keys = [(table, _check_part(part)) for table, part in parts]
+    seen = {(table, *(key[name]["S"] for name in CHAT_TABLE.keys)) for table, key in keys}
+    if len(seen) < len(keys):
+        raise StrictViolation("one item is named twice")
+    if not keys:
+        raise StrictViolation("there is no item")
+    return sum(_size(part) for _, part in parts)
 
 
-def _no_partiql(_: Request) -> None:
-    raise StrictViolation("PartiQL cannot be checked; use the item operations")
+def _size(part: Request) -> int:
+    said = part.get("ExpressionAttributeValues", {}) if "UpdateExpression" in part else {}
+    return item_size(part.get("Item") or part["Key"]) + item_size(said)
 
 
-def _only(member: Request) -> tuple[str, Request]:
-    """The action of one member of a batch or transaction, and its parameters."""
-    if len(member) != 1:
-        raise StrictViolation(f"a member has exactly one action, not {sorted(member)}")
-    ((action, part),) = member.items()
-    return action, part
+# -- expressions --------------------------------------------------------------------------------
+
+
+def _check_expressions(request: Request) -> None:
+    """The expressions of `request`, and that they use all of its placeholders."""
+    given = [request.get(f"ExpressionAttribute{what}") for what in ("Names", "Values")]
+    if {} in given:
+        raise StrictViolation("ExpressionAttributeNames or -Values must not be empty")
+    names, values = ({} if each is None else each for each in given)
+    texts = {name: request[name] for name in _EXPRESSIONS if name in request}
+    unused = {*names, *values}.difference(*map(_PLACEHOLDER.findall, texts.values()))
+    if unused:
+        raise StrictViolation(f"no expression uses {', '.join(sorted(unused))}")
+    for placeholder, value in values.items():
+        _check_value(value, placeholder)
+    for name, text in texts.items():
+        if len(text.encode()) > MAX_EXPRESSION_BYTES:
+            raise StrictViolation(f"{name} is longer than {MAX_EXPRESSION_BYTES:,} bytes")
+        for options in _OPTIONS.findall(text):
+            if options.count(",") >= MAX_OPTIONS:
+                raise StrictViolation(f"{name}: IN compares with more than {MAX_OPTIONS}")
+        for low, high in _BOUNDS.findall(text):
+            _check_bounds(values[low], values[high])
+
+
+def _check_bounds(low: AttributeValue, high: AttributeValue) -> None:
+    if low.keys() != high.keys():
+        raise StrictViolation("BETWEEN has bounds of two types")
+    ((kind, first),), (last,) = low.items(), high.values()
+    if _ORDER[kind](first) > _ORDER[kind](last):
+        raise StrictViolation("BETWEEN has its bounds the wrong way round")
+
+
+def _check_query(request: Request) -> None:
+    """The key condition, that a filter names no key, and where the page starts."""
+    keys = CHAT_TABLE.keys_of(request.get("IndexName"))
+    names = request.get("ExpressionAttributeNames", {})
+    filtered = _TOKEN.findall(request.get("FilterExpression", ""))
+    for name in {names.get(token, token) for token in filtered} & set(keys):
+        raise StrictViolation(f"the filter names the key attribute {name}")
+    partition, is_in_range = _key_condition(request, keys)
+    start = request.get("ExclusiveStartKey")
+    if start is None:
+        return
+    needed = {*CHAT_TABLE.keys, *keys}
+    if start.keys() != needed:
+        raise StrictViolation(f"ExclusiveStartKey has {sorted(start)}; needed: {sorted(needed)}")
+    _check_keys({name: start[name] for name in CHAT_TABLE.keys}, CHAT_TABLE.keys)
+    _check_keys({name: start[name] for name in keys}, keys)
+    if start[keys.partition]["S"] != partition:
+        raise StrictViolation("ExclusiveStartKey comes from another partition")
+    if not is_in_range(start[keys.sort]["S"].encode()):
+        raise StrictViolation("ExclusiveStartKey lies outside the key condition")
+
+
+def _key_condition(request: Request, keys: KeyNames) -> tuple[str, Callable[[bytes], bool]]:
+    """The partition that is asked for, and which sort keys are: one condition on each at most."""
+    text = request.get("KeyConditionExpression", "")
+    names = request.get("ExpressionAttributeNames", {})
+    values = request.get("ExpressionAttributeValues", {})
+
+    def bound(placeholder: str) -> bytes:
+        _check_key_text(keys.sort, values.get(placeholder, {}))
+        return str(values[placeholder]["S"]).encode()
+
+    asked: Callable[[bytes], bool]
+    match [names.get(token, token) for token in _TOKEN.findall(text)]:
+        case [keys.partition, "=", value]:
+            asked = bool
+        case [keys.partition, "=", value, "AND", keys.sort, "BETWEEN", low, "AND", high]:
+            first, last = bound(low), bound(high)
+            asked = lambda key: first <= key <= last  # noqa: E731 - as the other cases have it
+        case [keys.partition, "=", value, "AND", keys.sort, compared, other] if (
+            compared in _COMPARISONS
+        ):
+            limit, holds = bound(other), _COMPARISONS[compared]
+            asked = lambda key: holds(key, limit)  # noqa: E731
+        case [keys.partition, "=", value, "AND", "begins_with", keys.sort, other]:
+            prefix = bound(other)
+            asked = lambda key: key.startswith(prefix)  # noqa: E731
+        case _:
+            raise StrictViolation(f"not one partition and at most one range of it: {text!r}")
+    _check_key_text(keys.partition, values.get(value, {}))
+    return values[value]["S"], asked
+
+
+def _check_update(request: Request) -> None:
+    """What an update says of the keys of indexes, and of the time at which an item expires."""
+    names = request.get("ExpressionAttributeNames", {})
+    values = request.get("ExpressionAttributeValues", {})
+    for clause, text in _CLAUSE.findall(request["UpdateExpression"]):
+        actions = [_TOKEN.findall(action) for action in _NEXT_ACTION[clause].split(text)]
+        _check_halves((names.get(tokens[0], tokens[0]) for tokens in actions), f"{clause} gives")
+        for target, *tokens in actions:
+            for token in tokens:
+                if token in values:
+                    _check_attribute(names.get(target, target), values[token])
+
+
+# -- values -------------------------------------------------------------------------------------
+
+
+def _check_value(value: AttributeValue, where: str, level: int = 1) -> None:
+    """One AttributeValue, with everything nested in it. `where` names it in the error."""
+    if level > MAX_NESTING:
+        raise StrictViolation(f"{where} is nested deeper than {MAX_NESTING} levels")
+    if len(value) != 1:
+        raise StrictViolation(f"{where} is not an AttributeValue of exactly one type")
+    ((kind, content),) = value.items()
+    if kind == "N":
+        _check_number(Decimal(content), where)
+    elif kind in {"L", "M"}:
+        for member in content.values() if kind == "M" else content:
+            _check_value(member, where, level + 1)
+    elif kind in _SETS and not 0 < len(content) == len(set(map(_SETS[kind], content))):
+        raise StrictViolation(f"{where}: a set must not be empty, nor hold duplicates")
+
+
+def _check_number(number: Decimal, where: str) -> None:
+    digits = "".join(map(str, number.as_tuple().digits)).strip("0")
+    if len(digits) > MAX_DIGITS or number.adjusted() > MAX_EXPONENT:
+        raise StrictViolation(f"{where}: a number has {MAX_DIGITS} digits and is below 1E+126")
+
+
+def _check_attribute(name: str, value: AttributeValue) -> None:
+    """An attribute that must have a certain type: a key of an index, or the time of expiry."""
+    if name in CHAT_TABLE.index_keys:
+        _check_key_text(name, value)
+    if name == CHAT_TABLE.ttl and "N" not in value:
+        raise StrictViolation(f"{name} is no number, so the item would never expire")
+
+
+def _check_keys(key: AttributeValue, names: KeyNames) -> None:
+    """The key of an item, in the table or in an index."""
+    for name in names:
+        if name not in key:
+            raise StrictViolation(f"the key lacks {name}")
+        _check_key_text(name, key[name])
+
+
+def _check_key_text(name: str, value: AttributeValue) -> None:
+    text = value.get("S")
+    if not isinstance(text, str) or not text:
+        raise StrictViolation(f"the key attribute {name} must be text, not empty")
+    limit = MAX_PARTITION_KEY_BYTES if name in _PARTITION_KEYS else MAX_SORT_KEY_BYTES
+    if len(text.encode()) > limit:
+        raise StrictViolation(f"the key attribute {name} has more than {limit:,} bytes")
+
+
+def _check_halves(present: Iterable[str], what: str) -> None:
+    """Both key attributes of an index, or neither."""
+    there = set(present)
+    for index, keys in CHAT_TABLE.indexes.items():
+        if len(there & set(keys)) == 1:
+            raise StrictViolation(f"{what} {index} half a key")
