@@ -1,6 +1,7 @@
-"""What to watch a table by (T4): alarms, events, a budget, a dashboard. No tool's terms yet.
+"""What to watch a table by (T4): alarms, events, a budget, a dashboard.
 
-Text may hold ``${region}``, ``${account}`` and ``${partition}``: each tool fills them in its way.
+Text may hold ``${AWS::Region}``, ``${AWS::AccountId}`` and ``${AWS::Partition}``, which
+CloudFormation fills in.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ OWN_KEY: Final = "create"
 BUDGET_NOTICES: Final = (("ACTUAL", 80), ("FORECASTED", 100))
 """What the budget tells of: percent of it that are spent, or are going to be."""
 
+_HERE: Final = "${AWS::Region}:${AWS::AccountId}"
 _MINUTE: Final = 60
 _SIX_HOURS: Final = 6 * 60 * _MINUTE
 _GB: Final = 2**30
@@ -192,7 +194,7 @@ class Watch:
     @property
     def table_arn(self) -> str:
         """The table's ARN, in text to fill in."""
-        return f"arn:${{partition}}:dynamodb:${{region}}:${{account}}:table/{self.table_name}"
+        return f"arn:${{AWS::Partition}}:dynamodb:{_HERE}:table/{self.table_name}"
 
 
 def _is_email(email: Any) -> bool:
@@ -322,7 +324,7 @@ def event_rules(watch: Watch) -> list[EventRule]:
 
 def publisher_policy(watch: Watch, log_group: str) -> dict[str, Any]:
     """What the publishing function may do, in text to fill in."""
-    logs = f"arn:${{partition}}:logs:${{region}}:${{account}}:log-group:{log_group}:*"
+    logs = f"arn:${{AWS::Partition}}:logs:{_HERE}:log-group:{log_group}:*"
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -364,7 +366,7 @@ def topic_key_policy() -> dict[str, Any]:
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"AWS": "arn:${partition}:iam::${account}:root"},
+                "Principal": {"AWS": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"},
                 "Action": "kms:*",
                 "Resource": "*",
             },
@@ -391,7 +393,7 @@ def _of_service(service: str) -> dict[str, Any]:
         "Principal": {"Service": f"{service}.amazonaws.com"},
     }
     if service != "events":
-        allowed["Condition"] = {"StringEquals": {"aws:SourceAccount": "${account}"}}
+        allowed["Condition"] = {"StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"}}
     return allowed
 
 
@@ -432,7 +434,7 @@ def dashboard(watch: Watch) -> str:
                 "height": 6,
                 "properties": {
                     "title": alarm.name,
-                    "region": "${region}",
+                    "region": "${AWS::Region}",
                     "view": "timeSeries",
                     "stat": alarm.statistic,
                     "period": alarm.period,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from dynamo_chat.provision.alarms import (
     BUDGET_NOTICES,
@@ -26,12 +26,6 @@ from dynamo_chat.provision.alarms import (
     trust,
 )
 from dynamo_chat.provision.commands import VARIABLE
-
-_OWN: Final = {
-    "${region}": "${AWS::Region}",
-    "${account}": "${AWS::AccountId}",
-    "${partition}": "${AWS::Partition}",
-}
 
 
 def alarms_cloudformation(watch: Watch) -> dict[str, Any]:
@@ -62,12 +56,9 @@ def alarms_cloudformation(watch: Watch) -> dict[str, Any]:
 
 
 def filled(value: Any) -> Any:
-    """`value` with the text that is to be filled in as ``Fn::Sub``."""
+    """`value` with ``Fn::Sub`` around every text that CloudFormation has to fill in."""
     if isinstance(value, str):
-        text = value
-        for name, own in _OWN.items():
-            text = text.replace(name, own)
-        return value if text == value else {"Fn::Sub": text}
+        return {"Fn::Sub": value} if "${AWS::" in value else value
     if isinstance(value, dict):
         return {key: filled(each) for key, each in value.items()}
     if isinstance(value, list):

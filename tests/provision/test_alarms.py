@@ -1,4 +1,4 @@
-"""Alarms, events, budget and dashboard: the same in both tools, and what they watch exists."""
+"""Alarms, events, budget and dashboard, and that what they watch exists."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from dynamo_chat.provision.alarms_cloudformation import alarms_cloudformation
 from dynamo_chat.provision.alarms_terraform import alarms_terraform
 from dynamo_chat.testing import EmbeddedEngine
 from tests.operations.evaluator import Authorization, every_action, is_allowed
-from tests.provision.terraform_check import problems, references
+from tests.provision.terraform_check import problems
 
 WATCH = Watch("chat-prod", email="ops@example.com", budget_tag=("team", "chat"))
 ACCOUNT = "123456789012"
@@ -49,11 +49,6 @@ def cfn(watch: Watch, kind: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def tf(watch: Watch, kind: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = alarms_terraform(watch)["resource"][kind]
-    return found
-
-
 # -- alarms -------------------------------------------------------------------------------------
 
 
@@ -61,22 +56,18 @@ def test_every_threshold_is_some_alarm_s_or_the_budget_s() -> None:
     """A threshold that is changed changes what is written."""
     for field in fields(Thresholds):
         changed = Watch("chat-prod", Thresholds(**{field.name: 77}))
-        for write in (alarms_cloudformation, alarms_terraform):
-            assert json.dumps(write(changed)) != json.dumps(write(Watch("chat-prod"))), field.name
+        assert alarms_cloudformation(changed) != alarms_cloudformation(Watch("chat-prod")), (
+            field.name
+        )
     with pytest.raises(InvalidArgument, match="items"):
         Thresholds(items=0)
 
 
-def test_both_tools_have_the_same_alarms() -> None:
+def test_every_alarm_tells_the_topic() -> None:
     made = {each["AlarmName"]: each for each in cfn(WATCH, "AWS::CloudWatch::Alarm").values()}
-    also = {each["alarm_name"]: each for each in tf(WATCH, "aws_cloudwatch_metric_alarm").values()}
-    assert made.keys() == also.keys() == {f"chat-prod-{alarm.name}" for alarm in alarms(WATCH)}
-    for name, alarm in made.items():
-        assert alarm["Threshold"] == also[name]["threshold"]
-        assert alarm["ComparisonOperator"] == also[name]["comparison_operator"]
-        assert len(alarm.get("Metrics", [])) == len(also[name].get("metric_query", []))
-        assert alarm["AlarmActions"] == [{"Ref": "Topic"}]
-        assert also[name]["alarm_actions"] == ["${aws_sns_topic.alarms.arn}"]
+    assert made.keys() == {f"chat-prod-{alarm.name}" for alarm in alarms(WATCH)}
+    for alarm in made.values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "Topic"}]
 
 
 def test_what_is_put_together_is_all_there() -> None:
@@ -180,8 +171,6 @@ def test_the_publisher_may_do_what_it_does() -> None:
     assert publish["Condition"] == {"StringEquals": {"cloudwatch:namespace": OWN_NAMESPACE}}
     (group,) = cfn(WATCH, "AWS::Logs::LogGroup").values()
     assert f":log-group:{group['LogGroupName']}:*" in logs["Resource"]["Fn::Sub"]
-    (also,) = tf(WATCH, "aws_iam_role_policy").values()
-    assert "data.aws_region.current.region" in also["policy"]
 
 
 # -- events, budget, dashboard ------------------------------------------------------------------
@@ -196,9 +185,9 @@ def test_failed_backups_are_told(watch: Watch) -> None:
     (arn,) = jobs["EventPattern"]["detail"]["resourceArn"]
     assert arn["Fn::Sub"].endswith(f":table/{watch.table_name}")
     assert jobs["Targets"] == [{"Id": "Topic", "Arn": topic}]
-    also = tf(watch, "aws_cloudwatch_event_rule")
-    pattern = json.loads(also["backuprefused"]["event_pattern"])
-    assert pattern == rules["BackupRefusedRule"]["EventPattern"]
+    calls = rules["BackupRefusedRule"]
+    assert calls["EventPattern"]["detail"]["errorCode"] == [{"exists": True}]
+    assert calls["Targets"] == jobs["Targets"]
 
 
 def test_the_budget_counts_what_has_the_tag() -> None:
@@ -207,10 +196,6 @@ def test_the_budget_counts_what_has_the_tag() -> None:
         "Service": ["Amazon DynamoDB"],
         "TagKeyValue": ["user:team$chat"],
     }
-    (also,) = tf(WATCH, "aws_budgets_budget").values()
-    assert {each["name"]: each["values"] for each in also["cost_filter"]} == budget["Budget"][
-        "CostFilters"
-    ]
     (all_of_it,) = cfn(Watch("chat"), "AWS::Budgets::Budget").values()
     assert all_of_it["Budget"]["CostFilters"] == {"Service": ["Amazon DynamoDB"]}
 
@@ -229,7 +214,6 @@ def test_the_dashboard_shows_each_alarm(watch: Watch) -> None:
 def test_a_topic_that_is_there_is_used() -> None:
     watch = WATCHES["topic"]
     assert not cfn(watch, "AWS::SNS::Topic")
-    assert "aws_sns_topic" not in alarms_terraform(watch)["resource"]
     assert TOPIC in json.dumps(alarms_cloudformation(watch)["Outputs"])
 
 
@@ -270,10 +254,9 @@ def test_a_topic_is_encrypted_by_the_key_that_is_named() -> None:
     assert "KmsMasterKeyId" not in cfn(plain, "AWS::SNS::Topic")["Topic"]
     assert cfn(key, "AWS::SNS::Topic")["Topic"]["KmsMasterKeyId"] == key.topic_key
     assert cfn(own, "AWS::SNS::Topic")["Topic"]["KmsMasterKeyId"] == {"Ref": "TopicKey"}
-    assert tf(key, "aws_sns_topic")["alarms"]["kms_master_key_id"] == key.topic_key
-    assert "aws_kms_key" not in alarms_terraform(key)["resource"]
-    (made,) = tf(own, "aws_kms_key").values()
-    assert made["enable_key_rotation"] is True
+    assert not cfn(key, "AWS::KMS::Key")
+    (made,) = cfn(own, "AWS::KMS::Key").values()
+    assert made["EnableKeyRotation"] is True
     with pytest.raises(InvalidArgument, match="topic_key"):
         Watch("chat", topic_key="alias/aws/sns")
     with pytest.raises(InvalidArgument, match="topic_arn"):
@@ -284,20 +267,44 @@ def test_a_topic_is_encrypted_by_the_key_that_is_named() -> None:
 
 
 @each_watch
-def test_terraform_s_provider_knows_every_argument(watch: Watch) -> None:
+def test_terraform_deploys_the_template(watch: Watch) -> None:
+    """As a stack, whose body Terraform leaves as it is: it fills in ``${...}`` itself."""
     made = alarms_terraform(watch)
     assert problems(made) == []
-    there = {f"{kind}.{name}" for kind, each in made["resource"].items() for name in each}
-    assert set(references(made)) <= there
-    # All that is to be filled in by reference is filled in.
-    assert "${region}" not in json.dumps(made)
-    assert "${account}" not in json.dumps(made)
+    stack = made["resource"]["aws_cloudformation_stack"]["alarms"]
+    assert re.fullmatch("[a-z][a-z0-9-]*", stack["name"])
+    body = stack["template_body"]
+    assert len(body) <= 51_200
+    assert not re.search(r"(?<![$])[$][{]|(?<!%)%[{]", body)
+    assert json.loads(body.replace("$${", "${")) == alarms_cloudformation(watch)
+    assert "TopicArn" in alarms_cloudformation(watch)["Outputs"]
+
+
+def test_a_stack_has_a_name_that_cloudformation_takes() -> None:
+    for table in ("c" * 255, "_chat.prod", "1-chat", "Chat_Prod"):
+        (stack,) = alarms_terraform(Watch(table))["resource"]["aws_cloudformation_stack"].values()
+        assert re.fullmatch("[a-zA-Z][a-zA-Z0-9-]{0,127}", stack["name"])
+        assert stack["name"].endswith("-alarms")
 
 
 @each_watch
 def test_cloudformation_refers_to_what_it_has(watch: Watch) -> None:
     template = alarms_cloudformation(watch)
     text = json.dumps(template)
-    assert "${region}" not in text
     for part in text.split('{"Ref": "')[1:]:
         assert part.split('"')[0] in template["Resources"]
+
+
+@each_watch
+def test_what_is_to_be_filled_in_is_filled_in(watch: Watch) -> None:
+    """Every text that names the region, the account or the partition is in ``Fn::Sub``."""
+
+    def check(value: Any) -> None:
+        if isinstance(value, str):
+            assert "${" not in value
+        for name, each in value.items() if isinstance(value, dict) else ():
+            check("" if name == "Fn::Sub" else each)
+        for each in value if isinstance(value, list) else ():
+            check(each)
+
+    check(alarms_cloudformation(watch))

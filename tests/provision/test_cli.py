@@ -194,7 +194,7 @@ def test_alarms_are_written(run: Run, tmp_path: Path) -> None:
     assert run("alarms", "cloudformation", *NAME, *options, "-o", str(file)).exit_code == 0
     made = json.loads(file.read_text())["Resources"]
     assert made["SizeAlarm"]["Properties"]["Threshold"] == 7 * 2**30
-    assert "aws_budgets_budget" in read(run("alarms", "terraform", *NAME))["resource"]
+    assert "aws_cloudformation_stack" in read(run("alarms", "terraform", *NAME))["resource"]
 
 
 @pytest.mark.parametrize("length", [9, 60, 255])
