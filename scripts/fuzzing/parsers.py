@@ -11,13 +11,13 @@ from random import Random
 from typing import Any, Final, Protocol, TypeAlias
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat import loading
 from dynamo_chat.chat.message import parse_minted as parse_message_id
 from dynamo_chat.cli.item_words import describe
 from dynamo_chat.core import addresses, bearer
 from dynamo_chat.core.errors import DynamoChatError
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import parse_time
+from dynamo_chat.importing import records
 from dynamo_chat.importing.conversations_file import parse_conversation, read_conversations
 from dynamo_chat.importing.sample_records import DOCUMENTS, sample
 from dynamo_chat.mail.email import parse_minted as parse_email_id
@@ -253,9 +253,9 @@ def _file(read: Callable[[Path], object]) -> Callable[[Any], object]:
 # -- documents and texts ------------------------------------------------------------------------
 
 _DOCUMENTS: Final[dict[str, Callable[[Any], object]]] = {
-    "cgchat": loading.cgchat_record,
-    "trinity": loading.trinity_record,
-    "support": lambda tables: loading.support_record(
+    "cgchat": records.cgchat_record,
+    "trinity": records.trinity_record,
+    "support": lambda tables: records.support_record(
         _row(tables.get("chat_sessions")),
         _rows(tables.get("messages")),
         _rows(tables.get("reviews")),
