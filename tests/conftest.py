@@ -1,5 +1,6 @@
-"""What every test shares: the hypothesis profiles, and a scene to play on."""
+"""What every test shares: hypothesis profiles, a scene to play on, a heap quick to clean."""
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -65,3 +66,9 @@ def offline() -> ChatStore:
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Botocore sends again at once."""
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: walking through it at each collection took a quarter of the time."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
