@@ -69,7 +69,10 @@ class ConversationRemover(HeadReader):
         head, shown = self._shown_in_lists(conversation_id, user_id)
         if is_kind(head, keyspace.CONVERSATION_TOMBSTONE):
             self._snapshots.forget(conversation_id)
-            return self.finish(head)
+            deletion = self._resume(head, part_of)
+            if deletion is None and part_of is not None:
+                raise NotFound("conversation", conversation_id)  # finished, and noted nowhere
+            return 0 if deletion is None else self._clear(deletion, conversation_id, [])
         # What was seen, and nothing that has been begun under the id since.
         owned: Condition = live_head(self._now()) & _is_still(head)
         if user_id is not None:
@@ -98,10 +101,12 @@ class ConversationRemover(HeadReader):
         0 when somebody else has: what is there under the id by now is left alone.
         """
         (conversation_id,) = key_parts(keyspace.CONVERSATION, tombstone, PK)
-        deletion = resume(
-            self._connection, tombstone, self._new_id(), keyspace.CONVERSATION_TOMBSTONE
-        )
+        deletion = self._resume(tombstone)
         return 0 if deletion is None else self._clear(deletion, conversation_id, [])
+
+    def _resume(self, tombstone: AttributeValues, part_of: Update | None = None) -> Deletion | None:
+        layout = keyspace.CONVERSATION_TOMBSTONE
+        return resume(self._connection, tombstone, self._new_id(), layout, part_of=part_of)
 
     def _bury(
         self,

@@ -12,9 +12,9 @@ and does nothing, whatever has been created under the id by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -120,7 +120,7 @@ def begin(
         there = failed.items.get(0) or {}
         if not is_kind(there, tombstone) or not may_resume(there):
             raise
-        found = resume(connection, there, deletion_id, tombstone)
+        found = resume(connection, there, deletion_id, tombstone, part_of=part_of)
         if found is None:
             raise
         return found
@@ -153,25 +153,39 @@ def _write_with(
 
 
 def resume(
-    connection: Connection, there: AttributeValues, deletion_id: str, tombstone: Layout
+    connection: Connection,
+    there: AttributeValues,
+    deletion_id: str,
+    tombstone: Layout,
+    *,
+    part_of: Update | None = None,
 ) -> Deletion | None:
     """The very deletion that left the tombstone `there`; None when somebody else has finished it.
 
-    A tombstone of before deletions had ids is given `deletion_id` first.
+    A tombstone of before deletions had ids is given `deletion_id` first. `part_of` is as in
+    `begin`: without that note, nobody who finishes the larger deletion would look here. Overtaken.
     """
     key = key_of(there)
-    if DELETION_ID in there:
-        return Deletion(connection, key, helper_text(there, DELETION_ID, tombstone))
+    is_named = DELETION_ID in there
+    if is_named:
+        deletion_id = helper_text(there, DELETION_ID, tombstone)
+    deletion = Deletion(connection, key, deletion_id)
     path = Path(DELETION_ID)
     unnamed: Condition = (Path(KIND) == tombstone.kind) & path.does_not_exist()
+    first = deletion.check if is_named else Update(key, [path.set(deletion_id)], unnamed)
+    noted = [] if part_of is None else [part_of]
+    if is_named and not noted:
+        return deletion
     try:
-        write(connection, Update(key, [path.set(deletion_id)], unnamed))
+        write(connection, first, *noted)
     except ConditionFailed as failed:
-        now: Mapping[str, Any] = failed.items.get(0) or {}
-        if not is_kind(dict(now), tombstone) or DELETION_ID not in now:
+        if 1 in failed.items:
+            raise Overtaken(failed.items[1]) from failed
+        now = failed.items.get(0) or {}
+        if is_named or not is_kind(now, tombstone) or DELETION_ID not in now:
             return None
-        return Deletion(connection, key, helper_text(dict(now), DELETION_ID, tombstone))
-    return Deletion(connection, key, deletion_id)
+        return resume(connection, now, deletion_id, tombstone, part_of=part_of)
+    return deletion
 
 
 def _marked(bury: Put | Update, deletion_id: str) -> Put | Update:

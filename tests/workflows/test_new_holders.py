@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -103,6 +104,27 @@ def test_what_another_worker_died_in_is_finished(scene: Scene, at: int, dies_at:
 
     slow = scene.interrupted(None, at, meanwhile)
     assert slow.users.delete("ann") > 0
+    scene.store.organizations.delete("own-ann@example.com")
+    assert scene.items() == before
+
+
+@pytest.mark.parametrize("dies_at", range(11, 14))
+def test_a_conversation_whose_deletion_had_begun_is_finished(scene: Scene, dies_at: int) -> None:
+    """Where an index that is late still shows it, and the user's deletion dies in it, too."""
+    before = scene.items()
+    furnish(scene)
+    talk, _ = scene.store.conversations.list_by_user("ann", newest_first=False).items
+
+    def meanwhile() -> None:
+        delete = partial(scene.store.conversations.delete, talk.conversation_id)
+        cut_short(scene, *dead_after(2), delete)
+
+    slow = scene.interrupted("Query", 3, meanwhile)  # which lists them
+    with FaultInjector(slow.connection.client) as injector, suppress(Killed):
+        injector.plan(Kill(after_sending=True), at=dies_at)
+        slow.users.delete("ann")
+    assert injector.injected
+    scene.store.users.delete("ann")
     scene.store.organizations.delete("own-ann@example.com")
     assert scene.items() == before
 
