@@ -19,12 +19,12 @@ from unittest.mock import patch
 from ulid import ULID
 
 from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.everything import populate
 from dynamo_chat.cases.stage import Stage
 from dynamo_chat.core import ulids
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing.clock import FakeClock
 from dynamo_chat.testing.engine import EmbeddedEngine
-from fuzzing.estate import settled
 from fuzzing.image import Image, Item, Key, Table
 
 START: Final = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -115,7 +115,7 @@ def town() -> Scene:
     with EmbeddedEngine() as engine, _nothing_random("town") as new_id:
         store = engine.store("fuzzing", clock=clock, ids=new_id)
         for name in (VICTIM, OTHER):
-            settled(store, name)
+            populate(store, name)
         return Scene("", 0, lambda: None, Image(_items(store)), clock(), {}, ())
 
 

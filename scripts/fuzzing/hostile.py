@@ -22,12 +22,12 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from dynamo_chat import ChatStore
+from dynamo_chat.cases.everything import PERIOD, Everything
 from dynamo_chat.catalogue import repositories
 from dynamo_chat.core.entity import UNCHANGED
 from dynamo_chat.core.patterns import declared_pattern
 from dynamo_chat.testing.clock import FakeClock
 from fuzzing.corpus import VICTIM, town
-from fuzzing.estate import PERIOD, Estate, nobodys
 from fuzzing.image import Table
 
 LEFT_OUT: Final = ("table",)
@@ -204,7 +204,7 @@ class Arena:
         self.table = Table()
         self.store = ChatStore("fuzzing", region="eu-west-1", clock=FakeClock(scene.now))
         self.store.connection.call = self.table.call  # type: ignore[method-assign]
-        self._ids = _known(nobodys(VICTIM))
+        self._ids = _known(Everything.named(VICTIM))
 
     def call(self, place: Place, value: Any) -> object:
         """Call the method with `value` in this place, and what it takes everywhere else."""
@@ -256,9 +256,9 @@ class Arena:
         return known
 
 
-def _known(ids: Estate) -> dict[str, Any]:
+def _known(ids: Everything) -> dict[str, Any]:
     """Arguments by the names that they have everywhere."""
-    found = {name: getattr(ids, name) for name in Estate.__dataclass_fields__}
+    found = {name: getattr(ids, name) for name in Everything.__dataclass_fields__}
     return {
         **found,
         "message_id": ids.brought_id,

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
+from dynamo_chat.cases.everything import TITLE, Everything
 from dynamo_chat.catalogue import catalogue, repositories
 from dynamo_chat.store import ChatStore
-from fuzzing.estate import TITLE, nobodys
 
 EVERYBODYS: Final = {
     "messages.list_by_feedback",
@@ -21,7 +21,7 @@ EVERYBODYS: Final = {
 
 def _arguments(name: str) -> dict[str, Any]:
     """What the required arguments of paged methods are given, of the user of this name."""
-    ids = nobodys(name)
+    ids = Everything.named(name)
     return {
         "user_id": ids.user_id,
         "account_id": ids.account_id,
@@ -58,7 +58,7 @@ def _call(store: ChatStore, method: str, name: str, cursor: str | None, page_siz
         if each.default is each.empty
     ]
     known = _arguments(name)
-    ids = nobodys(name)
+    ids = Everything.named(name)
     is_chat = repository in {"messages", "reviews"}
     known["conversation_id"] = ids.conversation_id if is_chat else ids.thread_id
     return called(**{each: known[each] for each in required}, cursor=cursor, page_size=page_size)

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from dynamo_chat import ChatStore, NewEmail, NewInteraction
-from fuzzing.estate import Estate
+from dynamo_chat.cases.everything import Everything
 from tests.chat.scenes import assistant, user
 from tests.scene import MINUTE
 from tests.tenancy.handover import Call
 
 
-def _paged(ask: Callable[[ChatStore, Estate], Callable[..., Any]]) -> Call:
+def _paged(ask: Callable[[ChatStore, Everything], Callable[..., Any]]) -> Call:
     """Two pages of one thing each, the second behind the cursor of the first."""
 
-    def call(store: ChatStore, ids: Estate, by: Estate) -> Any:
+    def call(store: ChatStore, ids: Everything, by: Everything) -> Any:
         del by
         first = ask(store, ids)(page_size=1)
         if first.cursor is None:
@@ -32,7 +32,7 @@ def _with(called: Callable[..., Any], *given: Any, **fields: Any) -> Callable[..
     return lambda **more: called(*given, **fields, **more)
 
 
-def _email(ids: Estate, **fields: Any) -> NewEmail:
+def _email(ids: Everything, **fields: Any) -> NewEmail:
     return NewEmail(
         account_id=ids.account_id,
         sender_email="ann@example.com",
@@ -41,18 +41,18 @@ def _email(ids: Estate, **fields: Any) -> NewEmail:
     )
 
 
-def _interaction(ids: Estate, **fields: Any) -> NewInteraction:
+def _interaction(ids: Everything, **fields: Any) -> NewInteraction:
     used = {"prompt_tokens": 1, "response_tokens": 1, "response_time_ms": 1}
     given: dict[str, Any] = {"function_name": "f", "model_used": "m", **used, **fields}
     return NewInteraction(account_id=ids.account_id, **given)
 
 
-def _accepted(store: ChatStore, ids: Estate, by: Estate) -> Any:
+def _accepted(store: ChatStore, ids: Everything, by: Everything) -> Any:
     del by
     return store.invites.accept(f"token-of-the-invite-{ids.user_id}", "new", any_address=True)
 
 
-def _revoked(store: ChatStore, ids: Estate, by: Estate) -> Any:
+def _revoked(store: ChatStore, ids: Everything, by: Everything) -> Any:
     del by
     assert ids.login is not None
     return store.logins.revoke(ids.login)

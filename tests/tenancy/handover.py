@@ -12,15 +12,15 @@ from typing import Any
 from botocore.awsrequest import AWSResponse
 
 from dynamo_chat import ChatStore
+from dynamo_chat.cases.everything import Everything
 from dynamo_chat.core.errors import DynamoChatError, NotFound
 from dynamo_chat.testing import Fault
 from dynamo_chat.testing.answers import json_answer
 from dynamo_chat.testing.faults import Attempt
-from fuzzing.estate import Estate
 from tests.scene import Item, Scene, address, at_request, before_each_request, faults
 from tests.tenancy.lives import NEW, Domain
 
-Call = Callable[[ChatStore, Estate, Estate], Any]
+Call = Callable[[ChatStore, Everything, Everything], Any]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class TornBatch(Fault):
         return json_answer(attempt.url, {"Responses": {table: found}, "UnprocessedKeys": {}})
 
 
-def told(store: ChatStore, call: Call, ann: Estate) -> str:
+def told(store: ChatStore, call: Call, ann: Everything) -> str:
     """All that the caller gets to see."""
     try:
         return repr(call(store, ann, ann))

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from dynamo_chat import ChatStore, Feedback, NewEmail, NewInteraction, NewInvocation
-from fuzzing.estate import PERIOD, Estate, nobodys
+from dynamo_chat.cases.everything import PERIOD, Everything
 from tests.chat.scenes import assistant, user
 from tests.scene import DAY, MINUTE, Item, Scene
 
@@ -20,7 +20,7 @@ HOUR: Final = timedelta(hours=1)
 LONG: Final = timedelta(days=60)
 ULID: Final = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
-Live = Callable[[ChatStore, str, Estate, str], Estate]
+Live = Callable[[ChatStore, str, Everything, str], Everything]
 """Makes all that somebody can have under these ids, in these words; the estate that it is, with
 ids that the store made."""
 
@@ -30,21 +30,21 @@ class Domain:
     """What one domain keeps under an id, and how the id becomes free."""
 
     live: Live
-    free: Callable[[ChatStore, Estate], object] | None = None
+    free: Callable[[ChatStore, Everything], object] | None = None
     """None where nothing deletes it: it has expired, and DynamoDB removed it."""
     wait: timedelta = timedelta(0)
     """How long Ann's life lasts before her call."""
-    then: Callable[[ChatStore, Estate], object] | None = None
+    then: Callable[[ChatStore, Everything], object] | None = None
     """What both do after some time; Ann then waits once more."""
 
-    def played(self, scene: Scene, words: str) -> tuple[Estate, list[Item], list[Item]]:
+    def played(self, scene: Scene, words: str) -> tuple[Everything, list[Item], list[Item]]:
         """Ann's estate, the table while the ids are hers, and the table once they are Zed's.
 
         He has other words than she has, or these very same ones: a condition on what was said
         tells nobody who said it.
         """
         store = scene.new_store()
-        estate = self.live(store, OLD, nobodys(OLD), words or OLD)
+        estate = self.live(store, OLD, Everything.named(OLD), words or OLD)
         scene.clock.advance(self.wait)
         if self.then is not None:
             self.then(store, estate)
@@ -87,7 +87,7 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
 # -- the domains --------------------------------------------------------------------------------
 
 
-def _chat(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _chat(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     talk = ids.conversation_id
     store.conversations.create(
         name, conversation_id=talk, title=ids.user_id, preferences={"of": words}
@@ -108,7 +108,7 @@ def _chat(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return replace(ids, message_id=first.message_id)
 
 
-def _streaming(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _streaming(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     """A conversation whose brought id is still arriving."""
     talk = ids.conversation_id
     store.conversations.create(name, conversation_id=talk)
@@ -118,7 +118,7 @@ def _streaming(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return ids
 
 
-def _sliding(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _sliding(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     """A conversation that expires some time after its latest message, and keeps three of them."""
     talk = ids.conversation_id
     retention = LONG if name == OLD else DAY
@@ -133,7 +133,7 @@ def _sliding(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return ids
 
 
-def _mail(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _mail(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     account, thread = f"account-{name}", ids.thread_id
     minted = ""
     now: datetime = store._binding.clock()
@@ -167,7 +167,7 @@ def _mail(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return replace(ids, response_id=minted)
 
 
-def _telemetry(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _telemetry(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     account = f"account-{name}"
     ran = NewInvocation(
         account_id=account,
@@ -182,7 +182,7 @@ def _telemetry(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return replace(ids, report_id="p-1")
 
 
-def _invites(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _invites(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     for each in (OLD, NEW):
         if not any(member.organization_id == f"org-{each}" for member in _member_of(store, each)):
             store.users.create(f"{each}@example.com", user_id=each)
@@ -203,7 +203,7 @@ def _member_of(store: ChatStore, user_id: str) -> Any:
     return store.members.list_by_user(user_id)
 
 
-def _members(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _members(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     """Ann and her friend are members of the organization of `name`, which others own."""
     for each in (OLD, NEW):
         keeper = f"keeper-{each}"
@@ -219,19 +219,19 @@ def _members(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
     return ids
 
 
-def _leave(store: ChatStore, ids: Estate) -> None:
+def _leave(store: ChatStore, ids: Everything) -> None:
     for each in (ids.user_id, f"friend-{ids.user_id}"):
         store.members.remove(f"org-{OLD}", each)
 
 
-def _logins(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _logins(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     for each in (OLD, NEW):
         store.users.create(f"{each}@example.com", user_id=each)
     opened = store.logins.open(name, secret=ids.secret, user_agent=f"of {words}")
     return replace(ids, login=opened.login)
 
 
-def _calls(store: ChatStore, name: str, ids: Estate, words: str) -> Estate:
+def _calls(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     for each in (OLD, f"friend-{OLD}", NEW, f"friend-{NEW}"):
         store.callers.create(each)
     store.calls.start(name, f"friend-{name}", call_id=ids.call_id, room_name=ids.room_name)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from dynamo_chat import ChatStore, Exchange, Feedback, NewMessage
-from fuzzing.estate import Estate
+from dynamo_chat.cases.everything import Everything
 
-Attempt = Callable[[ChatStore, Estate, Estate], Any]
+Attempt = Callable[[ChatStore, Everything, Everything], Any]
 """A call for things of the first estate, by the owner of the second."""
 
 _SAID = NewMessage(role="user", content="mine now")
@@ -259,7 +259,7 @@ UNCHECKED: Final[dict[str, str]] = {
 TABLE: Final = "table."
 """The table itself belongs to the operator."""
 
-PAGED: Final[dict[str, Callable[[Estate], dict[str, Any]]]] = {
+PAGED: Final[dict[str, Callable[[Everything], dict[str, Any]]]] = {
     "conversations.list_by_user": lambda e: {"user_id": e.user_id},
     "conversations.list_by_activity": lambda e: {"user_id": e.user_id},
     "conversations.find_by_title": lambda e: {"title": "Renders", "user_id": e.user_id},
@@ -302,9 +302,9 @@ OWNERLESS_LISTS: Final = {"messages.list_by_feedback", "queue.list_waiting", "ca
 """Lists for staff: a cursor of them belongs to nobody."""
 
 
-def _login_id(estate: Estate) -> str:
+def _login_id(estate: Everything) -> str:
     return estate.login.login_id if estate.login is not None else "0" * 64
 
 
-def _friend(estate: Estate) -> str:
+def _friend(estate: Everything) -> str:
     return f"friend-{estate.user_id}"
