@@ -13,7 +13,7 @@ import hashlib
 from typing import Final
 
 from dynamo_chat.core.keys import flag, integer, partition, sort, text, time
-from dynamo_chat.core.layout import Layout, Slot
+from dynamo_chat.core.layout import KeySpace, Layout, Slot
 
 # -- how many partitions a list is spread over where one would be hot ---------------------------
 #
@@ -59,11 +59,18 @@ CONVERSATION: Final = Layout(
         USER_PARTITION,
         sort("ACTIVE", text("status"), time("updated_at"), text("conversation_id")),
     ),
+    entity=".chat.conversation:Conversation",
+    root=True,
     serves="C1–C4, C6",
     note="While it is being deleted, a `conversation_tombstone` is in its place.",
 )
 CONVERSATION_TOMBSTONE: Final = Layout(
-    "conversation_tombstone", table=CONVERSATION.table, serves="C16", helper=True
+    "conversation_tombstone",
+    table=CONVERSATION.table,
+    of=CONVERSATION,
+    says=(text("user_id"),),
+    serves="C16",
+    helper=True,
 )
 CONVERSATION_TITLE: Final = Layout(
     "conversation_title",
@@ -76,11 +83,16 @@ CONVERSATION_TITLE: Final = Layout(
         USER_PARTITION,
         sort("TITLE", text("title_hash"), time("created_at"), text("conversation_id")),
     ),
+    of=CONVERSATION,
     serves="C5",
     helper=True,
 )
 CONVERSATION_STATE: Final = Layout(
-    "conversation_state", table=Slot(CONVERSATION_PARTITION, sort("STATE")), serves="C19"
+    "conversation_state",
+    table=Slot(CONVERSATION_PARTITION, sort("STATE")),
+    entity=".chat.states:ConversationState",
+    of=CONVERSATION,
+    serves="C19",
 )
 MESSAGE: Final = Layout(
     "message",
@@ -93,6 +105,8 @@ MESSAGE: Final = Layout(
         partition("CATEGORY", text("feedback_type"), text("category"), integer("shard", 2)),
         sort("RATED", time("rated_at"), text("conversation_id"), text("position")),
     ),
+    entity=".chat.message:Message",
+    of=CONVERSATION,
     serves="C7–C12, C18",
     note="In the indexes only while it has feedback; rank 0 stands for none.",
 )
@@ -103,6 +117,8 @@ MESSAGE_ID: Final = Layout(
         partition("MESSAGE", text("message_id")),
         sort("OWNER", text("owner_hash"), text("conversation_id")),
     ),
+    of=CONVERSATION,
+    says=(text("position"), text("digest")),
     serves="C7, C9",
     helper=True,
     version=2,
@@ -128,11 +144,15 @@ REVIEW: Final = Layout(
         partition("REVIEWS", flag("archived"), integer("shard", 2)),
         sort("REVIEW", time("reviewed_at"), text("conversation_id"), text("review_id")),
     ),
+    entity=".chat.reviews:Review",
+    of=CONVERSATION,
     serves="C13–C15",
 )
 REVIEW_ID: Final = Layout(
     "review_id",
     table=Slot(partition("REVIEW", text("review_id")), sort("REVIEW")),
+    of=REVIEW,
+    says=(text("conversation_id"), text("reviewed_by"), time("reviewed_at")),
     serves="C13",
     helper=True,
     note="With the comments, so that archiving knows the whole review.",
@@ -156,13 +176,19 @@ CHAT: Final = (
 USER: Final = Layout(
     "user",
     table=Slot(USER_PARTITION, sort("USER")),
+    entity=".identity.user:User",
+    root=True,
     serves="U1–U3, U5",
     note="While it is being deleted, a `user_tombstone` is in its place.",
 )
-USER_TOMBSTONE: Final = Layout("user_tombstone", table=USER.table, serves="U8", helper=True)
+USER_TOMBSTONE: Final = Layout(
+    "user_tombstone", table=USER.table, of=USER, serves="U8", helper=True
+)
 USER_EMAIL: Final = Layout(
     "user_email",
     table=Slot(partition("ADDRESS", text("address")), sort("EMAIL")),
+    of=USER,
+    says=(text("user_id"),),
     serves="U1, U3, U5",
     helper=True,
     note="`address` is the normal form; the user keeps the address as it was given.",
@@ -170,24 +196,31 @@ USER_EMAIL: Final = Layout(
 USER_RESPONSE_EMAIL: Final = Layout(
     "user_response_email",
     table=Slot(partition("ADDRESS", text("address")), sort("RESPONSE")),
+    of=USER,
+    says=(text("user_id"),),
     serves="U1, U3, U5",
     helper=True,
 )
 ACTIVITY: Final = Layout(
     "activity",
     table=Slot(USER_PARTITION, sort("ACTIVITY", time("created_at"), text("activity_id"))),
+    entity=".identity.activity:Activity",
+    of=USER,
     serves="U4",
 )
 LOGIN: Final = Layout(
     "login",
     table=Slot(partition("LOGIN", text("login_id")), sort("LOGIN")),
     gsi1=Slot(USER_PARTITION, sort("LOGIN", time("expires_at"), text("login_id"))),
+    entity=".identity.logins:LoginSession",
+    of=USER,
     serves="U6, U7",
     note="`login_id` is the SHA-256 of the secret, which is stored nowhere.",
 )
 LOGIN_LISTING: Final = Layout(
     "login_listing",
     table=Slot(USER_PARTITION, sort("LOGIN", time("expires_at"), text("login_id"))),
+    of=LOGIN,
     serves="U6, U8",
     helper=True,
     note="Written and deleted with its login: revoking all of them must not rest on an index.",
@@ -210,21 +243,26 @@ ORGANIZATION_PARTITION: Final = partition("ORG", text("organization_id"))
 ORGANIZATION: Final = Layout(
     "organization",
     table=Slot(ORGANIZATION_PARTITION, sort("ORG")),
+    entity=".orgs.organization:Organization",
+    root=True,
     serves="O1",
     note="While it is being deleted, an `organization_tombstone` is in its place.",
 )
 ORGANIZATION_TOMBSTONE: Final = Layout(
-    "organization_tombstone", table=ORGANIZATION.table, serves="O9", helper=True
+    "organization_tombstone", table=ORGANIZATION.table, of=ORGANIZATION, serves="O9", helper=True
 )
 MEMBER: Final = Layout(
     "member",
     table=Slot(ORGANIZATION_PARTITION, sort("MEMBER", text("user_id"))),
     gsi1=Slot(USER_PARTITION, sort("MEMBER", text("organization_id"))),
+    entity=".orgs.seats:Member",
+    of=ORGANIZATION,
     serves="O2–O4",
 )
 MEMBERSHIP: Final = Layout(
     "membership",
     table=Slot(USER_PARTITION, sort("MEMBER", text("organization_id"))),
+    of=MEMBER,
     serves="O2, U8",
     helper=True,
     note="Says in the user's own partition what the index says: deleting must not rest on that.",
@@ -236,17 +274,23 @@ INVITE: Final = Layout(
         partition("ADDRESS", text("address")),
         sort("INVITE", time("created_at"), text("organization_id"), text("invite_id")),
     ),
+    entity=".orgs.invite:Invite",
+    of=ORGANIZATION,
     serves="O5–O8",
 )
 INVITE_ID: Final = Layout(
     "invite_id",
     table=Slot(partition("INVITE", text("invite_id")), sort("INVITE")),
+    of=INVITE,
+    says=(text("organization_id"), time("created_at")),
     serves="O5, O6",
     helper=True,
 )
 INVITE_TOKEN: Final = Layout(
     "invite_token",
     table=Slot(partition("TOKEN", text("token_hash")), sort("INVITE")),
+    of=INVITE,
+    says=(text("organization_id"), time("created_at"), text("invite_id")),
     serves="O6, O8",
     helper=True,
     note="`token_hash` is the SHA-256 of the token, which is stored nowhere.",
@@ -277,11 +321,18 @@ EMAIL_THREAD: Final = Layout(
         partition("ACCOUNT", text("account_id")),
         sort("THREAD", time("last_message_at"), text("conversation_id")),
     ),
+    entity=".mail.thread:EmailThread",
+    root=True,
     serves="M1, M2, M8, M9",
     note="While it is being deleted, an `email_thread_tombstone` is in its place.",
 )
 EMAIL_THREAD_TOMBSTONE: Final = Layout(
-    "email_thread_tombstone", table=EMAIL_THREAD.table, serves="M12", helper=True
+    "email_thread_tombstone",
+    table=EMAIL_THREAD.table,
+    of=EMAIL_THREAD,
+    says=(text("deletion_id"),),
+    serves="M12",
+    helper=True,
 )
 EMAIL: Final = Layout(
     "email",
@@ -294,12 +345,16 @@ EMAIL: Final = Layout(
         partition("MESSAGEID", text("account_id"), text("message_hash")),
         sort("EMAIL", time("timestamp"), text("conversation_id"), text("entry_id")),
     ),
+    entity=".mail.email:EmailSummary",
+    of=EMAIL_THREAD,
     serves="M1–M7, M10",
     note="`part` is `email`.",
 )
 EMAIL_CONTENT: Final = Layout(
     "email_content",
     table=EMAIL.table,
+    entity=".mail.email:EmailContent",
+    of=EMAIL,
     serves="M1–M3, M7",
     note="`part` is `content`: body, headers, attachments, in no index and never rewritten.",
 )
@@ -310,6 +365,8 @@ EMAIL_RESPONSE_ID: Final = Layout(
         partition("RESPONSE", text("response_id")),
         sort("OWNER", text("owner_hash"), text("conversation_id")),
     ),
+    of=EMAIL,
+    says=(time("timestamp"), text("entry_id"), text("digest")),
     serves="M1, M3, M7, M10",
     helper=True,
     version=2,
@@ -321,6 +378,8 @@ EMAIL_RESPONSE_ID_OF_NO_OWNER: Final = sort("RESPONSE", text("conversation_id"))
 EMAIL_MESSAGE_ID: Final = Layout(
     "email_message_id",
     table=Slot(partition("MESSAGEID", text("account_id"), text("message_hash")), sort("MESSAGEID")),
+    of=EMAIL,
+    says=(time("timestamp"), text("entry_id"), text("digest"), text("conversation_id")),
     serves="M1",
     helper=True,
     note="Makes a Message-ID unique in its account; GSI2 of the e-mail finds it.",
@@ -328,6 +387,8 @@ EMAIL_MESSAGE_ID: Final = Layout(
 EV_SCORE: Final = Layout(
     "ev_score",
     table=Slot(MAIL_PARTITION, sort("SCORE", time("calculation_date"))),
+    entity=".mail.scores:EVScore",
+    of=EMAIL_THREAD,
     serves="M11",
 )
 
@@ -346,6 +407,8 @@ MAIL: Final = (
 RATE_LIMIT: Final = Layout(
     "rate_limit",
     table=Slot(partition("LIMIT", text("account_id")), sort("LIMIT", text("resource"))),
+    entity=".limits.rate_limits:RateLimit",
+    root=True,
     serves="R1–R3",
     note="The running window is inside: one update decides and counts.",
 )
@@ -365,12 +428,16 @@ LLM_USAGE: Final = Layout(
         partition("LLM", text("account_id"), integer("shard", 2)),
         sort("LLM", time("generated_at"), text("conversation_id"), text("interaction_id")),
     ),
+    entity=".telemetry.llm:LLMUsage",
+    root=True,
     serves="L1, L2",
     note="`part` is `usage`.",
 )
 LLM_CONTENT: Final = Layout(
     "llm_content",
     table=LLM_USAGE.table,
+    entity=".telemetry.llm:LLMContent",
+    of=LLM_USAGE,
     serves="L1",
     note="`part` is `content`: prompt, response and metadata, in no index.",
 )
@@ -381,6 +448,8 @@ LLM_REPORT: Final = Layout(
         partition("ACCOUNT", text("account_id")),
         sort("REPORT", time("period_start"), time("period_end"), text("report_id")),
     ),
+    entity=".telemetry.reports:LLMReport",
+    root=True,
     serves="L2",
 )
 INVOCATION: Final = Layout(
@@ -390,6 +459,8 @@ INVOCATION: Final = Layout(
         partition("INVOCATION", text("account_id"), integer("shard", 2)),
         sort("INVOCATION", time("invoked_at"), text("invocation_id")),
     ),
+    entity=".telemetry.invocations:Invocation",
+    root=True,
     serves="L3",
 )
 
@@ -403,6 +474,8 @@ TELEMETRY: Final = (LLM_USAGE, LLM_CONTENT, LLM_REPORT, INVOCATION)
 CALLER: Final = Layout(
     "caller",
     table=Slot(USER_PARTITION, sort("CALLER")),
+    entity=".calls.caller:Caller",
+    root=True,
     serves="P1–P6",
     note="The day's points, the place in a queue, the live call.",
 )
@@ -412,6 +485,8 @@ QUEUE_TICKET: Final = Layout(
         partition("QUEUE", text("queue"), integer("shard", 2)),
         sort("TICKET", text("ticket_id")),
     ),
+    entity=".calls.ticket:QueueTicket",
+    of=CALLER,
     serves="P4, P5",
     note="One for each waiting caller, in the order in which they joined.",
 )
@@ -420,6 +495,8 @@ CALL: Final = Layout(
     table=Slot(partition("CALL", text("call_id")), sort("CALL")),
     gsi1=Slot(USER_PARTITION, sort("CALL", time("started_at"), text("call_id"))),
     gsi2=Slot(USER_PARTITION, sort("CALL", time("started_at"), text("call_id"))),
+    entity=".calls.call:Call",
+    root=True,
     serves="P5–P8",
     note="`user_id` is `user_a` in GSI1, `user_b` in GSI2.",
 )
@@ -430,6 +507,8 @@ CALL_ROOM: Final = Layout(
         partition("LIVE", integer("shard", 2)),
         sort("ROOM", time("started_at"), text("room_name")),
     ),
+    entity=".calls.call:CallRoom",
+    of=CALL,
     serves="P5, P6",
     helper=True,
     note="While the call is live: makes the room's name unique, and lists the live calls.",
@@ -444,6 +523,7 @@ PROBE: Final = Layout(
     table=Slot(partition("PROBE", text("probe_id")), sort("PROBE")),
     gsi1=Slot(partition("PROBE", text("probe_id")), sort("PROBE")),
     gsi2=Slot(partition("PROBE", text("probe_id")), sort("PROBE")),
+    root=True,
     serves="T1",
     helper=True,
     note="Written, read and deleted by a test of access; expires after an hour if that stays.",
@@ -451,14 +531,14 @@ PROBE: Final = Layout(
 
 PROVISION: Final = (PROBE,)
 
-KEY_SPACE: Final = {
-    "chat": CHAT,
-    "identity": IDENTITY,
-    "orgs": ORGS,
-    "mail": MAIL,
-    "limits": LIMITS,
-    "telemetry": TELEMETRY,
-    "calls": CALLS,
-    "provision": PROVISION,
-}
+KEY_SPACE: Final = KeySpace(
+    chat=CHAT,
+    identity=IDENTITY,
+    orgs=ORGS,
+    mail=MAIL,
+    limits=LIMITS,
+    telemetry=TELEMETRY,
+    calls=CALLS,
+    provision=PROVISION,
+)
 """Every layout of the table, by domain."""

@@ -13,8 +13,8 @@ from typing import ClassVar, Final
 from dynamo_chat import keyspace
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Number, Time
-from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Indexed, Number, Time
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, Layout
 from dynamo_chat.core.transaction import Key
 
@@ -50,6 +50,13 @@ class Call(Entity):
         """Whether nobody ended the call yet."""
         return self.ended_at is None
 
+    def indexed(self) -> Indexed:
+        """In the history of both users: of the one in GSI1, of the other in GSI2."""
+        return {
+            GSI1: {**self.__dict__, "user_id": self.user_a},
+            GSI2: {**self.__dict__, "user_id": self.user_b},
+        }
+
 
 class CallRoom(Entity):
     """A live call, under the name of its room."""
@@ -65,6 +72,11 @@ class CallRoom(Entity):
     created_at: Time
     expires_at: ExpiresAt
 
+    def indexed(self) -> Indexed:
+        """In a shard of the list of live calls."""
+        shard = keyspace.shard_of(self.call_id, keyspace.LIVE_CALL_SHARDS)
+        return {GSI1: {**self.__dict__, "shard": shard}}
+
 
 def call_key(call_id: str) -> Key:
     """The table key of a call."""
@@ -76,16 +88,8 @@ def room_key(room_name: str) -> Key:
     return keyspace.CALL_ROOM.key(room_name=room_name)
 
 
-def call_item(call: Call) -> AttributeValues:
-    """The item of a call, in the history of both users."""
-    item = plan(Call).encode(call)
-    for place, user_id in ((GSI1, call.user_a), (GSI2, call.user_b)):
-        with_index_keys(item, keyspace.CALL, {**call.__dict__, "user_id": user_id}, place)
-    return item
-
-
 def room_item(call: Call) -> AttributeValues:
-    """The item of a live call's room, in the list of live calls."""
+    """The item of a live call's room."""
     room = CallRoom(
         room_name=call.room_name,
         call_id=call.call_id,
@@ -96,9 +100,7 @@ def room_item(call: Call) -> AttributeValues:
         created_at=call.created_at,
         expires_at=call.expires_at,
     )
-    shard = keyspace.shard_of(call.call_id, keyspace.LIVE_CALL_SHARDS)
-    fields = {**room.__dict__, "shard": shard}
-    return with_index_keys(plan(CallRoom).encode(room), keyspace.CALL_ROOM, fields, GSI1)
+    return plan(CallRoom).encode(room)
 
 
 def call_in_room(item: AttributeValues) -> Call:

@@ -12,7 +12,6 @@ from dynamo_chat.calls.call import (
     Call,
     CallRoom,
     call_in_room,
-    call_item,
     call_key,
     ended,
     kept_until,
@@ -204,7 +203,7 @@ class Calls(Repository):
         now = self._now()
         loaded = loadable_call(call, now)
         try:
-            self._write(Put(call_item(loaded), absent(now)))
+            self._write(Put(plan(Call).encode(loaded), absent(now)))
         except ConditionFailed as failed:
             there = plan(Call).decode(failed.items.get(0) or {})
             if there != loaded:

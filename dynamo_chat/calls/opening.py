@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dynamo_chat.calls.call import Call, call_item, room_item
+from dynamo_chat.calls.call import Call, room_item
 from dynamo_chat.calls.caller import (
     Caller,
     Place,
@@ -59,7 +59,7 @@ class Price:
 def opening(call: Call, sides: Sequence[Side], price: Price, now: datetime) -> list[Write]:
     """The writes of the transaction, in the order of `CALL`, `ROOM` and `SIDES`."""
     return [
-        Put(call_item(call), absent(now)),
+        Put(plan(Call).encode(call), absent(now)),
         Put(room_item(call), absent(now)),
         *(_entering(call, side, price, now) for side in sides),
         *(Delete(side.place.key) for side in sides if side.place is not None),

@@ -19,9 +19,9 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
-from dynamo_chat.core.item import check_size, kind_of, plan, with_index_keys
+from dynamo_chat.core.item import check_size, kind_of, plan
 from dynamo_chat.core.keys import parse_time
-from dynamo_chat.core.layout import GSI1, GSI2, KIND, Layout
+from dynamo_chat.core.layout import KIND, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.transaction import Key, is_live
 from dynamo_chat.core.ulids import Position
@@ -146,17 +146,6 @@ def part_of(life: str | None) -> Condition:
     path = Path(LIFE)
     unmarked: Condition = path.does_not_exist()
     return unmarked if life is None else unmarked | (path == life)
-
-
-def head_item(conversation: Conversation) -> AttributeValues:
-    """The item of a conversation, with its index keys. Its size is the writer's to check."""
-    return with_index_keys(
-        plan(Conversation).encode(conversation, is_checked=False),
-        keyspace.CONVERSATION,
-        conversation.__dict__,
-        GSI1,
-        GSI2,
-    )
 
 
 def head_key(conversation_id: str) -> Key:

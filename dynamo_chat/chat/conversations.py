@@ -14,7 +14,6 @@ from dynamo_chat.chat.conversation import (
     MAX_TITLE_CHARACTERS,
     Conversation,
     ConversationStatus,
-    head_item,
     head_key,
     is_idle_head,
     is_live_head,
@@ -420,7 +419,7 @@ def _deadlines(
 
 
 def _item(conversation: Conversation) -> AttributeValues:
-    item = head_item(conversation)
+    item = plan(Conversation).encode(conversation, is_checked=False)
     # What appends and renames add must always fit: only preferences can be large.
     check_size(item, reserved=_RESERVED_BYTES)
     return item

@@ -8,18 +8,24 @@ so that a product whose users all press "thumbs up" does not write to one.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, get_args
+from typing import get_args
 
 from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import Conversation, check_ids, head_key, live_head
-from dynamo_chat.chat.message import Feedback, FeedbackType, Message, decode_message
+from dynamo_chat.chat.message import (
+    Feedback,
+    FeedbackType,
+    Message,
+    decode_message,
+    indexed_feedback,
+)
 from dynamo_chat.chat.message_ids import MessageLookup
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.clock import not_ahead
-from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.layout import GSI1, GSI2, Collection
@@ -159,31 +165,11 @@ class Feedbacks(MessageLookup):
             raise NotFound("message", message_id) from failed
 
 
-def message_item(message: Message) -> AttributeValues:
-    """The item of a message, with the index keys that its feedback gives it."""
-    item = plan(Message).encode(message)
-    if message.feedback is not None:
-        keys = feedback_keys(message.feedback, message.conversation_id, message.position)
-        item |= {name: {"S": key} for name, key in keys.items()}
-    return item
-
-
 def feedback_keys(feedback: Feedback, conversation_id: str, position: str) -> dict[str, str]:
-    """The index keys of a message with this feedback; in GSI2 only with a category."""
-    spread_by = f"{conversation_id} {position}"
-    fields: dict[str, Any] = {
-        "conversation_id": conversation_id,
-        "position": position,
-        "feedback_type": feedback.type,
-        "rated_at": feedback.given_at,
-        "rank": feedback.rank or 0,
-        "shard": keyspace.shard_of(spread_by, keyspace.FEEDBACK_RANK_SHARDS),
-    }
-    keys = keyspace.MESSAGE.index_key(GSI1, fields)
-    if feedback.category is not None:
-        fields["category"] = feedback.category
-        fields["shard"] = keyspace.shard_of(spread_by, keyspace.FEEDBACK_CATEGORY_SHARDS)
-        keys |= keyspace.MESSAGE.index_key(GSI2, fields)
+    """The index keys of a message with this feedback."""
+    keys: dict[str, str] = {}
+    for place, fields in indexed_feedback(feedback, conversation_id, position).items():
+        keys |= keyspace.MESSAGE.index_key(place, fields)
     return keys
 
 

@@ -22,6 +22,7 @@ from dynamo_chat.core.entity import (
     Entity,
     ExpiresAt,
     Id,
+    Indexed,
     Json,
     JsonObject,
     Many,
@@ -32,7 +33,7 @@ from dynamo_chat.core.entity import (
     misplaced,
 )
 from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import Layout
+from dynamo_chat.core.layout import GSI1, GSI2, Layout
 from dynamo_chat.core.ulids import Position, is_ulid, ulid_time
 
 Role = Literal["user", "assistant", "system", "tool"]
@@ -176,6 +177,29 @@ class Message(Entity, MessageBody):
             fields["message_id"] = minted_id(fields["conversation_id"], position)
         if "sent_at" not in fields:
             fields["sent_at"] = ulid_time(position)
+
+    def indexed(self) -> Indexed:
+        """Where its feedback puts it."""
+        if self.feedback is None:
+            return {}
+        return indexed_feedback(self.feedback, self.conversation_id, self.position)
+
+
+def indexed_feedback(feedback: Feedback, conversation_id: str, position: str) -> Indexed:
+    """The indexes that a message with this feedback is in; in GSI2 only with a category."""
+    spread_by = f"{conversation_id} {position}"
+    fields = {
+        "conversation_id": conversation_id,
+        "position": position,
+        "feedback_type": feedback.type,
+        "rated_at": feedback.given_at,
+        "rank": feedback.rank or 0,
+        "shard": keyspace.shard_of(spread_by, keyspace.FEEDBACK_RANK_SHARDS),
+    }
+    if feedback.category is None:
+        return {GSI1: fields}
+    shard = keyspace.shard_of(spread_by, keyspace.FEEDBACK_CATEGORY_SHARDS)
+    return {GSI1: fields, GSI2: {**fields, "category": feedback.category, "shard": shard}}
 
 
 class MintedId(NamedTuple):

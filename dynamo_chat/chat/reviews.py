@@ -29,7 +29,7 @@ from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Text, Time, validated
+from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Indexed, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.core.item import (
     encoded,
@@ -39,7 +39,6 @@ from dynamo_chat.core.item import (
     key_parts,
     leading,
     plan,
-    with_index_keys,
 )
 from dynamo_chat.core.keys import KeyRange, format_time
 from dynamo_chat.core.layout import (
@@ -87,6 +86,12 @@ class Review(Entity):
     def is_archived(self) -> bool:
         """Whether it was archived."""
         return self.archived_at is not None
+
+    def indexed(self) -> Indexed:
+        """In its reviewer's list, and in a shard of the list of all."""
+        shard = _shard(self.review_id)
+        fields = {**self.__dict__, "archived": self.is_archived, "shard": shard}
+        return {GSI1: fields, GSI2: fields}
 
 
 class Reviews(HeadReader):
@@ -278,7 +283,7 @@ class Reviews(HeadReader):
         is_free: Condition = Path(PK).does_not_exist()
         for attempt in range(self._connection.options.transaction_attempts):
             now = self._now()
-            item = with_life(review_item(review), snapshot.life)
+            item = with_life(plan(Review).encode(review), snapshot.life)
             item = with_alive_until(item, snapshot.alive_until())
             try:
                 self._write(
@@ -366,16 +371,6 @@ class Reviews(HeadReader):
             return None
         (review_id,) = key_parts(keyspace.REVIEW_ID, pointer, PK)
         return self._get(Review, consistent=True, **review_place(pointer, review_id))
-
-
-def review_item(review: Review) -> AttributeValues:
-    """The item of a review, with its index keys."""
-    fields = {
-        **review.__dict__,
-        "archived": review.is_archived,
-        "shard": _shard(review.review_id),
-    }
-    return with_index_keys(plan(Review).encode(review), keyspace.REVIEW, fields, GSI1, GSI2)
 
 
 def review_id_item(review: Review) -> AttributeValues:

@@ -40,7 +40,7 @@ _COLOURS: Final = {
 """Shades of one colour for each domain."""
 _DOMAINS: Final = {
     layout.kind: (domain, number)
-    for domain, layouts in KEY_SPACE.items()
+    for domain, layouts in KEY_SPACE.domains.items()
     for number, layout in enumerate(layouts)
 }
 """The domain of each kind, and the kind's place in it."""

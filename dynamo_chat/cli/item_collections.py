@@ -31,7 +31,6 @@ _WHAT_WIDTH = 64
 _BYTES_WIDTH = 7
 _GAP = 2
 _INDENT = 2
-_LAYOUTS = {layout.kind: layout for layouts in keyspace.KEY_SPACE.values() for layout in layouts}
 
 
 class ItemCollection(NamedTuple):
@@ -134,7 +133,7 @@ def _by_domain(items: Iterable[AttributeValues]) -> dict[str, list[str]]:
     """The kinds of these items, by domain."""
     there = {item[KIND]["S"] for item in items}
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for kind in _LAYOUTS:
+    for kind in keyspace.KEY_SPACE.layouts:
         if kind in there:
             found[domain_of(kind)].append(kind)
     return found
@@ -183,7 +182,7 @@ def _with_gaps(collections: Sequence[ItemCollection]) -> Iterator[ItemCollection
     """The collections, but of many alike only the first, and how many more there are."""
     for kind, alike in groupby(collections, key=lambda collection: collection.only_kind):
         found = list(alike)
-        layout = None if kind is None else _LAYOUTS.get(kind)
+        layout = None if kind is None else keyspace.KEY_SPACE.layouts.get(kind)
         if layout is None or not layout.helper or len(found) <= ALIKE_SHOWN + 1:
             yield from found
             continue

@@ -28,12 +28,10 @@ from dynamo_chat.mail.thread import EmailThread
 from dynamo_chat.orgs.invite import Invite
 from dynamo_chat.orgs.organization import Organization
 from dynamo_chat.orgs.seats import Member
-from dynamo_chat.streams.entities import ENTITY_OF
 from dynamo_chat.telemetry.invocations import Invocation
 from dynamo_chat.telemetry.llm import LLMContent, LLMUsage
 from dynamo_chat.telemetry.reports import LLMReport
 
-_LAYOUTS = {layout.kind: layout for layouts in KEY_SPACE.values() for layout in layouts}
 _UNSPOKEN = KEY_ATTRIBUTES | {KIND, "digest"}
 
 
@@ -42,7 +40,8 @@ def describe(item: AttributeValues) -> str:
     kind = kind_of(item, MESSAGE)
     if kind == MESSAGE.kind:
         return words(decode_message(item))  # large ones are compressed
-    entity = ENTITY_OF.get(kind)
+    layout = KEY_SPACE.layouts.get(kind)
+    entity = None if layout is None or layout.helper else layout.resolved()
     if entity is not None:
         return words(plan(entity).decode(item))
     said = ", ".join(
@@ -50,7 +49,6 @@ def describe(item: AttributeValues) -> str:
         for name, value in item.items()
         if name not in _UNSPOKEN and isinstance(value, dict) and "S" in value
     )
-    layout = _LAYOUTS.get(kind)
     return said or (f"for {layout.serves}" if layout is not None else "")
 
 

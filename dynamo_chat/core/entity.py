@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from dynamo_chat.core.errors import InvalidArgument
-from dynamo_chat.core.layout import Layout
+from dynamo_chat.core.layout import GSI1, GSI2, Layout, Place
 
 MAX_JSON_DEPTH: Final = 100
 MAX_JSON_VALUES: Final = 100_000
@@ -90,6 +90,10 @@ class Model(BaseModel):
         __init__.__pydantic_base_init__ = True
 
 
+Indexed: TypeAlias = Mapping[Place, Mapping[str, Any]]
+"""For each index, the values of the components of the keys in it."""
+
+
 class Entity(Model):
     """Something a caller stores and gets back. Its `layout` says where it lives in the table."""
 
@@ -105,6 +109,14 @@ class Entity(Model):
     @classmethod
     def complete(cls, fields: dict[str, Any]) -> None:
         """Add to the fields that were read what `implied` left out."""
+
+    def indexed(self) -> Indexed:
+        """The indexes that it is in, with the values that its keys there are made of.
+
+        By default its fields, in every index that its layout has a slot in.
+        """
+        slots = ((GSI1, self.layout.gsi1), (GSI2, self.layout.gsi2))
+        return {place: self.__dict__ for place, slot in slots if slot is not None}
 
 
 def adapter_of(hint: Any) -> TypeAdapter[Any]:

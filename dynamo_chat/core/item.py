@@ -140,7 +140,7 @@ class ItemPlan(Generic[E]):
     """Components of the key that are no fields."""
 
     def encode(self, entity: E, *, is_checked: bool = True) -> AttributeValues:
-        """The item of `entity`, with its table key and without index keys. ItemTooLarge.
+        """The item of `entity`, with its keys in the table and in the indexes. ItemTooLarge.
 
         Not `is_checked`, its size is for the caller to check, who adds to it.
         """
@@ -160,6 +160,8 @@ class ItemPlan(Generic[E]):
             item[attribute.attr_name] = encoded(attribute, value)
         if is_checked:
             check_size(item)
+        for place, index_fields in entity.indexed().items():
+            with_index_keys(item, layout, index_fields, place)
         return item
 
     def is_left_out(self, name: str, value: Any) -> bool:
@@ -394,7 +396,7 @@ def with_index_keys(
 ) -> AttributeValues:
     """`item` with both key attributes of each index in `places`, all components from `fields`."""
     for place in places:
-        for name, key in layout.index_key(place, dict(fields)).items():
+        for name, key in layout.index_key(place, fields).items():
             item[name] = {"S": key}
     return item
 

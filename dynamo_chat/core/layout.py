@@ -6,11 +6,16 @@ entity's keys follow from its layout, and what a key says is not stored a second
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dynamo_chat.core.keys import KeyRange, Shape
+from dynamo_chat.core.keys import Component, KeyRange, Shape
+
+if TYPE_CHECKING:
+    from dynamo_chat.core.entity import Entity
 
 PK = "PK"
 SK = "SK"
@@ -54,12 +59,23 @@ class Collection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One kind of item: its ``kind``, its key shapes per place, and which patterns it serves."""
+    """One kind of item: its keys, what it is read as, what it belongs to, what it serves."""
 
     kind: str
     table: Slot
     gsi1: Slot | None = None
     gsi2: Slot | None = None
+    entity: str | type[Entity] = ""
+    """The class that items of this kind are read as: itself, or where it is, ``module:Class``,
+    so that the key space imports no domain. Modules of this package start with a dot. Empty for a
+    helper item that is only keys and text."""
+    of: Layout | None = None
+    """The kind of the item that it belongs to: without that item it is an orphan. Its key is made
+    of what this item says."""
+    root: bool = False
+    """It belongs to no other item. Every kind has an `of`, or says this."""
+    says: tuple[Component, ...] = ()
+    """The attributes that a helper item has beside its keys: texts, and times written as text."""
     serves: str = ""
     status: str = "active"
     helper: bool = False
@@ -67,6 +83,27 @@ class Layout:
     version: int = 1
     """The schema version of a helper item; an entity says its own."""
     note: str = ""
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether it takes the place of what it belongs to while that is being deleted."""
+        return self.helper and self.of is not None and self.table == self.of.table
+
+    def resolved(self) -> type[Entity] | None:
+        """The class that items of this kind are read as; None for a helper that has none."""
+        if not isinstance(self.entity, str):
+            return self.entity
+        if not self.entity:
+            return None
+        module, _, name = self.entity.partition(":")
+        found: type[Entity] = getattr(import_module(module, "dynamo_chat"), name)
+        return found
+
+    @property
+    def newest(self) -> int:
+        """The schema version that items of this kind are written in now."""
+        entity = self.resolved()
+        return self.version if entity is None else entity.schema_version
 
     def slot(self, place: Place) -> Slot | None:
         """The slot of this kind in `place`, or None when it has none there."""
@@ -79,7 +116,7 @@ class Layout:
             SK: {"S": self.table.sk.encode(*(fields[name] for name in self.table.sk.names))},
         }
 
-    def index_key(self, place: Place, fields: dict[str, Any]) -> dict[str, str]:
+    def index_key(self, place: Place, fields: Mapping[str, Any]) -> dict[str, str]:
         """Both key attributes of `place` from `fields`; never one alone."""
         slot = self.slot(place)
         if slot is None:
@@ -103,3 +140,33 @@ class Layout:
             return Collection(place, key, slot.sk.range(*values, lower=lower, until=until), slot.sk)
 
         return narrowed
+
+
+class KeySpace:
+    """Every kind of item in a table, by domain."""
+
+    def __init__(self, **domains: tuple[Layout, ...]) -> None:
+        self.domains = domains
+
+    def __iter__(self) -> Iterator[Layout]:
+        """Every layout, domain by domain."""
+        return (layout for layouts in self.domains.values() for layout in layouts)
+
+    @cached_property
+    def layouts(self) -> Mapping[str, Layout]:
+        """Every layout, by its kind."""
+        return {layout.kind: layout for layout in self}
+
+    @cached_property
+    def entities(self) -> Mapping[str, type[Entity]]:
+        """What items are read as, by their kind; without helpers that are only keys and text.
+
+        This imports every domain.
+        """
+        found = ((layout.kind, layout.resolved()) for layout in self)
+        return {kind: entity for kind, entity in found if entity is not None}
+
+    def in_place_of(self, root: Layout) -> frozenset[str]:
+        """The kinds that may be at the key of an item of this kind: itself, and its tombstone."""
+        tombstones = (each.kind for each in self if each.is_tombstone and each.of is root)
+        return frozenset({root.kind, *tombstones})

@@ -25,7 +25,7 @@ from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument, NotFound
-from dynamo_chat.core.item import Item, helper_item, key_parts, plan, with_index_keys
+from dynamo_chat.core.item import Item, helper_item, key_parts, plan
 from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -121,7 +121,7 @@ class Logins(Repository):
         )
         try:
             self._write(
-                Put(login_item(login), absent(now)),
+                Put(plan(LoginSession).encode(login), absent(now)),
                 Put(listing_item(login)),
                 Check(user_key(user_id), user_exists()),
             )
@@ -285,11 +285,6 @@ def _expiry(now: datetime, lifetime: timedelta) -> datetime:
     if not isinstance(lifetime, timedelta) or not timedelta() < lifetime <= MAX_LIFETIME:
         raise InvalidArgument("lifetime", "must be a timedelta above zero, of 3,650 days at most")
     return whole_second(now + lifetime)
-
-
-def login_item(login: LoginSession) -> AttributeValues:
-    """The item of a login, with its index keys."""
-    return with_index_keys(plan(LoginSession).encode(login), keyspace.LOGIN, login.__dict__, GSI1)
 
 
 def listing_item(login: LoginSession) -> AttributeValues:

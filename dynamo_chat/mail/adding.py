@@ -60,14 +60,12 @@ from dynamo_chat.mail.email import (
     digest_of,
     minted_id,
     preview_of,
-    record_item,
 )
 from dynamo_chat.mail.thread import (
     MAX_PARTICIPANTS,
     EmailThread,
     exists_thread,
     is_thread,
-    thread_item,
     thread_key,
 )
 
@@ -90,7 +88,7 @@ class Adder(PairReader):
         for attempt in range(self._connection.options.transaction_attempts):
             now = self._now()
             email = _email(new, place, guess)
-            items = [record_item(email), content_item(email)]
+            items = [plan(EmailSummary).encode(email), content_item(email)]
             ids = id_items(email, digest, has_response_id=new.response_id is not None)
             try:
                 self._write(
@@ -213,7 +211,7 @@ def _thread_write(email: EmailMessage, guess: _Guess, now: datetime) -> Write:
             message_count=1,
             last_message_at=email.timestamp,
         )
-        return Put(thread_item(opened), absent(now))
+        return Put(plan(EmailThread).encode(opened), absent(now))
     thread = plan(EmailThread).model
     condition: Condition = (
         exists_thread()

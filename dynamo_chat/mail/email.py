@@ -24,6 +24,7 @@ from dynamo_chat.core.entity import (
     Count,
     Entity,
     Id,
+    Indexed,
     JsonObject,
     Many,
     Model,
@@ -31,7 +32,7 @@ from dynamo_chat.core.entity import (
     Text,
     Time,
 )
-from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import format_time, parse_time
 from dynamo_chat.core.layout import GSI1, GSI2, Layout
 from dynamo_chat.core.pairs import CONTENT, Pair
@@ -142,6 +143,13 @@ class EmailSummary(Entity):
                 conversation_id, fields["timestamp"], fields["entry_id"]
             )
 
+    def indexed(self) -> Indexed:
+        """In GSI2 only with a Message-ID."""
+        if self.message_id is None:
+            return {GSI1: self.__dict__}
+        message_hash = keyspace.digest_of(self.message_id)
+        return {GSI1: self.__dict__, GSI2: {**self.__dict__, "message_hash": message_hash}}
+
 
 class EmailMessage(EmailSummary):
     """An e-mail with its content."""
@@ -208,16 +216,6 @@ def digest_of(new: NewEmail, conversation_id: str) -> str:
     said = new.model_dump(mode="json", exclude={"response_id"}, exclude_defaults=True)
     said["conversation_id"] = conversation_id
     return keyspace.digest_of(json_text(said, sort_keys=True))
-
-
-def record_item(email: EmailSummary) -> AttributeValues:
-    """The item of an e-mail's record, with its index keys."""
-    item = plan(EmailSummary).encode(email)
-    fields: dict[str, Any] = dict(email.__dict__)
-    if email.message_id is None:
-        return with_index_keys(item, keyspace.EMAIL, fields, GSI1)
-    fields["message_hash"] = keyspace.digest_of(email.message_id)
-    return with_index_keys(item, keyspace.EMAIL, fields, GSI1, GSI2)
 
 
 def content_item(email: EmailMessage) -> AttributeValues:

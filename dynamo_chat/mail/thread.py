@@ -11,8 +11,8 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Entity, Id, Number, Text, TextSet, Time
 from dynamo_chat.core.errors import NotFound
-from dynamo_chat.core.item import kind_of, plan, with_index_keys
-from dynamo_chat.core.layout import GSI1, Layout
+from dynamo_chat.core.item import kind_of, plan
+from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Key
@@ -88,10 +88,3 @@ class ThreadReader(Repository):
         if item is None or not is_thread(item) or not is_owned(item, "account_id", account_id):
             raise NotFound("e-mail thread", conversation_id)
         return item
-
-
-def thread_item(thread: EmailThread) -> AttributeValues:
-    """The item of `thread`, with its index keys."""
-    return with_index_keys(
-        plan(EmailThread).encode(thread), keyspace.EMAIL_THREAD, thread.__dict__, GSI1
-    )

@@ -104,18 +104,11 @@ def _foreign_partitions(entry: Entry) -> Iterator[str]:
         name = place.index or "table"
         if name not in entry.places:
             continue
-        slots = [
-            layout.slot(place) for layout in _layouts() if entry.id in _patterns_served(layout)
-        ]
+        slots = [layout.slot(place) for layout in KEY_SPACE if entry.id in _patterns_served(layout)]
         shapes = [slot.pk for slot in slots if slot is not None]
         yield from (repr(shape) for shape in shapes if shape.pattern() != USER_PARTITION.pattern())
         if not shapes:
             yield f"{name} for what the map of the table does not tell"
-
-
-def _layouts() -> Iterator[Layout]:
-    for layouts in KEY_SPACE.values():
-        yield from layouts
 
 
 def _patterns_served(layout: Layout) -> set[str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -22,7 +22,7 @@ from pynamodb.expressions.operand import Path
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Address, address_key
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import Entity, Id, Time
+from dynamo_chat.core.entity import Entity, Id, Indexed, Time
 from dynamo_chat.core.item import (
     Item,
     helper_item,
@@ -31,7 +31,6 @@ from dynamo_chat.core.item import (
     key_parts,
     leading,
     plan,
-    with_index_keys,
 )
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, PK, SK, Layout
@@ -68,6 +67,10 @@ class Invite(Entity):
             return self.model_copy(update={"status": "expired"})
         return self
 
+    def indexed(self) -> Indexed:
+        """Under the normal form of its address."""
+        return {GSI1: {**self.__dict__, "address": address_key(self.email)}}
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedInvite:
@@ -98,13 +101,8 @@ class InvitePlace:
 
 def invite_items(invite: Invite, token_hash: str) -> tuple[AttributeValues, ...]:
     """The items of an invite: itself, by its id, by its token's hash."""
-    fields: dict[str, Any] = {
-        **invite.__dict__,
-        "address": address_key(invite.email),
-        "token_hash": token_hash,
-    }
-    item = with_index_keys(plan(Invite).encode(invite), keyspace.INVITE, fields, GSI1)
-    item[HASH_ATTRIBUTE] = {"S": token_hash}
+    item = plan(Invite).encode(invite) | {HASH_ATTRIBUTE: {"S": token_hash}}
+    fields = {**invite.__dict__, "token_hash": token_hash}
     place = {
         "organization_id": {"S": invite.organization_id},
         "created_at": {"S": format_time(invite.created_at)},

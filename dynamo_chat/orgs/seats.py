@@ -35,8 +35,8 @@ from dynamo_chat.core.errors import (
     LimitExceeded,
     NotFound,
 )
-from dynamo_chat.core.item import helper_item, is_kind, key_parts, plan, with_index_keys
-from dynamo_chat.core.layout import GSI1, KIND, PK, Layout
+from dynamo_chat.core.item import helper_item, is_kind, key_parts, plan
+from dynamo_chat.core.layout import KIND, PK, Layout
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     Check,
@@ -201,7 +201,7 @@ def seat_writes(
     writes: list[Write] = [_organization_write(organization_id, moves, domain)]
     for before, after in moves:
         if before is None and after is not None:
-            writes += [Put(member_item(after), absent(now)), Put(membership_item(after))]
+            writes += [Put(plan(Member).encode(after), absent(now)), Put(membership_item(after))]
         elif before is not None and after is not None:
             writes.append(_change(before, after))
         elif before is not None:
@@ -285,11 +285,6 @@ def _is_granted(before: Member | None, after: Member) -> bool:
     if before is None:
         return True
     return after.is_active_owner and not before.is_active_owner
-
-
-def member_item(member: Member) -> AttributeValues:
-    """The item of a member, with its index keys."""
-    return with_index_keys(plan(Member).encode(member), keyspace.MEMBER, member.__dict__, GSI1)
 
 
 def _organization_write(

@@ -16,8 +16,8 @@ from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem, ImageMissing, InvalidArgument
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND
+from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.streams.changes import Change, Changed, Created, Deleted, Expired, UnknownKind
-from dynamo_chat.streams.entities import ENTITY_OF, HELPER_KINDS
 
 Image = Mapping[str, Any]
 """An item as a record has it, in DynamoDB's JSON."""
@@ -50,7 +50,7 @@ def parse_stream_record(record: Mapping[str, Any]) -> Change | None:
     old, new = (_image(images, name, event) for name in (_OLD, _NEW))
     told = _told(record, images)
     for image in (old, new):
-        if image is not None and (kind := _kind_of(image)) not in _KNOWN:
+        if image is not None and (kind := _kind_of(image)) not in KEY_SPACE.layouts:
             return UnknownKind(kind, old, new, **told)
     before, after = _entity(old), _entity(new)
     if before is not None and after is not None:
@@ -62,9 +62,6 @@ def parse_stream_record(record: Mapping[str, Any]) -> Change | None:
     if before is None:
         return None
     return Expired(before, **told) if _is_expiry(record) else Deleted(before, **told)
-
-
-_KNOWN: Final = frozenset({*ENTITY_OF, *HELPER_KINDS})
 
 
 def _parts(record: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -96,8 +93,11 @@ def _kind_of(image: Image) -> str | None:
 
 def _entity(image: Image | None) -> Entity | None:
     """The entity in an image of a known kind; None for a helper item and where there is none."""
-    entity = None if image is None else ENTITY_OF.get(_kind_of(image) or "")
-    if image is None or entity is None:
+    if image is None:
+        return None
+    layout = KEY_SPACE.layouts[_kind_of(image) or ""]
+    entity = None if layout.helper else layout.resolved()
+    if entity is None:
         return None
     found: Entity = plan(entity).decode(image)
     return found

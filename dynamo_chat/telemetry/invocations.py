@@ -9,11 +9,12 @@ from pydantic import Field
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.clock import not_ahead
-from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import (
     Count,
     Entity,
     Id,
+    Indexed,
     JsonObject,
     Model,
     Text,
@@ -21,7 +22,7 @@ from dynamo_chat.core.entity import (
     validated,
 )
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
-from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.owners import check_owner, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -74,6 +75,10 @@ class Invocation(Entity):
         """Where the list of the account has it."""
         return keyspace.shard_of(self.invocation_id, keyspace.INVOCATION_SHARDS)
 
+    def indexed(self) -> Indexed:
+        """In a shard of the account's list."""
+        return {GSI1: {**self.__dict__, "shard": self.shard}}
+
 
 class Invocations(Repository):
     """Record invocations, find one, list those of an account."""
@@ -96,7 +101,7 @@ class Invocations(Repository):
         fields["invoked_at"] = not_ahead("invoked_at", invocation.invoked_at or now, now)
         made = validated(Invocation, **fields)
         try:
-            self._write(Put(invocation_item(made), absent(now)))
+            self._write(Put(plan(Invocation).encode(made), absent(now)))
         except ConditionFailed as failed:
             item = failed.items.get(0)
             there = None if item is None else plan(Invocation).decode(item)
@@ -149,9 +154,3 @@ class Invocations(Repository):
             ],
             plan(Invocation).decode,
         )
-
-
-def invocation_item(invocation: Invocation) -> AttributeValues:
-    """The item of `invocation`, with its index keys."""
-    fields = {**invocation.__dict__, "shard": invocation.shard}
-    return with_index_keys(plan(Invocation).encode(invocation), keyspace.INVOCATION, fields, GSI1)

@@ -25,6 +25,7 @@ from dynamo_chat.core.entity import (
     Count,
     Entity,
     Id,
+    Indexed,
     JsonObject,
     Model,
     Number,
@@ -33,7 +34,7 @@ from dynamo_chat.core.entity import (
     validated,
 )
 from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
-from dynamo_chat.core.item import is_kind, plan, with_index_keys
+from dynamo_chat.core.item import is_kind, plan
 from dynamo_chat.core.layout import GSI1, KIND, PK, TABLE, Collection, Layout
 from dynamo_chat.core.owners import own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -123,6 +124,10 @@ class LLMUsage(Entity):
         if "total_tokens" not in fields:
             fields["total_tokens"] = fields["prompt_tokens"] + fields["response_tokens"]
 
+    def indexed(self) -> Indexed:
+        """In a shard of the account's list."""
+        return {GSI1: {**self.__dict__, "shard": self.shard}}
+
 
 class LLMInteraction(LLMUsage):
     """An interaction with what was said in it."""
@@ -176,7 +181,7 @@ class LLMInteractions(PairReader):
         made = _made(interaction, conversation_id, now, self._new_id)
         writes: list[Write] = [
             Check(_thread_key(conversation_id), _is_open_to(made.account_id)),
-            Put(usage_item(made), absent(now)),
+            Put(plan(LLMUsage).encode(made), absent(now)),
         ]
         if made.has_content:
             writes.append(Put(content_item(made), absent(now)))
@@ -269,12 +274,6 @@ def account_usage(
         keyspace.LLM_USAGE.collection(GSI1, account_id, shard)(lower=lower, until=upper)
         for shard in range(keyspace.LLM_SHARDS)
     ]
-
-
-def usage_item(usage: LLMUsage) -> AttributeValues:
-    """The item of an interaction's usage, with its index keys."""
-    fields = {**usage.__dict__, "shard": usage.shard}
-    return with_index_keys(plan(LLMUsage).encode(usage), keyspace.LLM_USAGE, fields, GSI1)
 
 
 def content_item(made: LLMInteraction) -> AttributeValues:

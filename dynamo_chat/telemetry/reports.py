@@ -18,7 +18,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.attributes import json_text
-from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import (
     MAX_ID_CHARACTERS,
     Count,
@@ -29,7 +29,7 @@ from dynamo_chat.core.entity import (
     validated,
 )
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
-from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.owners import check_owner, is_owned, own
@@ -142,7 +142,7 @@ class LLMReports(Repository):
         report = _report(account_id, asked, generated_at, self._usage(account_id, asked))
         is_older = plan(LLMReport).model.generated_at <= generated_at
         try:
-            self._write(Put(report_item(report), absent(generated_at) | is_older))
+            self._write(Put(plan(LLMReport).encode(report), absent(generated_at) | is_older))
         except ConditionFailed as failed:
             newer = failed.items.get(0)
             return report if newer is None else plan(LLMReport).decode(newer)
@@ -167,7 +167,7 @@ class LLMReports(Repository):
         _check_names("report.model_usage", report.model_usage)
         _check_names("report.function_breakdown", report.function_breakdown)
         try:
-            self._write(Put(report_item(report), absent(self._now())))
+            self._write(Put(plan(LLMReport).encode(report), absent(self._now())))
         except ConditionFailed as failed:
             item = failed.items.get(0)
             there = None if item is None else plan(LLMReport).decode(item)
@@ -278,13 +278,6 @@ def report_id_of(account_id: str, period: Period) -> str:
     """The id of the report of this account and period."""
     return keyspace.digest_of(
         json_text([account_id, format_time(period.start), format_time(period.end)])
-    )
-
-
-def report_item(report: LLMReport) -> AttributeValues:
-    """The item of `report`, with its index keys."""
-    return with_index_keys(
-        plan(LLMReport).encode(report), keyspace.LLM_REPORT, report.__dict__, GSI1
     )
 
 

@@ -22,7 +22,6 @@ from dynamo_chat.importing.conversations_file import parse_conversation, read_co
 from dynamo_chat.importing.sample_records import DOCUMENTS, sample
 from dynamo_chat.mail.email import parse_minted as parse_email_id
 from dynamo_chat.operations.cost import load_prices
-from dynamo_chat.streams.entities import ENTITIES
 from dynamo_chat.streams.handler import process_batch
 from dynamo_chat.streams.records import parse_stream_record
 from dynamo_chat.telemetry.reports import Period
@@ -117,13 +116,12 @@ def readings(items: Sequence[Item]) -> list[Parser]:
 
 _SHAPES: Final = {
     repr(shape): shape
-    for layouts in keyspace.KEY_SPACE.values()
-    for layout in layouts
+    for layout in keyspace.KEY_SPACE
     for slot in (layout.table, layout.gsi1, layout.gsi2)
     if slot is not None
     for shape in slot
 }
-_PLANS: Final = {entity.layout.kind: plan(entity) for entity in ENTITIES}
+_PLANS: Final = {kind: plan(entity) for kind, entity in keyspace.KEY_SPACE.entities.items()}
 
 
 def _shapes_near(key: str) -> list[str]:

@@ -22,7 +22,7 @@ def draw() -> str:
     """The chart as an SVG document."""
     rows = [
         (domain, colour, layout)
-        for (domain, layouts), colour in zip(KEY_SPACE.items(), COLOURS, strict=False)
+        for (domain, layouts), colour in zip(KEY_SPACE.domains.items(), COLOURS, strict=False)
         for layout in layouts
     ]
     width = sum(size for _, size in COLUMNS) + PAD

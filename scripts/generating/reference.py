@@ -65,7 +65,11 @@ def key_space() -> str:
             "(the closing `#` is left out here). A kind without keys in an index is not in it;",
             "where it says so, only some of its items are. *Helper* items make an entity findable",
             "or unique; they are no entity of their own.",
-            *(line for domain, layouts in KEY_SPACE.items() for line in _kinds(domain, layouts)),
+            *(
+                line
+                for domain, layouts in KEY_SPACE.domains.items()
+                for line in _kinds(domain, layouts)
+            ),
             "",
         ]
     )

@@ -44,7 +44,6 @@ from dynamo_chat.mail.adding import id_items
 from dynamo_chat.mail.email import EmailContent, EmailSummary
 from dynamo_chat.mail.scores import EVScore
 from dynamo_chat.mail.thread import EmailThread
-from dynamo_chat.operations.doctor.stored import ENTITY_OF, stored_item
 from dynamo_chat.orgs.invite import Invite, invite_items
 from dynamo_chat.orgs.organization import Organization
 from dynamo_chat.orgs.seats import Member, membership_item
@@ -75,11 +74,15 @@ class Example(NamedTuple):
     item: Item
 
 
+def item_of(entity: Entity) -> Item:
+    """The item of an entity."""
+    return plan(type(entity)).encode(entity)
+
+
 def examples() -> Iterator[Example]:
     """Every kind of item: with everything that it may hold, and with as little as it can."""
-    token_hash = {"token_hash": {"S": HASH}}
     for name, made in (*_chat(), *_people(), *_mail(), *_others(), *_calls()):
-        yield Example(name, made if isinstance(made, dict) else stored_item(made, token_hash))
+        yield Example(name, made if isinstance(made, dict) else item_of(made))
     yield from _tombstones()
 
 
@@ -111,7 +114,7 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
         conversation_id="talk-2", revision=3, data=JSON, saved_at=NOW, expires_at=LATER
     )
     yield "full", state
-    yield "marked", with_life(stored_item(state), LIFE)
+    yield "marked", with_life(item_of(state), LIFE)
     named = Message(
         conversation_id="talk-2",
         position=ULID,
@@ -139,8 +142,8 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
         metadata=JSON,
     )
     yield "full", named
-    yield "sliding", with_alive_until(stored_item(named), LATER)
-    yield "marked", with_life(stored_item(named), LIFE)
+    yield "sliding", with_alive_until(item_of(named), LATER)
+    yield "marked", with_life(item_of(named), LIFE)
     yield (
         "sparse",
         Message(
@@ -163,8 +166,8 @@ def _chat() -> Iterator[tuple[str, Entity | Item]]:
     )
     yield "full", review
     yield "open", review.model_copy(update={"archived_at": None, "expires_at": None})
-    yield "sliding", with_alive_until(stored_item(review), LATER)
-    yield "marked", with_life(stored_item(review), LIFE)
+    yield "sliding", with_alive_until(item_of(review), LATER)
+    yield "marked", with_life(item_of(review), LIFE)
     yield "plain", review_id_item(review)
 
 
@@ -255,8 +258,9 @@ def _people() -> Iterator[tuple[str, Entity | Item]]:
         accepted_at=LATER,
         accepted_by="dan",
     )
-    yield "full", invite
-    for pointer in invite_items(invite, HASH)[1:]:
+    item, *pointers = invite_items(invite, HASH)
+    yield "full", item
+    for pointer in pointers:
         yield "plain", pointer
 
 
@@ -478,7 +482,7 @@ def _tombstones() -> Iterator[Example]:
         keyspace.EMAIL_THREAD.kind: lambda store: store.threads.delete("mail"),
     }
     entities = (made for _, made in (*_chat(), *_people(), *_mail()) if isinstance(made, Entity))
-    heads = {made.layout.kind: stored_item(made) for made in entities if _is_head(made)}
+    heads = {made.layout.kind: item_of(made) for made in entities if _is_head(made)}
     with EmbeddedEngine() as engine:
         store = engine.store("tombstones", clock=FakeClock(NOW), ids=lambda _: ULID)
         client, table = store.connection.client, store.connection.table_name
@@ -509,7 +513,7 @@ def _buried(store: ChatStore, head: Item, delete: Callable[[ChatStore], object])
 def recorded(example: Example) -> dict[str, Any]:
     """What is kept of an example: the item, and what it is read as."""
     item = example.item
-    entity = ENTITY_OF.get(item["kind"]["S"])
+    entity = keyspace.KEY_SPACE.entities.get(item["kind"]["S"])
     read = None if entity is None else plan(entity).decode(item).model_dump(mode="json")
     return {"item": _plain(item), "entity": read}
 

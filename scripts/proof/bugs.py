@@ -16,7 +16,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.calls.call import call_item
+from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Charge, charge, exists
 from dynamo_chat.chat import appending
 from dynamo_chat.chat.appending import Appender
@@ -25,6 +25,7 @@ from dynamo_chat.chat.pruning import Upkeep
 from dynamo_chat.chat.snapshot import holds
 from dynamo_chat.core import forks
 from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.entity import Indexed
 from dynamo_chat.core.fence import Batch, Fence
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK
@@ -131,13 +132,13 @@ def _expired_lives() -> Sequence[Any]:
 
 
 def _exchanged_keys() -> Sequence[Any]:
-    def exchanged(call: Any) -> Any:
-        item = call_item(call)
-        for first, second in ((GSI1.pk, GSI2.pk), (GSI1.sk, GSI2.sk)):
-            item[first], item[second] = item[second], item[first]
-        return item
+    def exchanged(call: Call) -> Indexed:
+        return {
+            GSI1: {**call.__dict__, "user_id": call.user_b},
+            GSI2: {**call.__dict__, "user_id": call.user_a},
+        }
 
-    return [patch("dynamo_chat.calls.opening.call_item", exchanged)]
+    return [patch.object(Call, "indexed", exchanged)]
 
 
 def _ticket_not_checked() -> Sequence[Any]:

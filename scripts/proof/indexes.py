@@ -11,33 +11,26 @@ from typing import Any, Final
 
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call as VoiceCall
-from dynamo_chat.calls.call import CallRoom
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.addresses import address_key
-from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, PK, PLACES, SK, Layout, Place
 from dynamo_chat.mail.email import EmailSummary
 from dynamo_chat.orgs.invite import Invite
-from dynamo_chat.streams.entities import ENTITY_OF
 from dynamo_chat.telemetry.invocations import Invocation
 from dynamo_chat.telemetry.llm import LLMUsage
 from proof.evidence import Evidence, Item, Violation, kind_of
 
-ENTITIES: Final[dict[str, type[Entity]]] = {**ENTITY_OF, CallRoom.layout.kind: CallRoom}
-"""Rooms are helpers, but their items are read like an entity's."""
-LAYOUTS: Final[dict[str, Layout]] = {
-    layout.kind: layout for layouts in keyspace.KEY_SPACE.values() for layout in layouts
-}
+ENTITIES: Final = keyspace.KEY_SPACE.entities
 
 
 def readable(evidence: Evidence) -> Iterator[Violation]:
     """Every item is of a known kind, can be read, and has both keys of an index or neither."""
     for item in evidence.items:
         kind = kind_of(item)
-        if kind not in LAYOUTS:
+        if kind not in keyspace.KEY_SPACE.layouts:
             yield Violation("unknown kind", f"{kind!r} at {_at(item)}")
             continue
         for place in PLACES:

@@ -14,16 +14,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
-from dynamo_chat.chat.reviews import Review, review_item
+from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.attributes import unpacked
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan
+from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.forms import Examiner
-from dynamo_chat.operations.doctor.stored import ENTITY_OF, LAYOUTS, stored_item
 from generating import stored_items
 from generating.stored_items import NOW, Item
-
-TOKEN = {"token_hash": {"S": stored_items.HASH}}
 
 
 class Stored(NamedTuple):
@@ -51,8 +49,7 @@ STORED = [each for path in FILES for each in _stored(path)]
 
 def newest(kind: str) -> int:
     """The schema version that a kind is written in now."""
-    entity = ENTITY_OF.get(kind)
-    return LAYOUTS[kind].version if entity is None else entity.schema_version
+    return KEY_SPACE.layouts[kind].newest
 
 
 def lacking(made: Item, kept: Item) -> set[str]:
@@ -74,7 +71,7 @@ def _text(content: bytes) -> str:
 
 def check(stored: Stored) -> None:
     """An item of a released version is read as it was meant, and written as it was."""
-    entity = ENTITY_OF.get(stored.kind)
+    entity = KEY_SPACE.entities.get(stored.kind)
     if entity is None:
         return
     read = plan(entity).decode(stored.item)
@@ -83,7 +80,7 @@ def check(stored: Stored) -> None:
     assert {name: said[name] for name in wanted} == wanted
     if stored.version == entity.schema_version:
         assert wanted == stored.entity, "a field is gone"
-        assert not lacking(stored_item(read, TOKEN) | _noted(stored.item), stored.item)
+        assert not lacking(plan(entity).encode(read) | _noted(stored.item), stored.item)
 
 
 def _noted(item: Item) -> Item:
@@ -105,17 +102,17 @@ def test_the_writers_write_what_they_wrote() -> None:
         assert not lacking(item, kept[kind, version, name]), (kind, name)
 
 
-@pytest.mark.parametrize("kind", LAYOUTS)
+@pytest.mark.parametrize("kind", KEY_SPACE.layouts)
 def test_every_kind_is_kept_in_every_version(kind: str) -> None:
     found = {each.version for each in STORED if each.kind == kind}
     assert found == set(range(1, newest(kind) + 1)), "run scripts/generate"
 
 
-@pytest.mark.parametrize("kind", ENTITY_OF)
+@pytest.mark.parametrize("kind", KEY_SPACE.entities)
 def test_every_attribute_is_in_an_example(kind: str) -> None:
     """An attribute that no example has could change its form unseen."""
     current = [each for each in STORED if (each.kind, each.version) == (kind, newest(kind))]
-    attributes = {each.attr_name for each in plan(ENTITY_OF[kind]).attributes.values()}
+    attributes = {each.attr_name for each in plan(KEY_SPACE.entities[kind]).attributes.values()}
     missing = attributes - {name for each in current for name in each.item}
     assert not missing, "give an example of scripts/generating/stored_items.py these attributes"
 
@@ -126,7 +123,7 @@ def test_no_released_item_is_damaged_to_the_doctor() -> None:
         problems = examiner.form(stored.item).problems
         if stored.version == newest(stored.kind):
             assert not problems, str(stored)
-        elif stored.kind in ENTITY_OF:
+        elif stored.kind in KEY_SPACE.entities:
             assert [each.code for each in problems] == ["older_version"], str(stored)
         else:  # what it lacks is known to what it leads to: see `tests/doctor/test_upgrades.py`
             assert not problems, str(stored)
@@ -177,4 +174,4 @@ def test_a_raised_version_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
         check(stored._replace(item=old))
     monkeypatch.setattr(Review, "upgrades", Upgrades.table)
     check(stored._replace(item=old))
-    assert review_item(plan(Review).decode(old))["v"] == {"N": "2"}
+    assert plan(Review).encode(plan(Review).decode(old))["v"] == {"N": "2"}

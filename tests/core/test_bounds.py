@@ -5,7 +5,6 @@ import json
 import logging
 import time
 import traceback
-import typing
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,7 +37,7 @@ from dynamo_chat.core.keys import integer, partition, sort, text
 from dynamo_chat.core.page import check_page_size
 from dynamo_chat.core.patterns import MAX_ARGUMENT_CHARACTERS, declared_pattern
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES, MAX_BODY_BYTES
-from dynamo_chat.operations.doctor.stored import ENTITY_OF
+from dynamo_chat.keyspace import KEY_SPACE
 from tests.core.things import Thing
 from tests.scene import Scene
 
@@ -209,7 +208,7 @@ def _models(kind: type[Model]) -> Iterator[type[Model]]:
 
 
 def test_every_model_hides_its_input() -> None:
-    assert {*_models(Model)} >= set(ENTITY_OF.values())
+    assert {*_models(Model)} >= set(KEY_SPACE.entities.values())
     for model in _models(Model):
         assert model.model_config.get("hide_input_in_errors") is True, model
 
@@ -340,7 +339,7 @@ def test_an_integer_that_cannot_be_written_out_is_refused(work: Callable[[], Any
         work()
 
 
-ENTITIES = list(ENTITY_OF.values())
+ENTITIES = list(KEY_SPACE.entities.values())
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.__name__)
@@ -353,7 +352,7 @@ def test_no_field_fails_on_such_an_integer(entity: type[Model]) -> None:
 
 @pytest.mark.parametrize("digits", [400, 5_000, MB])
 def test_such_an_integer_in_the_table_is_damage(digits: int) -> None:
-    for entity in typing.cast("list[Any]", ENTITIES):
+    for entity in ENTITIES:
         for attribute in plan(entity).attributes.values():
             if isinstance(attribute, attributes.IntegerAttribute | attributes.JsonAttribute):
                 raw = {attribute.attr_type: "9" * digits}

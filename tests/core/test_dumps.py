@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from dynamo_chat.core.entity import TextSet
-from dynamo_chat.operations.doctor.stored import ENTITY_OF
+from dynamo_chat.keyspace import KEY_SPACE
 from tests.compatibility.test_stored_items import STORED
 
 ROOT = Path(__file__).parents[2]
@@ -21,11 +21,11 @@ DUMP = """
 import json
 from tests.compatibility.test_stored_items import STORED
 from dynamo_chat.core.item import plan
-from dynamo_chat.operations.doctor.stored import ENTITY_OF
+from dynamo_chat.keyspace import KEY_SPACE
 
 for stored in STORED:
-    if stored.kind in ENTITY_OF:
-        read = plan(ENTITY_OF[stored.kind]).decode(stored.item)
+    if stored.kind in KEY_SPACE.entities:
+        read = plan(KEY_SPACE.entities[stored.kind]).decode(stored.item)
         print(stored, json.dumps(read.model_dump(mode="json")), read.model_dump_json())
 """
 
@@ -43,14 +43,14 @@ def dumped(seed: int) -> str:
 
 def test_every_entity_dumps_the_same_under_every_hash_seed() -> None:
     first, *others = map(dumped, SEEDS)
-    assert len(first.splitlines()) == sum(each.kind in ENTITY_OF for each in STORED)
+    assert len(first.splitlines()) == sum(each.kind in KEY_SPACE.entities for each in STORED)
     assert all(other == first for other in others)
 
 
-@pytest.mark.parametrize("kind", ENTITY_OF)
+@pytest.mark.parametrize("kind", KEY_SPACE.entities)
 def test_every_set_is_one_that_dumps_in_order(kind: str) -> None:
     """Whatever examples there are: a set of another type would follow its hashes."""
-    for where, hint in _hints(ENTITY_OF[kind]):
+    for where, hint in _hints(KEY_SPACE.entities[kind]):
         assert not _has_loose_set(hint), where
 
 

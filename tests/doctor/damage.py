@@ -7,8 +7,7 @@ from typing import Any
 
 from dynamo_chat import ChatStore, keyspace
 from dynamo_chat.calls.call import Call, room_item
-from dynamo_chat.chat.feedback import message_item
-from dynamo_chat.chat.message import decode_message
+from dynamo_chat.chat.message import Message, decode_message
 from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.item import plan
 from dynamo_chat.testing import FaultInjector, Kill
@@ -131,8 +130,7 @@ def _rated_without_head(scene: Scene) -> None:
     there = next(item for item in scene.items() if "feedback" in item)
     place = {"conversation_id": "lost", "position": there["SK"]["S"][5:-1]}
     keys = keyspace.MESSAGE.key(**place)
-    message = decode_message({**there, **keys})
-    scene.put(message_item(message))
+    scene.put(plan(Message).encode(decode_message({**there, **keys})))
 
 
 def _title_of_another(scene: Scene) -> None:

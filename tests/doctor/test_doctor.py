@@ -2,9 +2,9 @@
 
 import pytest
 
+from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.operations.doctor.findings import CODES, Place, Report, place_of
-from dynamo_chat.operations.doctor.stored import LAYOUTS
 from tests.doctor.damage import DAMAGES, Damage
 from tests.scene import Item, Scene
 
@@ -22,7 +22,7 @@ def test_a_table_with_everything_in_it_is_clean(scene: Scene, doctor: Doctor) ->
     assert report.is_complete
     assert (report.items, report.unsettled) == (len(items), 0)
     # Nothing is deleted there, so nothing is missing but what a deletion puts in a head's place.
-    assert {kind for kind in LAYOUTS if not kind.endswith("_tombstone")} == set(report.kinds)
+    assert {each.kind for each in KEY_SPACE if not each.is_tombstone} == set(report.kinds)
     assert scene.items() == items
 
 

@@ -23,7 +23,7 @@ from dynamo_chat.keyspace import (
 )
 from tests.laws.strategies import components, moments, texts
 
-LAYOUTS = [layout for domain in KEY_SPACE.values() for layout in domain]
+LAYOUTS = list(KEY_SPACE)
 CONSTANT = {"part"}
 """Components that say which of the items of one entity this is: the same for every item."""
 

@@ -13,7 +13,7 @@ from dynamo_chat.core.addresses import MAX_ADDRESS_BYTES
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, PLACES
 from dynamo_chat.mail.email import parse_minted
-from dynamo_chat.mail.thread import MAX_PARTICIPANTS, thread_item
+from dynamo_chat.mail.thread import MAX_PARTICIPANTS
 from dynamo_chat.testing import Engine, FakeClock
 from tests.scene import Item, Scene, address
 
@@ -84,7 +84,7 @@ def _assert_in_step(partition: list[Item]) -> None:
         assert {email.thread_id for email in emails} == {thread.thread_id}
         assert thread.participants == _participants(emails) or _is_full(thread)
         assert {name: item[name] for name in ("GSI1PK", "GSI1SK")} == {
-            name: thread_item(thread)[name] for name in ("GSI1PK", "GSI1SK")
+            name: plan(EmailThread).encode(thread)[name] for name in ("GSI1PK", "GSI1SK")
         }
 
 

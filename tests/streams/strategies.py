@@ -30,9 +30,13 @@ from dynamo_chat.core.entity import (
 )
 from dynamo_chat.core.keys import integer
 from dynamo_chat.core.ulids import Position
+from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.orgs.organization import Gigabytes
 from dynamo_chat.telemetry.amounts import Amount, Sum
 from tests.laws.strategies import components, json_objects, json_values, modern, texts
+
+ENTITIES = [KEY_SPACE.entities[layout.kind] for layout in KEY_SPACE if not layout.helper]
+"""What streams tell of."""
 
 _LAST_ULID = (253_402_214_400_000 << 80) - 1  # the last day of the year 9999
 _counts = st.integers(0, 10**30)

@@ -28,10 +28,9 @@ from dynamo_chat.core.client import new_session
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
 from dynamo_chat.mail.email import EmailContent, EmailSummary
-from dynamo_chat.streams.entities import ENTITIES
 from dynamo_chat.testing import Engine
 from tests.streams.record import TTL_SERVICE, TTL_SERVICE_OF_THE_API, as_lambda
-from tests.streams.strategies import entities
+from tests.streams.strategies import ENTITIES, entities
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 

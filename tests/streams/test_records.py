@@ -23,9 +23,9 @@ from dynamo_chat import (
 )
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
-from dynamo_chat.streams.entities import ENTITIES, HELPER_KINDS
+from dynamo_chat.keyspace import KEY_SPACE
 from tests.streams.record import TTL_SERVICE, TTL_SERVICE_OF_THE_API, as_lambda, record
-from tests.streams.strategies import entities
+from tests.streams.strategies import ENTITIES, entities
 
 NOW = datetime(2025, 12, 30, 14, tzinfo=UTC)
 TALK = Conversation(conversation_id="c-1", user_id="u-1", created_at=NOW, updated_at=NOW)
@@ -108,7 +108,7 @@ def test_only_a_removal_is_an_expiry() -> None:
 # -- helpers ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", sorted(HELPER_KINDS))
+@pytest.mark.parametrize("kind", [layout.kind for layout in KEY_SPACE if layout.helper])
 def test_helper_items_are_skipped(kind: str) -> None:
     item = {"kind": {"S": kind}, "v": {"N": "1"}}
     assert parse_stream_record(record(None, item)) is None

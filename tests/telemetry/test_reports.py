@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dynamo_chat import LLMInteraction, LLMReport, LLMUsage, ModelUsage, Period, keyspace
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, ItemTooLarge, NotFound
-from dynamo_chat.telemetry.llm import usage_item
+from dynamo_chat.core.item import plan
 from dynamo_chat.telemetry.reports import OTHERS
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
 from tests.scene import Scene
@@ -285,7 +285,7 @@ def crowded(scene: Scene, count: int) -> None:
             response_time_ms=1,
             cost_usd=Decimal("0.1"),
         )
-        items.append({"PutRequest": {"Item": usage_item(usage)}})
+        items.append({"PutRequest": {"Item": plan(LLMUsage).encode(usage)}})
     table = scene.store.connection.table_name
     for start in range(0, count, 25):
         scene.client.batch_write_item(RequestItems={table: items[start : start + 25]})

@@ -64,10 +64,9 @@ def test_a_readme_without_the_table_is_an_error(
 
 def test_every_kind_is_on_its_page() -> None:
     page = reference.key_space()
-    for layouts in KEY_SPACE.values():
-        for layout in layouts:
-            assert f"| `{layout.kind}`" in page
-            assert layout.table.sk.pattern() in page
+    for layout in KEY_SPACE:
+        assert f"| `{layout.kind}`" in page
+        assert layout.table.sk.pattern() in page
 
 
 def test_every_method_is_on_its_page() -> None:

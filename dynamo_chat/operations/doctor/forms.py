@@ -16,16 +16,14 @@ from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, GSI2, PK, SK, TTL, VERSION, Layout
 from dynamo_chat.core.transaction import Delete, is_live, key_of
+from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.conditions import set_attributes
 from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
 from dynamo_chat.operations.doctor.stored import (
-    ENTITY_OF,
-    FOR_EVER,
-    LAYOUTS,
-    check_helper,
+    helper_fields,
     helper_index_keys,
     index_keys,
-    stored_item,
+    may_expire,
 )
 
 _INDEXES: Final = (GSI1, GSI2)
@@ -66,7 +64,7 @@ class Examiner:
         """What `item` is, and what is wrong with it by itself."""
         form = Form()
         now = self.clock()
-        layout = LAYOUTS.get(kind_of(item))
+        layout = KEY_SPACE.layouts.get(kind_of(item))
         if layout is None:
             form.problems.append(Problem("unknown_kind", f"kind {kind_of(item)!r} is not known"))
             return form
@@ -117,7 +115,7 @@ def _with_right_ttl(
     stored = item.get(TTL)
     if stored is None:
         return item, []
-    if layout.kind in FOR_EVER:
+    if not may_expire(layout):
         repair = Repair("take the TTL away", (set_attributes(item, {TTL: None}),))
         without = {name: value for name, value in item.items() if name != TTL}
         return without, [Problem("wrong_ttl", "an item of its kind has no TTL", repair)]
@@ -161,15 +159,14 @@ def _entity(item: AttributeValues, layout: Layout) -> Entity | None:
         if not shape.matches(item[name]["S"]):
             says = f"its {name} is not of the shape {shape.pattern()}"
             raise _Stop(Problem("wrong_key", says))
-    entity = ENTITY_OF.get(layout.kind)
-    newest = layout.version if entity is None else entity.schema_version
+    entity = KEY_SPACE.entities.get(layout.kind)
     version = _version(item, layout)
-    if version > newest:
-        raise _Stop(Problem("newer_version", f"its schema version is {version}; {newest} is known"))
+    if version > layout.newest:
+        says = f"its schema version is {version}; {layout.newest} is known"
+        raise _Stop(Problem("newer_version", says))
     if entity is None:
         if version < 1:
             raise CorruptItem(layout.kind, f"there is no schema version {version}")
-        check_helper(item, layout)
         return None
     found: Entity = plan(entity).decode(item)
     return found
@@ -199,11 +196,11 @@ def _index_problems(
 ) -> Iterator[Problem]:
     """Whether it stands in the indexes where the code that writes it would put it."""
     if entity is None:
-        wanted = helper_index_keys(item, layout)
+        wanted = helper_index_keys(layout, helper_fields(item, layout))
         if wanted is not None:
             yield from index_difference(item, wanted)
         return
-    made = stored_item(entity, item)
+    made = plan(type(entity)).encode(entity)
     version = int(item[VERSION]["N"])
     if version == entity.schema_version:
         yield from index_difference(item, index_keys(made))
