@@ -34,7 +34,7 @@ class Entry:
     description: str
     replaces: str
     domain: str
-    """The package that the method is written in: ``chat``, …; ``provision`` for T1 and T5."""
+    """The package whose work it is: ``chat``, …; ``provision`` for T1 and T5."""
 
     @property
     def places(self) -> frozenset[str]:
@@ -109,5 +109,5 @@ def _entry(method: str, declared: AccessPattern, module: str) -> Entry:
         budget=declared.budget,
         description=declared.description,
         replaces=declared.replaces,
-        domain=package[1] if len(package) > 2 else package[-1],
+        domain=declared.domain or (package[1] if len(package) > 2 else package[-1]),
     )

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from dynamo_chat.chat.states import ConversationStates
     from dynamo_chat.identity.activity import Activities
     from dynamo_chat.identity.logins import Logins
+    from dynamo_chat.identity.users import Users
     from dynamo_chat.limits.rate_limits import RateLimits
     from dynamo_chat.mail.emails import EmailMessages
     from dynamo_chat.mail.scores import EVScores
     from dynamo_chat.mail.threads import EmailThreads
+    from dynamo_chat.orgs.invites import Invites
     from dynamo_chat.orgs.members import Members
     from dynamo_chat.orgs.organizations import Organizations
     from dynamo_chat.provision.table import Table
     from dynamo_chat.telemetry.invocations import Invocations
     from dynamo_chat.telemetry.llm import LLMInteractions
     from dynamo_chat.telemetry.reports import LLMReports
-    from dynamo_chat.workflows.accept_invite import Invitations
-    from dynamo_chat.workflows.delete_user import Accounts
 
 
 class ChatStore:
@@ -164,11 +164,12 @@ class ChatStore:
     # -- identity -----------------------------------------------------------------------------
 
     @cached_property
-    def users(self) -> Accounts:
+    def users(self) -> Users:
         """Users: sign up, find by id or address, change, delete."""
-        from dynamo_chat.workflows.delete_user import Accounts
+        from dynamo_chat.identity.users import Users
+        from dynamo_chat.workflows.delete_user import UserDeletion
 
-        return Accounts(self._binding, self._snapshots)
+        return Users(self._binding, UserDeletion(self._binding, self._snapshots).delete)
 
     @cached_property
     def activity(self) -> Activities:
@@ -201,11 +202,12 @@ class ChatStore:
         return Members(self._binding)
 
     @cached_property
-    def invites(self) -> Invitations:
+    def invites(self) -> Invites:
         """Invites to organizations: issue, find, accept, cancel."""
-        from dynamo_chat.workflows.accept_invite import Invitations
+        from dynamo_chat.orgs.invites import Invites
+        from dynamo_chat.workflows.accept_invite import Acceptance
 
-        return Invitations(self._binding)
+        return Invites(self._binding, Acceptance(self._binding).accept)
 
     # -- mail ---------------------------------------------------------------------------------
 

@@ -28,15 +28,11 @@ def test_every_repository_of_the_store_is_listed() -> None:
     assert found["conversations"] is Conversations
 
 
-FOR_THE_DOCTOR = {"finish_deletion"}
-"""Not an application's question: what a deletion left behind that died, by its tombstone."""
-
-
 def test_every_public_method_that_touches_the_table_is_listed() -> None:
     """A public method of a repository is an access pattern: there is nothing else on it."""
     listed = {entry.method for entry in catalogue()}
     for name, repository in repositories().items():
-        for member in set(dir(repository)) - FOR_THE_DOCTOR:
+        for member in dir(repository):
             if not member.startswith("_") and callable(getattr(repository, member)):
                 assert f"{name}.{member}" in listed
 

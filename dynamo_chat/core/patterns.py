@@ -86,6 +86,8 @@ class AccessPattern:
     """What it replaces in the source documents, where they name an index or a table."""
     owner: OwnerCheck | NoOwner | None
     """How the owner is checked."""
+    domain: str
+    """The package whose work it is; empty for the one that the method is written in."""
 
 
 def access_pattern(
@@ -97,6 +99,7 @@ def access_pattern(
     index: str = "table",
     replaces: str = "",
     owner: OwnerCheck | NoOwner | None = None,
+    domain: str = "",
     cursor_id: str = "",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare the access pattern of a repository method.
@@ -118,6 +121,7 @@ def access_pattern(
             description=_first_sentence(method.__doc__ or ""),
             replaces=replaces,
             owner=owner,
+            domain=domain,
         )
         check = _argument_check(method)
 

@@ -84,9 +84,9 @@ def is_retired(item: AttributeValues) -> bool:
 
 
 class UserRemover(Repository):
-    """The removal of users, step by step."""
+    """Deletes users, step by step."""
 
-    def _look(self, user_id: str) -> Seen | None:
+    def look(self, user_id: str) -> Seen | None:
         """The user and their memberships, in one request; None when there is no such user."""
         first = keyspace.MEMBERSHIP.table.sk.range().lower
         last = keyspace.USER.table.sk.range().upper
@@ -97,7 +97,7 @@ class UserRemover(Repository):
         root = items[-1] if items and items[-1][SK] == user_key(user_id)[SK] else None
         return None if root is None else Seen(root, organizations_of(items))
 
-    def _begin(self, user_id: str, seen: AttributeValues, wishes: Wishes) -> Deletion | None:
+    def begin(self, user_id: str, seen: AttributeValues, wishes: Wishes) -> Deletion | None:
         """Put a tombstone in the place of the user that was seen, or take over the one that was.
 
         None when something else is there by now.
@@ -123,7 +123,7 @@ class UserRemover(Repository):
         except ConditionFailed:
             return None
 
-    def _take_back(self, deletion: Deletion, *beside: Check) -> None:
+    def take_back(self, deletion: Deletion, *beside: Check) -> None:
         """Let the user live again, if `beside` holds. ConditionFailed; Overtaken."""
         actions = [
             Path(KIND).set(keyspace.USER.kind),
@@ -138,7 +138,7 @@ class UserRemover(Repository):
                 raise Overtaken from failed
             raise
 
-    def _let_nobody_in(self, user_id: str, deletion: Deletion) -> Belongings:
+    def let_nobody_in(self, user_id: str, deletion: Deletion) -> Belongings:
         """Revoke the logins; what else there is. Overtaken."""
         everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
         partition = keyspace.USER_PARTITION.encode(user_id)
@@ -158,7 +158,7 @@ class UserRemover(Repository):
             raise Overtaken
         return Belongings(found[0], found[1:], pages, count)
 
-    def _finish(
+    def finish(
         self, user_id: str, deletion: Deletion, left: Belongings, late: Sequence[Delete]
     ) -> int:
         """Delete what is left, and free the addresses and the id; the number of items that went.
@@ -168,7 +168,7 @@ class UserRemover(Repository):
         count = deletion.run(_rest(left), [*_address_deletes(user_id, left.tombstone), *late])
         return max(0, count - len(late))
 
-    def _retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
+    def retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
         """Delete what is left, free the addresses, and keep the id from being used again."""
         stored = (each.attr_name for each in plan(User).attributes.values())
         gone = (*stored, DELETION_ID, CLEARING, *Wishes._fields)

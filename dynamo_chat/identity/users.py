@@ -1,17 +1,20 @@
-"""The repository of users: U1–U3, U5. The entity and its items are in `user`.
+"""The repository of users: U1–U3, U5, U8. The entity and its items are in `user`.
 
 An address is an item of its own, keyed by the address's normal form: its existence makes the
 address unique, its content leads to the user. It is written, replaced and deleted in the one
 transaction that changes the user, so neither exists without the other.
+
+Deleting a user spans domains: the store hands in how (`workflows.delete_user`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, check_rewritten, checked
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
@@ -19,8 +22,9 @@ from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, helper_text, leading, plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent, contended
-from dynamo_chat.identity.removal import UserRemover, is_retired
+from dynamo_chat.identity.removal import KeepOrRemove, Wishes, is_retired
 from dynamo_chat.identity.user import (
     User,
     UserRole,
@@ -38,8 +42,16 @@ __all__ = ["User", "Users"]
 _NOT_COMPARED = {"created_at", "updated_at"}
 
 
-class Users(UserRemover):
-    """Create, find and change users."""
+DeleteUser: TypeAlias = Callable[[str, Wishes, str | None], int]
+"""Deletes a user with what they take part in, for an heir if one is named: see `Users.delete`."""
+
+
+class Users(Repository):
+    """Create, find, change and delete users."""
+
+    def __init__(self, binding: Binding, delete: DeleteUser) -> None:
+        super().__init__(binding)
+        self._delete = delete
 
     @access_pattern("U1", operation="TransactWriteItems", requests="1", replaces="Users PutItem")
     def create(
@@ -192,6 +204,31 @@ class Users(UserRemover):
                 continue
             return wanted
         raise contended("the user")
+
+    @access_pattern(
+        "U8",
+        operation="Query, GetItem, BatchGetItem, UpdateItem, TransactWriteItems",
+        requests="5 + ⌈items/99⌉ + ⌈MB⌉; with memberships 2, and 1 for each; conversations as C16",
+        budget=9,
+        index="table + GSI1",
+        domain="workflows",
+    )
+    def delete(
+        self,
+        user_id: str,
+        *,
+        memberships: KeepOrRemove = "remove",
+        heir_id: str | None = None,
+        conversations: KeepOrRemove = "remove",
+    ) -> int:
+        """Delete a user: logins revoked, organizations left, conversations and activity deleted.
+
+        Returns how many items went. Where the user is the last active owner, the heir takes over;
+        without one that is an IllegalTransition, and the user lives on. ``"keep"`` leaves
+        memberships, or conversations, as they are, and the user's id is never free again. After
+        a crash half-way, call it again. NotFound when there is nothing to delete, or no such heir.
+        """
+        return self._delete(user_id, Wishes(memberships, conversations), heir_id)
 
     def _by_address(self, layout: Layout, key: str) -> User:
         """The user that an address item leads to; NotFound tells nothing of the address."""

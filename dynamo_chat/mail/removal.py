@@ -31,6 +31,7 @@ from dynamo_chat.core.item import helper_item, helper_text, is_kind, key_parts, 
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.owners import is_owned
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     Delete,
     Put,
@@ -40,7 +41,7 @@ from dynamo_chat.core.transaction import (
     key_of,
     remove_index_keys,
 )
-from dynamo_chat.mail.thread import EmailThread, ThreadReader, exists_thread, thread_key
+from dynamo_chat.mail.thread import EmailThread, exists_thread, thread_key
 
 _TOMBSTONE: Final = keyspace.EMAIL_THREAD_TOMBSTONE
 _ACCOUNT: Final = "account_id"
@@ -56,20 +57,21 @@ _Name: TypeAlias = tuple[object, ...]
 """What the sort keys of a record and of its content have in common."""
 
 
-class Remover(ThreadReader):
-    """The removal of whole conversations."""
+class ThreadRemover(Repository):
+    """Deletes whole threads."""
 
-    def finish_deletion(self, tombstone: AttributeValues) -> int:
-        """Finish the very deletion that left this tombstone; the number of items that went.
+    def delete(self, conversation_id: str, account_id: str | None) -> int:
+        """Delete a thread, of this account if one is given; the number of items. NotFound."""
+        return self._clear(conversation_id, self._begin(conversation_id, account_id))
 
-        0 when somebody else has finished it, whatever has begun under the id by then.
+    def finish(self, tombstone: AttributeValues) -> int:
+        """Finish the deletion that left this tombstone; returns the number of items deleted.
+
+        0 if another worker has finished it, whatever has been created under the id since.
         """
         deletion = resume(self._connection, tombstone, self._new_id(), _TOMBSTONE)
         (conversation_id,) = keyspace.MAIL_PARTITION.decode(tombstone[PK]["S"])
         return 0 if deletion is None else self._clear(conversation_id, deletion)
-
-    def _remove(self, conversation_id: str, account_id: str | None) -> int:
-        return self._clear(conversation_id, self._begin(conversation_id, account_id))
 
     def _clear(self, conversation_id: str, deletion: Deletion) -> int:
         return deletion.run(_together(self._leaving(conversation_id)))

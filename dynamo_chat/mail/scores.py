@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, StringConstraints
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import (
@@ -28,7 +29,7 @@ from dynamo_chat.core.layout import TABLE, Layout
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import page_request, time_range
+from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import Check, Put, absent, contended
 from dynamo_chat.mail.thread import ThreadReader, exists_thread, is_thread, thread_key
 
@@ -67,8 +68,12 @@ class _Bounds(Model):
     recommendations: Annotated[Many[Text], Field(max_length=MAX_RECOMMENDATIONS)]
 
 
-class EVScores(ThreadReader):
+class EVScores(Repository):
     """Record scores, read the latest and the history."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._threads = ThreadReader(binding)
 
     @access_pattern(
         "M11",
@@ -106,7 +111,7 @@ class EVScores(ThreadReader):
         if calculation_date is not None:
             moment = not_ahead("calculation_date", utc("calculation_date", calculation_date), now)
         check_owner("account_id", account_id)
-        owner = account_id or _owner_of(self._thread(conversation_id, None, consistent=True))
+        owner = account_id or _owner_of(self._threads.item(conversation_id, None, consistent=True))
         for _ in range(self._connection.options.transaction_attempts):
             score = validated(
                 EVScore,
@@ -156,7 +161,7 @@ class EVScores(ThreadReader):
         With `account_id` the thread is read first: NotFound when there is none of this account.
         """
         if account_id is not None:
-            self._thread(conversation_id, account_id, consistent=consistent)
+            self._threads.item(conversation_id, account_id, consistent=consistent)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)()
         asked = page_request((conversation_id,), True, 1, consistent=consistent)
         page = self._page(asked, [collection], _decode, is_kept=_may_show(account_id))
@@ -198,7 +203,7 @@ class EVScores(ThreadReader):
         )
         if account_id is not None:
             self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
-            self._thread(conversation_id, account_id, consistent=consistent)
+            self._threads.item(conversation_id, account_id, consistent=consistent)
         return self._page(asked, [collection], _decode, is_kept=_may_show(account_id))
 
 

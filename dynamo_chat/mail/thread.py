@@ -77,9 +77,9 @@ def exists_thread(account_id: str | None = None) -> Condition:
 
 
 class ThreadReader(Repository):
-    """Base of the repositories that need a conversation's thread."""
+    """Reads a conversation's thread."""
 
-    def _thread(
+    def item(
         self, conversation_id: str, account_id: str | None, *, consistent: bool
     ) -> AttributeValues:
         """The item of a thread, of this account if one is given. NotFound."""

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from dynamo_chat import keyspace
 from dynamo_chat.core import changes
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged
 from dynamo_chat.core.errors import NotFound
@@ -13,13 +14,14 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import page_request, time_range
+from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import Update
-from dynamo_chat.mail.removal import Remover
+from dynamo_chat.mail.removal import ThreadRemover
 from dynamo_chat.mail.thread import (
     Category,
     EmailThread,
     Sentiment,
+    ThreadReader,
     ThreadStatus,
     Urgency,
     exists_thread,
@@ -27,8 +29,13 @@ from dynamo_chat.mail.thread import (
 )
 
 
-class EmailThreads(Remover):
+class EmailThreads(Repository):
     """Find, list, change and delete threads. Adding an e-mail creates its thread."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._reader = ThreadReader(binding)
+        self._remover = ThreadRemover(binding)
 
     @access_pattern(
         "M8", operation="GetItem", requests="1", replaces="Threads PK, conversation_id-index"
@@ -41,7 +48,7 @@ class EmailThreads(Remover):
         With `account_id`, another account's thread is not found either.
         """
         return plan(EmailThread).decode(
-            self._thread(conversation_id, account_id, consistent=consistent)
+            self._reader.item(conversation_id, account_id, consistent=consistent)
         )
 
     @access_pattern("M8", operation="UpdateItem", requests="1", replaces="Threads PK")
@@ -133,4 +140,4 @@ class EmailThreads(Remover):
         account recorded before there was a thread stay. NotFound when there is nothing, or nothing
         of `account_id`, if given.
         """
-        return self._remove(conversation_id, account_id)
+        return self._remover.delete(conversation_id, account_id)

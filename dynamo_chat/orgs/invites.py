@@ -1,11 +1,13 @@
-"""The repository of invites: O5–O7, and of O8 what needs no user. The entity is in `invite`.
+"""The repository of invites: O5–O8. The entity is in `invite`.
 
-Accepting an invite needs the user who accepts: that is `workflows.accept_invite`.
+Accepting an invite needs the user who accepts: the store hands in how (`workflows.accept_invite`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from pynamodb.expressions.condition import Condition
 
@@ -21,8 +23,8 @@ from dynamo_chat.core.layout import GSI1, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import page_request, time_range
-from dynamo_chat.core.transaction import Check, Delete, Put, Update, absent, contended
+from dynamo_chat.core.repository import Repository, page_request, time_range
+from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, absent, contended
 from dynamo_chat.orgs.invite import (
     Invite,
     InvitePlace,
@@ -43,7 +45,7 @@ from dynamo_chat.orgs.organization import (
     organization_exists,
     organization_key,
 )
-from dynamo_chat.orgs.seats import SeatKeeper, refusal
+from dynamo_chat.orgs.seats import Member, refusal
 
 __all__ = ["Invite", "Invites"]
 
@@ -51,12 +53,17 @@ DEFAULT_LIFETIME = timedelta(days=7)
 MAX_LIFETIME = timedelta(days=366)
 
 
-class Invites(SeatKeeper):
-    """Issue, find, list, cancel and delete invites."""
+AcceptInvite: TypeAlias = Callable[[str, str, bool], Member]
+"""Accepts the invite of a token as a user, whose address may be another: see `Invites.accept`."""
 
-    def __init__(self, binding: Binding) -> None:
+
+class Invites(Repository):
+    """Issue, find, list, accept, cancel and delete invites."""
+
+    def __init__(self, binding: Binding, accept: AcceptInvite) -> None:
         super().__init__(binding)
         self._lists = Lists(binding)
+        self._accept = accept
 
     @access_pattern(
         "O5",
@@ -133,7 +140,7 @@ class Invites(SeatKeeper):
     )
     def get_by_token(self, token: str) -> Invite:
         """The invite that this token is of; one whose time is up reads as expired. NotFound."""
-        place = self._place_by_token(token)
+        place = place_by_token(self._get_item(token_key(token), consistent=True))
         organization, item = self._get_items(
             [organization_key(place.organization_id), place.key], consistent=True
         )
@@ -205,6 +212,25 @@ class Invites(SeatKeeper):
             self._as_read,
         )
 
+    @access_pattern(
+        "O8",
+        operation="GetItem, BatchGetItem, TransactWriteItems",
+        requests="≤3",
+        replaces="OrganizationInvites status and accepted_at",
+        domain="workflows",
+    )
+    def accept(self, token: str, user_id: str, *, any_address: bool = False) -> Member:
+        """Accept an invite as a user, and return the membership; again, the same one.
+
+        The invited address must be the user's e-mail, unless `any_address` lets whoever holds the
+        token in. A response e-mail does not count: users choose it themselves. NotFound when there
+        is no such invite, or not for this user, or no such user. IllegalTransition when it has
+        expired, was cancelled, or was accepted before. AlreadyExists when the user is a member
+        already. LimitExceeded when no seat is left. Conflict when the organization admits only its
+        own domain.
+        """
+        return self._accept(token, user_id, any_address)
+
     @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
     def cancel(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """Take a pending invite back, and return it; one that is cancelled already stays so.
@@ -252,13 +278,6 @@ class Invites(SeatKeeper):
         if item is None or not is_organization(organization):
             raise NotFound("invite", invite_id)
         return place, item
-
-    def _place_by_token(self, token: str) -> InvitePlace:
-        key = keyspace.INVITE_TOKEN.key(token_hash=hash_of("token", token))
-        pointer = self._get_item(key, consistent=True)
-        if pointer is None:
-            raise NotFound("invite")
-        return place_of(pointer)
 
     def _moved(
         self,
@@ -312,6 +331,18 @@ def illegal(invite: Invite, status: InviteStatus) -> IllegalTransition:
     return IllegalTransition(
         f"an invite that is {invite.status} cannot become {status}; make a new one", invite
     )
+
+
+def token_key(token: str) -> Key:
+    """The key of the item that leads from a token to its invite."""
+    return keyspace.INVITE_TOKEN.key(token_hash=hash_of("token", token))
+
+
+def place_by_token(pointer: AttributeValues | None) -> InvitePlace:
+    """Where the invite is that the item at a `token_key` leads to. NotFound."""
+    if pointer is None:
+        raise NotFound("invite")
+    return place_of(pointer)
 
 
 def invite_of(item: AttributeValues | None, token: str) -> Invite:

@@ -9,7 +9,7 @@ from typing import Any
 from dynamo_chat import keyspace
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, check_rewritten, checked, checked_as
-from dynamo_chat.core.clock import utc
+from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
@@ -17,7 +17,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import page_request
+from dynamo_chat.core.repository import Repository, page_request
 from dynamo_chat.core.transaction import Update, contended
 from dynamo_chat.orgs.lists import Lists
 from dynamo_chat.orgs.organization import is_organization, organization_key
@@ -39,12 +39,13 @@ from dynamo_chat.orgs.seats import (
 __all__ = ["Member", "Members"]
 
 
-class Members(SeatKeeper):
+class Members(Repository):
     """Add, find, change and remove members."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
         self._lists = Lists(binding)
+        self._seats = SeatKeeper(binding)
 
     @access_pattern(
         "O2",
@@ -69,6 +70,7 @@ class Members(SeatKeeper):
         left. NotFound when there is no such organization, or the user has been deleted.
         """
         now = self._now()
+        joined = now if joined_at is None else utc("joined_at", joined_at)
         member = validated(
             Member,
             organization_id=organization_id,
@@ -77,7 +79,7 @@ class Members(SeatKeeper):
             status=status,
             permissions=_permissions(permissions),
             invited_by=invited_by,
-            joined_at=now if joined_at is None else utc("joined_at", joined_at),
+            joined_at=not_ahead("joined_at", joined, now),
         )
         check_rewritten(permissions=member.permissions)
         moves = [Move(None, member)]
@@ -96,7 +98,7 @@ class Members(SeatKeeper):
                 if isinstance(refused, NotFound):
                     raise refused from failed
                 # A full organization may be full because this call was carried out before.
-                there = self._member(organization_id, user_id)
+                there = self._seats.member(organization_id, user_id)
                 if there is None:
                     if refused is not None:
                         raise refused from failed
@@ -131,11 +133,11 @@ class Members(SeatKeeper):
         check_rewritten(**changes)
 
         def decide() -> Decision:
-            before = self._present(organization_id, user_id)
+            before = self._seats.present(organization_id, user_id)
             after = before.model_copy(update=changes)
             return Decision(after, [] if after == before else [Move(before, after)])
 
-        return self._carry_out(organization_id, decide)
+        return self._seats.carry_out(organization_id, decide)
 
     @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
     def remove(self, organization_id: str, user_id: str) -> Member:
@@ -143,7 +145,12 @@ class Members(SeatKeeper):
 
         IllegalTransition when it is the last active owner.
         """
-        return self._without(organization_id, user_id)
+
+        def decide() -> Decision:
+            before = self._seats.present(organization_id, user_id)
+            return Decision(before, [Move(before, None)])
+
+        return self._seats.carry_out(organization_id, decide)
 
     @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
     def replace(self, organization_id: str, user_id: str, *, heir_id: str) -> Member:
@@ -174,7 +181,7 @@ class Members(SeatKeeper):
                 known=[heir_id],
             )
 
-        return self._carry_out(organization_id, decide)
+        return self._seats.carry_out(organization_id, decide)
 
     @access_pattern(
         "O2",
@@ -184,7 +191,7 @@ class Members(SeatKeeper):
     )
     def touch(self, organization_id: str, user_id: str) -> Member:
         """Note that a member is active now, and return it. NotFound."""
-        self._present(organization_id, user_id)
+        self._seats.present(organization_id, user_id)
         now = self._now()
         attributes = plan(Member).model
         is_later = attributes.last_active.does_not_exist() | (attributes.last_active <= now)
@@ -212,13 +219,7 @@ class Members(SeatKeeper):
 
         An organization that is being deleted has no members, however far that has come.
         """
-        key = keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
-        organization, member = self._get_items(
-            [organization_key(organization_id), key], consistent=consistent
-        )
-        if member is None or not is_organization(organization):
-            raise no_member(organization_id, user_id)
-        return plan(Member).decode(member)
+        return self._seats.present(organization_id, user_id, consistent=consistent)
 
     @access_pattern(
         "O3",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pynamodb.expressions.condition import Condition
 
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, checked, checked_as
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Model, Unchanged, validated
@@ -19,6 +20,7 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Put, Update, absent, contended
 from dynamo_chat.orgs.organization import (
     Billing,
@@ -50,8 +52,12 @@ _MOST_EMAILS = 10**30
 _MOST_GIGABYTES = Decimal("999999999999999.999999999")
 
 
-class Organizations(OrganizationRemover):
+class Organizations(Repository):
     """Create, change, count and delete organizations."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._remover = OrganizationRemover(binding)
 
     @access_pattern(
         "O1", operation="TransactWriteItems", requests="1", replaces="Organizations PutItem"
@@ -243,7 +249,7 @@ class Organizations(OrganizationRemover):
         Readers see it gone at once; its id blocks creation until everything is gone. After a
         crash half-way, call it again to finish. NotFound when there is nothing to delete.
         """
-        return self._remove(organization_id)
+        return self._remover.delete(organization_id)
 
     # -- inside -------------------------------------------------------------------------------
 

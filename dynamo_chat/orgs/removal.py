@@ -32,18 +32,10 @@ _TOMBSTONE = keyspace.ORGANIZATION_TOMBSTONE
 
 
 class OrganizationRemover(Repository):
-    """The removal of whole organizations."""
+    """Deletes whole organizations."""
 
-    def finish_deletion(self, tombstone: AttributeValues) -> int:
-        """Finish the very deletion that left this tombstone; the number of items that went.
-
-        0 when somebody else has finished it, whatever has begun under the id by then.
-        """
-        deletion = resume(self._connection, tombstone, self._new_id(), _TOMBSTONE)
-        (organization_id,) = key_parts(_TOMBSTONE, tombstone, PK)
-        return 0 if deletion is None else self._clear(organization_id, deletion)
-
-    def _remove(self, organization_id: str) -> int:
+    def delete(self, organization_id: str) -> int:
+        """Delete an organization; returns the number of items deleted. NotFound."""
         stored = (each.attr_name for each in plan(Organization).attributes.values())
         actions = [
             Path(KIND).set(_TOMBSTONE.kind),
@@ -55,6 +47,15 @@ class OrganizationRemover(Repository):
         except ConditionFailed as failed:
             raise NotFound("organization", organization_id) from failed
         return self._clear(organization_id, deletion)
+
+    def finish(self, tombstone: AttributeValues) -> int:
+        """Finish the deletion that left this tombstone; returns the number of items deleted.
+
+        0 if another worker has finished it, whatever has been created under the id since.
+        """
+        deletion = resume(self._connection, tombstone, self._new_id(), _TOMBSTONE)
+        (organization_id,) = key_parts(_TOMBSTONE, tombstone, PK)
+        return 0 if deletion is None else self._clear(organization_id, deletion)
 
     def _clear(self, organization_id: str, deletion: Deletion) -> int:
         return deletion.run(self._belongings(organization_id))

@@ -122,9 +122,9 @@ class Decision(NamedTuple):
 
 
 class SeatKeeper(Repository):
-    """Base of everything that changes who is in an organization."""
+    """Changes who is in an organization."""
 
-    def _carry_out(self, organization_id: str, decide: Callable[[], Decision]) -> Member:
+    def carry_out(self, organization_id: str, decide: Callable[[], Decision]) -> Member:
         """Write what `decide` reads and decides, and decide anew whenever that was overtaken.
 
         What the organization refuses is an error only when a second look comes to the same: the
@@ -157,31 +157,24 @@ class SeatKeeper(Repository):
             return member
         raise contended("the organization's members")
 
-    def _member(self, organization_id: str, user_id: str) -> Member | None:
-        """The member as it is in the table now; None when there is none, or no organization."""
+    def member(
+        self, organization_id: str, user_id: str, *, consistent: bool = True
+    ) -> Member | None:
+        """The member; None when there is none, or no organization."""
         key = keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
         organization, member = self._get_items(
-            [organization_key(organization_id), key], consistent=True
+            [organization_key(organization_id), key], consistent=consistent
         )
         if member is None or not is_organization(organization):
             return None
         return plan(Member).decode(member)
 
-    def _present(self, organization_id: str, user_id: str) -> Member:
-        """The member as it is in the table now. NotFound."""
-        found = self._member(organization_id, user_id)
+    def present(self, organization_id: str, user_id: str, *, consistent: bool = True) -> Member:
+        """The member. NotFound."""
+        found = self.member(organization_id, user_id, consistent=consistent)
         if found is None:
             raise no_member(organization_id, user_id)
         return found
-
-    def _without(self, organization_id: str, user_id: str) -> Member:
-        """Remove the member; returns it as it was."""
-
-        def decide() -> Decision:
-            before = self._present(organization_id, user_id)
-            return Decision(before, [Move(before, None)])
-
-        return self._carry_out(organization_id, decide)
 
 
 def seat_writes(

@@ -19,17 +19,18 @@ from pynamodb.expressions.condition import Condition
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key, domain_of
 from dynamo_chat.core.bearer import hash_of
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, checked
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.core.item import plan
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Update, Write
 from dynamo_chat.identity.user import User, is_user, user_exists, user_key
 from dynamo_chat.orgs.invite import Invite, InvitePlace, has_token, is_pending
-from dynamo_chat.orgs.invites import Invites, illegal, invite_of
+from dynamo_chat.orgs.invites import illegal, invite_of, place_by_token, token_key
 from dynamo_chat.orgs.organization import is_organization, organization_key
-from dynamo_chat.orgs.seats import Decision, Member, Move
+from dynamo_chat.orgs.seats import Decision, Member, Move, SeatKeeper
 
 
 class Case(NamedTuple):
@@ -40,27 +41,17 @@ class Case(NamedTuple):
     user: User
 
 
-class Invitations(Invites):
-    """Invites, and their acceptance by users."""
+class Acceptance(Repository):
+    """Accepts invites."""
 
-    @access_pattern(
-        "O8",
-        operation="GetItem, BatchGetItem, TransactWriteItems",
-        requests="≤3",
-        replaces="OrganizationInvites status and accepted_at",
-    )
-    def accept(self, token: str, user_id: str, *, any_address: bool = False) -> Member:
-        """Accept an invite as a user, and return the membership; again, the same one.
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._seats = SeatKeeper(binding)
 
-        The invited address must be the user's e-mail, unless `any_address` lets whoever holds the
-        token in. A response e-mail does not count: users choose it themselves. NotFound when there
-        is no such invite, or not for this user, or no such user. IllegalTransition when it has
-        expired, was cancelled, or was accepted before. AlreadyExists when the user is a member
-        already. LimitExceeded when no seat is left. Conflict when the organization admits only its
-        own domain.
-        """
+    def accept(self, token: str, user_id: str, any_address: bool) -> Member:
+        """Accept an invite as a user, and return the membership: see `Invites.accept`."""
         checked(User, user_id=user_id)
-        place = self._place_by_token(token)
+        place = place_by_token(self._get_item(token_key(token), consistent=True))
 
         def decide() -> Decision:
             case = self._case(place, token, user_id)
@@ -69,7 +60,7 @@ class Invitations(Invites):
             _check_acceptable(case, any_address=any_address)
             return self._acceptance(case, place, token, any_address=any_address)
 
-        return self._carry_out(place.organization_id, decide)
+        return self._seats.carry_out(place.organization_id, decide)
 
     def _case(self, place: InvitePlace, token: str, user_id: str) -> Case:
         """Invite, membership and user as they are now, in one request. NotFound."""

@@ -36,54 +36,35 @@ from dynamo_chat.core.fence import Overtaken
 from dynamo_chat.core.item import helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.layout import GSI1, PK, SK
 from dynamo_chat.core.owners import is_owned
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Delete, Update, contended, key_of
 from dynamo_chat.identity.removal import (
     CLEARING,
     Belongings,
     KeepOrRemove,
     Seen,
+    UserRemover,
     Wishes,
     is_retired,
     noted_wishes,
     organizations_of,
 )
 from dynamo_chat.identity.user import User, is_user
-from dynamo_chat.identity.users import Users
 from dynamo_chat.workflows.leave_organizations import Leaver, Refused
 
 
-class Accounts(Users):
-    """Users, and their deletion with what they take part in."""
+class UserDeletion(Repository):
+    """Deletes users with what they take part in."""
 
-    def __init__(self, binding: Binding, snapshots: SnapshotCache | None = None) -> None:
+    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
         super().__init__(binding)
-        self._conversations = ConversationRemover(binding, snapshots or SnapshotCache())
+        self._conversations = ConversationRemover(binding, snapshots)
         self._leaver = Leaver(binding)
+        self._remover = UserRemover(binding)
 
-    @access_pattern(
-        "U8",
-        operation="Query, GetItem, BatchGetItem, UpdateItem, TransactWriteItems",
-        requests="5 + ⌈items/99⌉ + ⌈MB⌉; with memberships 2, and 1 for each; conversations as C16",
-        budget=9,
-        index="table + GSI1",
-    )
-    def delete(
-        self,
-        user_id: str,
-        *,
-        memberships: KeepOrRemove = "remove",
-        heir_id: str | None = None,
-        conversations: KeepOrRemove = "remove",
-    ) -> int:
-        """Delete a user: logins revoked, organizations left, conversations and activity deleted.
-
-        Returns how many items went. Where the user is the last active owner, the heir takes over;
-        without one that is an IllegalTransition, and the user lives on. ``"keep"`` leaves
-        memberships, or conversations, as they are, and the user's id is never free again. After
-        a crash half-way, call it again. NotFound when there is nothing to delete, or no such heir.
-        """
-        wishes = _checked(Wishes(memberships, conversations))
+    def delete(self, user_id: str, wishes: Wishes, heir_id: str | None) -> int:
+        """Delete a user as wished; returns the number of items deleted: see `Users.delete`."""
+        _check(wishes)
         if heir_id is not None:
             checked_as(User, "user_id", heir_id, "heir_id")
             if heir_id == user_id:
@@ -92,7 +73,7 @@ class Accounts(Users):
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
                 self._connection.pause(attempt)
-            seen = self._look(user_id)
+            seen = self._remover.look(user_id)
             if seen is None and first is None:
                 raise NotFound("user", user_id)
             first = first or seen
@@ -103,7 +84,7 @@ class Accounts(Users):
                 # One that has begun is not refused here, but taken back when it is refused.
                 ids = seen.organization_ids if is_user(seen.item) else []
                 self._leaver.check(user_id, ids, heir_id)
-            deletion = self._begin(user_id, seen.item, wishes)
+            deletion = self._remover.begin(user_id, seen.item, wishes)
             if deletion is None:
                 continue  # what was seen is something else by now
             try:
@@ -112,12 +93,12 @@ class Accounts(Users):
                 continue  # by another call of it, which finished it or took it back
         raise contended("the user")
 
-    def finish_deletion(self, tombstone: AttributeValues) -> int:
-        """Finish the very deletion that left this tombstone, as it was asked for.
+    def finish(self, tombstone: AttributeValues) -> int:
+        """Finish the deletion that left this tombstone, as it was wished.
 
-        Returns the number of items that went: 0 when somebody else has finished it, whatever has
-        begun under the id by then. IllegalTransition when an organization would lose its last
-        owner: then the tombstone stays.
+        Returns the number of items deleted: 0 if another worker has finished it, whatever has been
+        created under the id since. IllegalTransition if an organization would lose its last owner:
+        then the tombstone stays.
         """
         if is_retired(tombstone):
             return 0
@@ -139,7 +120,7 @@ class Accounts(Users):
         before: AttributeValues | None,
     ) -> int:
         """All that follows the tombstone. `before` is what was there, if it may be taken back."""
-        left = self._let_nobody_in(user_id, deletion)
+        left = self._remover.let_nobody_in(user_id, deletion)
         count = left.revoked + self._finish_conversation(user_id, left.tombstone)
         finished = _noted(left.tombstone)
         organization_ids = organizations_of(left.read)
@@ -153,9 +134,9 @@ class Accounts(Users):
         deletion = deletion.only_if(_has_noted(finished))
         count += self._delete_caller(user_id, deletion, left)
         if organization_ids or wishes.conversations == "keep":
-            return count + self._retire(user_id, deletion, left)
+            return count + self._remover.retire(user_id, deletion, left)
         # Nothing asks whether a caller is a user. One made meanwhile is not the next holder's.
-        return count + self._finish(user_id, deletion, left, [Delete(caller_key(user_id))])
+        return count + self._remover.finish(user_id, deletion, left, [Delete(caller_key(user_id))])
 
     def _leave(
         self,
@@ -177,7 +158,7 @@ class Accounts(Users):
                 if not can_be_taken_back:
                     raise refused.error from None
                 try:
-                    self._take_back(deletion, *refused.checks)
+                    self._remover.take_back(deletion, *refused.checks)
                 except ConditionFailed:
                     continue  # there is another owner by now
                 raise refused.error from None
@@ -276,11 +257,10 @@ def _has_noted(conversation_id: str | None) -> Condition:
     return missing if conversation_id is None else path == conversation_id
 
 
-def _checked(wishes: Wishes) -> Wishes:
+def _check(wishes: Wishes) -> None:
     for name, wish in wishes._asdict().items():
         if wish not in get_args(KeepOrRemove):
             raise InvalidArgument(name, "must be 'remove' or 'keep'")
-    return wishes
 
 
 def _is_same_life(first: Seen | None, seen: Seen) -> bool:

@@ -20,6 +20,7 @@ from dynamo_chat.core.deletion import Deletion
 from dynamo_chat.core.errors import CorruptItem, DynamoChatError, IllegalTransition, NotFound
 from dynamo_chat.core.fence import Overtaken
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Delete, Key, Write, contended
 from dynamo_chat.identity.user import is_user, user_exists, user_key
 from dynamo_chat.orgs.organization import (
@@ -31,7 +32,6 @@ from dynamo_chat.orgs.organization import (
 from dynamo_chat.orgs.seats import (
     Member,
     Move,
-    SeatKeeper,
     is_active_owner,
     seat_writes,
     successor,
@@ -73,7 +73,7 @@ class Refused(Exception):
         )
 
 
-class Leaver(SeatKeeper):
+class Leaver(Repository):
     """Gives up all memberships of a user who is being deleted."""
 
     def check(self, user_id: str, organization_ids: Sequence[str], heir_id: str | None) -> None:

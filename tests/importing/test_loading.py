@@ -103,7 +103,7 @@ def test_an_invite_that_was_left_pending_is_accepted_by_the_next_call(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("dynamo_chat.workflows.accept_invite.Invitations.accept", lost)
+        patched.setattr("dynamo_chat.orgs.invites.Invites.accept", lost)
         with pytest.raises(KeyboardInterrupt):
             load(factory, clock)
     assert factory().invites.get("invite-uuid").status == "pending"

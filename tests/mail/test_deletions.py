@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat import keyspace
+from dynamo_chat import ChatStore, keyspace
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.mail.email import EmailSummary
+from dynamo_chat.mail.removal import ThreadRemover
 from dynamo_chat.testing import FaultInjector, Kill, Killed
 from tests.mail.scenes import new_email
 from tests.scene import Item, Scene
@@ -113,12 +114,17 @@ def test_overtaken_between_any_two_requests(scene: Scene) -> None:
             scene.store.threads.delete("c-1")
 
 
+def finished(store: ChatStore, tombstone: Item) -> int:
+    """Finish the deletion that left this tombstone, as a repair does."""
+    return ThreadRemover(store._binding).finish(dict(tombstone))
+
+
 def test_a_deletion_that_was_seen_is_finished(scene: Scene) -> None:
     fill(scene, 3)
     left = buried(scene)
-    assert scene.store.threads.finish_deletion(dict(left)) == 4 * 3 + 1
+    assert finished(scene.store, left) == 4 * 3 + 1
     assert scene.items() == []
-    assert scene.store.threads.finish_deletion(dict(left)) == 0
+    assert finished(scene.store, left) == 0
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -131,7 +137,7 @@ def test_only_the_deletion_that_was_seen_is_finished(scene: Scene, again: bool) 
     if again:
         cut_short(scene, at=2)
     before = scene.items()
-    assert scene.store.threads.finish_deletion(dict(seen)) == 0
+    assert finished(scene.store, seen) == 0
     assert scene.items() == before
 
 
@@ -143,7 +149,7 @@ def test_finishing_is_overtaken_between_any_two_requests(scene: Scene) -> None:
     for after in (1, 2):
         fill(scene)
         store = scene.interrupted(None, after, new_life)
-        assert store.threads.finish_deletion(dict(buried(scene))) < 4 * EMAILS + 1
+        assert finished(store, buried(scene)) < 4 * EMAILS + 1
         assert scene.store.threads.get("c-1").message_count == 2
         scene.store.threads.delete("c-1")
 
@@ -159,7 +165,7 @@ def test_tombstones_of_earlier_releases_are_finished(scene: Scene, names: tuple[
 
     finish: tuple[Callable[[Item], object], ...] = (
         lambda _: scene.store.threads.delete("c-1"),
-        lambda left: scene.store.threads.finish_deletion(dict(left)),
+        lambda left: finished(scene.store, left),
     )
     for how in finish:
         fill(scene, 3)

@@ -7,6 +7,7 @@ from itertools import chain
 import pytest
 
 from dynamo_chat.core.errors import DynamoChatError, NotFound
+from dynamo_chat.orgs.removal import OrganizationRemover
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
 from dynamo_chat.testing.faults import ErrorAnswer
 from tests.identity.scenes import assert_sound
@@ -103,7 +104,7 @@ def test_a_worker_that_was_overtaken_takes_nothing_of_the_next_life(
 
 def test_only_the_deletion_that_was_seen_is_finished(scene: Scene) -> None:
     """Whoever repairs has seen one tombstone; another one under the id is not finished with it."""
-    organizations = scene.store.organizations
+    organizations, remover = scene.store.organizations, OrganizationRemover(scene.store._binding)
     seen = []
     for _ in range(2):
         furnish(scene, members=3)
@@ -112,15 +113,15 @@ def test_only_the_deletion_that_was_seen_is_finished(scene: Scene) -> None:
             organizations.delete("org-1")
         seen.append(dict(tombstone_of(scene) or {}))
         if len(seen) == 1:
-            assert organizations.finish_deletion(seen[0]) == 2 * 4 + 3 * INVITES + 1
+            assert remover.finish(seen[0]) == 2 * 4 + 3 * INVITES + 1
             assert scene.items() == []
     before = scene.items()
-    assert organizations.finish_deletion(seen[0]) == 0
+    assert remover.finish(seen[0]) == 0
     assert scene.items() == before
-    organizations.finish_deletion(seen[1])
+    remover.finish(seen[1])
     furnish(scene, members=1)
     before = scene.items()
-    assert organizations.finish_deletion(seen[1]) == 0
+    assert remover.finish(seen[1]) == 0
     assert scene.items() == before
 
 

@@ -7,8 +7,10 @@ from functools import partial
 import pytest
 
 from dynamo_chat import NewMessage
+from dynamo_chat.chat.snapshot import SnapshotCache
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
+from dynamo_chat.workflows.delete_user import UserDeletion
 from tests.scene import Item, Scene, cut_short, dead_after, each_fault
 
 pytestmark = pytest.mark.engine
@@ -255,39 +257,45 @@ def tombstone(scene: Scene) -> Item:
     return found
 
 
+def deletion_of(scene: Scene) -> UserDeletion:
+    """What a repair finishes deletions with."""
+    return UserDeletion(scene.store._binding, SnapshotCache())
+
+
 @pytest.mark.parametrize("conversations", ["remove", "keep"])
 def test_only_the_deletion_that_was_seen_is_finished(scene: Scene, conversations: str) -> None:
     """As it was asked for, and never that of another life of the id."""
-    users = scene.store.users
+    users, deletion = scene.store.users, deletion_of(scene)
     furnish(scene)
     asked = {"conversations": conversations}
     cut_short(scene, *dead_after(4), lambda: users.delete("ann", **asked))  # type: ignore[arg-type]
     seen = dict(tombstone(scene))
-    assert users.finish_deletion(seen) > 0
+    assert deletion.finish(seen) > 0
     assert bool(scene.kinds()["conversation"]) == (conversations == "keep")
     assert bool(scene.kinds()["user_tombstone"]) == (conversations == "keep")
     if conversations == "keep":
         retired = dict(tombstone(scene))
-        assert users.finish_deletion(retired) == users.finish_deletion(seen) == 0
+        assert deletion.finish(retired) == deletion.finish(seen) == 0
         assert tombstone(scene) == retired
         users.delete("ann")
     scene.store.organizations.delete("own-ann@example.com")
     furnish(scene)
     before = scene.items()
-    assert users.finish_deletion(seen) == 0
+    assert deletion.finish(seen) == 0
     cut_short(scene, *dead_after(4), lambda: users.delete("ann"))
     begun = scene.items()
-    assert users.finish_deletion(seen) == 0
+    assert deletion.finish(seen) == 0
     assert scene.items() == begun != before
-    assert users.finish_deletion(dict(tombstone(scene))) > 0
+    assert deletion.finish(dict(tombstone(scene))) > 0
 
 
 def test_a_deletion_that_an_older_version_began_is_finished(scene: Scene) -> None:
     """Its tombstone has no id, and keeps nothing but the addresses."""
     users, table = scene.store.users, scene.store.connection.table_name
+    deletion = deletion_of(scene)
     finishes: tuple[Callable[[], int], ...] = (
         lambda: users.delete("ann"),
-        lambda: users.finish_deletion(dict(tombstone(scene))),
+        lambda: deletion.finish(dict(tombstone(scene))),
     )
     for finish in finishes:
         furnish(scene)

@@ -24,11 +24,11 @@ from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Update, key_of
 from dynamo_chat.identity.removal import is_retired
-from dynamo_chat.mail.threads import EmailThreads
+from dynamo_chat.mail.removal import ThreadRemover
 from dynamo_chat.operations.doctor.conditions import unchanged
 from dynamo_chat.operations.doctor.findings import Place, Problem, Repair, kind_of, place_of
-from dynamo_chat.orgs.organizations import Organizations
-from dynamo_chat.workflows.delete_user import Accounts
+from dynamo_chat.orgs.removal import OrganizationRemover
+from dynamo_chat.workflows.delete_user import UserDeletion
 
 Finish = Callable[[AttributeValues], int]
 """Finishes the deletion that left a tombstone; how many items went."""
@@ -39,12 +39,12 @@ class Deletions(Repository):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
-        remover = ConversationRemover(binding, SnapshotCache())
+        snapshots = SnapshotCache()
         self._finish: Final[Mapping[str, Finish]] = {
-            keyspace.CONVERSATION_TOMBSTONE.kind: remover.finish,
-            keyspace.USER_TOMBSTONE.kind: Accounts(binding).finish_deletion,
-            keyspace.ORGANIZATION_TOMBSTONE.kind: Organizations(binding).finish_deletion,
-            keyspace.EMAIL_THREAD_TOMBSTONE.kind: EmailThreads(binding).finish_deletion,
+            keyspace.CONVERSATION_TOMBSTONE.kind: ConversationRemover(binding, snapshots).finish,
+            keyspace.USER_TOMBSTONE.kind: UserDeletion(binding, snapshots).finish,
+            keyspace.ORGANIZATION_TOMBSTONE.kind: OrganizationRemover(binding).finish,
+            keyspace.EMAIL_THREAD_TOMBSTONE.kind: ThreadRemover(binding).finish,
         }
         self._named: dict[Place, str] = {}
         """The ids that were given here to deletions of before there were any."""
