@@ -19,6 +19,7 @@ from tests.scene import Scene
 settings.register_profile(
     "default", max_examples=100, deadline=None, print_blob=True, derandomize=False
 )
+settings.register_profile("laws", settings.get_profile("default"), max_examples=500)
 settings.register_profile("ci", settings.get_profile("default"), max_examples=2_000)
 settings.register_profile("nightly", settings.get_profile("default"), max_examples=50_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -1,87 +1,190 @@
-"""``scripts/test``: tox in an environment of its own, over every Python of this machine."""
+"""``scripts/test``: tox in an environment of its own, one line for each of its environments."""
 
 import argparse
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import IO
 
 from tooling.environment import ROOT, EnvironmentFailed, announce, environment
 from tooling.interpreters import Interpreter, discover
 
 TOX = "tox>=4.23,<5"
-EVERYWHERE = "not ministack and not nightly"
+EVERYWHERE = "not (ministack or nightly)"
 ENDPOINT = "DYNAMO_CHAT_TEST_ENDPOINT"
 HASH_SEEDS = {"py311": 1, "py312": 3, "py313": 4}
 """The hash seed of each Python's tests, as in ``tox.ini``."""
+LOOKS = ("lint", "types", "docs")
+OUTPUT = ROOT / ".tox" / "output"
 
 DESCRIPTION = """\
-Without options: all that is checked before a change goes in, in this order.
+Without options: what is checked before a change goes in, on the Python that runs this script.
 
   lint          ruff, formatting, import contracts, the project's own rules
   types         mypy --strict over everything; pyright over a user's program
-  laws          the law tests (tests/laws) with 2,000 examples each (profile `ci`)
-  once          the long tests that every Python would answer alike (marked `once`)
-  py311 - py313 every other test, on each Python found, with 100 examples each (profile `default`);
-                each under a hash seed of its own, and again on another where one is missing
-  provision     the generated templates under cfn-lint, checkov and CDK's own assertions
   docs          the documentation, warnings are errors
+  laws          the laws (tests/laws), with 500 examples each
+  suite         every other test but the long runs
 
-The examples of the laws are the long part, so the 2,000 run once, on the Python that runs this
-script, and the other runs show that the laws hold on every version. HYPOTHESIS_PROFILE overrides
-the profile of every run. Tests run in random order: `-- --randomly-seed=N` repeats the one that a
-run has printed.
+With --all, lint, types and docs, and then:
+
+  provision     the generated templates under cfn-lint, checkov and CDK's own assertions
+  laws-ci       the laws, with 2,000 examples each
+  once          the long runs, and the tests that every Python would answer alike
+  py311 - py313 every other test, on each Python found; each under a hash seed of its own, and
+                again on another where one is missing
+  engine        the engine suite on a ministack server
+  proof         a short proof under load and faults
+
+Each prints one line when it is done; all that it printed is in .tox/output. What failed is named at
+the end. Tests run in random order: `-- --randomly-seed=N` repeats the one that a run has printed.
+HYPOTHESIS_PROFILE overrides the number of examples everywhere.
 """
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an environment ended."""
+
+    name: str
+    code: int
+    seconds: float
+    text: str
+
+    def line(self) -> str:
+        """Its line: name, whether it passed, the time, and what pytest counted."""
+        counted = re.findall(
+            r"^=+ (.* (?:passed|failed|error).*) in [\d.]+s.*=+$", self.text, re.MULTILINE
+        )
+        said = f"   {counted[-1]}" if counted else ""
+        return f"{self.name:<12}{'FAILED' if self.code else 'passed'} {self.seconds:6.0f} s{said}"
+
+    def failures(self) -> Iterator[str]:
+        """What failed, by name where pytest names it; else the last lines of the output."""
+        named = re.findall(r"^(?:FAILED|ERROR) .*$", self.text, re.MULTILINE)
+        for line in named or self.text.splitlines()[-30:]:
+            yield f"  {line}"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run what was asked for; 0 when all of it passed."""
     options = _parser().parse_args(arguments)
-    pytest_arguments: list[str] = options.pytest_arguments
     try:
         made = environment("tox", [TOX])
     except EnvironmentFailed as error:
         print(error, file=sys.stderr)
         return 1
-    found = list(_found_interpreters())
-    environments = ",".join(_environments(options, found))
-    command = [str(made.python), "-m", "tox", "run", "-e", environments]
+    found = list(_found_interpreters()) if options.all or options.only else []
+    lanes = lanes_of(options, found)
+    command = [str(made.python), "-m", "tox", "run"]
     if found:
         command += ["--discover", *(str(interpreter.path) for interpreter in found)]
     # What is not on this machine was left out above; what tox can't find then is a failure.
     command += ["--skip-missing-interpreters", "false"]
-    if pytest_arguments:
-        # Of what is asked for by name, each Python runs the long tests too; the last -m counts.
-        command += ["--", "-m", EVERYWHERE, *pytest_arguments]
-    variables = dict(os.environ)
-    if options.engine and options.engine != "ministack":
-        variables[ENDPOINT] = options.engine
-    elif options.engine:
-        variables.pop(ENDPOINT, None)  # the suite starts its own server
-    announce(f"tox: {environments}")
-    return subprocess.run(
-        command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, check=False
-    ).returncode
+    after = []
+    if options.pytest_arguments:
+        # Of what is asked for by name, the long tests run too; the last -m counts.
+        after = ["--", "-m", EVERYWHERE, *options.pytest_arguments]
+    variables = _variables(options)
+    if sum(map(len, lanes)) == 1:
+        ((name,),) = filter(None, lanes)
+        return _tox([*command, "-e", name, *after], variables)
+    return _run(lambda name: [*command, "-e", name, *after], lanes, variables)
 
 
-def _environments(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[str]:
-    """What tox runs. Arguments for pytest leave out what does not run pytest."""
+def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[list[str]]:
+    """What tox runs, in two lanes side by side: of those that keep every core busy, one at a time.
+
+    Arguments for pytest leave out what does not run pytest.
+    """
     pythons = [interpreter.environment for interpreter in found]
     if options.only:
-        return [str(options.only)]
+        names = options.only.split(",")
+        looks = [name for name in names if name in LOOKS]
+        return [[name for name in names if name not in looks], looks]
     if options.engine:
-        return ["engine"]
+        return [["engine"], []]
     if options.nightly:
-        return ["nightly"]
+        return [["nightly"], []]
     if options.pytest_arguments:
-        return pythons
-    return ["lint", "types", "laws", "once", *pythons, *_again(pythons), "provision", "docs"]
+        return [pythons or ["suite"], []]
+    if options.all:
+        tests = ["laws-ci", "once", *pythons, *_again(pythons), "engine", "proof"]
+        return [tests, [*LOOKS, "provision"]]
+    return [["suite", "laws"], [*LOOKS]]
 
 
 def _again(pythons: Sequence[str]) -> list[str]:
     """The tests once more, on the first Python, under the hash seeds of those that are missing."""
     missing = [seed for name, seed in HASH_SEEDS.items() if name not in pythons]
     return [f"{name}-hash{seed}" for name in pythons[:1] for seed in missing]
+
+
+def _variables(options: argparse.Namespace) -> dict[str, str]:
+    """The environment variables of tox: an endpoint is for the engine suite that asks for it."""
+    variables = dict(os.environ)
+    if options.engine and options.engine != "ministack":
+        variables[ENDPOINT] = options.engine
+    elif options.engine or options.all:
+        variables.pop(ENDPOINT, None)  # the suite starts its own server
+    return variables
+
+
+def _run(
+    command: Callable[[str], Sequence[str]],
+    lanes: Sequence[Sequence[str]],
+    variables: dict[str, str],
+) -> int:
+    """Run every environment and print its line; at the end, what failed."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+
+    def run(lane: Sequence[str]) -> list[Outcome]:
+        return [_one(name, command(name), variables) for name in lane]
+
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        failed = [each for each in chain.from_iterable(pool.map(run, lanes)) if each.code]
+    for outcome in failed:
+        print(f"\n{outcome.name} failed (all of it: {_output(outcome.name).relative_to(ROOT)}):")
+        print(*outcome.failures(), sep="\n")
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    said = f"Failed: {', '.join(each.name for each in failed)}" if failed else "All passed"
+    print(f"\n{said}, after {minutes} min {seconds} s.")
+    return 1 if failed else 0
+
+
+def _one(name: str, command: Sequence[str], variables: dict[str, str]) -> Outcome:
+    """Run one environment, its output in a file of its own."""
+    started = time.monotonic()
+    with _output(name).open("w", encoding="utf-8") as output:
+        code = _tox(command, variables, output)
+    seconds = time.monotonic() - started
+    outcome = Outcome(name, code, seconds, _output(name).read_text("utf-8", "replace"))
+    print(outcome.line(), flush=True)
+    return outcome
+
+
+def _tox(command: Sequence[str], variables: dict[str, str], output: IO[str] | None = None) -> int:
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        check=False,
+    ).returncode
+
+
+def _output(name: str) -> Path:
+    return OUTPUT / f"{name}.txt"
 
 
 def _found_interpreters() -> Iterator[Interpreter]:
@@ -102,6 +205,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
+        "--all", action="store_true", help="every Python, the templates' scanners, the long runs"
+    )
+    which.add_argument(
         "--engine",
         metavar="ministack|URL",
         help="the engine suite alone: on a ministack server, installed and started for it in an "
@@ -117,6 +223,6 @@ def _parser() -> argparse.ArgumentParser:
         "pytest_arguments",
         metavar="-- ARGUMENT",
         nargs="*",
-        help="go to pytest, as in: scripts/test -- tests/laws -x",
+        help="go to pytest, as in: scripts/test -- tests/laws -x; with --all, on every Python",
     )
     return parser
