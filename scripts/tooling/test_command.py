@@ -23,6 +23,8 @@ HASH_SEEDS = {"py311": 1, "py312": 3, "py313": 4}
 """The hash seed of each Python's tests, as in ``tox.ini``."""
 LOOKS = ("lint", "types", "docs")
 OUTPUT = ROOT / ".tox" / "output"
+COUNTED = re.compile(r"^=+ (.* (?:passed|failed|error).*) in [\d.]+s.*=+$", re.MULTILINE)
+NAMED = re.compile(r"^(?:FAILED|ERROR) .*$", re.MULTILINE)
 
 DESCRIPTION = """\
 Without options: what is checked before a change goes in, on the Python that runs this script.
@@ -68,7 +70,7 @@ class Outcome:
 
     def failures(self) -> Iterator[str]:
         """What failed, by name where pytest names it; else the last lines of the output."""
-        named = re.findall(r"^(?:FAILED|ERROR) .*$", self.text, re.MULTILINE)
+        named = NAMED.findall(self.text)
         for line in named or self.text.splitlines()[-30:]:
             yield f"  {line}"
 

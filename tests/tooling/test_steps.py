@@ -1,0 +1,121 @@
+"""What `scripts/test` runs, in which lanes, and what it prints of it."""
+
+import configparser
+import re
+from argparse import Namespace
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from tooling import test_command
+from tooling.environment import ROOT
+from tooling.interpreters import SUPPORTED, Interpreter
+
+
+def options(*arguments: str) -> Namespace:
+    """The options of a command line."""
+    return test_command._parser().parse_args(arguments)
+
+
+def found(*minors: int) -> list[Interpreter]:
+    """Pythons of these versions 3.x."""
+    return [Interpreter((3, minor, 0), Path("python")) for minor in minors]
+
+
+def planned(*minors: int) -> list[str]:
+    """The environments that run the quick tests, where these versions 3.x are found."""
+    tests, _ = test_command.lanes_of(options("--all"), found(*minors))
+    return [name for name in tests if name.startswith("py")]
+
+
+def tox() -> configparser.ConfigParser:
+    """What ``tox.ini`` says."""
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    return tox
+
+
+def seeds_of_tox() -> dict[str, int]:
+    """The hash seed of each factor in ``tox.ini``, in the order of its lines."""
+    lines = re.findall(
+        r"^(\w+): PYTHONHASHSEED = (\d+)$", tox()["testenv"]["set_env"], re.MULTILINE
+    )
+    return {factor: int(seed) for factor, seed in lines}
+
+
+def seed_of(environment: str) -> int:
+    """The hash seed under which tox runs an environment: the last line that fits it counts."""
+    factors = environment.split("-")
+    return [seed for factor, seed in seeds_of_tox().items() if factor in factors][-1]
+
+
+def test_each_python_has_a_seed_of_its_own() -> None:
+    assert planned(11, 12, 13) == ["py311", "py312", "py313"]
+    pythons = {f"py{major}{minor}" for major, minor in SUPPORTED}
+    assert set(test_command.HASH_SEEDS) == pythons
+    assert {name: seed_of(name) for name in pythons} == test_command.HASH_SEEDS
+
+
+@pytest.mark.parametrize("minors", [(11, 12, 13), (12,), (11, 13), (13,)])
+def test_the_seed_of_a_missing_python_is_run_on_another(minors: tuple[int, ...]) -> None:
+    environments = planned(*minors)
+    assert sorted(map(seed_of, environments)) == sorted(test_command.HASH_SEEDS.values())
+    assert len(set(map(seed_of, environments))) >= 3
+
+
+def test_without_any_python_there_is_nothing_to_run() -> None:
+    assert planned() == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all"]], ids=["quick", "all"])
+def test_every_step_is_in_tox_and_in_the_help(arguments: list[str]) -> None:
+    steps = list(chain.from_iterable(test_command.lanes_of(options(*arguments), found(11, 12, 13))))
+    in_tox = chain.from_iterable(
+        expanded(section.removeprefix("testenv:")) for section in tox().sections()
+    )
+    pythons = set(test_command.HASH_SEEDS)
+    assert len(set(steps)) == len(steps)
+    assert set(steps) - pythons <= set(in_tox)
+    assert all(f"  {step} " in test_command.DESCRIPTION for step in set(steps) - {"py312", "py313"})
+
+
+def expanded(section: str) -> list[str]:
+    """``laws{,-ci}`` stands for two environments."""
+    name, _, ends = section.partition("{")
+    return [name + end for end in ends.removesuffix("}").split(",")]
+
+
+def test_without_options_one_python_runs_everything_but_the_long_runs() -> None:
+    tests, looks = test_command.lanes_of(options(), [])
+    assert tests == ["suite", "laws"]
+    assert looks == ["lint", "types", "docs"]
+
+
+def test_arguments_for_pytest_run_on_one_python_or_on_all() -> None:
+    assert test_command.lanes_of(options("--", "-x"), []) == [["suite"], []]
+    everywhere = test_command.lanes_of(options("--all", "--", "-x"), found(11, 13))
+    assert everywhere == [["py311", "py313"], []]
+
+
+def test_some_steps_run_in_their_lanes() -> None:
+    asked = options("--only", "laws,lint,py312")
+    assert test_command.lanes_of(asked, found(12)) == [["laws", "py312"], ["lint"]]
+
+
+def test_a_step_that_failed_names_what_failed() -> None:
+    text = "F..\nFAILED tests/a.py::test_b - x\n=== 1 failed, 2 passed in 3.21s (0:00:03) ===\n"
+    failed = test_command.Outcome("suite", 1, 3.4, text)
+    assert failed.line() == "suite       FAILED      3 s   1 failed, 2 passed"
+    assert list(failed.failures()) == ["  FAILED tests/a.py::test_b - x"]
+
+
+def test_a_step_without_tests_shows_its_last_lines() -> None:
+    failed = test_command.Outcome("docs", 2, 61.0, "first\n" + "more\n" * 29 + "last")
+    assert failed.line() == "docs        FAILED     61 s"
+    assert list(failed.failures()) == ["  more"] * 29 + ["  last"]
+
+
+def test_the_check_of_a_change_is_the_command_of_the_readme() -> None:
+    assert "\n$ scripts/test " in (ROOT / "README.md").read_text("utf-8")
+    assert "scripts/test --all" in (ROOT / ".ci" / "run").read_text("utf-8")
