@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import IO
 
 from tooling.environment import ROOT, EnvironmentFailed, announce, environment
@@ -148,11 +149,17 @@ def _run(
     OUTPUT.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
+    stopped = Event()
+
     def run(lane: Sequence[str]) -> list[Outcome]:
-        return [_one(name, command(name), variables) for name in lane]
+        return [_one(name, command(name), variables) for name in lane if not stopped.is_set()]
 
     with ThreadPoolExecutor(len(lanes)) as pool:
-        failed = [each for each in chain.from_iterable(pool.map(run, lanes)) if each.code]
+        try:
+            failed = [each for each in chain.from_iterable(pool.map(run, lanes)) if each.code]
+        except KeyboardInterrupt:  # which has reached what runs now, but not what comes next
+            stopped.set()
+            return 130
     for outcome in failed:
         print(f"\n{outcome.name} failed (all of it: {_output(outcome.name).relative_to(ROOT)}):")
         print(*outcome.failures(), sep="\n")
