@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     )
     from dynamo_chat.chat.reviews import Review
     from dynamo_chat.chat.states import ConversationState
-    from dynamo_chat.core.connection import ConnectionOptions, RequestEvent
+    from dynamo_chat.core.client import ConnectionOptions
+    from dynamo_chat.core.connection import RequestEvent
     from dynamo_chat.core.entity import UNCHANGED
     from dynamo_chat.core.errors import (
         AccessDenied,
@@ -190,10 +191,8 @@ _HOMES = {
     ),
     "dynamo_chat.chat.reviews": ("Review",),
     "dynamo_chat.chat.states": ("ConversationState",),
-    "dynamo_chat.core.connection": (
-        "ConnectionOptions",
-        "RequestEvent",
-    ),
+    "dynamo_chat.core.client": ("ConnectionOptions",),
+    "dynamo_chat.core.connection": ("RequestEvent",),
     "dynamo_chat.core.entity": ("UNCHANGED",),
     "dynamo_chat.core.errors": (
         "AccessDenied",

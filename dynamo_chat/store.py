@@ -9,8 +9,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.client import ConnectionOptions
 from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
-from dynamo_chat.core.connection import Connection, ConnectionOptions, RequestHook
+from dynamo_chat.core.connection import Connection, RequestHook
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.page import CursorCodec

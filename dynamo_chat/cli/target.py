@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import botocore.session
 import typer
 
-from dynamo_chat.core.connection import ConnectionOptions
+from dynamo_chat.core.client import ConnectionOptions
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.store import ChatStore, StoreFactory
 

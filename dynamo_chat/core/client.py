@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.config
 import botocore.loaders
@@ -21,9 +22,37 @@ from pynamodb.connection import Connection as PynamoConnection
 from dynamo_chat.core import errors, settings
 from dynamo_chat.core.answers import DATA_OPERATIONS, is_lost, parse_answer
 from dynamo_chat.core.signing import PostSigner
+from dynamo_chat.core.size import DEFAULT_BODY_BYTES
 
-if TYPE_CHECKING:
-    from dynamo_chat.core.connection import ConnectionOptions
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """How a store talks to its endpoint, and how much it takes. Times are in seconds."""
+
+    connect_timeout: float = 3.0
+    read_timeout: float = 10.0
+    max_attempts: int = 5
+    """HTTP tries of one request, by botocore's standard retry mode."""
+    transaction_attempts: int = 25
+    """Tries of one change whose condition or transaction keeps losing races."""
+    max_pool_connections: int = 50
+    max_body_bytes: int = DEFAULT_BODY_BYTES
+    """The most that a text or a piece of JSON may have when it is written, before compression.
+
+    Up to 16 MiB; what is stored is read up to there, whatever this is."""
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = field(default=None, repr=False)
+    aws_session_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for timeout in ("connect_timeout", "read_timeout"):
+            settings.check_seconds(timeout, getattr(self, timeout))
+        for count in ("max_attempts", "transaction_attempts", "max_pool_connections"):
+            settings.check_count(count, getattr(self, count))
+        settings.check_body_bytes("max_body_bytes", self.max_body_bytes)
+        settings.check_credentials(
+            self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token
+        )
 
 
 def new_session() -> botocore.session.Session:

@@ -31,9 +31,9 @@ from dynamo_chat.provision.arguments import (
     check_kms_key,
     check_waiting,
 )
-from dynamo_chat.provision.definition import wanted_or_default
+from dynamo_chat.provision.definition import TableDefinition, wanted_or_default
+from dynamo_chat.provision.inspection import Inspection
 from dynamo_chat.provision.restoring import Restoration, Restored, Source
-from dynamo_chat.provision.table import Table, TableDefinition
 from dynamo_chat.provision.waiting import ProgressHook, Seen, wait_until
 
 ExportFormat = Literal["DYNAMODB_JSON", "ION"]
@@ -355,7 +355,7 @@ class Backups:
         return export
 
     def _table_arn(self) -> str:
-        return str(Table(self._connection).describe()["TableArn"])
+        return str(Inspection(self._connection).describe()["TableArn"])
 
     def _check_moment(self, moment: datetime | None) -> None:
         """Say early, and with the bounds, that a moment cannot be restored to."""

@@ -19,7 +19,7 @@ from dynamo_chat.core.connection import Connection
 from dynamo_chat.provision.definition import STREAM_VIEW, TableDefinition
 from dynamo_chat.provision.differences import Difference
 from dynamo_chat.provision.insights import switch_on_insights
-from dynamo_chat.provision.table import BACKUPS_NOT_YET, Table
+from dynamo_chat.provision.inspection import BACKUPS_NOT_YET, Inspection
 from dynamo_chat.provision.waiting import ProgressHook, Seen, wait_until
 
 _TAKEN = {"TableAlreadyExistsException", "TableInUseException", "ResourceInUseException"}
@@ -75,7 +75,7 @@ class Restoration:
         on_progress: ProgressHook | None,
     ) -> None:
         self._connection = connection
-        self._table = Table(connection)
+        self._table = Inspection(connection)
         self._name = connection.table_name
         self._overrides = {} if definition is None else overrides(definition)
         self._kept = _FROM_SOURCE if definition is None else frozenset[str]()
@@ -120,7 +120,7 @@ class Restoration:
             return Seen(status, status == "ACTIVE" and not restoring), str(found["TableArn"])
 
         arn = self._until(f"restore to {self._name}", look)
-        self._table.wait(timeout_seconds=self._timeout)
+        self._table.wait(self._timeout)
         return arn
 
     def _switch_on(self, arn: str) -> None:
@@ -157,7 +157,7 @@ class Restoration:
 
     def _update(self, **change: Any) -> None:
         self._connection.call("UpdateTable", {"TableName": self._name, **change})
-        self._table.wait(timeout_seconds=self._timeout)
+        self._table.wait(self._timeout)
 
     def _until(self, what: str, look: Callable[[], tuple[Seen, T]]) -> T:
         return wait_until(

@@ -7,31 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from dynamo_chat.core import errors
 from dynamo_chat.core.connection import Connection
-from dynamo_chat.core.layout import GSI1, GSI2, TTL
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.provision.arguments import check_replicas, check_wait
-from dynamo_chat.provision.definition import (
-    RECOVERY_DAYS,
-    Capacity,
-    TableDefinition,
-    wanted_or_default,
-)
-from dynamo_chat.provision.differences import (
-    Difference,
-    described_differences,
-    tag_differences,
-)
-from dynamo_chat.provision.insights import insight_differences, switch_on_insights
+from dynamo_chat.provision.definition import Capacity, TableDefinition, wanted_or_default
+from dynamo_chat.provision.differences import Difference
+from dynamo_chat.provision.insights import switch_on_insights
+from dynamo_chat.provision.inspection import BACKUPS_NOT_YET, Inspection, pause
 
 if TYPE_CHECKING:
     from dynamo_chat.provision.backups import Backups
     from dynamo_chat.provision.probe import ProbeStep
 
-__all__ = ["BACKUPS_NOT_YET", "Capacity", "Difference", "Table", "TableDefinition"]
-
-BACKUPS_NOT_YET = "ContinuousBackupsUnavailableException"
-"""What DynamoDB answers while it prepares the backups of a table that was just created."""
-_POLL_SECONDS = 1.0
+__all__ = ["Capacity", "Difference", "Table", "TableDefinition"]
 
 
 class Table:
@@ -40,6 +27,7 @@ class Table:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._name = connection.table_name
+        self._inspection = Inspection(connection)
 
     @access_pattern(
         "T1",
@@ -84,9 +72,9 @@ class Table:
                 raise
             created = False
         self.wait(timeout_seconds=timeout_seconds)
-        if not self._has_ttl():
+        if not self._inspection.has_ttl():
             self._connection.call("UpdateTimeToLive", wanted.ttl_request(self._name))
-        if wanted.point_in_time_recovery and not self._recovery_days():
+        if wanted.point_in_time_recovery and not self._inspection.recovery_days():
             self._switch_on_recovery(wanted, time.monotonic() + timeout_seconds)
         switch_on_insights(self._connection, wanted)
         for region in self._regions_without_replica(wanted):
@@ -104,7 +92,7 @@ class Table:
             except errors.RequestRejected as error:
                 if error.code != BACKUPS_NOT_YET or time.monotonic() >= deadline:
                     raise
-                time.sleep(_POLL_SECONDS)
+                pause()
             else:
                 return
 
@@ -112,28 +100,7 @@ class Table:
     def wait(self, *, timeout_seconds: float = 300.0) -> None:
         """Wait until the table and both indexes are active. TableNotFound, IndexNotReady."""
         check_wait("timeout_seconds", timeout_seconds)
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            description = self.describe()
-            indexes = {
-                index["IndexName"]: index.get("IndexStatus", "ACTIVE")
-                for index in description.get("GlobalSecondaryIndexes", [])
-            }
-            missing = {GSI1.index, GSI2.index} - set(indexes)
-            if missing:
-                raise errors.IndexNotReady(
-                    f"table {self._name!r} has no index {', '.join(sorted(map(str, missing)))}; "
-                    "it was not made by this package"
-                )
-            states = {description.get("TableStatus", "ACTIVE"), *indexes.values()}
-            if states <= {"ACTIVE", "UPDATING"} and set(indexes.values()) == {"ACTIVE"}:
-                return
-            if time.monotonic() >= deadline:
-                raise errors.IndexNotReady(
-                    f"table {self._name!r} was not active after {timeout_seconds:g} seconds: "
-                    f"{', '.join(sorted(states))}"
-                )
-            time.sleep(_POLL_SECONDS)
+        self._inspection.wait(timeout_seconds)
 
     @access_pattern("T1", operation="DescribeTable", requests="1")
     def describe(self) -> dict[str, Any]:
@@ -141,9 +108,7 @@ class Table:
 
         Item count and size are DynamoDB's own, some six hours old.
         """
-        answer = self._connection.call("DescribeTable", {"TableName": self._name})
-        found: dict[str, Any] = answer["Table"]
-        return found
+        return self._inspection.describe()
 
     @access_pattern(
         "T1",
@@ -158,23 +123,7 @@ class Table:
         TableNotFound when there is none. Of scaling it sees what it did: capacity outside of its
         bounds. A key that was named by its alias can't be told from another.
         """
-        wanted = wanted_or_default(definition)
-        description = self.describe()
-        found = described_differences(description, wanted)
-        if not self._has_ttl():
-            found.append(Difference("TTL", f"on attribute {TTL!r}", "off", is_essential=True))
-        days = self._recovery_days()
-        if wanted.point_in_time_recovery and days != RECOVERY_DAYS:
-            is_days = f"{days} days" if days else "off"
-            found.append(
-                Difference(
-                    "point-in-time recovery", f"{RECOVERY_DAYS} days", is_days, is_essential=False
-                )
-            )
-        if wanted.tags:
-            found += tag_differences(self._tags(str(description["TableArn"])), wanted)
-        found += insight_differences(self._connection, wanted)
-        return found
+        return self._inspection.check(wanted_or_default(definition))
 
     @access_pattern(
         "T1",
@@ -204,15 +153,6 @@ class Table:
 
         return Backups(self._connection)
 
-    def _tags(self, arn: str) -> dict[str, str]:
-        request, tags = {"ResourceArn": arn}, {}
-        while True:
-            answer = self._connection.call("ListTagsOfResource", request)
-            tags.update({tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])})
-            if not answer.get("NextToken"):
-                return tags
-            request["NextToken"] = answer["NextToken"]
-
     def _regions_without_replica(self, wanted: TableDefinition) -> list[str]:
         if not wanted.replicas:
             return []
@@ -235,22 +175,4 @@ class Table:
                     f"the replica of table {self._name!r} in {region} is {status.lower()}; "
                     "store.table.create() can be called again"
                 )
-            time.sleep(_POLL_SECONDS)
-
-    def _has_ttl(self) -> bool:
-        answer = self._connection.call("DescribeTimeToLive", {"TableName": self._name})
-        ttl = answer.get("TimeToLiveDescription", {})
-        return (
-            ttl.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}
-            and ttl.get("AttributeName") == TTL
-        )
-
-    def _recovery_days(self) -> int:
-        answer = self._connection.call("DescribeContinuousBackups", {"TableName": self._name})
-        recovery = answer.get("ContinuousBackupsDescription", {}).get(
-            "PointInTimeRecoveryDescription", {}
-        )
-        if recovery.get("PointInTimeRecoveryStatus") not in {"ENABLED", "ENABLING"}:
-            return 0
-        # Engines that do not report the period have DynamoDB's default, which is the longest.
-        return int(recovery.get("RecoveryPeriodInDays", RECOVERY_DAYS))
+            pause()

@@ -9,7 +9,7 @@ import pytest
 
 from dynamo_chat import ChatStore, IndexNotReady, InvalidArgument, RequestRejected, TableNotFound
 from dynamo_chat.core.connection import Connection
-from dynamo_chat.provision import table
+from dynamo_chat.provision import inspection
 from dynamo_chat.provision.definition import Capacity, TableDefinition
 from dynamo_chat.testing import EmbeddedEngine, ErrorAnswer, FaultInjector
 
@@ -74,7 +74,7 @@ class Replicas:
             return answer
 
         monkeypatch.setattr(Connection, "call", with_replicas)
-        monkeypatch.setattr(table, "_POLL_SECONDS", 0.0)
+        monkeypatch.setattr(inspection, "_POLL_SECONDS", 0.0)
 
     def _described(self, region: str) -> dict[str, str]:
         looks = self._seen[region]
@@ -202,9 +202,9 @@ def injected(engine: EmbeddedEngine, code: str, times: int) -> tuple[ChatStore, 
 def test_recovery_is_switched_on_as_soon_as_a_new_table_is_ready_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(table, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(inspection, "_POLL_SECONDS", 0.0)
     with EmbeddedEngine() as engine:
-        store, injector = injected(engine, table.BACKUPS_NOT_YET, times=3)
+        store, injector = injected(engine, inspection.BACKUPS_NOT_YET, times=3)
         with injector:
             assert store.table.create()
         assert len(injector.injected) == 3
@@ -212,7 +212,7 @@ def test_recovery_is_switched_on_as_soon_as_a_new_table_is_ready_for_it(
 
 
 def test_another_refusal_of_recovery_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(inspection, "_POLL_SECONDS", 0.0)
     with EmbeddedEngine() as engine:
         store, injector = injected(engine, "SomethingElseException", times=1)
         with injector, pytest.raises(RequestRejected, match="SomethingElse"):
