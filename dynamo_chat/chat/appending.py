@@ -35,7 +35,6 @@ from dynamo_chat.chat.message import (
     Message,
     NewMessage,
     content_digest,
-    decode_message,
     stored_message,
 )
 from dynamo_chat.chat.message_ids import message_id_item, pointed_position
@@ -190,7 +189,9 @@ class Appender(Upkeep):
             keys = [keyspace.MESSAGE.key(**message.__dict__) for message in messages]
             there = self._get_items(keys, consistent=True)
             if all(
-                item is not None and is_part_of(item, life) and decode_message(item) == message
+                item is not None
+                and is_part_of(item, life)
+                and plan(Message).decode(item) == message
                 for item, message in zip(there, messages, strict=True)
             ):
                 return tuple(messages)
@@ -218,7 +219,7 @@ class Appender(Upkeep):
             for place in places
         ]
         stored = [
-            decode_message(item) if item and is_part_of(item, life) else None
+            plan(Message).decode(item) if item and is_part_of(item, life) else None
             for item in self._get_items(keys, consistent=True)
         ]
         if differing:

@@ -159,7 +159,7 @@ class Conversations(HeadReader):
         asked = PageRequest(
             "C3", (user_id, lower, upper, newest_first), page_size, cursor, not newest_first
         )
-        return self._page(asked, [collection], _decode, is_kept=self._is_shown)
+        return self._page(asked, [collection], plan(Conversation).decode, is_kept=self._is_shown)
 
     @access_pattern("C4", operation="Query", requests="1", index="GSI2")
     def list_by_activity(
@@ -187,7 +187,7 @@ class Conversations(HeadReader):
         asked = PageRequest(
             "C4", (user_id, status, lower, upper, newest_first), page_size, cursor, not newest_first
         )
-        return self._page(asked, [collection], _decode, is_kept=self._is_shown)
+        return self._page(asked, [collection], plan(Conversation).decode, is_kept=self._is_shown)
 
     @access_pattern(
         "C5",
@@ -314,7 +314,7 @@ class Conversations(HeadReader):
             try:
                 if not is_live_head(head, self._now()):
                     continue
-                found = _decode(head or {})
+                found = plan(Conversation).decode(head or {})
             except CorruptItem as error:
                 yield Placed(each.item, each.key, error)
                 continue
@@ -358,7 +358,9 @@ class Conversations(HeadReader):
         for attempt in range(self._connection.options.transaction_attempts):
             head = self._live_head(item, conversation_id, user_id)
             try:
-                return _decode(self._write(change(head, item or {}), returning=True))
+                return plan(Conversation).decode(
+                    self._write(change(head, item or {}), returning=True)
+                )
             except ConditionFailed as failed:
                 item = failed.items.get(0)
                 self._connection.pause(attempt)
@@ -367,7 +369,7 @@ class Conversations(HeadReader):
     def _already_there(self, there: AttributeValues | None, wanted: Conversation) -> Conversation:
         """What `create` answers when the id is taken."""
         if is_live_head(there, self._now()):
-            found = _decode(there or {})
+            found = plan(Conversation).decode(there or {})
             if found.user_id == wanted.user_id:
                 self._snapshots.put(snapshot_of(found))
                 return found
@@ -423,11 +425,6 @@ def _item(conversation: Conversation) -> AttributeValues:
     # What appends and renames add must always fit: only preferences can be large.
     check_size(item, reserved=_RESERVED_BYTES)
     return item
-
-
-def _decode(item: AttributeValues) -> Conversation:
-    found: Conversation = plan(Conversation).decode(item)
-    return found
 
 
 def _preferences(argument: str, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from dynamo_chat.chat.message import (
     Feedback,
     FeedbackType,
     Message,
-    decode_message,
     indexed_feedback,
 )
 from dynamo_chat.chat.message_ids import MessageLookup
@@ -138,7 +137,7 @@ class Feedbacks(MessageLookup):
         )
         collections = _collections(feedback_type, rank, category, lower, upper)
         return self._page_of_living(
-            asked, collections, decode_message, lambda message: message.conversation_id
+            asked, collections, plan(Message).decode, lambda message: message.conversation_id
         )
 
     def _change(

@@ -75,7 +75,7 @@ class HeadReader(Repository):
         if not is_live_head(item, self._now()):
             self._snapshots.forget(conversation_id)
             raise NotFound("conversation", conversation_id)
-        found: Conversation = plan(Conversation).decode(item or {})
+        found = plan(Conversation).decode(item or {})
         if user_id is not None and found.user_id != user_id:
             raise NotFound("conversation", conversation_id)
         return found

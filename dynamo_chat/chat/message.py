@@ -16,7 +16,6 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from dynamo_chat import keyspace
 from dynamo_chat.chat.snapshot import Snapshot
 from dynamo_chat.core.attributes import json_text
-from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import (
     Count,
     Entity,
@@ -32,7 +31,6 @@ from dynamo_chat.core.entity import (
     Time,
     misplaced,
 )
-from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, Layout
 from dynamo_chat.core.ulids import Position, is_ulid, ulid_time
 
@@ -249,9 +247,3 @@ def stored_message(
     if new.sent_at is None:
         fields["sent_at"] = ulid_time(position)
     return Message.model_validate(fields)
-
-
-def decode_message(item: AttributeValues) -> Message:
-    """The message stored as `item`."""
-    found: Message = plan(Message).decode(item)
-    return found

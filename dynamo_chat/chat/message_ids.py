@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import head_key, is_live_head, is_part_of, life_in
 from dynamo_chat.chat.living import HeadReader
-from dynamo_chat.chat.message import Message, decode_message, parse_minted
+from dynamo_chat.chat.message import Message, parse_minted
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
-from dynamo_chat.core.item import corrupt, helper_item, helper_text, key_parts
+from dynamo_chat.core.item import corrupt, helper_item, helper_text, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI2, PK, SK, Collection
 from dynamo_chat.core.owners import check_owner, is_owned
@@ -153,7 +153,7 @@ class MessageLookup(HeadReader):
             is_there = is_live_head(head, now) and is_live(message, now)
             is_found = is_there and is_part_of(message, life_in(head))
             if is_found and is_owned(head or {}, "user_id", user_id):
-                yield decode_message(message or {})
+                yield plan(Message).decode(message or {})
 
     def _too_large(self, key: Key, changes: Mapping[str, AttributeValue]) -> ItemTooLarge:
         """What is wrong with an update that DynamoDB refused for the size of the item."""
@@ -164,7 +164,7 @@ class MessageLookup(HeadReader):
     def _message(self, item: AttributeValues | None, message_id: str, life: str | None) -> Message:
         if item is None or not is_live(item, self._now()) or not is_part_of(item, life):
             raise NotFound("message", message_id)
-        return decode_message(item)
+        return plan(Message).decode(item)
 
 
 def pointed_position(item: AttributeValues) -> str:

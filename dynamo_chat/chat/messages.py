@@ -31,7 +31,6 @@ from dynamo_chat.chat.message import (
     Message,
     MessageBody,
     NewMessage,
-    decode_message,
 )
 from dynamo_chat.chat.snapshot import snapshot_of
 from dynamo_chat.core.attributes import Raw
@@ -155,7 +154,7 @@ class Messages(Appender, Feedbacks):
             return self._with_head(asked, collection, user_id)[1]
         self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
         life = self._head(conversation_id, user_id, consistent=consistent).life
-        return self._page(asked, [collection], decode_message, is_kept=in_life(life))
+        return self._page(asked, [collection], plan(Message).decode, is_kept=in_life(life))
 
     @access_pattern("C8", operation="Query", requests="1", replaces="get_conversation")
     def latest(
@@ -363,7 +362,7 @@ class Messages(Appender, Feedbacks):
         unreadable: list[CorruptItem] = []
         step, rest = MIN_FOLLOW_UP, asked
         while True:
-            page = self._page(rest, [collection], decode_message, is_kept=is_kept)
+            page = self._page(rest, [collection], plan(Message).decode, is_kept=is_kept)
             grouping.add(page.items)
             unreadable += page.unreadable
             if page.cursor is None or len(grouping.groups) > page_size:
@@ -402,7 +401,7 @@ class Messages(Appender, Feedbacks):
         # A start at the head itself lies outside the messages: begin anew below it.
         begun = (items[1:], start) if len(items) > 1 or start is None else None
         is_kept = in_life(head.life)
-        page = self._page(asked, [collection], decode_message, is_kept=is_kept, begun=begun)
+        page = self._page(asked, [collection], plan(Message).decode, is_kept=is_kept, begun=begun)
         return head, page
 
     def _update(
@@ -434,7 +433,9 @@ class Messages(Appender, Feedbacks):
             condition &= planned.model.is_streaming == True  # noqa: E712 - an expression
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
         try:
-            return decode_message(self._write(Update(key, actions, condition), returning=True))
+            return plan(Message).decode(
+                self._write(Update(key, actions, condition), returning=True)
+            )
         except ItemTooLarge as error:
             raise self._too_large(key, values) from error
         except ConditionFailed as failed:

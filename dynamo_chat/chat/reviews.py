@@ -155,7 +155,7 @@ class Reviews(HeadReader):
         is_there = is_live(item, now) and is_live_head(head, now)
         if item is None or not is_there or not is_part_of(item, life_in(head)):
             raise NotFound("review", review_id)
-        return _decode(item)
+        return plan(Review).decode(item)
 
     @access_pattern("C13", operation="GetItem, TransactWriteItems", requests="≤2")
     def archive(self, review_id: str, *, archived_at: datetime | None = None) -> Review:
@@ -186,7 +186,7 @@ class Reviews(HeadReader):
             there = failed.items.get(1)
             if 0 in failed.items or there is None or not is_live(there, self._now()):
                 raise NotFound("review", review_id) from failed
-            found = _decode(there)
+            found = plan(Review).decode(there)
             if found.is_archived:
                 return found
             raise contended("the review") from failed
@@ -232,7 +232,7 @@ class Reviews(HeadReader):
         if not is_live_head(head, self._now()):
             return Page(())
         is_kept = in_life(life_in(head))
-        return self._page(asked, [collection], _decode, is_kept=is_kept, begun=begun)
+        return self._page(asked, [collection], plan(Review).decode, is_kept=is_kept, begun=begun)
 
     @access_pattern(
         "C15",
@@ -275,7 +275,7 @@ class Reviews(HeadReader):
             not newest_first,
         )
         return self._page_of_living(
-            asked, collections, _decode, lambda review: review.conversation_id
+            asked, collections, plan(Review).decode, lambda review: review.conversation_id
         )
 
     def _put_review(self, snapshot: Snapshot, review: Review) -> Review:
@@ -297,7 +297,7 @@ class Reviews(HeadReader):
                 pointer = failed.items.get(2)
                 there = self._by_pointer(pointer)
                 if there is None and is_live(failed.items.get(1), now):
-                    there = self._led_to(snapshot, _decode(failed.items.get(1) or {}))
+                    there = self._led_to(snapshot, plan(Review).decode(failed.items.get(1) or {}))
                 if there is not None and _says_the_same(there, review):
                     return there
                 if there is not None and not self._is_freed(there.conversation_id):
@@ -394,7 +394,7 @@ def _pointed_at(
     """The review that an id item names, archived."""
     keys = keyspace.REVIEW.key(**place)
     said = {name: pointer[name] for name in ("comments", TTL) if name in pointer}
-    return _decode(
+    return plan(Review).decode(
         {
             **keys,
             **said,
@@ -450,8 +450,3 @@ def _says_the_same(there: Review, wanted: Review) -> bool:
 
 def _shard(review_id: str) -> int:
     return keyspace.shard_of(review_id, keyspace.REVIEW_SHARDS)
-
-
-def _decode(item: AttributeValues) -> Review:
-    found: Review = plan(Review).decode(item)
-    return found

@@ -93,8 +93,7 @@ class ConversationStates(HeadReader):
         life = self._live_head(head, conversation_id, user_id).life
         if item is None or not is_live(item, self._now()) or not is_part_of(item, life):
             return None
-        found: ConversationState = plan(ConversationState).decode(item)
-        return found
+        return plan(ConversationState).decode(item)
 
     def _saved_before(
         self, failed: ConditionFailed, wanted: ConversationState
@@ -102,7 +101,7 @@ class ConversationStates(HeadReader):
         item = failed.items.get(1)
         if item is None or not is_live(item, self._now()):
             raise RevisionConflict("there is no saved state; save over revision 0")
-        there: ConversationState = plan(ConversationState).decode(item)
+        there = plan(ConversationState).decode(item)
         # As text, because to Python 1 and True are equal.
         same = json_text(there.data, sort_keys=True) == json_text(wanted.data, sort_keys=True)
         if there.revision == wanted.revision and same:

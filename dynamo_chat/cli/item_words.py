@@ -9,7 +9,7 @@ from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.ticket import QueueTicket
 from dynamo_chat.chat.conversation import Conversation
-from dynamo_chat.chat.message import Message, decode_message
+from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.states import ConversationState
 from dynamo_chat.cli.console import cut
@@ -38,8 +38,6 @@ _UNSPOKEN = KEY_ATTRIBUTES | {KIND, "digest"}
 def describe(item: AttributeValues) -> str:
     """An item in a few words; a helper by what it says, or by what it is for. CorruptItem."""
     kind = kind_of(item, MESSAGE)
-    if kind == MESSAGE.kind:
-        return words(decode_message(item))  # large ones are compressed
     layout = KEY_SPACE.layouts.get(kind)
     entity = None if layout is None or layout.helper else layout.resolved()
     if entity is not None:

@@ -19,7 +19,7 @@ import botocore.session
 from botocore import exceptions as aws
 from pynamodb.connection import Connection as PynamoConnection
 
-from dynamo_chat.core import errors, settings
+from dynamo_chat.core import settings
 from dynamo_chat.core.answers import DATA_OPERATIONS, is_lost, parse_answer
 from dynamo_chat.core.signing import PostSigner
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES
@@ -144,7 +144,7 @@ class PynamoClient(PynamoConnection):
             except aws.BotoCoreError:
                 raise
             except ValueError as error:  # what botocore itself found in the environment
-                raise errors.InvalidArgument("endpoint_url", str(error)) from error
+                raise settings.unusable_environment(error) from error
             if client is not self._fitted:
                 # Botocore takes more for an address than anything can be sent to.
                 settings.check_endpoint(client.meta.endpoint_url)

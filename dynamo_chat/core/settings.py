@@ -5,12 +5,13 @@ botocore checks the same when the first request is sent, with errors of its own 
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url, parse_timestamp
 
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.errors import InvalidArgument
@@ -22,6 +23,8 @@ MIN_BODY_BYTES = 1_024
 
 _REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)", re.ASCII)
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
+_NUMBERS = ("AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS")
+_TIMES = ("AWS_CREDENTIAL_EXPIRATION",)
 _ENDPOINT = "must be an address such as 'http://127.0.0.1:8000', of http or https"
 
 
@@ -43,6 +46,20 @@ def check_endpoint(endpoint_url: Any) -> None:
     """InvalidArgument unless it is None or an address that botocore can send to."""
     if endpoint_url is not None and not _is_endpoint(endpoint_url):
         raise InvalidArgument("endpoint_url", _ENDPOINT)
+
+
+def unusable_environment(error: ValueError) -> InvalidArgument:
+    """The error for a setting that botocore could not read: names the variable."""
+    for variables, read, why in (
+        (_NUMBERS, int, "must be a whole number"),
+        (_TIMES, parse_timestamp, "must be a time such as 2026-01-31T12:00:00Z"),
+    ):
+        for name in variables:
+            try:
+                read(os.environ.get(name, "0"))
+            except ValueError:
+                return InvalidArgument(name, why)
+    return InvalidArgument("endpoint_url", str(error))
 
 
 def check_callable(argument: str, function: Any) -> None:

@@ -128,7 +128,7 @@ class Logins(Repository):
         except ConditionFailed as failed:
             if 2 in failed.items:
                 raise NotFound("user", user_id) from failed
-            there = _decode(failed.items[0] or {})
+            there = plan(LoginSession).decode(failed.items[0] or {})
             if not _says_the_same(there, login):
                 raise AlreadyExists("the login secret is in use") from failed
             return OpenedLogin(there, known)
@@ -177,8 +177,8 @@ class Logins(Repository):
             there = failed.items.get(0)
             if there is None or not is_live(there, now):
                 raise NotFound("login") from failed
-            return _decode(there)  # a server whose clock is ahead was faster
-        return _decode(item)
+            return plan(LoginSession).decode(there)  # a server whose clock is ahead was faster
+        return plan(LoginSession).decode(item)
 
     @access_pattern("U6", operation="TransactWriteItems", requests="1")
     def revoke(self, login: LoginSession) -> None:
@@ -253,7 +253,7 @@ class Logins(Repository):
             if latest_first:
                 return Page(())
             asked = replace(asked, cursor=None)
-        return self._page(asked, [active], _decode)
+        return self._page(asked, [active], plan(LoginSession).decode)
 
     def _revoke(self, user_id: str, listings: Sequence[AttributeValues]) -> int:
         """Delete each login together with its listing; the number of logins."""
@@ -295,7 +295,3 @@ def listing_item(login: LoginSession) -> AttributeValues:
 def _says_the_same(there: LoginSession, wanted: LoginSession) -> bool:
     compared = ("user_id", "account_id", "ip_address", "user_agent", "metadata")
     return all(getattr(there, name) == getattr(wanted, name) for name in compared)
-
-
-def _decode(item: AttributeValues) -> LoginSession:
-    return plan(LoginSession).decode(item)

@@ -41,10 +41,6 @@ class User(Entity):
     updated_at: Time
     """When the user was last changed by `update` or `change_addresses`."""
 
-    def has_address(self, key: str) -> bool:
-        """Whether e-mail or response e-mail has this normal form."""
-        return any(address_key(each) == key for each in (self.email, self.response_email) if each)
-
 
 def user_key(user_id: str) -> Key:
     """The table key of a user."""

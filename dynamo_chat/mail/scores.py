@@ -136,7 +136,7 @@ class EVScores(Repository):
                     owner = _owner_of(thread or {})  # it has changed hands
                     continue
                 taken = failed.items.get(1)
-                there = None if taken is None else _decode(taken)
+                there = None if taken is None else plan(EVScore).decode(taken)
                 if there is not None and _of(there, owner) == score:
                     return there
                 if calculation_date is not None:
@@ -164,7 +164,7 @@ class EVScores(Repository):
             self._threads.item(conversation_id, account_id, consistent=consistent)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)()
         asked = page_request((conversation_id,), True, 1, consistent=consistent)
-        page = self._page(asked, [collection], _decode, is_kept=_may_show(account_id))
+        page = self._page(asked, [collection], plan(EVScore).decode, is_kept=_may_show(account_id))
         if page.unreadable:
             raise page.unreadable[0]
         return page.items[0] if page.items else None
@@ -204,7 +204,7 @@ class EVScores(Repository):
         if account_id is not None:
             self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
             self._threads.item(conversation_id, account_id, consistent=consistent)
-        return self._page(asked, [collection], _decode, is_kept=_may_show(account_id))
+        return self._page(asked, [collection], plan(EVScore).decode, is_kept=_may_show(account_id))
 
 
 def _owner_of(thread: AttributeValues) -> str:
@@ -225,7 +225,3 @@ def _of(score: EVScore, account_id: str) -> EVScore:
     if score.account_id is not None:
         return score
     return score.model_copy(update={_ACCOUNT: account_id})
-
-
-def _decode(item: AttributeValues) -> EVScore:
-    return plan(EVScore).decode(item)

@@ -61,7 +61,7 @@ def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -
     An id that the key codec would write differently, with a space, ``#`` or ``$`` in it, matches
     no key: its user may read nothing. InvalidArgument when `subject` is no policy variable.
     """
-    variable = _VARIABLE.fullmatch(subject)
+    variable = _VARIABLE.fullmatch(subject) if isinstance(subject, str) else None
     if variable is None:
         raise InvalidArgument("subject", "must be a policy variable such as ${aws:username}")
     allowed, refused = [], []

@@ -106,6 +106,24 @@ def test_an_endpoint_of_the_environment_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
+    ("variable", "wrong"),
+    [
+        ("AWS_METADATA_SERVICE_TIMEOUT", "1.5"),
+        ("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "many"),
+        ("AWS_CREDENTIAL_EXPIRATION", "soon"),
+    ],
+)
+def test_a_setting_of_the_environment_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, wrong: str
+) -> None:
+    monkeypatch.setenv(variable, wrong)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    store = ChatStore("chat", region="eu-west-1")
+    refused(variable, lambda: store.conversations.get("c"))
+
+
+@pytest.mark.parametrize(
     "wrong",
     [NOW.replace(tzinfo=None), NOW.isoformat(), NOW.timestamp(), None, NOW.date()],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from dynamo_chat import ChatStore, keyspace
 from dynamo_chat.calls.call import Call, room_item
-from dynamo_chat.chat.message import Message, decode_message
+from dynamo_chat.chat.message import Message
 from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.item import plan
 from dynamo_chat.testing import FaultInjector, Kill
@@ -130,7 +130,7 @@ def _rated_without_head(scene: Scene) -> None:
     there = next(item for item in scene.items() if "feedback" in item)
     place = {"conversation_id": "lost", "position": there["SK"]["S"][5:-1]}
     keys = keyspace.MESSAGE.key(**place)
-    scene.put(plan(Message).encode(decode_message({**there, **keys})))
+    scene.put(plan(Message).encode(plan(Message).decode({**there, **keys})))
 
 
 def _title_of_another(scene: Scene) -> None:

@@ -287,7 +287,8 @@ def test_the_subject_is_a_policy_variable() -> None:
     assert is_allowed(policy, own, {"aws:PrincipalTag/user": "u-1"})
     other = Authorization("dynamodb:GetItem", ARN, ("USER#u$231#",))
     assert not is_allowed(policy, other, {"aws:PrincipalTag/user": "u$231"})
-    for wrong in ("*", "u-1", "${a}${b}", "${a}*"):
+    bad: list[Any] = ["*", "u-1", "${a}${b}", "${a}*", "", None, 7, b"${aws:username}"]
+    for wrong in bad:
         with pytest.raises(InvalidArgument, match="subject"):
             user_policy(data_entries(), ARN, subject=wrong)
 

@@ -1,6 +1,7 @@
 """Members: roles, seats, owners (O2–O4)."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -228,6 +229,7 @@ BAD_CALLS: list[Callable[[Any], object]] = [
     lambda members: members.add("org-1", ""),
     lambda members: members.add("", "user-1"),
     lambda members: members.add("org-1", "user-1", joined_at="today"),
+    lambda members: members.add("org-1", "user-1", joined_at=datetime(9999, 1, 1, tzinfo=UTC)),
     lambda members: members.update("org-1", "user-1"),
     lambda members: members.update("org-1", "user-1", role="boss"),
     lambda members: members.update("org-1", "user-1", role=None),
