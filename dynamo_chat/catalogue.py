@@ -7,13 +7,17 @@ repository is in the catalogue because it is on the store.
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
-from dynamo_chat.core.patterns import AccessPattern, declared_pattern
+from dynamo_chat.core.patterns import AccessPattern, NoOwner, declared_pattern
 from dynamo_chat.store import ChatStore
+
+OWNER_ARGUMENTS: Final = ("organization_id", "account_id", "user_id")
+"""What an owner is called in arguments. Where several are given, the first is the owner."""
 
 _PLACES = re.compile(r"table|GSI1|GSI2")
 _OPERATIONS = re.compile(r"\b(?:Query|Scan|[A-Z][a-z]+(?:[A-Z][a-z]+)+)\b")
@@ -35,6 +39,12 @@ class Entry:
     replaces: str
     domain: str
     """The package whose work it is: ``chat``, …; ``provision`` for T1 and T5."""
+    owner: str
+    """How the owner is checked: a word of `OWNER_CHECKS`, or ``none``."""
+    owner_argument: str
+    """The argument that names the owner; empty where none does."""
+    unowned_because: str
+    """Why no owner is checked."""
 
     @property
     def places(self) -> frozenset[str]:
@@ -54,7 +64,7 @@ class Entry:
 def catalogue(store: type[ChatStore] = ChatStore) -> list[Entry]:
     """Every access pattern of the store, by id; those that share one in the order of the store."""
     entries = [
-        _entry(f"{name}.{method}", declared, getattr(repository, method).__module__)
+        _entry(f"{name}.{method}", declared, getattr(repository, method))
         for name, repository in repositories(store).items()
         for method, declared in _declarations(repository)
     ]
@@ -98,8 +108,9 @@ def _declarations(repository: type) -> list[tuple[str, AccessPattern]]:
     return list(found.items())
 
 
-def _entry(method: str, declared: AccessPattern, module: str) -> Entry:
-    package = module.split(".")
+def _entry(method: str, declared: AccessPattern, function: Any) -> Entry:
+    package = function.__module__.split(".")
+    unowned = declared.owner if isinstance(declared.owner, NoOwner) else None
     return Entry(
         id=declared.id,
         method=method,
@@ -110,4 +121,17 @@ def _entry(method: str, declared: AccessPattern, module: str) -> Entry:
         description=declared.description,
         replaces=declared.replaces,
         domain=declared.domain or (package[1] if len(package) > 2 else package[-1]),
+        owner="none" if isinstance(declared.owner, NoOwner) else declared.owner,
+        owner_argument=_owner_argument(declared, function),
+        unowned_because=unowned.why if unowned else "",
     )
+
+
+def _owner_argument(declared: AccessPattern, function: Any) -> str:
+    """Which argument is the owner. An optional one is, only where it is checked; else a field."""
+    named = [
+        each.name
+        for each in inspect.signature(function).parameters.values()
+        if each.default is each.empty or declared.owner in {"key", "read", "condition"}
+    ]
+    return next((each for each in OWNER_ARGUMENTS if each in named), "")

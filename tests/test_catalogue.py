@@ -63,7 +63,7 @@ def test_an_entry_says_where_and_how() -> None:
 
 
 class _Repository(Repository):
-    @access_pattern("X2", operation="Query", requests="≤3", index="GSI2")
+    @access_pattern("X2", operation="Query", requests="≤3", index="GSI2", owner="argument")
     def find(self) -> None:
         """What was looked for."""
 
@@ -152,6 +152,9 @@ def _entry(**changes: Any) -> Entry:
         "description": "A question",
         "replaces": "",
         "domain": "x",
+        "owner": "argument",
+        "owner_argument": "",
+        "unowned_because": "",
     }
     return Entry(**{**told, **changes})
 

@@ -44,7 +44,7 @@ from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import (
     Delete,
@@ -78,6 +78,7 @@ class Calls(Repository):
         requests="1; 2 when one of them waits in a queue, or their day turns",
         budget=1,
         replaces="“store live session logs”",
+        owner="creation",
     )
     def start(
         self,
@@ -135,6 +136,7 @@ class Calls(Repository):
         operation="GetItem, TransactWriteItems",
         requests="2",
         replaces="Sessions endTime, duration, expiresAt (P8)",
+        owner="condition",
     )
     def end(
         self, call_id: str, *, ended_at: datetime | None = None, user_id: str | None = None
@@ -168,6 +170,7 @@ class Calls(Repository):
         requests="shards and 1 for each call",
         budget=keyspace.LIVE_CALL_SHARDS,
         index="GSI1 + table",
+        owner=STAFF,
     )
     def end_overdue(self, longest: timedelta, *, limit: int = 100) -> tuple[Call, ...]:
         """End the calls that are live for longer than anybody talks; the calls, oldest first.
@@ -192,7 +195,9 @@ class Calls(Repository):
                 continue  # the index still had what is gone
         return tuple(closed)
 
-    @access_pattern("P6", operation="PutItem", requests="1", replaces="Sessions PutItem")
+    @access_pattern(
+        "P6", operation="PutItem", requests="1", replaces="Sessions PutItem", owner="creation"
+    )
     def load(self, call: Call) -> Call:
         """Put a call that ended elsewhere into the history of both, as it is, and return it.
 
@@ -210,7 +215,9 @@ class Calls(Repository):
                 raise taken_call_id(there, loaded) from failed
         return loaded
 
-    @access_pattern("P6", operation="GetItem", requests="1", replaces="Sessions partition key")
+    @access_pattern(
+        "P6", operation="GetItem", requests="1", replaces="Sessions partition key", owner="read"
+    )
     def get(self, call_id: str, *, user_id: str | None = None, consistent: bool = False) -> Call:
         """The call with this id, live or ended. NotFound, also when `user_id` is not in it."""
         check_owner("user_id", user_id)
@@ -219,7 +226,9 @@ class Calls(Repository):
             raise NotFound("call", call_id)
         return found
 
-    @access_pattern("P6", operation="GetItem", requests="1", replaces="Sessions roomName")
+    @access_pattern(
+        "P6", operation="GetItem", requests="1", replaces="Sessions roomName", owner="read"
+    )
     def get_by_room(
         self, room_name: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Call:
@@ -243,6 +252,7 @@ class Calls(Repository):
         budget=keyspace.LIVE_CALL_SHARDS,
         index="GSI1",
         replaces="“live session logs”",
+        owner=STAFF,
     )
     def list_live(
         self,
@@ -273,6 +283,7 @@ class Calls(Repository):
         requests="2",
         index="GSI1 + GSI2",
         replaces="UserSessionsIndex (userA), GSI2 (userB)",
+        owner="argument",
     )
     def list_by_user(
         self,

@@ -50,7 +50,7 @@ from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.page import MAX_PAGE_SIZE
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     Check,
@@ -98,6 +98,7 @@ class Matcher(Repository):
         "at the end of a sharded queue one for each shard more",
         budget=3,
         replaces="Users isWaitingInQueue, a Scan",
+        owner=STAFF,
     )
     def match(
         self,

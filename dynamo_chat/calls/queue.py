@@ -41,7 +41,7 @@ from dynamo_chat.core.errors import Conflict, LimitExceeded
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, TTL
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import page_request
 from dynamo_chat.core.transaction import Delete, Put, Update, contended, is_live
 from dynamo_chat.keyspace import shard_of
@@ -61,6 +61,7 @@ class Queue(Matcher):
         requests="1; 2 to wait longer",
         budget=2,
         replaces="Users isWaitingInQueue, lastQueueEntry",
+        owner="argument",
     )
     def join(
         self,
@@ -111,6 +112,7 @@ class Queue(Matcher):
         operation="GetItem, TransactWriteItems",
         requests="≤2",
         replaces="Users isWaitingInQueue",
+        owner="argument",
     )
     def leave(self, user_id: str) -> Caller:
         """Give the place in a queue up, and return the caller, who waits nowhere any more.
@@ -147,6 +149,7 @@ class Queue(Matcher):
         requests="1 + shards of the queue",
         budget=2,
         replaces="Users isWaitingInQueue, lastQueueEntry",
+        owner="argument",
     )
     def position(
         self, user_id: str, queue: str | CallQueue = DEFAULT_QUEUE
@@ -173,7 +176,9 @@ class Queue(Matcher):
             waiting_until=ticket.expires_at,
         )
 
-    @access_pattern("P4", operation="Query", requests="≤ shards of the queue", budget=1)
+    @access_pattern(
+        "P4", operation="Query", requests="≤ shards of the queue", budget=1, owner=STAFF
+    )
     def list_waiting(
         self,
         queue: str | CallQueue = DEFAULT_QUEUE,

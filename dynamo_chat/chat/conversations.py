@@ -60,7 +60,11 @@ class Conversations(HeadReader):
         self._remover = ConversationRemover(binding, snapshots)
 
     @access_pattern(
-        "C1", operation="PutItem or TransactWriteItems", requests="1", replaces="PutItem per table"
+        "C1",
+        operation="PutItem or TransactWriteItems",
+        requests="1",
+        replaces="PutItem per table",
+        owner="creation",
     )
     def create(
         self,
@@ -124,7 +128,13 @@ class Conversations(HeadReader):
             return conversation
         raise contended("the conversation id")
 
-    @access_pattern("C2", operation="GetItem", requests="1", replaces="chat_sessions.pk_session_id")
+    @access_pattern(
+        "C2",
+        operation="GetItem",
+        requests="1",
+        replaces="chat_sessions.pk_session_id",
+        owner="read",
+    )
     def get(
         self, conversation_id: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Conversation:
@@ -139,6 +149,7 @@ class Conversations(HeadReader):
         requests="1",
         index="GSI1",
         replaces="GSI on user_id, userId-index, user_id-created_at-index",
+        owner="argument",
     )
     def list_by_user(
         self,
@@ -161,7 +172,7 @@ class Conversations(HeadReader):
         )
         return self._page(asked, [collection], plan(Conversation).decode, is_kept=self._is_shown)
 
-    @access_pattern("C4", operation="Query", requests="1", index="GSI2")
+    @access_pattern("C4", operation="Query", requests="1", index="GSI2", owner="argument")
     def list_by_activity(
         self,
         user_id: str,
@@ -196,6 +207,7 @@ class Conversations(HeadReader):
         budget=keyspace.TITLE_SHARDS + 1,
         index="GSI2 or GSI1 + table",
         replaces="optional GSI on title",
+        owner="key",
     )
     def find_by_title(
         self,
@@ -215,7 +227,7 @@ class Conversations(HeadReader):
 
         return self._sifted(asked, titles, title_owner, titled, max_page_size=MAX_BATCH_GET)
 
-    @access_pattern("C6", operation="GetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("C6", operation="GetItem, TransactWriteItems", requests="≤2", owner="condition")
     def rename(self, conversation_id: str, title: str, *, user_id: str | None = None) -> None:
         """Give a conversation another title; nothing else of it changes. NotFound."""
         _check_title(title)
@@ -233,7 +245,7 @@ class Conversations(HeadReader):
         snapshot = self._with_snapshot(conversation_id, user_id, attempt)
         self._snapshots.put(replace(snapshot, has_title=True))
 
-    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2")
+    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2", owner="condition")
     def set_status(
         self, conversation_id: str, status: ConversationStatus, *, user_id: str | None = None
     ) -> Conversation:
@@ -259,7 +271,7 @@ class Conversations(HeadReader):
 
         return self._changed(conversation_id, user_id, change)
 
-    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2")
+    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2", owner="condition")
     def set_preferences(
         self, conversation_id: str, preferences: Mapping[str, Any], *, user_id: str | None = None
     ) -> Conversation:
@@ -267,7 +279,7 @@ class Conversations(HeadReader):
         wanted = _preferences("preferences", preferences)
         return self._with_preferences(conversation_id, user_id, lambda _: wanted)
 
-    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2")
+    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2", owner="condition")
     def merge_preferences(
         self, conversation_id: str, changes: Mapping[str, Any], *, user_id: str | None = None
     ) -> Conversation:
@@ -287,6 +299,7 @@ class Conversations(HeadReader):
         requests="2 + ⌈items/98⌉ + ⌈MB⌉; 2⌈MB⌉ for more than 200 items",
         budget=4,
         replaces="DeleteItem",
+        owner="condition",
     )
     def delete(self, conversation_id: str, *, user_id: str | None = None) -> int:
         """Delete a conversation with all that belongs to it; how many items its collection had.

@@ -29,7 +29,7 @@ from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.layout import GSI1, GSI2, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import PageRequest, time_range
 from dynamo_chat.core.transaction import Check, Update, live, remove_index_keys
 
@@ -47,6 +47,7 @@ class Feedbacks(MessageLookup):
         budget=2,
         index="table",
         replaces="feedback_* attributes",
+        owner="condition",
     )
     def give_feedback(
         self,
@@ -87,6 +88,7 @@ class Feedbacks(MessageLookup):
         operation="GetItem or BatchGetItem, TransactWriteItems",
         requests="1; ≤2 for the caller's own id",
         budget=2,
+        owner="condition",
     )
     def withdraw_feedback(
         self, conversation_id: str, message_id: str, *, user_id: str | None = None
@@ -106,6 +108,7 @@ class Feedbacks(MessageLookup):
         budget=len(RANKS) * keyspace.FEEDBACK_RANK_SHARDS,
         index="GSI1 or GSI2, + table",
         replaces="optional GSI on feedback attributes",
+        owner=STAFF,
     )
     def list_by_feedback(
         self,

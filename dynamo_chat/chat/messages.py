@@ -64,6 +64,7 @@ class Messages(Appender, Feedbacks):
         requests="1; 2 when the store does not know the conversation",
         budget=1,
         replaces="add_message, messages.pk_message_id",
+        owner="condition",
     )
     def append(
         self, conversation_id: str, message: NewMessage, *, user_id: str | None = None
@@ -83,6 +84,7 @@ class Messages(Appender, Feedbacks):
         operation="TransactWriteItems",
         requests="1; 2 when the store does not know the conversation",
         budget=1,
+        owner="condition",
     )
     def append_turn(
         self, conversation_id: str, messages: Sequence[NewMessage], *, user_id: str | None = None
@@ -101,6 +103,7 @@ class Messages(Appender, Feedbacks):
         requests="1; 2 when the store does not know the conversation",
         budget=1,
         replaces="messages: user_prompt + bot_response in one row",
+        owner="condition",
     )
     def append_exchange(
         self, conversation_id: str, exchange: Exchange, *, user_id: str | None = None
@@ -118,6 +121,7 @@ class Messages(Appender, Feedbacks):
         operation="Query, or GetItem + Query",
         requests="≤2",
         replaces="GSI on sk_session_id",
+        owner="read",
     )
     def list(
         self,
@@ -156,7 +160,9 @@ class Messages(Appender, Feedbacks):
         life = self._head(conversation_id, user_id, consistent=consistent).life
         return self._page(asked, [collection], plan(Message).decode, is_kept=in_life(life))
 
-    @access_pattern("C8", operation="Query", requests="1", replaces="get_conversation")
+    @access_pattern(
+        "C8", operation="Query", requests="1", replaces="get_conversation", owner="read"
+    )
     def latest(
         self,
         conversation_id: str,
@@ -173,7 +179,7 @@ class Messages(Appender, Feedbacks):
         """
         return self.open(conversation_id, count, user_id=user_id, consistent=consistent)[1]
 
-    @access_pattern("C8", operation="Query", requests="1")
+    @access_pattern("C8", operation="Query", requests="1", owner="read")
     def open(
         self,
         conversation_id: str,
@@ -205,6 +211,7 @@ class Messages(Appender, Feedbacks):
         requests="1; ≤2 for the caller's own id",
         budget=2,
         replaces="messages.pk_message_id",
+        owner="read",
     )
     def get(
         self,
@@ -224,6 +231,7 @@ class Messages(Appender, Feedbacks):
         "and for each run of messages that are gone",
         budget=2,
         index="table or GSI2 + table",
+        owner="read",
     )
     def get_by_id(self, message_id: str, *, user_id: str | None = None) -> Message:
         """The message with this id, wherever it is. NotFound.
@@ -240,6 +248,7 @@ class Messages(Appender, Feedbacks):
         requests="1 + pages + ⌈items/99⌉",
         budget=3,
         replaces="10-message limit per session",
+        owner="condition",
     )
     def prune(self, conversation_id: str, keep_last: int, *, user_id: str | None = None) -> int:
         """Delete all but the last `keep_last` messages; how many were deleted. NotFound."""
@@ -247,7 +256,13 @@ class Messages(Appender, Feedbacks):
             raise InvalidArgument("keep_last", "must be an integer from 0")
         return self._prune(conversation_id, keep_last, user_id)
 
-    @access_pattern("C18", operation="GetItem or BatchGetItem, UpdateItem", requests="≤2", budget=2)
+    @access_pattern(
+        "C18",
+        operation="GetItem or BatchGetItem, UpdateItem",
+        requests="≤2",
+        budget=2,
+        owner="condition",
+    )
     def edit(
         self,
         conversation_id: str,
@@ -276,7 +291,13 @@ class Messages(Appender, Feedbacks):
         changes["edited_at"] = self._now()
         return self._update(conversation_id, message_id, changes, user_id)
 
-    @access_pattern("C18", operation="GetItem or BatchGetItem, UpdateItem", requests="≤2", budget=2)
+    @access_pattern(
+        "C18",
+        operation="GetItem or BatchGetItem, UpdateItem",
+        requests="≤2",
+        budget=2,
+        owner="condition",
+    )
     def finish(
         self,
         conversation_id: str,
@@ -305,7 +326,12 @@ class Messages(Appender, Feedbacks):
         )
         return self._update(conversation_id, message_id, changes, user_id, finishing=True)
 
-    @access_pattern("C18", operation="GetItem or BatchGetItem, TransactWriteItems", requests="≤2")
+    @access_pattern(
+        "C18",
+        operation="GetItem or BatchGetItem, TransactWriteItems",
+        requests="≤2",
+        owner="condition",
+    )
     def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> None:
         """Delete a message, with its feedback, and count it out. Deleting it again is no error.
 
@@ -339,7 +365,12 @@ class Messages(Appender, Feedbacks):
                 raise NotFound("conversation", conversation_id) from failed
 
     @access_pattern(
-        "C8", operation="GetItem + Query", requests="2 + pages", budget=2, replaces="messages rows"
+        "C8",
+        operation="GetItem + Query",
+        requests="2 + pages",
+        budget=2,
+        replaces="messages rows",
+        owner="read",
     )
     def list_exchanges(
         self,

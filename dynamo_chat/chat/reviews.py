@@ -54,7 +54,7 @@ from dynamo_chat.core.layout import (
     Layout,
 )
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page, check_page_size
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import PageRequest, QueryResult, time_range
 from dynamo_chat.core.transaction import (
     Check,
@@ -106,6 +106,7 @@ class Reviews(HeadReader):
         operation="GetItem, TransactWriteItems",
         requests="≤2",
         replaces="reviews.pk_review_id",
+        owner="condition",
     )
     def create(
         self,
@@ -140,7 +141,11 @@ class Reviews(HeadReader):
         return self._with_snapshot(conversation_id, user_id, attempt)
 
     @access_pattern(
-        "C13", operation="GetItem, BatchGetItem", requests="≤2", replaces="reviews.pk_review_id"
+        "C13",
+        operation="GetItem, BatchGetItem",
+        requests="≤2",
+        replaces="reviews.pk_review_id",
+        owner=STAFF,
     )
     def get(self, review_id: str) -> Review:
         """The review with this id. NotFound."""
@@ -157,7 +162,7 @@ class Reviews(HeadReader):
             raise NotFound("review", review_id)
         return plan(Review).decode(item)
 
-    @access_pattern("C13", operation="GetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("C13", operation="GetItem, TransactWriteItems", requests="≤2", owner=STAFF)
     def archive(self, review_id: str, *, archived_at: datetime | None = None) -> Review:
         """Archive a review and return it; one that is archived already stays as it is. NotFound."""
         moment = self._moment("archived_at", archived_at)
@@ -200,6 +205,7 @@ class Reviews(HeadReader):
         "first; newest first, when there are more",
         budget=1,
         replaces="GSI on session_id",
+        owner=STAFF,
     )
     def list_by_conversation(
         self,
@@ -241,6 +247,7 @@ class Reviews(HeadReader):
         budget=keyspace.REVIEW_SHARDS,
         index="GSI1 or GSI2, + table",
         replaces="optional GSI on has_archived and reviewed_by",
+        owner=STAFF,
     )
     def list_by_status(
         self,

@@ -41,6 +41,7 @@ class ConversationStates(HeadReader):
         requests="1; 2 when the store does not know the conversation",
         budget=1,
         replaces="conversation state for multi-turn interactions",
+        owner="condition",
     )
     def save(
         self,
@@ -78,7 +79,7 @@ class ConversationStates(HeadReader):
 
         return self._with_snapshot(conversation_id, user_id, attempt)
 
-    @access_pattern("C19", operation="BatchGetItem", requests="1")
+    @access_pattern("C19", operation="BatchGetItem", requests="1", owner="read")
     def get(
         self, conversation_id: str, *, user_id: str | None = None, consistent: bool = True
     ) -> ConversationState | None:

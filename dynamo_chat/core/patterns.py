@@ -7,7 +7,7 @@ connection, so that every request can be told by the question it answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -43,14 +43,17 @@ class _Running(NamedTuple):
 _NOTHING: Final = _Running()
 _running: ContextVar[_Running] = ContextVar("dynamo_chat_pattern", default=_NOTHING)
 
-OwnerCheck = Literal["argument", "key", "condition", "read"]
-"""How a method makes sure that it serves the owner alone, for whom it is asked:
+OwnerCheck = Literal["argument", "key", "condition", "read", "creation"]
+"""How a method serves nobody but the owner. `OWNER_CHECKS` says what each means."""
 
-- `argument`: the owner is all that a call names, so there is nothing of anybody else's to reach;
-- `key`: the owner is part of the key, or of the index partition, beside another id;
-- `condition`: the owner is in the condition of the write;
-- `read`: the owner is compared with the item that was read, before anything is returned.
-"""
+OWNER_CHECKS: Final[Mapping[OwnerCheck, str]] = {
+    "argument": "The call names the owner and nothing else, so it reaches nothing of anyone else.",
+    "key": "The owner is part of the key or of the index partition, beside another id.",
+    "read": "The owner is compared with the item that was read, before anything is returned.",
+    "condition": "The write is conditioned on the owner, or on the item whose owner was compared.",
+    "creation": "It makes something for the owner. An id that someone else has is a Conflict, "
+    "which shows nothing of theirs.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,9 @@ class NoOwner:
     why: str
 
 
-CREATES: Final = NoOwner("it makes something new; an id that is taken is AlreadyExists")
 BEARER: Final = NoOwner("whoever has the secret is let in")
-STAFF: Final = NoOwner("for staff: it spans users, and an application must not offer it to them")
-OPERATOR: Final = NoOwner("the table is its operator's")
+STAFF: Final = NoOwner("for staff: it spans users, who must not be offered it")
+OPERATOR: Final = NoOwner("the table belongs to its operator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class AccessPattern:
     """The first sentence of the method's docstring."""
     replaces: str
     """What it replaces in the source documents, where they name an index or a table."""
-    owner: OwnerCheck | NoOwner | None
-    """How the owner is checked."""
+    owner: OwnerCheck | NoOwner
+    """How the owner is checked, or why there is none."""
     domain: str
     """The package whose work it is; empty for the one that the method is written in."""
 
@@ -98,7 +100,7 @@ def access_pattern(
     budget: int | None = None,
     index: str = "table",
     replaces: str = "",
-    owner: OwnerCheck | NoOwner | None = None,
+    owner: OwnerCheck | NoOwner,
     domain: str = "",
     cursor_id: str = "",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -41,7 +41,11 @@ class Activities(Repository):
     """Record and list what users do."""
 
     @access_pattern(
-        "U4", operation="TransactWriteItems", requests="1", replaces="Users activity items"
+        "U4",
+        operation="TransactWriteItems",
+        requests="1",
+        replaces="Users activity items",
+        owner="argument",
     )
     def record(
         self,
@@ -88,7 +92,13 @@ class Activities(Repository):
             return there
         return activity
 
-    @access_pattern("U4", operation="Query", requests="1", replaces="Users userId-createdAt-index")
+    @access_pattern(
+        "U4",
+        operation="Query",
+        requests="1",
+        replaces="Users userId-createdAt-index",
+        owner="argument",
+    )
     def list_by_user(
         self,
         user_id: str,

@@ -29,7 +29,7 @@ from dynamo_chat.core.item import Item, helper_item, key_parts, plan
 from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import BEARER, NoOwner, access_pattern
 from dynamo_chat.core.repository import Repository, page_request
 from dynamo_chat.core.transaction import (
     MAX_TRANSACTION_WRITES,
@@ -81,7 +81,11 @@ class Logins(Repository):
     """Open, check, list and revoke logins."""
 
     @access_pattern(
-        "U6", operation="TransactWriteItems", requests="1", replaces="Sessions PutItem with ttl"
+        "U6",
+        operation="TransactWriteItems",
+        requests="1",
+        replaces="Sessions PutItem with ttl",
+        owner="argument",
     )
     def open(
         self,
@@ -134,7 +138,9 @@ class Logins(Repository):
             return OpenedLogin(there, known)
         return OpenedLogin(login, known)
 
-    @access_pattern("U6", operation="GetItem", requests="1", replaces="Sessions partition key")
+    @access_pattern(
+        "U6", operation="GetItem", requests="1", replaces="Sessions partition key", owner=BEARER
+    )
     def get(self, secret: str, *, consistent: bool = True) -> LoginSession:
         """The login that this secret opens. NotFound when there is none, or it was revoked.
 
@@ -146,7 +152,7 @@ class Logins(Repository):
             raise NotFound("login")
         return found
 
-    @access_pattern("U6", operation="GetItem", requests="1")
+    @access_pattern("U6", operation="GetItem", requests="1", owner="read")
     def get_by_id(self, login_id: str, *, user_id: str) -> LoginSession:
         """A user's login by its id, to revoke one of a list. NotFound, also for another user's."""
         check_owner("user_id", user_id)
@@ -155,7 +161,9 @@ class Logins(Repository):
             raise NotFound("login")
         return found
 
-    @access_pattern("U6", operation="UpdateItem", requests="1", replaces="Sessions last_activity")
+    @access_pattern(
+        "U6", operation="UpdateItem", requests="1", replaces="Sessions last_activity", owner=BEARER
+    )
     def touch(self, secret: str) -> LoginSession:
         """Note that a login is in use now, and return it. NotFound when it expired or was revoked.
 
@@ -180,7 +188,12 @@ class Logins(Repository):
             return plan(LoginSession).decode(there)  # a server whose clock is ahead was faster
         return plan(LoginSession).decode(item)
 
-    @access_pattern("U6", operation="TransactWriteItems", requests="1")
+    @access_pattern(
+        "U6",
+        operation="TransactWriteItems",
+        requests="1",
+        owner=NoOwner("it takes a login that was read before, by its secret or with its user"),
+    )
     def revoke(self, login: LoginSession) -> None:
         """End a login that was read before. Revoking again changes nothing."""
         fields = _read_before("login", login).__dict__
@@ -200,6 +213,7 @@ class Logins(Repository):
         operation="Query, TransactWriteItems",
         requests="⌈MB⌉ + ⌈logins/50⌉",
         budget=2,
+        owner="argument",
     )
     def revoke_all(self, user_id: str, *, except_for: LoginSession | None = None) -> int:
         """End all active logins of a user, one opened a moment ago too; the number of them.
@@ -231,6 +245,7 @@ class Logins(Repository):
         requests="1",
         index="GSI1",
         replaces="“find active sessions” by FilterExpression on is_active",
+        owner="argument",
     )
     def list_active(
         self,

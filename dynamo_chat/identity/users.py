@@ -53,7 +53,13 @@ class Users(Repository):
         super().__init__(binding)
         self._delete = delete
 
-    @access_pattern("U1", operation="TransactWriteItems", requests="1", replaces="Users PutItem")
+    @access_pattern(
+        "U1",
+        operation="TransactWriteItems",
+        requests="1",
+        replaces="Users PutItem",
+        owner="creation",
+    )
     def create(
         self,
         email: str,
@@ -103,7 +109,11 @@ class Users(Repository):
         return user
 
     @access_pattern(
-        "U2", operation="GetItem", requests="1", replaces="Users partition key, id-index"
+        "U2",
+        operation="GetItem",
+        requests="1",
+        replaces="Users partition key, id-index",
+        owner="argument",
     )
     def get(self, user_id: str, *, consistent: bool = False) -> User:
         """The user with this id. NotFound."""
@@ -114,6 +124,7 @@ class Users(Repository):
         operation="GetItem",
         requests="≤2",
         replaces="“user authentication”: find user by email",
+        owner="argument",
     )
     def get_by_email(self, email: str) -> User:
         """The user with this e-mail, a fresh one included. NotFound.
@@ -122,7 +133,13 @@ class Users(Repository):
         """
         return self._by_address(keyspace.USER_EMAIL, address_key(email))
 
-    @access_pattern("U3", operation="GetItem", requests="≤2", replaces="Users responseEmail-index")
+    @access_pattern(
+        "U3",
+        operation="GetItem",
+        requests="≤2",
+        replaces="Users responseEmail-index",
+        owner="argument",
+    )
     def get_by_response_email(self, response_email: str) -> User:
         """The user with this response e-mail, a fresh one included. NotFound.
 
@@ -131,7 +148,9 @@ class Users(Repository):
         key = address_key(response_email, "response_email")
         return self._by_address(keyspace.USER_RESPONSE_EMAIL, key)
 
-    @access_pattern("U5", operation="UpdateItem", requests="1", replaces="Users UpdateItem")
+    @access_pattern(
+        "U5", operation="UpdateItem", requests="1", replaces="Users UpdateItem", owner="argument"
+    )
     def update(
         self,
         user_id: str,
@@ -168,7 +187,7 @@ class Users(Repository):
             raise NotFound("user", user_id) from failed
         return plan(User).decode(item)
 
-    @access_pattern("U5", operation="GetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("U5", operation="GetItem, TransactWriteItems", requests="≤2", owner="argument")
     def change_addresses(
         self,
         user_id: str,
@@ -212,6 +231,7 @@ class Users(Repository):
         budget=9,
         index="table + GSI1",
         domain="workflows",
+        owner="argument",
     )
     def delete(
         self,

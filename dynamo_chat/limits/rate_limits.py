@@ -101,6 +101,7 @@ class RateLimits(Repository):
         requests="1; 2 when refused, when the window turns, or for a function beyond the 50th",
         budget=2,
         replaces="RL_AI, RL_AWS",
+        owner="argument",
     )
     def count(
         self,
@@ -137,7 +138,11 @@ class RateLimits(Repository):
         raise contended("the rate limit")
 
     @access_pattern(
-        "R2", operation="GetItem", requests="1", replaces="RL_AI, RL_AWS associated_account-index"
+        "R2",
+        operation="GetItem",
+        requests="1",
+        replaces="RL_AI, RL_AWS associated_account-index",
+        owner="argument",
     )
     def get(
         self,
@@ -166,7 +171,9 @@ class RateLimits(Repository):
             terms = terms._replace(window=last.window)
         return _current(there, terms, now)
 
-    @access_pattern("R3", operation="UpdateItem", requests="1", replaces="RL_AI blocked_until")
+    @access_pattern(
+        "R3", operation="UpdateItem", requests="1", replaces="RL_AI blocked_until", owner="argument"
+    )
     def block(self, account_id: str, resource: Resource, until: datetime) -> RateLimit:
         """Refuse every call of an account until a time; the current window.
 
@@ -201,7 +208,9 @@ class RateLimits(Repository):
         )
         return _current(blocked, _terms_of(blocked), now)
 
-    @access_pattern("R3", operation="UpdateItem", requests="1", replaces="RL_AI blocked_until")
+    @access_pattern(
+        "R3", operation="UpdateItem", requests="1", replaces="RL_AI blocked_until", owner="argument"
+    )
     def unblock(self, account_id: str, resource: Resource) -> RateLimit:
         """Take a block back; the current window. Nothing happens when there is none."""
         now = self._now()
@@ -217,7 +226,13 @@ class RateLimits(Repository):
             return _empty(terms, now)
         return _current(free, _terms_of(free), now)
 
-    @access_pattern("R3", operation="UpdateItem", requests="1", replaces="RL_AI, RL_AWS PutItem")
+    @access_pattern(
+        "R3",
+        operation="UpdateItem",
+        requests="1",
+        replaces="RL_AI, RL_AWS PutItem",
+        owner="argument",
+    )
     def reset(self, account_id: str, resource: Resource) -> RateLimit:
         """End the running window and forget what it counted; the current window, an empty one.
 
@@ -254,6 +269,7 @@ class RateLimits(Repository):
         requests="1; 2 when the window turns, or a longer block stands",
         budget=1,
         replaces="RL_AWS throttled_requests",
+        owner="argument",
     )
     def record_throttle(
         self,
@@ -291,7 +307,9 @@ class RateLimits(Repository):
                 is_over = there is None or there.window_end <= now
         raise contended("the rate limit")
 
-    @access_pattern("R1", operation="PutItem", requests="1", replaces="RL_AI, RL_AWS PutItem")
+    @access_pattern(
+        "R1", operation="PutItem", requests="1", replaces="RL_AI, RL_AWS PutItem", owner="argument"
+    )
     def load(self, counted: RateLimit) -> RateLimit:
         """Put a window that was counted elsewhere, as it is, and return it.
 

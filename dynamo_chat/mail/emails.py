@@ -54,6 +54,7 @@ class EmailMessages(Adder):
         requests="1; 2 for an e-mail that opens its thread unannounced or is not its latest",
         budget=2,
         replaces="Conversations and Threads",
+        owner="creation",
     )
     def add(self, conversation_id: str, email: NewEmail) -> EmailMessage:
         """Add an e-mail to a conversation, together with the change of its thread; return it.
@@ -71,6 +72,7 @@ class EmailMessages(Adder):
         operation="Query",
         requests="1",
         replaces="Conversations PK, conversation_id-index, “get all messages in a conversation”",
+        owner="read",
     )
     def list_by_conversation(
         self,
@@ -118,6 +120,7 @@ class EmailMessages(Adder):
         requests="1; 2 for the caller's own id",
         budget=2,
         replaces="Conversations PK + SK",
+        owner="read",
     )
     def get(
         self,
@@ -141,6 +144,7 @@ class EmailMessages(Adder):
         requests="2",
         index="GSI1",
         replaces="Conversations associated_account-index, “get all conversations for an account”",
+        owner="argument",
     )
     def list_by_account(
         self,
@@ -172,6 +176,7 @@ class EmailMessages(Adder):
         requests="1",
         index="GSI1",
         replaces="Conversations associated_account-is_first_email-index",
+        owner="argument",
     )
     def list_by_first_email(
         self,
@@ -204,6 +209,7 @@ class EmailMessages(Adder):
         requests="1",
         index="GSI2",
         replaces="Conversations message_id-index",
+        owner="key",
     )
     def get_by_message_id(self, account_id: str, message_id: str) -> EmailSummary:
         """The account's e-mail with this Message-ID, without its content. NotFound."""
@@ -221,6 +227,7 @@ class EmailMessages(Adder):
         budget=2,
         index="table + GSI2",
         replaces="Conversations response_id-index",
+        owner="read",
     )
     def get_by_response_id(
         self, response_id: str, *, account_id: str | None = None
@@ -245,6 +252,7 @@ class EmailMessages(Adder):
         requests="1; 2 for the caller's own id",
         budget=2,
         replaces="Conversations status",
+        owner="condition",
     )
     def move(
         self,

@@ -81,6 +81,7 @@ class EVScores(Repository):
         requests="1 with the account given; 2 without",
         budget=2,
         replaces="EVDataCollection PK",
+        owner="condition",
     )
     def record(
         self,
@@ -152,6 +153,7 @@ class EVScores(Repository):
         requests="1; 2 with the account given",
         budget=2,
         replaces="EVDataCollection, conversation_id-index",
+        owner="read",
     )
     def latest(
         self, conversation_id: str, *, account_id: str | None = None, consistent: bool = False
@@ -174,6 +176,7 @@ class EVScores(Repository):
         operation="Query, or GetItem + Query",
         requests="1; 2 with the account given",
         budget=2,
+        owner="read",
     )
     def list_by_conversation(
         self,

@@ -38,7 +38,11 @@ class EmailThreads(Repository):
         self._remover = ThreadRemover(binding)
 
     @access_pattern(
-        "M8", operation="GetItem", requests="1", replaces="Threads PK, conversation_id-index"
+        "M8",
+        operation="GetItem",
+        requests="1",
+        replaces="Threads PK, conversation_id-index",
+        owner="read",
     )
     def get(
         self, conversation_id: str, *, account_id: str | None = None, consistent: bool = False
@@ -51,7 +55,9 @@ class EmailThreads(Repository):
             self._reader.item(conversation_id, account_id, consistent=consistent)
         )
 
-    @access_pattern("M8", operation="UpdateItem", requests="1", replaces="Threads PK")
+    @access_pattern(
+        "M8", operation="UpdateItem", requests="1", replaces="Threads PK", owner="condition"
+    )
     def update(  # noqa: PLR0913 - a thread has that many settings
         self,
         conversation_id: str,
@@ -104,6 +110,7 @@ class EmailThreads(Repository):
         requests="1",
         index="GSI1",
         replaces="Threads associated_account index",
+        owner="argument",
     )
     def list_by_account(
         self,
@@ -131,6 +138,7 @@ class EmailThreads(Repository):
         operation="TransactWriteItems, Query",
         requests="1 + ⌈items/99⌉ + ⌈MB⌉",
         budget=3,
+        owner="condition",
     )
     def delete(self, conversation_id: str, *, account_id: str | None = None) -> int:
         """Delete a thread with its e-mails, scores and LLM interactions; the number of items.

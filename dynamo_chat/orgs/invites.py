@@ -22,7 +22,7 @@ from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import BEARER, access_pattern
 from dynamo_chat.core.repository import Repository, page_request, time_range
 from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, absent, contended
 from dynamo_chat.orgs.invite import (
@@ -70,6 +70,7 @@ class Invites(Repository):
         operation="TransactWriteItems",
         requests="1",
         replaces="OrganizationInvites PutItem",
+        owner="creation",
     )
     def create(
         self,
@@ -123,6 +124,7 @@ class Invites(Repository):
         operation="GetItem, BatchGetItem",
         requests="≤2",
         replaces="OrganizationInvites partition key",
+        owner="read",
     )
     def get(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """The invite with this id; one whose time is up reads as expired.
@@ -137,6 +139,7 @@ class Invites(Repository):
         operation="GetItem, BatchGetItem",
         requests="≤2",
         replaces="OrganizationInvites invite_token-index",
+        owner=BEARER,
     )
     def get_by_token(self, token: str) -> Invite:
         """The invite that this token is of; one whose time is up reads as expired. NotFound."""
@@ -153,6 +156,7 @@ class Invites(Repository):
         operation="GetItem, Query",
         requests="≤2",
         replaces="OrganizationInvites organization_id-index",
+        owner="argument",
     )
     def list_by_organization(
         self,
@@ -189,6 +193,7 @@ class Invites(Repository):
         requests="≤2",
         index="GSI1 + table",
         replaces="OrganizationInvites email-index",
+        owner="argument",
     )
     def list_by_address(
         self,
@@ -218,6 +223,7 @@ class Invites(Repository):
         requests="≤3",
         replaces="OrganizationInvites status and accepted_at",
         domain="workflows",
+        owner=BEARER,
     )
     def accept(self, token: str, user_id: str, *, any_address: bool = False) -> Member:
         """Accept an invite as a user, and return the membership; again, the same one.
@@ -231,7 +237,9 @@ class Invites(Repository):
         """
         return self._accept(token, user_id, any_address)
 
-    @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
+    @access_pattern(
+        "O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3", owner="condition"
+    )
     def cancel(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """Take a pending invite back, and return it; one that is cancelled already stays so.
 
@@ -239,7 +247,9 @@ class Invites(Repository):
         """
         return self._moved(invite_id, organization_id, "cancelled", is_pending(self._now()))
 
-    @access_pattern("O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3")
+    @access_pattern(
+        "O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3", owner="condition"
+    )
     def expire(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """Let a pending invite expire before its time, and return it; an expired one stays so.
 
@@ -248,7 +258,12 @@ class Invites(Repository):
         is_open = plan(Invite).model.status == "pending"
         return self._moved(invite_id, organization_id, "expired", is_open)
 
-    @access_pattern("O8", operation="GetItem, BatchGetItem, TransactWriteItems", requests="≤3")
+    @access_pattern(
+        "O8",
+        operation="GetItem, BatchGetItem, TransactWriteItems",
+        requests="≤3",
+        owner="condition",
+    )
     def delete(self, invite_id: str, *, organization_id: str | None = None) -> None:
         """Delete an invite with what leads to it, as if it had never been made. NotFound.
 

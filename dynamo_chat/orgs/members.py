@@ -52,6 +52,7 @@ class Members(Repository):
         operation="TransactWriteItems",
         requests="1",
         replaces="OrganizationMembers PutItem",
+        owner="argument",
     )
     def add(
         self,
@@ -110,7 +111,7 @@ class Members(Repository):
             return member
         raise contended("the organization's members")
 
-    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2", owner="key")
     def update(
         self,
         organization_id: str,
@@ -139,7 +140,7 @@ class Members(Repository):
 
         return self._seats.carry_out(organization_id, decide)
 
-    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2", owner="key")
     def remove(self, organization_id: str, user_id: str) -> Member:
         """Remove a member from an organization, and return it as it was. NotFound.
 
@@ -152,7 +153,7 @@ class Members(Repository):
 
         return self._seats.carry_out(organization_id, decide)
 
-    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2")
+    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2", owner="key")
     def replace(self, organization_id: str, user_id: str, *, heir_id: str) -> Member:
         """Remove a member and put another user in their place, in one step; returns the latter.
 
@@ -188,6 +189,7 @@ class Members(Repository):
         operation="BatchGetItem, UpdateItem",
         requests="≤2",
         replaces="OrganizationMembers last_active",
+        owner="key",
     )
     def touch(self, organization_id: str, user_id: str) -> Member:
         """Note that a member is active now, and return it. NotFound."""
@@ -213,6 +215,7 @@ class Members(Repository):
         operation="BatchGetItem",
         requests="1",
         replaces="OrganizationMembers partition and sort key",
+        owner="key",
     )
     def get(self, organization_id: str, user_id: str, *, consistent: bool = False) -> Member:
         """The membership of a user in an organization. NotFound.
@@ -227,6 +230,7 @@ class Members(Repository):
         requests="1 for a page with the last member, else 2; 3 in its first 5 minutes",
         budget=2,
         replaces="OrganizationMembers partition key",
+        owner="argument",
     )
     def list_by_organization(
         self,
@@ -250,6 +254,7 @@ class Members(Repository):
         requests="≤2",
         index="GSI1 + table",
         replaces="OrganizationMembers user_id-index",
+        owner="argument",
     )
     def list_by_user(
         self,

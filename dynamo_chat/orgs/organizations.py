@@ -60,7 +60,11 @@ class Organizations(Repository):
         self._remover = OrganizationRemover(binding)
 
     @access_pattern(
-        "O1", operation="TransactWriteItems", requests="1", replaces="Organizations PutItem"
+        "O1",
+        operation="TransactWriteItems",
+        requests="1",
+        replaces="Organizations PutItem",
+        owner="creation",
     )
     def create(
         self,
@@ -114,7 +118,13 @@ class Organizations(Repository):
             return _already_there(failed, organization)
         return organization
 
-    @access_pattern("O1", operation="GetItem", requests="1", replaces="Organizations partition key")
+    @access_pattern(
+        "O1",
+        operation="GetItem",
+        requests="1",
+        replaces="Organizations partition key",
+        owner="argument",
+    )
     def get(self, organization_id: str, *, consistent: bool = False) -> Organization:
         """The organization with this id. NotFound."""
         item = self._get_item(organization_key(organization_id), consistent=consistent)
@@ -122,7 +132,13 @@ class Organizations(Repository):
             raise NotFound("organization", organization_id)
         return plan(Organization).decode(item)
 
-    @access_pattern("O1", operation="UpdateItem", requests="1", replaces="Organizations UpdateItem")
+    @access_pattern(
+        "O1",
+        operation="UpdateItem",
+        requests="1",
+        replaces="Organizations UpdateItem",
+        owner="argument",
+    )
     def update(
         self,
         organization_id: str,
@@ -135,7 +151,13 @@ class Organizations(Repository):
         changes = checked(Organization, name=name, domain=domain, status=status)
         return self._changed(organization_id, changes)
 
-    @access_pattern("O1", operation="UpdateItem", requests="1", replaces="Organizations settings")
+    @access_pattern(
+        "O1",
+        operation="UpdateItem",
+        requests="1",
+        replaces="Organizations settings",
+        owner="argument",
+    )
     def update_settings(
         self,
         organization_id: str,
@@ -163,7 +185,13 @@ class Organizations(Repository):
         has_room = _attributes().member_count <= seats
         return self._changed(organization_id, changes, has_room)
 
-    @access_pattern("O1", operation="UpdateItem", requests="1", replaces="Organizations billing")
+    @access_pattern(
+        "O1",
+        operation="UpdateItem",
+        requests="1",
+        replaces="Organizations billing",
+        owner="argument",
+    )
     def update_billing(
         self,
         organization_id: str,
@@ -191,6 +219,7 @@ class Organizations(Repository):
         operation="TransactWriteItems",
         requests="1",
         replaces="Organizations billing.usage",
+        owner="argument",
     )
     def count_usage(
         self,
@@ -242,6 +271,7 @@ class Organizations(Repository):
         operation="TransactWriteItems, Query",
         requests="1 + ⌈items/99⌉ + ⌈MB⌉",
         budget=3,
+        owner="argument",
     )
     def delete(self, organization_id: str) -> int:
         """Delete an organization with its members and invites; the number of items that went.

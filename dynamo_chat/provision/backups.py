@@ -12,6 +12,7 @@ for an export that runs.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any, Final, Literal, get_args
 from dynamo_chat.core import errors
 from dynamo_chat.core.clock import utc
 from dynamo_chat.core.connection import Connection
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import OPERATOR, access_pattern
 from dynamo_chat.core.settings import check_region
 from dynamo_chat.provision.arguments import (
     check_account,
@@ -101,6 +102,7 @@ class Backups:
         requests="2, and more until it is available",
         budget=50,
         replaces="aws dynamodb create-backup",
+        owner=OPERATOR,
     )
     def create(
         self,
@@ -132,8 +134,10 @@ class Backups:
             on_progress=on_progress,
         )
 
-    @access_pattern("T5", operation="ListBackups", requests="1 for every 100 backups", budget=5)
-    def list(self) -> list[Backup]:
+    @access_pattern(
+        "T5", operation="ListBackups", requests="1 for every 100 backups", budget=5, owner=OPERATOR
+    )
+    def list(self) -> builtins.list[Backup]:
         """The backups of the table, of every kind, newest first; those of AWS Backup too."""
         request = {"TableName": self._name, "BackupType": "ALL"}
         found: list[Backup] = []
@@ -146,7 +150,7 @@ class Backups:
                 request["ExclusiveStartBackupArn"] = answer["LastEvaluatedBackupArn"]
         return sorted(found, key=lambda backup: (backup.created_at, backup.arn), reverse=True)
 
-    @access_pattern("T5", operation="DescribeBackup", requests="1")
+    @access_pattern("T5", operation="DescribeBackup", requests="1", owner=OPERATOR)
     def describe(self, backup_arn: str) -> Backup:
         """A backup by its ARN. NotFound."""
         check_arn("backup_arn", backup_arn)
@@ -160,6 +164,7 @@ class Backups:
         requests="some 12, and more until the table is active",
         budget=200,
         replaces="aws dynamodb restore-table-from-backup",
+        owner=OPERATOR,
     )
     def restore(
         self,
@@ -193,7 +198,7 @@ class Backups:
 
     # -- by point in time -----------------------------------------------------------------------
 
-    @access_pattern("T5", operation="DescribeContinuousBackups", requests="1")
+    @access_pattern("T5", operation="DescribeContinuousBackups", requests="1", owner=OPERATOR)
     def recovery_window(self) -> RecoveryWindow | None:
         """The moments that the table can be restored to; None without point-in-time recovery."""
         with self._translated():
@@ -212,6 +217,7 @@ class Backups:
         requests="some 14, and more until the table is active",
         budget=200,
         replaces="aws dynamodb restore-table-to-point-in-time",
+        owner=OPERATOR,
     )
     def restore_to_time(
         self,
@@ -253,6 +259,7 @@ class Backups:
         requests="3, and more until it is complete",
         budget=200,
         replaces="aws dynamodb export-table-to-point-in-time",
+        owner=OPERATOR,
     )
     def export(
         self,
@@ -303,7 +310,11 @@ class Backups:
         return self._exported(arn, timeout_seconds, on_progress)
 
     @access_pattern(
-        "T5", operation="DescribeExport", requests="1, and more until it is complete", budget=200
+        "T5",
+        operation="DescribeExport",
+        requests="1, and more until it is complete",
+        budget=200,
+        owner=OPERATOR,
     )
     def wait_for_export(
         self,
@@ -317,7 +328,7 @@ class Backups:
         check_waiting(timeout_seconds, on_progress)
         return self._exported(export_arn, timeout_seconds, on_progress)
 
-    @access_pattern("T5", operation="DescribeExport", requests="1")
+    @access_pattern("T5", operation="DescribeExport", requests="1", owner=OPERATOR)
     def describe_export(self, export_arn: str) -> Export:
         """An export by its ARN, however far it is. NotFound."""
         check_arn("export_arn", export_arn)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamo_chat.core import errors
 from dynamo_chat.core.connection import Connection
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.patterns import OPERATOR, access_pattern
 from dynamo_chat.provision.arguments import check_replicas, check_wait
 from dynamo_chat.provision.definition import Capacity, TableDefinition, wanted_or_default
 from dynamo_chat.provision.differences import Difference
@@ -38,6 +38,7 @@ class Table:
         budget=50,
         index="table + GSI1 + GSI2",
         replaces="create-table and its configuration files",
+        owner=OPERATOR,
     )
     def create(
         self, definition: TableDefinition | None = None, *, timeout_seconds: float = 300.0
@@ -96,13 +97,15 @@ class Table:
             else:
                 return
 
-    @access_pattern("T1", operation="DescribeTable", requests="1 a second", budget=50)
+    @access_pattern(
+        "T1", operation="DescribeTable", requests="1 a second", budget=50, owner=OPERATOR
+    )
     def wait(self, *, timeout_seconds: float = 300.0) -> None:
         """Wait until the table and both indexes are active. TableNotFound, IndexNotReady."""
         check_wait("timeout_seconds", timeout_seconds)
         self._inspection.wait(timeout_seconds)
 
-    @access_pattern("T1", operation="DescribeTable", requests="1")
+    @access_pattern("T1", operation="DescribeTable", requests="1", owner=OPERATOR)
     def describe(self) -> dict[str, Any]:
         """DynamoDB's description of the table: status, indexes, item count and size. TableNotFound.
 
@@ -116,6 +119,7 @@ class Table:
         "ListTagsOfResource, DescribeContributorInsights",
         requests="3, 1 for tags, 3 for insights",
         budget=7,
+        owner=OPERATOR,
     )
     def check(self, definition: TableDefinition | None = None) -> list[Difference]:
         """How the table differs from what it should be; an empty list when it does not.
@@ -133,6 +137,7 @@ class Table:
         budget=20,
         index="table + GSI1 + GSI2",
         replaces="test table access",
+        owner=OPERATOR,
     )
     def probe(self, *, index_seconds: float = 10.0) -> list[ProbeStep]:
         """Try every action that the store uses, on the table and each index, with one item.

@@ -83,7 +83,9 @@ class Invocation(Entity):
 class Invocations(Repository):
     """Record invocations, find one, list those of an account."""
 
-    @access_pattern("L3", operation="PutItem", requests="1", replaces="Invocations")
+    @access_pattern(
+        "L3", operation="PutItem", requests="1", replaces="Invocations", owner="creation"
+    )
     def record(self, invocation: NewInvocation) -> Invocation:
         """Record an invocation and return it.
 
@@ -112,7 +114,9 @@ class Invocations(Repository):
                 raise AlreadyExists("the invocation id is taken", seen) from failed
         return made
 
-    @access_pattern("L3", operation="GetItem", requests="1", replaces="Invocations PK, id-index")
+    @access_pattern(
+        "L3", operation="GetItem", requests="1", replaces="Invocations PK, id-index", owner="read"
+    )
     def get(
         self, invocation_id: str, *, account_id: str | None = None, consistent: bool = False
     ) -> Invocation:
@@ -130,6 +134,7 @@ class Invocations(Repository):
         budget=keyspace.INVOCATION_SHARDS,
         index="GSI1",
         replaces="Invocations associated_account-index",
+        owner="argument",
     )
     def list_by_account(
         self,

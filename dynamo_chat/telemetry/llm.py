@@ -164,6 +164,7 @@ class LLMInteractions(PairReader):
         requests="1; 2 when the id was used before",
         budget=1,
         replaces="LLMDataCollection",
+        owner="creation",
     )
     def record(self, conversation_id: str, interaction: NewInteraction) -> LLMInteraction:
         """Record an interaction of a conversation and return it.
@@ -203,7 +204,11 @@ class LLMInteractions(PairReader):
         return made
 
     @access_pattern(
-        "L1", operation="Query", requests="1", replaces="LLMDataCollection conversation_id-index"
+        "L1",
+        operation="Query",
+        requests="1",
+        replaces="LLMDataCollection conversation_id-index",
+        owner="read",
     )
     def list_by_conversation(
         self,
@@ -243,6 +248,7 @@ class LLMInteractions(PairReader):
         requests="≤ shards",
         budget=keyspace.LLM_SHARDS,
         index="GSI1",
+        owner="argument",
     )
     def list_by_account(
         self,

@@ -129,6 +129,7 @@ class LLMReports(Repository):
         budget=keyspace.LLM_SHARDS + 1,
         index="GSI1 + table",
         replaces="LLMReportData",
+        owner="argument",
     )
     def build(self, account_id: str, period: str | Period) -> LLMReport:
         """Build the report of an account for a period, store it and return it.
@@ -148,7 +149,9 @@ class LLMReports(Repository):
             return report if newer is None else plan(LLMReport).decode(newer)
         return report
 
-    @access_pattern("L2", operation="PutItem", requests="1", replaces="LLMReportData PutItem")
+    @access_pattern(
+        "L2", operation="PutItem", requests="1", replaces="LLMReportData PutItem", owner="creation"
+    )
     def load(self, report: LLMReport) -> LLMReport:
         """Put a report that was made elsewhere, under its own id, as it is, and return it.
 
@@ -177,7 +180,11 @@ class LLMReports(Repository):
         return report
 
     @access_pattern(
-        "L2", operation="GetItem", requests="1", replaces="LLMReportData PK, report_id-index"
+        "L2",
+        operation="GetItem",
+        requests="1",
+        replaces="LLMReportData PK, report_id-index",
+        owner="read",
     )
     def get(
         self, report_id: str, *, account_id: str | None = None, consistent: bool = False
@@ -191,7 +198,7 @@ class LLMReports(Repository):
             raise NotFound("report", report_id)
         return plan(LLMReport).decode(item)
 
-    @access_pattern("L2", operation="Query", requests="1", index="GSI1")
+    @access_pattern("L2", operation="Query", requests="1", index="GSI1", owner="argument")
     def list_by_account(
         self,
         account_id: str,

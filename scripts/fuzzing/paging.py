@@ -52,13 +52,21 @@ def paged_methods() -> Iterator[str]:
 def _call(store: ChatStore, method: str, name: str, cursor: str | None, page_size: int = 20) -> Any:
     repository, _, of = method.partition(".")
     called = getattr(getattr(store, repository), of)
-    required = [
-        each.name
-        for each in inspect.signature(called).parameters.values()
-        if each.default is each.empty
-    ]
+    return called(**required(method, name), cursor=cursor, page_size=page_size)
+
+
+def required(method: str, name: str) -> dict[str, Any]:
+    """What a paged method must be given, of the user of this name."""
+    repository, _, of = method.partition(".")
     known = _arguments(name)
     ids = Everything.named(name)
     is_chat = repository in {"messages", "reviews"}
     known["conversation_id"] = ids.conversation_id if is_chat else ids.thread_id
-    return called(**{each: known[each] for each in required}, cursor=cursor, page_size=page_size)
+    parameters = inspect.signature(getattr(repositories()[repository], of)).parameters
+    return {
+        each: known[each] for each in parameters if each in known and _is_required(parameters[each])
+    }
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty

@@ -7,6 +7,7 @@ from typing import Final
 
 from dynamo_chat.catalogue import Entry, catalogue, id_order
 from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout, Place
+from dynamo_chat.core.patterns import OWNER_CHECKS
 from dynamo_chat.keyspace import KEY_SPACE
 
 FOLDER = Path("docs", "reference")
@@ -50,6 +51,7 @@ def files() -> Mapping[Path, str]:
     return {
         FOLDER / "access-patterns.md": access_patterns(),
         FOLDER / "key-space.md": key_space(),
+        FOLDER / "owners.md": owners(),
     }
 
 
@@ -98,6 +100,45 @@ def access_patterns() -> str:
             *_beside(),
             "",
         ]
+    )
+
+
+def owners() -> str:
+    """The page of how each method serves nobody but the owner of what it finds."""
+    entries = sorted(catalogue(), key=lambda entry: entry.domain)
+    return "\n".join(
+        [
+            MADE_BY,
+            "",
+            "# Owners",
+            "",
+            "How each method serves the owner alone. What belongs to someone else is not found:",
+            "the same error, after the same requests, as for what does not exist.",
+            "[Why it is done like this](../design/tenancy.md).",
+            "",
+            *_table(("check", "what it means"), OWNER_CHECKS.items()),
+            *(
+                line
+                for domain, found in groupby(entries, key=lambda entry: entry.domain)
+                for line in _owned(domain, found)
+            ),
+            "",
+        ]
+    )
+
+
+def _owned(domain: str, entries: Iterable[Entry]) -> Iterator[str]:
+    yield from ("", f"## {_title(domain)}", "")
+    yield from _table(
+        ("method", "owner", "check"),
+        (
+            (
+                f"`{entry.method}`",
+                f"`{entry.owner_argument}`" if entry.owner_argument else "–",
+                f"none: {entry.unowned_because}" if entry.unowned_because else entry.owner,
+            )
+            for entry in entries
+        ),
     )
 
 

@@ -16,13 +16,12 @@ from tests.scene import Scene
 from tests.tenancy.further import FURTHER, PAGES
 from tests.tenancy.handover import Moment, Stage
 from tests.tenancy.lives import DOMAINS, domain_of
-from tests.tenancy.owners import CHECKED, EMPTY
+from tests.tenancy.owners import CHECKED, READS
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
-CALLS = {**CHECKED, **EMPTY, **FURTHER}
+CALLS = {**CHECKED, **FURTHER}
 CHAT = {"chat", "streaming", "aging", "idle"}
-READS = {"GetItem", "BatchGetItem", "TransactGetItems", "Query"}
 
 
 class Stages(dict[tuple[str, str], Stage]):
