@@ -4,6 +4,8 @@ import ast
 import pkgutil
 import subprocess
 import sys
+import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,9 @@ PACKAGE = Path(dynamo_chat.__file__).parent
 
 
 def test_every_init_only_exports() -> None:
-    """An ``__init__.py`` holds a docstring, imports and ``__all__``: no code to look for there.
+    """An ``__init__.py`` holds a docstring and imports: no code to look for there.
 
-    The package's own imports its names when they are used, by a table that is checked below.
+    The package's own imports its names when they are used; that is checked below.
     """
     for init in PACKAGE.rglob("__init__.py"):
         if init.parent == PACKAGE:
@@ -28,37 +30,48 @@ def test_every_init_only_exports() -> None:
                     pass
                 case ast.Import() | ast.ImportFrom():
                     pass
-                case ast.Assign(targets=[ast.Name(id="__all__" | "__version__")]):
-                    pass
                 case _:
                     pytest.fail(f"{init.relative_to(PACKAGE)}:{node.lineno} does something")
 
 
-def imported_for_checkers() -> dict[str, tuple[str, ...]]:
-    """What the package's ``__init__`` tells type checkers: names by the module they are from."""
-    source = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
-    block = next(node for node in source.body if isinstance(node, ast.If))
-    return {
-        str(node.module): tuple(alias.name for alias in node.names)
-        for node in block.body
-        if isinstance(node, ast.ImportFrom)
-    }
+def exports(init: Path) -> dict[str, str]:
+    """The module of each name that an ``__init__`` exports; it must keep its name."""
+    imports = [
+        node for node in ast.parse(init.read_text("utf-8")).body if isinstance(node, ast.ImportFrom)
+    ]
+    assert all(alias.asname == alias.name for node in imports for alias in node.names)
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
-def test_checkers_and_programs_see_the_same_names() -> None:
-    """What is imported on use is what type checkers are told, and what ``__all__`` says."""
-    assert imported_for_checkers() == dynamo_chat._HOMES
-    listed = [name for names in dynamo_chat._HOMES.values() for name in names]
-    assert sorted(listed) == sorted(dynamo_chat.__all__)
-
-
-def test_all_lists_what_is_there() -> None:
-    """Every name in ``dynamo_chat.__all__`` exists, once, and is of the module it is said to be."""
-    assert len(dynamo_chat.__all__) == len(set(dynamo_chat.__all__))
-    assert all(hasattr(dynamo_chat, name) for name in dynamo_chat.__all__)
-    assert set(dynamo_chat.__all__) <= set(dir(dynamo_chat))
+def test_the_stub_lists_what_is_there() -> None:
+    """Programs get the names that ``__init__.pyi`` tells type checkers, and no others."""
+    listed = exports(PACKAGE / "__init__.pyi")
+    assert sorted(listed) == dynamo_chat.__all__
+    for name, module in listed.items():
+        assert getattr(dynamo_chat, name) is getattr(import_module(module), name)
+    assert set(listed) <= set(dir(dynamo_chat))
     with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
         _ = dynamo_chat.Nonsense  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("package", ["cli", "streams", "testing"])
+def test_what_a_package_exports_says_so(package: str) -> None:
+    """``import X as X``: type checkers take other imports for the package's own."""
+    assert exports(PACKAGE / package / "__init__.py")
+
+
+def test_the_package_can_be_in_a_zip_file(tmp_path: Path) -> None:
+    """As in a wheel that is put on the path."""
+    archive = tmp_path / "packed.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in (*PACKAGE.glob("*.py*"), *PACKAGE.glob("core/*.py")):
+            packed.write(file, file.relative_to(PACKAGE.parent))
+    program = "import dynamo_chat; print(dynamo_chat.__file__, dynamo_chat.NotFound.__name__)"
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(
+        command, check=True, cwd=tmp_path, env={"PYTHONPATH": str(archive)}, capture_output=True
+    )
+    assert told.stdout.decode().split() == [f"{archive}/dynamo_chat/__init__.py", "NotFound"]
 
 
 def test_every_error_is_public() -> None:
@@ -98,5 +111,6 @@ for name in sys.argv[1:]:
 
 
 def test_types_are_shipped() -> None:
-    """``py.typed`` is installed with the package."""
+    """``py.typed`` and the list of public names are installed with the package."""
     assert (PACKAGE / "py.typed").exists()
+    assert (PACKAGE / "__init__.pyi").exists()

@@ -1,5 +1,3 @@
 """The command `dynamo-chat`."""
 
-from dynamo_chat.cli.entry import main
-
-__all__ = ["main"]
+from dynamo_chat.cli.entry import main as main

@@ -20,8 +20,7 @@ from typing import Any, TypeAlias
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
-from pynamodb.expressions.update import Action
-from pynamodb.expressions.update import Update as UpdateExpression
+from pynamodb.expressions.update import Action, Update as UpdateExpression
 
 from dynamo_chat.core import errors
 from dynamo_chat.core.attributes import Raw

@@ -12,8 +12,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from aws_cdk import CfnResource
-from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import CfnResource, aws_dynamodb as dynamodb
 from aws_cdk.cloudformation_include import CfnInclude
 from constructs import Construct
 

@@ -1,58 +1,45 @@
 """Tools to test an application with: engines, a strict hook, a request meter, injected faults."""
 
-from dynamo_chat.testing.clock import FakeClock, SkewedClock
-from dynamo_chat.testing.engine import EmbeddedEngine, Engine
-from dynamo_chat.testing.faults import (
-    Attempt,
-    BrokenAnswer,
-    Cancelled,
-    DropAnswer,
-    ErrorAnswer,
-    Fault,
-    FaultInjector,
-    Injection,
-    Kill,
-    Killed,
-    ServerError,
-    Throttled,
-    TransactionConflict,
-    Unprocessed,
-    Unreachable,
-    kill_points,
+from dynamo_chat.testing.clock import (
+    FakeClock as FakeClock,
+    SkewedClock as SkewedClock,
 )
-from dynamo_chat.testing.meter import RequestMeter, RequestRecord
-from dynamo_chat.testing.schema import CHAT_TABLE, KeyNames, TableSchema
-from dynamo_chat.testing.servers import MinistackServer, ServerFailed
-from dynamo_chat.testing.strict import StrictHook, StrictViolation
-
-__all__ = [
-    "CHAT_TABLE",
-    "Attempt",
-    "BrokenAnswer",
-    "Cancelled",
-    "DropAnswer",
-    "EmbeddedEngine",
-    "Engine",
-    "ErrorAnswer",
-    "FakeClock",
-    "Fault",
-    "FaultInjector",
-    "Injection",
-    "KeyNames",
-    "Kill",
-    "Killed",
-    "MinistackServer",
-    "RequestMeter",
-    "RequestRecord",
-    "ServerError",
-    "ServerFailed",
-    "SkewedClock",
-    "StrictHook",
-    "StrictViolation",
-    "TableSchema",
-    "Throttled",
-    "TransactionConflict",
-    "Unprocessed",
-    "Unreachable",
-    "kill_points",
-]
+from dynamo_chat.testing.engine import (
+    EmbeddedEngine as EmbeddedEngine,
+    Engine as Engine,
+)
+from dynamo_chat.testing.faults import (
+    Attempt as Attempt,
+    BrokenAnswer as BrokenAnswer,
+    Cancelled as Cancelled,
+    DropAnswer as DropAnswer,
+    ErrorAnswer as ErrorAnswer,
+    Fault as Fault,
+    FaultInjector as FaultInjector,
+    Injection as Injection,
+    Kill as Kill,
+    Killed as Killed,
+    ServerError as ServerError,
+    Throttled as Throttled,
+    TransactionConflict as TransactionConflict,
+    Unprocessed as Unprocessed,
+    Unreachable as Unreachable,
+    kill_points as kill_points,
+)
+from dynamo_chat.testing.meter import (
+    RequestMeter as RequestMeter,
+    RequestRecord as RequestRecord,
+)
+from dynamo_chat.testing.schema import (
+    CHAT_TABLE as CHAT_TABLE,
+    KeyNames as KeyNames,
+    TableSchema as TableSchema,
+)
+from dynamo_chat.testing.servers import (
+    MinistackServer as MinistackServer,
+    ServerFailed as ServerFailed,
+)
+from dynamo_chat.testing.strict import (
+    StrictHook as StrictHook,
+    StrictViolation as StrictViolation,
+)

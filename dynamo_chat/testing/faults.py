@@ -26,8 +26,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
-from dynamo_chat.testing.answers import answer as raw_answer
-from dynamo_chat.testing.answers import error_answer, json_answer
+from dynamo_chat.testing.answers import answer as raw_answer, error_answer, json_answer
 from dynamo_chat.testing.hook import Client, ClientHook, Handler
 
 _BATCHES = frozenset({"BatchGetItem", "BatchWriteItem"})

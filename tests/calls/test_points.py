@@ -4,8 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamo_chat.calls.points import Allowance, first_allowance, next_allowance, zone_named
 from dynamo_chat.core.errors import InvalidArgument

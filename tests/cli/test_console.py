@@ -9,8 +9,7 @@ from typing import Any
 from unicodedata import category
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 import dynamo_chat.cli
 from dynamo_chat.cli.console import (

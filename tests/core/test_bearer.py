@@ -3,8 +3,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamo_chat.core.bearer import brought_or_new, hash_of, is_same, new_secret
 from dynamo_chat.core.errors import InvalidArgument

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamo_chat.core.attributes import packed, unpacked
 from dynamo_chat.core.connection import AttributeValues

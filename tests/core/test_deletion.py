@@ -4,8 +4,7 @@ from contextlib import suppress
 from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -17,8 +16,7 @@ from dynamo_chat.core.layout import KIND, PK, SK, Layout, Slot
 from dynamo_chat.core.transaction import Check, Delete, Update, write
 from dynamo_chat.testing import DropAnswer, FaultInjector, Kill, Killed, RequestMeter
 from dynamo_chat.testing.faults import ErrorAnswer, kill_points
-from tests.core.things import LAYOUT, Thing, Things
-from tests.core.things import key_of as thing_key
+from tests.core.things import LAYOUT, Thing, Things, key_of as thing_key
 
 pytestmark = pytest.mark.engine
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamo_chat.core import errors
 from dynamo_chat.core.errors import Conflict, DynamoChatError, InvalidArgument

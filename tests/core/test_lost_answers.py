@@ -18,8 +18,7 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.core.item import Item
 from dynamo_chat.core.transaction import Put, Update, write
-from dynamo_chat.testing import BrokenAnswer, Cancelled, ErrorAnswer, Fault
-from dynamo_chat.testing import Unreachable as NotSent
+from dynamo_chat.testing import BrokenAnswer, Cancelled, ErrorAnswer, Fault, Unreachable as NotSent
 from dynamo_chat.testing.answers import answer, error_answer
 from dynamo_chat.testing.faults import Attempt
 from tests.core.things import Thing, Things, item_of, key_of

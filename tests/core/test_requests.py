@@ -16,8 +16,14 @@ from dynamo_chat.core.errors import NotFound, Throttled, Unreachable
 from dynamo_chat.core.item import Item
 from dynamo_chat.core.patterns import declared_pattern, running, running_pattern
 from dynamo_chat.core.transaction import Check, Put, Update, write
-from dynamo_chat.testing import DropAnswer, Kill, Killed, ServerError, TransactionConflict
-from dynamo_chat.testing import Throttled as ThrottledAnswer
+from dynamo_chat.testing import (
+    DropAnswer,
+    Kill,
+    Killed,
+    ServerError,
+    Throttled as ThrottledAnswer,
+    TransactionConflict,
+)
 from tests.core.things import Thing, Things, item_of, key_of
 from tests.scene import Scene, faults
 

@@ -4,8 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.operations.doctor.doctor import Doctor, DoctorOptions, Examined

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamo_chat import Conversation, Message, Review
 from dynamo_chat.chat.message import ExtractedFilters, Feedback, ToolCall, YearRange

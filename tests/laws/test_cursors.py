@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from dynamo_chat.core.errors import InvalidCursor
 from dynamo_chat.core.keys import KeyRange, sort, text, time

@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import Field
 
 from dynamo_chat.chat.conversation import Conversation

@@ -5,8 +5,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamo_chat.core.keys import Component, flag, integer, text, time
 from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TABLE, Layout, Place, Slot

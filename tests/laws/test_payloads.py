@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import Field
 
 from dynamo_chat.core.attributes import COMPRESS_ABOVE_BYTES, json_text, packed, unpacked

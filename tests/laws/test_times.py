@@ -3,8 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.clock import ulid_ids, utc, whole_second

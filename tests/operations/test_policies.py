@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from dynamo_chat import InvalidArgument
 from dynamo_chat.catalogue import Entry, catalogue

@@ -6,8 +6,7 @@ from itertools import combinations, permutations
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from proof.linear import Interval, Undecided, is_linearizable
 

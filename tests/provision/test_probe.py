@@ -24,8 +24,15 @@ from dynamo_chat.core.client import new_session
 from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TTL
 from dynamo_chat.provision import probe as probing
 from dynamo_chat.provision.probe import LIFETIME, ProbeStep
-from dynamo_chat.testing import Engine, ErrorAnswer, Fault, FaultInjector, RequestMeter, Throttled
-from dynamo_chat.testing import Unreachable as Cut
+from dynamo_chat.testing import (
+    Engine,
+    ErrorAnswer,
+    Fault,
+    FaultInjector,
+    RequestMeter,
+    Throttled,
+    Unreachable as Cut,
+)
 
 pytestmark = pytest.mark.once
 

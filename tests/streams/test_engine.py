@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from dynamo_chat import (
     Change,

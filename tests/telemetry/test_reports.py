@@ -8,8 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamo_chat import LLMInteraction, LLMReport, LLMUsage, ModelUsage, Period, keyspace
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, ItemTooLarge, NotFound

@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from dynamo_chat import CallQueue, ChatStore
-from dynamo_chat.calls.call import Call as VoiceCall
-from dynamo_chat.calls.call import CallRoom
+from dynamo_chat.calls.call import Call as VoiceCall, CallRoom
 from dynamo_chat.calls.caller import Caller, place_of
 from dynamo_chat.calls.points import DAILY_POINTS
 from dynamo_chat.calls.ticket import QueueTicket
