@@ -11,16 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key
-from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.entity import Entity, Model
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.identity.user import User
-from dynamo_chat.importing.replay import Replay
-from dynamo_chat.importing.sample_records import Sample, shift_to_live
+from dynamo_chat.importing.sample_records import Replay, Sample, shift_to_live
 from dynamo_chat.limits.rate_limits import RateLimit, Resource
 from dynamo_chat.mail.email import EmailMessage, NewEmail
 from dynamo_chat.mail.scores import EVScore
@@ -39,6 +38,7 @@ from dynamo_chat.telemetry.llm import LLMInteraction, NewInteraction
 from dynamo_chat.telemetry.reports import LLMReport, ModelUsage, Period
 
 Row = Mapping[str, Any]
+M = TypeVar("M", bound=Model)
 
 SETTLED: Final = (
     "Sessions.session_id, OrganizationInvites.invite_token: fresh secrets, stored as hashes",
@@ -168,11 +168,7 @@ def _user(replay: Replay, row: Row) -> User:
     return replay.at(row["created_at"]).users.create(
         row["email"],
         user_id=row["id"],
-        name=row["name"],
-        status=row["status"],
-        role=row["role"],
-        preferences=row["preferences"],
-        organization_id=row["organization_id"],
+        **_same(row, "name", "status", "role", "preferences", "organization_id"),
     )
 
 
@@ -185,10 +181,7 @@ def _login(store: ChatStore, replay: Replay, row: Row, now: datetime) -> LoginSe
     opened = replay.at(row["created_at"]).logins.open(
         row["user_id"],
         lifetime=ends - replay.moment(row["created_at"]),
-        account_id=row["account_id"],
-        ip_address=row["ip_address"],
-        user_agent=row["user_agent"],
-        metadata=row["metadata"],
+        **_same(row, "account_id", "ip_address", "user_agent", "metadata"),
     )
     return opened.login
 
@@ -201,9 +194,7 @@ def _member(replay: Replay, organization: Row, row: Row) -> Member:
     replay.at(organization["created_at"]).organizations.create(
         organization["name"],
         owner,
-        organization_id=organization["organization_id"],
-        domain=organization["domain"],
-        status=organization["status"],
+        **_same(organization, "organization_id", "domain", "status"),
         settings=OrganizationSettings(
             **{**settings, "storage_limit_gb": _exact(settings["storage_limit_gb"])}
         ),
@@ -219,10 +210,7 @@ def _member(replay: Replay, organization: Row, row: Row) -> Member:
     place = (row["organization_id"], row["user_id"])
     replay.at(row["joined_at"]).members.add(
         *place,
-        role=row["role"],
-        status=row["status"],
-        permissions=row["permissions"],
-        invited_by=row["invited_by"],
+        **_same(row, "role", "status", "permissions", "invited_by"),
         joined_at=replay.moment(row["joined_at"]),
     )
     return replay.at(row["last_active"]).members.touch(*place)
@@ -245,10 +233,8 @@ def _invite(store: ChatStore, replay: Replay, row: Row) -> Invite:
     issued = replay.at(row["timestamp"]).invites.create(
         row["organization_id"],
         row["email"],
-        invited_by=row["invited_by"],
-        role=row["role"],
+        **_same(row, "invited_by", "role", "invite_id"),
         lifetime=replay.moment(row["expires_at"]) - replay.moment(row["timestamp"]),
-        invite_id=row["invite_id"],
     )
     then = replay.at(row["accepted_at"])
     invitee = then.users.create(row["email"], user_id=row["email"].partition("@")[0])
@@ -260,27 +246,15 @@ def _invite(store: ChatStore, replay: Replay, row: Row) -> Invite:
 
 
 def _email(replay: Replay, row: Row, thread: Row) -> tuple[EmailMessage, EmailThread]:
-    said = row["metadata"]
     store = replay.at(row["timestamp"])
     email = store.emails.add(
         row["conversation_id"],
-        NewEmail(
+        _made(
+            NewEmail,
+            row,
             account_id=row["associated_account"],
-            sender_email=row["sender_email"],
-            recipient_email=row["recipient_email"],
-            subject=row["subject"],
-            body=row["body"],
             timestamp=replay.moment(row["timestamp"]),
-            message_id=row["message_id"],
-            response_id=row["response_id"],
-            is_first_email=row["is_first_email"],
-            thread_id=row["thread_id"],
-            status=row["status"],
-            ai_response=row["ai_response"],
-            ev_score=row["ev_score"],
-            spam_score=said["spam_score"],
-            headers=said["headers"],
-            attachments=tuple(said["attachments"]),
+            **{**row["metadata"], "metadata": {}},
         ),
     )
     there = store.threads.get(email.conversation_id, consistent=True)
@@ -300,11 +274,8 @@ def _score(replay: Replay, row: Row) -> EVScore:
     return replay.at(date).scores.record(
         row["conversation_id"],
         row["ev_score"],
-        factors=row["factors"],
-        algorithm_version=row["algorithm_version"],
-        confidence_score=row["confidence_score"],
-        recommendations=row["recommendations"],
-        metadata=row["metadata"],
+        **_same(row, "factors", "algorithm_version", "confidence_score"),
+        **_same(row, "recommendations", "metadata"),
         calculation_date=replay.moment(date),
     )
 
@@ -322,14 +293,14 @@ class _Limits(NamedTuple):
         """The window, moved so that its last request was a minute ago."""
         last = datetime.fromisoformat(row["last_request"])
         by = (self.now - _MINUTE - last) // _MINUTE * _MINUTE
-        window = RateLimit(
+        window = _made(
+            RateLimit,
+            {"throttled_requests": 0, **row},
             account_id=row["associated_account"],
             resource=resource,
-            limit=row["limit"],
             window_start=datetime.fromisoformat(row["window_start"]) + by,
             window_end=datetime.fromisoformat(row["window_end"]) + by,
             request_count=row[count],
-            throttled_requests=row.get("throttled_requests", 0),
             breakdown=row["metadata"][parts],
             last_request=last + by,
         )
@@ -341,68 +312,59 @@ def _interaction(replay: Replay, row: Row, account_id: str) -> LLMInteraction:
     settings = row["metadata"]
     return replay.at(row["generated_at"]).llm.record(
         row["conversation_id"],
-        NewInteraction(
+        _made(
+            NewInteraction,
+            row,
             account_id=account_id,
             function_name=_FUNCTION,
-            model_used=row["model_used"],
-            prompt_tokens=row["prompt_tokens"],
-            response_tokens=row["response_tokens"],
-            total_tokens=row["total_tokens"],
-            response_time_ms=row["response_time_ms"],
-            cost_usd=_exact(settings["cost_usd"]),
             quality_score=_exact(row["quality_score"]),
             generated_at=replay.moment(row["generated_at"]),
             interaction_id=row["conversation_id"],
-            temperature=settings["temperature"],
-            top_p=settings["top_p"],
-            max_tokens=settings["max_tokens"],
-            prompt=row["prompt"],
-            response=row["response"],
+            **{**settings, "cost_usd": _exact(settings["cost_usd"]), "metadata": {}},
         ),
     )
 
 
 def _report(store: ChatStore, row: Row) -> LLMReport:
     period = Period.month(row["report_period"])
-    report = LLMReport(
-        report_id=row["report_id"],
-        account_id=row["account_id"],
-        report_period=period.name,
+    report = _made(
+        LLMReport,
+        row,
         period_start=period.start,
         period_end=period.end,
         generated_at=datetime.fromisoformat(row["generated_at"]),
-        total_requests=row["total_requests"],
-        total_tokens=row["total_tokens"],
-        total_cost_usd=_exact(row["total_cost_usd"]),
-        average_response_time_ms=_exact(row["average_response_time_ms"]),
-        average_quality_score=_exact(row["average_quality_score"]),
         model_usage={
-            name: ModelUsage(
-                requests=used["requests"], tokens=used["tokens"], cost=_exact(used["cost"])
-            )
+            name: ModelUsage(**{**used, "cost": _exact(used["cost"])})
             for name, used in row["model_usage"].items()
         },
-        function_breakdown=row["function_breakdown"],
+        **{
+            name: _exact(row[name])
+            for name in ("total_cost_usd", "average_response_time_ms", "average_quality_score")
+        },
     )
     return store.reports.load(report)
 
 
 def _invocation(replay: Replay, row: Row) -> Invocation:
     return replay.at(row["invoked_at"]).invocations.record(
-        NewInvocation(
+        _made(
+            NewInvocation,
+            row,
             account_id=row["associated_account"],
-            function_name=row["function_name"],
-            status=row["status"],
-            duration_ms=row["duration_ms"],
-            memory_used_mb=row["memory_used_mb"],
             invoked_at=replay.moment(row["invoked_at"]),
             invocation_id=row["id"],
-            error_message=row["error_message"],
-            request_id=row["request_id"],
-            cold_start=row["cold_start"],
-            metadata=row["metadata"],
         )
     )
+
+
+def _made(model: type[M], row: Row, **settled: Any) -> M:
+    """What the record says under the names of `model`'s fields, and what had to be settled."""
+    return model(**{**_same(row, *(model.model_fields.keys() & row.keys())), **settled})
+
+
+def _same(row: Row, *names: str) -> dict[str, Any]:
+    """What is called the same here."""
+    return {name: row[name] for name in names}
 
 
 def _exact(number: float) -> Decimal:

@@ -34,8 +34,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from dynamo_chat.chat.message import NewMessage
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import InvalidArgument
-from dynamo_chat.importing.documents import TOOL_CALL_ID
-from dynamo_chat.importing.records import ConversationRecord, numbered_id
+from dynamo_chat.importing.records import TOOL_CALL_ID, ConversationRecord, numbered_id
 
 DEFAULT_USER = "demo"
 MAX_LINE_BYTES: Final = 16 * 2**20

@@ -13,17 +13,12 @@ from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import Message
 from dynamo_chat.core.errors import Conflict, InvalidArgument
 from dynamo_chat.core.page import MAX_PAGE_SIZE
+from dynamo_chat.importing.cgchat import cgchat_document, cgchat_record
 from dynamo_chat.importing.conversations_file import InvalidLine, read_conversations
-from dynamo_chat.importing.documents import cgchat_document, support_rows, trinity_document
-from dynamo_chat.importing.records import (
-    ConversationRecord,
-    Repositories,
-    cgchat_record,
-    load,
-    support_record,
-    trinity_record,
-)
+from dynamo_chat.importing.records import ConversationRecord, load
 from dynamo_chat.importing.sample_records import Sample, sample, shift_to_live, shifted
+from dynamo_chat.importing.support import support_record, support_rows
+from dynamo_chat.importing.trinity import trinity_document, trinity_record
 from dynamo_chat.store import ChatStore
 
 Json = Any
@@ -65,7 +60,7 @@ def load_sample(store: ChatStore, records: Sample, now: datetime) -> Iterator[Lo
     for item in shape.split(records.records):
         by = shift_to_live(item, now)
         record = shape.parse(shifted(item, by))
-        conversation = load(record, repositories(store))
+        conversation = load(record, store)
         if record.created_at is not None:
             # It may be there from an earlier day, when less was needed.
             by += conversation.created_at - record.created_at
@@ -89,15 +84,10 @@ def load_file(store: ChatStore, path: Path) -> Iterator[Loaded]:
         raise InvalidArgument(path.name, "holds no conversation")
     for line, record in records:
         try:
-            conversation = load(record, repositories(store))
+            conversation = load(record, store)
         except (InvalidArgument, Conflict) as error:
             raise InvalidLine(path.name, line, str(error)) from error
         yield Loaded(f"{path.name}:{line}", conversation, record)
-
-
-def repositories(store: ChatStore) -> Repositories:
-    """The repositories that conversations are loaded through."""
-    return Repositories(store.conversations, store.messages, store.reviews, store.states)
 
 
 def all_messages(store: ChatStore, conversation_id: str) -> list[Message]:

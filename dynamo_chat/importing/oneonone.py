@@ -15,8 +15,7 @@ from dynamo_chat.calls.queue import CallQueue
 from dynamo_chat.calls.ticket import DEFAULT_QUEUE, MAX_WAIT
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import NotFound
-from dynamo_chat.importing.replay import Replay
-from dynamo_chat.importing.sample_records import Sample, shift_to_live
+from dynamo_chat.importing.sample_records import Replay, Sample, shift_to_live
 from dynamo_chat.store import ChatStore, StoreFactory
 
 Row = Mapping[str, Any]

@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from dynamo_chat.core.keys import format_time
+from dynamo_chat.store import ChatStore, StoreFactory
 
 DOCUMENTS = ("support", "trinity", "acs", "oneonone", "cgchat")
 
@@ -68,6 +69,28 @@ def shifted(record: Any, by: timedelta) -> Any:
     if isinstance(record, str) and _TIME.fullmatch(record):
         return f"{format_time(datetime.fromisoformat(record) + by)[:19]}Z"
     return record
+
+
+class Replay:
+    """A store whose clock is set by hand: records are written at the moments they were made at.
+
+    The repositories stamp what they write with their clock and judge by it what has expired. So an
+    invite that was accepted on its fifth day is written on its first, and accepted on its fifth.
+    """
+
+    def __init__(self, factory: StoreFactory, moved_by: timedelta) -> None:
+        self._moment = datetime(1970, 1, 1, tzinfo=UTC)
+        self._moved_by = moved_by
+        self._store = factory(clock=lambda: self._moment)
+
+    def at(self, time: str) -> ChatStore:
+        """The store at this time of a record."""
+        self._moment = self.moment(time)
+        return self._store
+
+    def moment(self, time: str) -> datetime:
+        """This time of a record, moved as all of them are."""
+        return datetime.fromisoformat(time) + self._moved_by
 
 
 def _moved(name: str, value: Any, by: timedelta) -> Any:

@@ -17,9 +17,11 @@ from dynamo_chat.core import addresses, bearer
 from dynamo_chat.core.errors import DynamoChatError
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import parse_time
-from dynamo_chat.importing import records
+from dynamo_chat.importing.cgchat import cgchat_record
 from dynamo_chat.importing.conversations_file import parse_conversation, read_conversations
 from dynamo_chat.importing.sample_records import DOCUMENTS, sample
+from dynamo_chat.importing.support import support_record
+from dynamo_chat.importing.trinity import trinity_record
 from dynamo_chat.mail.email import parse_minted as parse_email_id
 from dynamo_chat.operations.cost import load_prices
 from dynamo_chat.streams.handler import process_batch
@@ -251,9 +253,9 @@ def _file(read: Callable[[Path], object]) -> Callable[[Any], object]:
 # -- documents and texts ------------------------------------------------------------------------
 
 _DOCUMENTS: Final[dict[str, Callable[[Any], object]]] = {
-    "cgchat": records.cgchat_record,
-    "trinity": records.trinity_record,
-    "support": lambda tables: records.support_record(
+    "cgchat": cgchat_record,
+    "trinity": trinity_record,
+    "support": lambda tables: support_record(
         _row(tables.get("chat_sessions")),
         _rows(tables.get("messages")),
         _rows(tables.get("reviews")),

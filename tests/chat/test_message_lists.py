@@ -8,7 +8,7 @@ import pytest
 from dynamo_chat import ChatStore, Exchange, Feedback, Message, NewMessage
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor, NotFound
 from dynamo_chat.core.ulids import ulid_time
-from dynamo_chat.importing.documents import support_rows
+from dynamo_chat.importing.support import support_rows
 from dynamo_chat.testing import FakeClock, RequestMeter
 from tests.chat.scenes import assistant, say, user
 from tests.scene import DAY, MINUTE, SECOND, Scene, drained, just_before, requests

@@ -11,8 +11,10 @@ from dynamo_chat import Conversation, Message, Review
 from dynamo_chat.chat.message import ExtractedFilters, Feedback, ToolCall, YearRange
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.ulids import lowest_ulid
-from dynamo_chat.importing.documents import cgchat_document, support_rows, trinity_document
-from dynamo_chat.importing.records import cgchat_record, numbered_id, support_record, trinity_record
+from dynamo_chat.importing.cgchat import cgchat_document, cgchat_record
+from dynamo_chat.importing.records import numbered_id
+from dynamo_chat.importing.support import support_record, support_rows
+from dynamo_chat.importing.trinity import trinity_document, trinity_record
 
 NOON = datetime(2025, 12, 30, 12, tzinfo=UTC)
 

@@ -11,24 +11,18 @@ import pytest
 
 from dynamo_chat import ChatStore, Feedback, NewMessage, ToolCall
 from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
-from dynamo_chat.importing.documents import cgchat_document, support_rows, trinity_document
+from dynamo_chat.importing.cgchat import cgchat_document, cgchat_record
 from dynamo_chat.importing.records import (
     ConversationRecord,
-    Repositories,
     ReviewRecord,
-    cgchat_record,
     load,
-    support_record,
-    trinity_record,
 )
+from dynamo_chat.importing.support import support_record, support_rows
+from dynamo_chat.importing.trinity import trinity_document, trinity_record
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
 from tests.scene import Item, Scene, at_request
 
 DAY = timedelta(days=1)
-
-
-def into(store: ChatStore) -> Repositories:
-    return Repositories(store.conversations, store.messages, store.reviews, store.states)
 
 
 def times(count: int) -> list[datetime]:
@@ -86,7 +80,7 @@ def seen(scene: Scene, store: ChatStore) -> list[Any]:
 @pytest.mark.engine
 def test_a_record_is_loaded_with_everything_it_has(chat_store: ChatStore) -> None:
     record = full_record()
-    talk = load(record, into(chat_store))
+    talk = load(record, chat_store)
     assert (talk.conversation_id, talk.user_id, talk.title) == ("foreign", "ann", "Renders")
     assert (talk.message_count, talk.status) == (4, "archived")
     assert talk.created_at == record.created_at
@@ -109,19 +103,19 @@ def test_a_record_is_loaded_with_everything_it_has(chat_store: ChatStore) -> Non
 @pytest.mark.engine
 def test_loading_again_changes_nothing(scene: Scene, store: ChatStore) -> None:
     record = full_record()
-    first = load(record, into(store))
+    first = load(record, store)
     there = scene.items()
-    assert load(record, into(store)) == first
+    assert load(record, store) == first
     assert scene.items() == there
 
 
 def test_what_was_changed_since_stays(chat_store: ChatStore) -> None:
     """A load gives feedback again, but neither words nor the saved state are put back."""
     record = full_record()
-    load(record, into(chat_store))
+    load(record, chat_store)
     chat_store.messages.edit("foreign", "foreign-0", content="edited")
     chat_store.states.save("foreign", {"model": "m-2"}, revision=1)
-    load(record, into(chat_store))
+    load(record, chat_store)
     assert chat_store.messages.get("foreign", "foreign-0").content == "edited"
     state = chat_store.states.get("foreign")
     assert state is not None
@@ -134,7 +128,7 @@ def test_a_record_is_loaded_into_its_owners_conversation_only(scene: Scene) -> N
     record = full_record()
     counted = scene.new_store()
     with RequestMeter(counted.connection.client) as meter:
-        load(record, into(counted))
+        load(record, counted)
     other, then = scene.new_store(), list[Item]()
 
     def change_hands() -> None:
@@ -148,7 +142,7 @@ def test_a_record_is_loaded_into_its_owners_conversation_only(scene: Scene) -> N
         scene.restore([])
         store = scene.new_store()
         with at_request(store, number, change_hands), suppress(NotFound, AlreadyExists):
-            load(record, into(store))
+            load(record, store)
         assert scene.items() == then, f"the id changed hands at request {number}"
 
 
@@ -157,7 +151,7 @@ def test_a_load_that_died_anywhere_is_finished_by_the_next(scene: Scene, store: 
     """At each of its requests, before it was sent and after it was done unheard."""
     record = full_record(messages=3)
     with FaultInjector(store.connection.client) as faults:
-        load(record, into(store))
+        load(record, store)
         requests = faults.requests
         wanted = seen(scene, store)
         for number in range(1, requests + 1):
@@ -165,9 +159,9 @@ def test_a_load_that_died_anywhere_is_finished_by_the_next(scene: Scene, store: 
                 store.conversations.delete("foreign")
                 faults.plan(Kill(after_sending=after_sending), at=number)
                 with pytest.raises(Killed):
-                    load(record, into(store))
+                    load(record, store)
                 faults.clear()
-                load(record, into(store))
+                load(record, store)
                 assert seen(scene, store) == wanted, f"died at request {number}"
 
 
@@ -175,8 +169,8 @@ def test_a_record_that_grew_is_loaded_on(chat_store: ChatStore) -> None:
     """Also when the turn that was last has more messages now."""
     record = full_record(messages=6)
     turn = [message.model_copy(update={"role": "assistant"}) for message in record.messages]
-    load(replace(record, messages=turn[:4]), into(chat_store))
-    grown = load(replace(record, messages=turn), into(chat_store))
+    load(replace(record, messages=turn[:4]), chat_store)
+    grown = load(replace(record, messages=turn), chat_store)
     assert grown.message_count == 6
     stored = chat_store.messages.list("foreign", consistent=True)
     assert [each.content for each in stored] == [f"message {n}" for n in range(6)]
@@ -184,18 +178,18 @@ def test_a_record_that_grew_is_loaded_on(chat_store: ChatStore) -> None:
 
 def test_a_record_that_says_something_else_is_a_conflict(chat_store: ChatStore) -> None:
     record = full_record(messages=2)
-    load(record, into(chat_store))
+    load(record, chat_store)
     first, second = record.messages
     other = first.model_copy(update={"content": "something else"})
     with pytest.raises(Conflict):
-        load(replace(record, messages=[other, second]), into(chat_store))
+        load(replace(record, messages=[other, second]), chat_store)
     with pytest.raises(AlreadyExists):
-        load(replace(record, user_id="somebody else"), into(chat_store))
+        load(replace(record, user_id="somebody else"), chat_store)
 
 
 def test_a_record_that_has_expired_is_refused(chat_store: ChatStore) -> None:
     with pytest.raises(InvalidArgument, match="retention"):
-        load(replace(full_record(), retention=timedelta(hours=1)), into(chat_store))
+        load(replace(full_record(), retention=timedelta(hours=1)), chat_store)
 
 
 @pytest.mark.engine
@@ -206,7 +200,7 @@ def test_many_messages_without_a_prompt_are_cut_into_turns(chat_store: ChatStore
         for n, moment in enumerate(times(110))
     ]
     record = ConversationRecord("foreign", "ann", messages=said, created_at=said[0].at)
-    assert load(record, into(chat_store)).message_count == 110
+    assert load(record, chat_store).message_count == 110
     stored = chat_store.messages.list("foreign", page_size=200, consistent=True)
     assert [each.content for each in stored] == [each.content for each in said]
 
@@ -225,7 +219,7 @@ def test_large_messages_are_cut_into_turns(chat_store: ChatStore) -> None:
         for n, moment in enumerate(times(16))
     ]
     record = ConversationRecord("foreign", "ann", messages=said, created_at=said[0].at)
-    assert load(record, into(chat_store)).message_count == 16
+    assert load(record, chat_store).message_count == 16
 
 
 # -- there and back, through the store ----------------------------------------------------------
@@ -256,7 +250,7 @@ def test_cgchat_comes_back_as_it_went_in(chat_store: ChatStore) -> None:
             },
         ],
     }
-    talk = load(cgchat_record(item), into(chat_store))
+    talk = load(cgchat_record(item), chat_store)
     stored = chat_store.messages.list("c-1", consistent=True).items
     assert cgchat_document(talk, stored) == item
 
@@ -285,7 +279,7 @@ def test_trinity_comes_back_as_it_went_in(chat_store: ChatStore) -> None:
         "messageCount": 1,
         "sessionStatus": "archived",
     }
-    talk = load(trinity_record(item), into(chat_store))
+    talk = load(trinity_record(item), chat_store)
     assert talk.keep_last == 10
     assert trinity_document(talk, chat_store.messages.list("s-1", consistent=True).items) == item
 
@@ -320,7 +314,7 @@ def test_support_comes_back_as_it_went_in(chat_store: ChatStore) -> None:
         "reviewed_at": _z(reviewed),
         "has_archived": True,
     }
-    talk = load(support_record(session, [row], [review]), into(chat_store))
+    talk = load(support_record(session, [row], [review]), chat_store)
     messages = chat_store.messages.list("s-1", consistent=True).items
     reviews = chat_store.reviews.list_by_conversation("s-1", consistent=True).items
     assert support_rows(talk, messages, reviews) == (session, [row], [review])
