@@ -11,12 +11,12 @@ import typer
 
 from dynamo_chat.cli.console import json_text, output
 from dynamo_chat.cli.definition import defines_table
-from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.operations.policies import data_entries, service_policy, table_arn
+from dynamo_chat.provision.cdk_app import cdk_app
 from dynamo_chat.provision.cloudformation import cloudformation
 from dynamo_chat.provision.commands import SCRIPT, Role, command_files
 from dynamo_chat.provision.definition import TableDefinition
-from dynamo_chat.provision.naming import logical_name, table_name
+from dynamo_chat.provision.naming import table_name
 from dynamo_chat.provision.terraform import terraform
 
 
@@ -156,39 +156,8 @@ def _terraform(definition: TableDefinition, name: str) -> str:
     return json_text(terraform(definition, name)) + "\n"
 
 
-def _cdk(definition: TableDefinition, name: str) -> str:
-    """A CDK app with the construct of the extra `cdk`; a dataclass's repr is how it is made."""
-    used = ["TableDefinition"] + (["Capacity"] if definition.provisioned else [])
-    stack = logical_name(name)
-    if not stack[:1].isalpha():
-        raise InvalidArgument("table name", "must begin with a letter to name a stack")
-    return _CDK_APP.format(
-        names=", ".join(sorted(used)), definition=definition, name=name, stack=stack
-    )
-
-
 _WRITERS: Final[Mapping[Format, Callable[[TableDefinition, str], str]]] = {
     Format.CLOUDFORMATION: _cloudformation,
     Format.TERRAFORM: _terraform,
-    Format.CDK: _cdk,
+    Format.CDK: cdk_app,
 }
-_CDK_APP: Final = '''\
-"""The table {name} in a stack. Needs: pip install 'dynamo_chat[cdk]'."""
-
-from aws_cdk import App, CfnOutput, Stack
-
-from dynamo_chat.provision.cdk import ChatTable
-from dynamo_chat.provision.table import {names}
-
-app = App()
-stack = Stack(app, "{stack}")
-chat = ChatTable(
-    stack,
-    "Chat",
-    table_name="{name}",
-    definition={definition!r},
-)
-CfnOutput(stack, "TableName", value=chat.table.table_name)
-CfnOutput(stack, "TableArn", value=chat.table.table_arn)
-app.synth()
-'''

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat.cli.template import _cdk
+from dynamo_chat.provision.cdk_app import cdk_app
 from dynamo_chat.provision.cloudformation import TABLE, cloudformation
 from tests.provision.variants import VARIANTS
 
@@ -76,7 +76,7 @@ def test_a_stack_holds_several_tables_and_grants_access() -> None:
 def test_the_app_that_is_written_runs(tmp_path: Path) -> None:
     """What ``dynamo-chat template cdk`` writes is a program; it gives the template."""
     program = tmp_path / "app.py"
-    program.write_text(_cdk(VARIANTS["provisioned"], "chat-prod"))
+    program.write_text(cdk_app(VARIANTS["provisioned"], "chat-prod"))
     variables = os.environ | {"CDK_OUTDIR": str(tmp_path / "out")}
     subprocess.run([sys.executable, str(program)], env=variables, check=True)
     made = json.loads((tmp_path / "out" / "ChatProd.template.json").read_text())

@@ -12,7 +12,9 @@ from dynamo_chat.cli.app import app
 from dynamo_chat.provision.backups import Backup, Backups
 from dynamo_chat.provision.restoring import Restored
 from dynamo_chat.provision.table import Difference
-from tests.provision.backed_up import Place
+from tests.provision.backed_up import Place, bucket, place
+
+__all__ = ["bucket", "place"]
 
 pytestmark = pytest.mark.once
 
