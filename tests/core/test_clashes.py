@@ -9,6 +9,7 @@ from botocore.awsrequest import AWSResponse
 from dynamo_chat import ChatStore, ConnectionOptions
 from dynamo_chat.cases.all import SCENARIOS
 from dynamo_chat.cases.stage import Stage
+from dynamo_chat.catalogue import catalogue
 from dynamo_chat.core.errors import DynamoChatError
 from dynamo_chat.testing import (
     Cancelled,
@@ -84,15 +85,18 @@ def stage(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return Stage(new_store, scene.clock)
 
 
-# Those of the table's management make tables and backups; they send no write.
-METHODS = [name for name in SCENARIOS if not name.startswith("table")]
+FAULTS = [TransactionConflict(), ConditionsFail(), Mixed(), InProgress()]
+# The table's management makes tables and backups: it writes no item.
+STRUCK = [
+    pytest.param(entry.method, fault, id=f"{entry.method}-{type(fault).__name__}")
+    for entry in catalogue()
+    for fault in FAULTS
+    if entry.domain != "provision" and any(map(fault.strikes, entry.operations))
+]
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(
-    "fault", [TransactionConflict(), ConditionsFail(), Mixed(), InProgress()], ids=repr
-)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "fault"), STRUCK)
 def test_no_clash_leaves_the_package(stage: Stage, method: str, fault: Fault) -> None:
     """From its first request on, from its second one on, and so forth: a typed error, or none."""
     for first in range(1, MOST + 1):
