@@ -99,8 +99,7 @@ def _entity(image: Image | None) -> Entity | None:
     entity = None if layout.helper else layout.resolved()
     if entity is None:
         return None
-    found: Entity = plan(entity).decode(image)
-    return found
+    return plan(entity).decode(image)
 
 
 def _is_expiry(record: Mapping[str, Any]) -> bool:

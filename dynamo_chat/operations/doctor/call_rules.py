@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
-from dynamo_chat.calls.call import Call, call_key, room_item, room_key
+from dynamo_chat.calls.call import Call, CallRoom, call_key, room_item, room_key
 from dynamo_chat.calls.caller import (
     Caller,
     as_of,
@@ -19,6 +19,7 @@ from dynamo_chat.calls.caller import (
     waits_with,
     waits_without,
 )
+from dynamo_chat.calls.ticket import QueueTicket
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import format_time
@@ -59,7 +60,7 @@ def _caller(subject: Subject) -> Relation:
 
 
 def _as_caller(subject: Subject) -> Caller:
-    caller: Any = subject.entity
+    caller = subject.of(Caller)
     found: Caller = caller
     return found
 
@@ -74,7 +75,7 @@ def _over(subject: Subject) -> Condition:
 
 
 def _ticket(subject: Subject) -> Relation:
-    ticket: Any = subject.entity
+    ticket = subject.of(QueueTicket)
     key = caller_key(ticket.user_id)
 
     def judge(found: Found) -> Iterator[Problem]:
@@ -93,7 +94,7 @@ def _is_ahead(caller: AttributeValues | None, subject: Subject) -> bool:
 
 
 def _call(subject: Subject) -> Relation:
-    call: Any = subject.entity
+    call = subject.of(Call)
     if not call.is_live:
         return Relation((), lambda _: iter(()))
 
@@ -113,7 +114,7 @@ def _call(subject: Subject) -> Relation:
 
 
 def _room(subject: Subject) -> Relation:
-    room: Any = subject.entity
+    room = subject.of(CallRoom)
     key = call_key(room.call_id)
 
     def judge(found: Found) -> Iterator[Problem]:

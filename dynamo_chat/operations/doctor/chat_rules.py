@@ -50,7 +50,7 @@ def _head_of(item: AttributeValues) -> Any:
 
 
 def _conversation(subject: Subject) -> Relation:
-    head: Any = subject.entity
+    head = subject.of(Conversation)
 
     def judge(found: Found) -> Iterator[Problem]:
         if head.title is not None and found[0] is None:
@@ -137,7 +137,7 @@ def _state(subject: Subject) -> Relation:
 
 
 def _message(subject: Subject) -> Relation:
-    message: Any = subject.entity
+    message = subject.of(Message)
     key = _head_of(subject.item)
     keys = [key]
     if not is_minted_form(message.message_id):
@@ -212,7 +212,7 @@ def _of_its_owner(subject: Subject, head: Conversation) -> Iterator[Problem]:
 
 
 def _review(subject: Subject) -> Relation:
-    review: Any = subject.entity
+    review = subject.of(Review)
     by_id = keyspace.REVIEW_ID.key(review_id=review.review_id)
 
     def judge(found: Found) -> Iterator[Problem]:

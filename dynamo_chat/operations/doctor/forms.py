@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Final, TypeVar
 
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
@@ -26,6 +26,7 @@ from dynamo_chat.operations.doctor.stored import (
     may_expire,
 )
 
+E = TypeVar("E", bound=Entity)
 _INDEXES: Final = (GSI1, GSI2)
 
 
@@ -40,6 +41,12 @@ class Subject:
     """None for a helper item."""
     now: datetime
     longest_call: timedelta
+
+    def of(self, entity: type[E]) -> E:
+        """The item as this entity. TypeError if it is another kind."""
+        if not isinstance(self.entity, entity):
+            raise TypeError(f"a {self.layout.kind} is no {entity.__name__}")
+        return self.entity
 
 
 @dataclass(slots=True)
@@ -168,8 +175,7 @@ def _entity(item: AttributeValues, layout: Layout) -> Entity | None:
         if version < 1:
             raise CorruptItem(layout.kind, f"there is no schema version {version}")
         return None
-    found: Entity = plan(entity).decode(item)
-    return found
+    return plan(entity).decode(item)
 
 
 def _version(item: AttributeValues, layout: Layout) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import validated
+from dynamo_chat.core.entity import Entity, validated
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.layout import GSI2, PK, SK, VERSION
@@ -35,6 +35,7 @@ from dynamo_chat.operations.doctor.relations import (
     orphan,
     reachable_orphan,
 )
+from dynamo_chat.telemetry.llm import LLMUsage
 
 _ACCOUNT: Final = "account_id"
 _EMAIL, _USAGE = "email", "usage"
@@ -51,7 +52,7 @@ def _is_going(thread: AttributeValues | None) -> bool:
 
 
 def _email(subject: Subject) -> Relation:
-    email: Any = subject.entity
+    email = subject.of(EmailSummary)
     content = keyspace.EMAIL_CONTENT.key(**{**email.__dict__, "part": CONTENT})
     has_response_id = parse_minted(email.response_id) is None
     ids = [key_of(item) for item in id_items(email, "", has_response_id=has_response_id)]
@@ -93,7 +94,7 @@ def _digest(email: EmailSummary, content: AttributeValues) -> str:
 
 def _half(subject: Subject, part: str, what: str) -> Relation:
     """The rule of a content: the record that it is of must be there."""
-    content: Any = subject.entity
+    content = subject.of(Entity)
     key = subject.layout.key(**{**content.__dict__, "part": part})
 
     def judge(found: Found) -> Iterator[Problem]:
@@ -183,7 +184,7 @@ def _score(subject: Subject) -> Relation:
 
 
 def _usage(subject: Subject) -> Relation:
-    usage: Any = subject.entity
+    usage = subject.of(LLMUsage)
 
     def judge(found: Found) -> Iterator[Problem]:
         thread, content = found

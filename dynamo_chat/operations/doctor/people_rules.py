@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
@@ -12,7 +12,8 @@ from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import helper_text, plan
 from dynamo_chat.core.layout import KIND, PK, SK
 from dynamo_chat.core.transaction import Check, key_of
-from dynamo_chat.identity.logins import listing_item
+from dynamo_chat.identity.activity import Activity
+from dynamo_chat.identity.logins import LoginSession, listing_item
 from dynamo_chat.identity.removal import is_retired
 from dynamo_chat.identity.user import (
     User,
@@ -35,7 +36,7 @@ from dynamo_chat.operations.doctor.relations import (
     orphan,
     reachable_orphan,
 )
-from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, invite_items, place_of, token_hash_of
+from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, Invite, invite_items, place_of, token_hash_of
 from dynamo_chat.orgs.organization import organization_key
 from dynamo_chat.orgs.seats import Member, membership_item
 
@@ -49,7 +50,7 @@ _RETIREMENT: Final = (KIND, DELETION_ID, "retired_at")
 
 
 def _user(subject: Subject) -> Relation:
-    user: Any = subject.entity
+    user = subject.of(User)
     addresses = [*address_keys(user.email, user.response_email)]
 
     def judge(found: Found) -> Iterator[Problem]:
@@ -95,7 +96,7 @@ def _has(item: AttributeValues, subject: Subject, address: str) -> bool:
 
 
 def _activity(subject: Subject) -> Relation:
-    activity: Any = subject.entity
+    activity = subject.of(Activity)
 
     def judge(found: Found) -> Iterator[Problem]:
         if not is_of(found[0], *_USERS):
@@ -105,7 +106,7 @@ def _activity(subject: Subject) -> Relation:
 
 
 def _login(subject: Subject) -> Relation:
-    login: Any = subject.entity
+    login = subject.of(LoginSession)
     keys = (user_key(login.user_id), keyspace.LOGIN_LISTING.key(**login.__dict__))
 
     def judge(found: Found) -> Iterator[Problem]:
@@ -142,7 +143,7 @@ def _login_listing(subject: Subject) -> Relation:
 
 
 def _member(subject: Subject) -> Relation:
-    member: Any = subject.entity
+    member = subject.of(Member)
     keys = (
         organization_key(member.organization_id),
         keyspace.MEMBERSHIP.key(**member.__dict__),
@@ -185,7 +186,7 @@ def _membership(subject: Subject) -> Relation:
 
 
 def _invite(subject: Subject) -> Relation:
-    invite: Any = subject.entity
+    invite = subject.of(Invite)
     token_hash = token_hash_of(subject.item)
     _, by_id, by_token = invite_items(invite, token_hash)
     keys = (organization_key(invite.organization_id), key_of(by_id), key_of(by_token))
