@@ -47,15 +47,6 @@ def address_key(address: str, argument: str = "email") -> str:
         raise InvalidArgument(argument, str(error)) from None
 
 
-def domain_key(domain: str, argument: str = "domain") -> str:
-    """The normal form of a mail domain: lower case, ASCII. InvalidArgument."""
-    _check_text(argument, domain)
-    try:
-        return _normal_domain(domain)
-    except ValueError as error:
-        raise InvalidArgument(argument, str(error)) from None
-
-
 def domain_of(address: str, argument: str = "email") -> str:
     """The normal form of the domain of `address`. InvalidArgument."""
     return address_key(address, argument).rpartition("@")[2]

@@ -10,7 +10,6 @@ import base64
 import json
 import threading
 import zlib
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,7 +37,6 @@ COMPRESS_ABOVE_BYTES = 1_024
 Below it nothing is won: DynamoDB bills writes by the started kilobyte."""
 
 AttributeValue = dict[str, Any]
-Decoder = Callable[[AttributeValue], Any]
 
 
 class Raw(Value):

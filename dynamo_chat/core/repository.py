@@ -320,12 +320,6 @@ class Repository:
         self._batch_write(deletes)
         return len(deletes)
 
-    def _put_items(self, items: Iterable[AttributeValues]) -> int:
-        """Put `items`, without conditions, 25 a request; their number. BatchIncomplete."""
-        puts = [{"PutRequest": {"Item": item}} for item in items]
-        self._batch_write(puts)
-        return len(puts)
-
     def _batch_write(self, requests: Sequence[dict[str, Any]]) -> None:
         table = self._connection.table_name
         for start in range(0, len(requests), MAX_BATCH_WRITE):

@@ -21,9 +21,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 MAX_ITEM_BYTES = 409_600
-MAX_PAGE_BYTES = 1_048_576
 MAX_TRANSACTION_BYTES = 4 * 1_048_576
-MAX_BATCH_BYTES = 16 * 1_048_576
 
 MAX_BODY_BYTES = 16 * 2**20
 """The most that a body that is read may have before it was compressed.

@@ -309,7 +309,6 @@ _TEXTS: Final[dict[str, Callable[[Any], object]]] = {
     "time": _time,
     "period": Period.month,
     "address": addresses.address_key,
-    "domain": addresses.domain_key,
     "message id": parse_message_id,
     "e-mail id": parse_email_id,
     "secret": lambda text: bearer.hash_of("secret", text),

@@ -3,8 +3,8 @@
 from typing import Any, ClassVar
 
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import Entity, ExpiresAt, Id
-from dynamo_chat.core.item import plan, with_index_keys
+from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Indexed
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import integer, partition, sort, text
 from dynamo_chat.core.layout import GSI1, TABLE, Layout, Slot
 from dynamo_chat.core.page import Page
@@ -32,13 +32,17 @@ class Thing(Entity):
     note: str = "none"
     expires_at: ExpiresAt = None
 
+    def indexed(self) -> Indexed:
+        """In the shard that its name ends with."""
+        return {GSI1: {**self.__dict__, "shard": int(self.name[-1]) % SHARDS}}
+
 
 class Things(Repository):
     """Things by group, and all of them over four shards."""
 
     def add(self, *things: Thing) -> None:
         """Put things; each is in the shard that its name ends with."""
-        self._put_items([item_of(each) for each in things])
+        self._batch_write([{"PutRequest": {"Item": item_of(each)}} for each in things])
 
     def remove(self, *things: Thing) -> int:
         """Delete things."""
@@ -81,6 +85,4 @@ def key_of(thing: Thing) -> Key:
 
 def item_of(thing: Thing) -> AttributeValues:
     """Its item, with index keys."""
-    shard = int(thing.name[-1]) % SHARDS
-    fields = {"group": thing.group, "name": thing.name, "shard": shard}
-    return with_index_keys(plan(Thing).encode(thing), LAYOUT, fields, GSI1)
+    return plan(Thing).encode(thing)
