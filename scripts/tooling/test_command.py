@@ -103,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[list[str]]:
-    """What tox runs, in two lanes side by side: of those that keep every core busy, one at a time.
+    """What tox runs, in two lanes side by side: the tests, one run at a time, and what looks.
 
     Arguments for pytest leave out what does not run pytest.
     """
