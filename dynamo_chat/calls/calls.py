@@ -45,7 +45,7 @@ from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import STAFF, access_pattern
-from dynamo_chat.core.repository import Repository, page_request, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import (
     Delete,
     Put,
@@ -269,7 +269,7 @@ class Calls(Repository):
         """
         lower, upper = time_range(since, until)
         return self._page(
-            page_request((lower, upper), newest_first, page_size, cursor),
+            PageRequest((lower, upper), newest_first, page_size, cursor),
             [
                 keyspace.CALL_ROOM.collection(GSI1, shard)(lower=lower, until=upper)
                 for shard in range(keyspace.LIVE_CALL_SHARDS)
@@ -301,7 +301,7 @@ class Calls(Repository):
         """
         lower, upper = time_range(since, until)
         return self._page(
-            page_request((user_id, lower, upper), newest_first, page_size, cursor),
+            PageRequest((user_id, lower, upper), newest_first, page_size, cursor),
             [
                 keyspace.CALL.collection(place, user_id)(lower=lower, until=upper)
                 for place in (GSI1, GSI2)

@@ -42,7 +42,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, TTL
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import STAFF, access_pattern
-from dynamo_chat.core.repository import page_request
+from dynamo_chat.core.repository import PageRequest
 from dynamo_chat.core.transaction import Delete, Put, Update, contended, is_live
 from dynamo_chat.keyspace import shard_of
 
@@ -191,7 +191,7 @@ class Queue(Matcher):
         """Who waits in a queue, those who wait longest first."""
         line = queue_of(queue)
         return self._page(
-            page_request(
+            PageRequest(
                 (line.name, line.shards), newest_first, page_size, cursor, consistent=consistent
             ),
             [line.tickets(each) for each in range(line.shards)],

@@ -166,11 +166,12 @@ class Conversations(HeadReader):
         With `since` and `until`, those created in [since, until).
         """
         lower, upper = time_range(since, until)
-        collection = keyspace.CONVERSATION.collection(GSI1, user_id)(lower=lower, until=upper)
-        asked = PageRequest(
-            "C3", (user_id, lower, upper, newest_first), page_size, cursor, not newest_first
+        return self._page(
+            PageRequest((user_id, lower, upper), newest_first, page_size, cursor),
+            [keyspace.CONVERSATION.collection(GSI1, user_id)(lower=lower, until=upper)],
+            plan(Conversation).decode,
+            is_kept=self._is_shown,
         )
-        return self._page(asked, [collection], plan(Conversation).decode, is_kept=self._is_shown)
 
     @access_pattern("C4", operation="Query", requests="1", index="GSI2", owner="argument")
     def list_by_activity(
@@ -192,13 +193,12 @@ class Conversations(HeadReader):
         """
         _check_status(status)
         lower, upper = time_range(since, until)
-        collection = keyspace.CONVERSATION.collection(GSI2, user_id)(
-            status, lower=lower, until=upper
+        return self._page(
+            PageRequest((user_id, status, lower, upper), newest_first, page_size, cursor),
+            [keyspace.CONVERSATION.collection(GSI2, user_id)(status, lower=lower, until=upper)],
+            plan(Conversation).decode,
+            is_kept=self._is_shown,
         )
-        asked = PageRequest(
-            "C4", (user_id, status, lower, upper, newest_first), page_size, cursor, not newest_first
-        )
-        return self._page(asked, [collection], plan(Conversation).decode, is_kept=self._is_shown)
 
     @access_pattern(
         "C5",
@@ -220,12 +220,17 @@ class Conversations(HeadReader):
         """Conversations with exactly this title, of one user or of all, newest first."""
         _check_title(title)
         titles = titles_of_all(title) if user_id is None else titles_of_user(title, user_id)
-        asked = PageRequest("C5", (title, user_id), page_size, cursor, False)
 
         def titled(page: Sequence[Placed[Titled]]) -> Iterator[Placed[Conversation]]:
             return self._titled(page, title)
 
-        return self._sifted(asked, titles, title_owner, titled, max_page_size=MAX_BATCH_GET)
+        return self._sifted(
+            PageRequest((title, user_id), True, page_size, cursor, one_way=True),
+            titles,
+            title_owner,
+            titled,
+            max_page_size=MAX_BATCH_GET,
+        )
 
     @access_pattern("C6", operation="GetItem, TransactWriteItems", requests="≤2", owner="condition")
     def rename(self, conversation_id: str, title: str, *, user_id: str | None = None) -> None:

@@ -131,16 +131,13 @@ class Feedbacks(MessageLookup):
         if rank is not None and category is not None:
             raise InvalidArgument("category", "cannot be asked for together with a rank")
         lower, upper = time_range(since, until)
-        asked = PageRequest(
-            "C12",
-            (feedback_type, rank, category, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
-        )
-        collections = _collections(feedback_type, rank, category, lower, upper)
         return self._page_of_living(
-            asked, collections, plan(Message).decode, lambda message: message.conversation_id
+            PageRequest(
+                (feedback_type, rank, category, lower, upper), newest_first, page_size, cursor
+            ),
+            _collections(feedback_type, rank, category, lower, upper),
+            plan(Message).decode,
+            lambda message: message.conversation_id,
         )
 
     def _change(

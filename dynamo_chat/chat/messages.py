@@ -147,12 +147,11 @@ class Messages(Appender, Feedbacks):
             until=None if upper is None else lowest_ulid(upper),
         )
         asked = PageRequest(
-            "C8",
-            (conversation_id, user_id, lower, upper, newest_first),
+            (conversation_id, user_id, lower, upper),
+            newest_first,
             page_size,
             cursor,
-            not newest_first,
-            consistent,
+            consistent=consistent,
         )
         if newest_first and cursor is None and upper is None:
             return self._with_head(asked, collection, user_id)[1]
@@ -198,7 +197,7 @@ class Messages(Appender, Feedbacks):
             raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
         collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
         asked = PageRequest(
-            "C8", (conversation_id, user_id, None, None, True), count, None, False, consistent
+            (conversation_id, user_id, None, None), True, count, consistent=consistent
         )
         head, page = self._with_head(asked, collection, user_id)
         found = len(page.items) + len(page.unreadable)
@@ -371,6 +370,7 @@ class Messages(Appender, Feedbacks):
         budget=2,
         replaces="messages rows",
         owner="read",
+        cursor_id="C8x",
     )
     def list_exchanges(
         self,
@@ -386,7 +386,9 @@ class Messages(Appender, Feedbacks):
         """
         check_page_size(page_size, 200)
         collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
-        asked = PageRequest("C8x", (conversation_id, user_id), 2 * page_size + 1, cursor)
+        asked = PageRequest(
+            (conversation_id, user_id), False, 2 * page_size + 1, cursor, one_way=True
+        )
         self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
         is_kept = in_life(self._head(conversation_id, user_id).life)
         grouping = Grouping()
@@ -418,7 +420,7 @@ class Messages(Appender, Feedbacks):
         self, asked: PageRequest, collection: Collection, user_id: str | None
     ) -> tuple[Conversation, Page[Message]]:
         """The head and a page of the latest messages, in one descending query over both."""
-        conversation_id = asked.arguments[0]
+        conversation_id = asked.chosen[0]
         size = check_page_size(asked.page_size)
         both = collection._replace(
             keys=KeyRange(collection.keys.lower, head_key(conversation_id)[SK]["S"])

@@ -227,12 +227,7 @@ class Reviews(HeadReader):
         lower, upper = time_range(since, until)
         collection = keyspace.REVIEW.collection(TABLE, conversation_id)(lower=lower, until=upper)
         asked = PageRequest(
-            "C14",
-            (conversation_id, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
-            consistent,
+            (conversation_id, lower, upper), newest_first, page_size, cursor, consistent=consistent
         )
         begun, head = self._with_head(asked, collection)
         if not is_live_head(head, self._now()):
@@ -274,15 +269,11 @@ class Reviews(HeadReader):
             collections = [
                 keyspace.REVIEW.collection(GSI1, reviewed_by)(archived, lower=lower, until=upper)
             ]
-        asked = PageRequest(
-            "C15",
-            (archived, reviewed_by, lower, upper, newest_first),
-            page_size,
-            cursor,
-            not newest_first,
-        )
         return self._page_of_living(
-            asked, collections, plan(Review).decode, lambda review: review.conversation_id
+            PageRequest((archived, reviewed_by, lower, upper), newest_first, page_size, cursor),
+            collections,
+            plan(Review).decode,
+            lambda review: review.conversation_id,
         )
 
     def _put_review(self, snapshot: Snapshot, review: Review) -> Review:
@@ -337,10 +328,10 @@ class Reviews(HeadReader):
 
         One query over both, where the page begins or may end at the head.
         """
-        key = head_key(asked.arguments[0])
+        key = head_key(asked.chosen[0])
         (narrowed,) = self._narrowed(asked, [collection])
         begun, head = None, None
-        everything = keyspace.REVIEW.collection(TABLE, asked.arguments[0])()
+        everything = keyspace.REVIEW.collection(TABLE, asked.chosen[0])()
         if narrowed.keys.lower == everything.keys.lower and not narrowed.keys.is_empty:
             both = narrowed._replace(keys=KeyRange(key[SK]["S"], narrowed.keys.upper))
             items, start = self._query(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
@@ -43,33 +43,28 @@ E = TypeVar("E", bound=Entity)
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a list the caller wants."""
+    """Which part of a list the caller wants, in the method that declares the list's pattern."""
 
-    pattern: str
-    arguments: tuple[Any, ...]
-    """What the cursor is bound to: everything that chooses or orders the list."""
+    chosen: tuple[Any, ...]
+    """The arguments that choose the list. A cursor is bound to them."""
+    descending: bool
     page_size: int
     cursor: str | None = None
-    forward: bool = True
+    _: KW_ONLY
     consistent: bool = False
+    one_way: bool = False
+    """Whether the list has this direction only. Else a cursor is bound to the direction, too."""
+    cursor_id: str = field(default_factory=running_cursor_id, init=False)
 
+    @property
+    def forward(self) -> bool:
+        """Whether the page goes up."""
+        return not self.descending
 
-def page_request(
-    chosen: tuple[Any, ...],
-    descending: bool,
-    page_size: int,
-    cursor: str | None = None,
-    *,
-    consistent: bool = False,
-    one_way: bool = False,
-) -> PageRequest:
-    """The part of a list that the caller wants, of the list that `chosen` names.
-
-    The cursor is bound to the pattern of the method that asks, to what is `chosen`, and to the
-    direction, unless the list has only one.
-    """
-    bound = chosen if one_way else (*chosen, descending)
-    return PageRequest(running_cursor_id(), bound, page_size, cursor, not descending, consistent)
+    @property
+    def bound(self) -> tuple[Any, ...]:
+        """All that a cursor is bound to, beside the pattern."""
+        return self.chosen if self.one_way else (*self.chosen, self.descending)
 
 
 class Repository:
@@ -254,16 +249,14 @@ class Repository:
     ) -> str:
         """The cursor that leads on from this sort key."""
         is_stray = not collections[0].shape.matches(position)
-        return self._binding.cursors.seal(
-            asked.pattern, asked.arguments, position, is_stray=is_stray
-        )
+        return self._binding.cursors.seal(asked.cursor_id, asked.bound, position, is_stray=is_stray)
 
     def _cursor_position(self, asked: PageRequest, collection: Collection) -> str | None:
         """The sort key that the cursor names; None without one. InvalidCursor."""
         if asked.cursor is None:
             return None
         return self._binding.cursors.open(
-            asked.pattern, asked.arguments, asked.cursor, collection.shape, collection.keys
+            asked.cursor_id, asked.bound, asked.cursor, collection.shape, collection.keys
         )
 
     def _narrowed(

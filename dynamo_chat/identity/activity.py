@@ -17,7 +17,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import TABLE, Layout
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import Repository, page_request, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Check, Put, absent
 from dynamo_chat.identity.user import user_exists, user_key
 
@@ -113,7 +113,7 @@ class Activities(Repository):
         """What a user did, by time, newest first; with `since` and `until`, in [since, until)."""
         lower, upper = time_range(since, until)
         return self._page(
-            page_request(
+            PageRequest(
                 (user_id, lower, upper), newest_first, page_size, cursor, consistent=consistent
             ),
             [keyspace.ACTIVITY.collection(TABLE, user_id)(lower=lower, until=upper)],

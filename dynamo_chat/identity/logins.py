@@ -30,7 +30,7 @@ from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import BEARER, NoOwner, access_pattern
-from dynamo_chat.core.repository import Repository, page_request
+from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import (
     MAX_TRANSACTION_WRITES,
     Check,
@@ -261,7 +261,7 @@ class Logins(Repository):
         """
         now = self._now()
         listed = keyspace.LOGIN.collection(GSI1, user_id)
-        asked, active = page_request((user_id,), latest_first, page_size, cursor), listed(lower=now)
+        asked, active = PageRequest((user_id,), latest_first, page_size, cursor), listed(lower=now)
         position = self._cursor_position(asked, listed())
         if position is not None and position < active.keys.lower:
             # The login that the cursor names has ended since the page before.

@@ -18,7 +18,7 @@ from dynamo_chat.core.layout import GSI1, GSI2, SK, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import page_request, time_range
+from dynamo_chat.core.repository import PageRequest, time_range
 from dynamo_chat.core.transaction import Update, is_live
 from dynamo_chat.mail.adding import Adder, pointed_place
 from dynamo_chat.mail.email import (
@@ -99,7 +99,7 @@ class EmailMessages(Adder):
             # The thread sorts directly before its e-mails.
             first = thread_key(conversation_id)[SK]["S"]
             collection = collection._replace(keys=KeyRange(first, collection.keys.upper))
-        asked = page_request(
+        asked = PageRequest(
             (conversation_id, account_id, lower, upper),
             newest_first,
             page_size,
@@ -162,7 +162,7 @@ class EmailMessages(Adder):
         """
         lower, upper = time_range(since, until)
         return self._page(
-            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            PageRequest((account_id, lower, upper), newest_first, page_size, cursor),
             [
                 keyspace.EMAIL.collection(GSI1, account_id, is_first)(lower=lower, until=upper)
                 for is_first in (True, False)
@@ -198,7 +198,7 @@ class EmailMessages(Adder):
         lower, upper = time_range(since, until)
         chosen = (account_id, is_first_email, lower, upper)
         return self._page(
-            page_request(chosen, newest_first, page_size, cursor),
+            PageRequest(chosen, newest_first, page_size, cursor),
             [keyspace.EMAIL.collection(GSI1, account_id, is_first_email)(lower=lower, until=upper)],
             plan(EmailSummary).decode,
         )

@@ -29,7 +29,7 @@ from dynamo_chat.core.layout import TABLE, Layout
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import Repository, page_request, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Check, Put, absent, contended
 from dynamo_chat.mail.thread import ThreadReader, exists_thread, is_thread, thread_key
 
@@ -165,7 +165,7 @@ class EVScores(Repository):
         if account_id is not None:
             self._threads.item(conversation_id, account_id, consistent=consistent)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)()
-        asked = page_request((conversation_id,), True, 1, consistent=consistent)
+        asked = PageRequest((conversation_id,), True, 1, consistent=consistent)
         page = self._page(asked, [collection], plan(EVScore).decode, is_kept=_may_show(account_id))
         if page.unreadable:
             raise page.unreadable[0]
@@ -197,7 +197,7 @@ class EVScores(Repository):
         """
         lower, upper = time_range(since, until)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)(lower=lower, until=upper)
-        asked = page_request(
+        asked = PageRequest(
             (conversation_id, account_id, lower, upper),
             newest_first,
             page_size,

@@ -14,7 +14,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import Repository, page_request, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Update
 from dynamo_chat.mail.removal import ThreadRemover
 from dynamo_chat.mail.thread import (
@@ -128,7 +128,7 @@ class EmailThreads(Repository):
         """
         lower, upper = time_range(since, until)
         return self._page(
-            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            PageRequest((account_id, lower, upper), newest_first, page_size, cursor),
             [keyspace.EMAIL_THREAD.collection(GSI1, account_id)(lower=lower, until=upper)],
             plan(EmailThread).decode,
         )

@@ -23,7 +23,7 @@ from dynamo_chat.core.layout import GSI1, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import BEARER, access_pattern
-from dynamo_chat.core.repository import Repository, page_request, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, absent, contended
 from dynamo_chat.orgs.invite import (
     Invite,
@@ -175,7 +175,7 @@ class Invites(Repository):
         """
         lower, upper = time_range(since, until)
         return self._lists.invites(
-            page_request(
+            PageRequest(
                 ("organization", organization_id, lower, upper),
                 newest_first,
                 page_size,
@@ -212,7 +212,7 @@ class Invites(Repository):
         lower, upper = time_range(since, until)
         address = address_key(email)
         return self._lists.across(
-            page_request(("address", address, lower, upper), newest_first, page_size, cursor),
+            PageRequest(("address", address, lower, upper), newest_first, page_size, cursor),
             keyspace.INVITE.collection(GSI1, address)(lower=lower, until=upper),
             self._as_read,
         )

@@ -17,7 +17,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import Repository, page_request
+from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import Update, contended
 from dynamo_chat.orgs.lists import Lists
 from dynamo_chat.orgs.organization import is_organization, organization_key
@@ -243,7 +243,7 @@ class Members(Repository):
     ) -> Page[Member]:
         """An organization's members, by user id; empty when there is no such organization."""
         return self._lists.members(
-            page_request((organization_id,), descending, page_size, cursor, consistent=consistent),
+            PageRequest((organization_id,), descending, page_size, cursor, consistent=consistent),
             organization_id,
             plan(Member).decode,
         )
@@ -266,7 +266,7 @@ class Members(Repository):
     ) -> Page[Member]:
         """A user's memberships, by organization id."""
         return self._lists.across(
-            page_request((user_id,), descending, page_size, cursor),
+            PageRequest((user_id,), descending, page_size, cursor),
             keyspace.MEMBER.collection(GSI1, user_id)(),
             plan(Member).decode,
         )

@@ -27,7 +27,7 @@ from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.owners import check_owner, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import Repository, page_request, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Put, absent
 from dynamo_chat.telemetry.amounts import Amount
 
@@ -152,7 +152,7 @@ class Invocations(Repository):
         """
         lower, upper = time_range(since, until)
         return self._page(
-            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            PageRequest((account_id, lower, upper), newest_first, page_size, cursor),
             [
                 keyspace.INVOCATION.collection(GSI1, account_id, shard)(lower=lower, until=upper)
                 for shard in range(keyspace.INVOCATION_SHARDS)

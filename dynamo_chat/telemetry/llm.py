@@ -40,7 +40,7 @@ from dynamo_chat.core.owners import own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.pairs import CONTENT, Pair, PairReader
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import page_request, time_range
+from dynamo_chat.core.repository import PageRequest, time_range
 from dynamo_chat.core.transaction import Check, Key, Put, Write, absent
 from dynamo_chat.telemetry.amounts import Amount, Measure, Total
 
@@ -229,7 +229,7 @@ class LLMInteractions(PairReader):
         """
         lower, upper = time_range(since, until)
         return self._pair_page(
-            page_request(
+            PageRequest(
                 (conversation_id, account_id, lower, upper),
                 newest_first,
                 page_size,
@@ -266,7 +266,7 @@ class LLMInteractions(PairReader):
         """
         lower, upper = time_range(since, until)
         return self._page(
-            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            PageRequest((account_id, lower, upper), newest_first, page_size, cursor),
             account_usage(account_id, lower, upper),
             plan(LLMUsage).decode,
         )

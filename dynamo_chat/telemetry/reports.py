@@ -35,7 +35,7 @@ from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import Repository, page_request, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Put, absent, is_live
 from dynamo_chat.telemetry.amounts import Sum, mean, plus
 from dynamo_chat.telemetry.llm import LLMUsage, account_usage
@@ -215,7 +215,7 @@ class LLMReports(Repository):
         """
         lower, upper = time_range(since, until)
         return self._page(
-            page_request((account_id, lower, upper), newest_first, page_size, cursor),
+            PageRequest((account_id, lower, upper), newest_first, page_size, cursor),
             [keyspace.LLM_REPORT.collection(GSI1, account_id)(lower=lower, until=upper)],
             plan(LLMReport).decode,
         )

@@ -55,13 +55,13 @@ class Things(Repository):
     @access_pattern("X1", operation="Query", requests="1", owner="argument")
     def of_group(self, group: str, *, forward: bool = True, **options: Any) -> Page[Thing]:
         """Things of a group."""
-        asked = PageRequest("X1", (group, forward), forward=forward, **options)
+        asked = PageRequest((group,), not forward, **options)
         return self._page(asked, [LAYOUT.collection(TABLE, group)()], self._read, is_kept=_is_shown)
 
     @access_pattern("X2", operation="Query", requests="4", index="GSI1", owner="argument")
     def everywhere(self, *, forward: bool = True, **options: Any) -> Page[Thing]:
         """Things of all groups, by name."""
-        asked = PageRequest("X2", (forward,), forward=forward, **options)
+        asked = PageRequest((), not forward, **options)
         shards = [LAYOUT.collection(GSI1, shard)() for shard in range(SHARDS)]
         return self._page(asked, shards, self._read, is_kept=_is_shown)
 
