@@ -30,10 +30,9 @@ from dynamo_chat.store import ChatStore
 from dynamo_chat.telemetry.invocations import NewInvocation
 from dynamo_chat.telemetry.llm import NewInteraction
 
-ENTRIES: Final = 2
-"""Each list has so many entries or more."""
 TITLE: Final = "Renders"
 PERIOD: Final = "2026-01"
+PERIODS: Final = (PERIOD, "2025-12", "2025-11")
 QUEUE: Final = CallQueue("night")
 LONG: Final = "It was a dark and stormy night. " * 60
 """Text that is stored compressed."""
@@ -110,14 +109,15 @@ class Everything:
         )
 
 
-def populate(store: ChatStore, name: str = "ann") -> Everything:
+def populate(store: ChatStore, name: str = "ann", *, entries: int = 1) -> Everything:
     """Fill `store` with everything that the user `name` can have, and return its ids.
 
-    With the same clock and the same source of ids, the same items are made each time.
+    Each list has at least `entries` entries (up to 3). With the same clock and the same source of
+    ids, the same items are made each time.
     """
     ids = Everything.named(name)
     for make in (_identity, _chat, _orgs, _mail, _limits, _telemetry, _calls):
-        ids = make(store, ids)
+        ids = make(store, ids, entries)
     return ids
 
 
@@ -136,19 +136,20 @@ NOT_MADE: Final[Mapping[str, str]] = {
 """The kinds that `populate` leaves out, and why."""
 
 
-def _identity(store: ChatStore, ids: Everything) -> Everything:
+def _identity(store: ChatStore, ids: Everything, entries: int) -> Everything:
     name = ids.user_id
     store.users.create(f"{name}@example.com", user_id=name, response_email=f"r-{name}@example.com")
     for other in (ids.friend_id, ids.partner_id):
         store.users.create(f"{other}@example.com", user_id=other)
-    for place in range(ENTRIES):
+    for place in range(entries):
         store.activity.record(name, f"signed in {place}")
     opened = store.logins.open(name, account_id=ids.account_id, secret=ids.secret)
-    store.logins.open(name, lifetime=timedelta(days=1))
+    for _ in range(1, entries):
+        store.logins.open(name, lifetime=timedelta(days=1))
     return replace(ids, login=opened.login)
 
 
-def _chat(store: ChatStore, ids: Everything) -> Everything:
+def _chat(store: ChatStore, ids: Everything, entries: int) -> Everything:
     talk, name = ids.conversation_id, ids.user_id
     store.conversations.create(name, conversation_id=talk, title=TITLE, preferences={"tone": "dry"})
     first = store.messages.append(talk, NewMessage(role="user", content="Hi"))
@@ -162,7 +163,7 @@ def _chat(store: ChatStore, ids: Everything) -> Everything:
         feedback = Feedback(type="positive", rank=5, category="taste")
         store.messages.give_feedback(talk, rated, feedback)
     store.states.save(talk, {"step": 1})
-    for review in _numbered(ids.review_id, ENTRIES + 1):
+    for review in _numbered(ids.review_id, 2 * entries - 1):
         store.reviews.create(talk, name, review_id=review, comments="Good")
     store.reviews.archive(ids.review_id)
     # -- one that expires, and an empty one
@@ -175,20 +176,20 @@ def _chat(store: ChatStore, ids: Everything) -> Everything:
     )
     said = [
         store.messages.append(ids.sliding_id, NewMessage(role="user", content=f"No. {place}"))
-        for place in range(ENTRIES + 1)
+        for place in range(3)
     ]
     store.messages.delete(ids.sliding_id, said[-1].message_id)
     store.conversations.create(ids.friend_id, conversation_id=f"empty-{name}")
     return replace(ids, message_id=first.message_id)
 
 
-def _orgs(store: ChatStore, ids: Everything) -> Everything:
-    for organization in _numbered(ids.organization_id, ENTRIES):
+def _orgs(store: ChatStore, ids: Everything, entries: int) -> Everything:
+    for organization in _numbered(ids.organization_id, entries):
         store.organizations.create(ids.user_id, ids.user_id, organization_id=organization)
     store.members.add(ids.organization_id, ids.friend_id)
     store.members.update(ids.organization_id, ids.friend_id, status="inactive")
     store.members.add(ids.organization_id, ids.partner_id, role="owner")
-    for invite in _numbered(ids.invite_id, ENTRIES):
+    for invite in _numbered(ids.invite_id, entries):
         store.invites.create(
             ids.organization_id,
             f"new-{ids.user_id}@example.com",
@@ -199,7 +200,7 @@ def _orgs(store: ChatStore, ids: Everything) -> Everything:
     return ids
 
 
-def _mail(store: ChatStore, ids: Everything) -> Everything:
+def _mail(store: ChatStore, ids: Everything, entries: int) -> Everything:
     start = store.users.get(ids.user_id).created_at
     first = store.emails.add(
         ids.thread_id,
@@ -215,9 +216,9 @@ def _mail(store: ChatStore, ids: Everything) -> Everything:
             timestamp=start + SECOND,
         ),
     )
-    for thread in (ids.thread_id, f"{ids.thread_id}-1"):
+    for thread in _numbered(ids.thread_id, entries):
         store.emails.add(thread, _email(ids, body="Again", timestamp=start + 2 * SECOND))
-    for place in range(ENTRIES):
+    for place in range(entries):
         store.scores.record(ids.thread_id, 0.5, calculation_date=start + place * SECOND)
     return replace(ids, response_id=first.response_id)
 
@@ -243,13 +244,13 @@ def _email(
     )
 
 
-def _limits(store: ChatStore, ids: Everything) -> Everything:
+def _limits(store: ChatStore, ids: Everything, _: int) -> Everything:
     store.rate_limits.count(ids.account_id, "ai", "answer")
     return ids
 
 
-def _telemetry(store: ChatStore, ids: Everything) -> Everything:
-    for invocation in _numbered(ids.invocation_id, ENTRIES):
+def _telemetry(store: ChatStore, ids: Everything, entries: int) -> Everything:
+    for invocation in _numbered(ids.invocation_id, entries):
         store.llm.record(
             ids.thread_id,
             NewInteraction(
@@ -271,11 +272,11 @@ def _telemetry(store: ChatStore, ids: Everything) -> Everything:
                 status="success",
             )
         )
-    store.reports.build(ids.account_id, "2025-12")
-    return replace(ids, report_id=store.reports.build(ids.account_id, PERIOD).report_id)
+    (report, *_) = [store.reports.build(ids.account_id, each) for each in PERIODS[:entries]]
+    return replace(ids, report_id=report.report_id)
 
 
-def _calls(store: ChatStore, ids: Everything) -> Everything:
+def _calls(store: ChatStore, ids: Everything, _: int) -> Everything:
     for caller in (ids.user_id, ids.friend_id, ids.partner_id):
         store.callers.create(caller)
     older = store.calls.start(ids.user_id, ids.friend_id, room_name=f"{ids.room_name}-1")

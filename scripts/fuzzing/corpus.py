@@ -115,7 +115,7 @@ def town() -> Scene:
     with EmbeddedEngine() as engine, _nothing_random("town") as new_id:
         store = engine.store("fuzzing", clock=clock, ids=new_id)
         for name in (VICTIM, OTHER):
-            populate(store, name)
+            populate(store, name, entries=2)
         return Scene("", 0, lambda: None, Image(_items(store)), clock(), {}, ())
 
 

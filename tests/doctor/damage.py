@@ -109,18 +109,18 @@ def _stale_claim(scene: Scene) -> None:
 
 
 def _stolen_claim(scene: Scene) -> None:
-    """Bob's address leads to ann, who does not have it."""
-    claim = one(scene, "user_email", user_id="bob")
+    """The friend's address leads to ann, who does not have it."""
+    claim = one(scene, "user_email", user_id="friend-ann")
     scene.put({**claim, "user_id": {"S": "ann"}})
 
 
 def _two_of_one_address(scene: Scene) -> None:
-    """Bob has the address that is ann's: only a person can decide."""
-    changed("user", {"email": "bob@example.org"}, email={"S": "ann@example.org"})(scene)
+    """The friend has the address that is ann's: only a person can decide."""
+    changed("user", {"email": "friend-ann@example.com"}, email={"S": "ann@example.com"})(scene)
 
 
 def _message_without_head(scene: Scene) -> None:
-    there = one(scene, "message", role="user")
+    there = one(scene, "message", content="4K?")
     item = {**there, **keyspace.MESSAGE.key(conversation_id="lost", position="0" * 26)}
     item.pop("message_id", None)
     scene.put(item)
@@ -142,7 +142,7 @@ def _head_lost(scene: Scene) -> None:
     """A head is lost, with everything of its conversation that lists still show."""
     lost = ("review", "review_id", "conversation")
     for item in scene.items():
-        of_talk = item["PK"]["S"] in {"CONV#talk#", "REVIEW#review-1#"}
+        of_talk = item["PK"]["S"] in {"CONV#talk-ann#", "REVIEW#review-ann#"}
         if of_talk and (item["kind"]["S"] in lost or "feedback" in item):
             scene.delete(item)
 
@@ -154,34 +154,34 @@ def _ticket_of_nobody(scene: Scene) -> None:
 
 
 def _room_of_an_ended_call(scene: Scene) -> None:
-    over = plan(Call).decode(one(scene, "call", room_name="call-0"))
+    over = plan(Call).decode(one(scene, "call", room_name="room-ann-1"))
     scene.put(room_item(over))
 
 
 def _dead_owner(scene: Scene) -> None:
     """An organization whose other owner was deleted, as if both had gone at one moment."""
-    scene.new_store().users.delete("cleo", memberships="keep")
+    scene.new_store().users.delete("partner-ann", memberships="keep")
 
 
 def _nobodys(scene: Scene) -> None:
     """All owners are members by now, and the organization has counted that."""
-    for owner in ("ann", "cleo"):
+    for owner in ("ann", "partner-ann"):
         changed("member", {"SK": f"MEMBER#{owner}#"}, role={"S": "member"})(scene)
     changed("organization", owner_count={"N": "0"})(scene)
 
 
 def _address_of_the_dead(scene: Scene) -> None:
-    claim = one(scene, "user_email", user_id="bob")
-    scene.new_store().users.delete("bob", memberships="keep")
+    claim = one(scene, "user_email", user_id="friend-ann")
+    scene.new_store().users.delete("friend-ann", memberships="keep")
     scene.put(claim)
 
 
 def _login_of_the_dead(scene: Scene) -> None:
     """It was being opened while its user was deleted."""
     store = scene.new_store()
-    store.logins.open("bob")
-    login = one(scene, "login", user_id="bob")
-    store.users.delete("bob", memberships="keep")
+    store.logins.open("friend-ann")
+    login = one(scene, "login", user_id="friend-ann")
+    store.users.delete("friend-ann", memberships="keep")
     scene.put(login)
 
 
@@ -195,7 +195,7 @@ def _forgotten_login(scene: Scene) -> None:
 
 def _old_deletion(scene: Scene) -> None:
     """It does not say what becomes of the memberships."""
-    cut_short(lambda s: s.users.delete("bob", memberships="keep"), after=2)(scene)
+    cut_short(lambda s: s.users.delete("friend-ann", memberships="keep"), after=2)(scene)
     tombstone = one(scene, "user_tombstone")
     kept = ("PK", "SK", "kind", "v", "email", "response_email")
     scene.put({name: tombstone[name] for name in kept if name in tombstone})
@@ -288,7 +288,7 @@ DAMAGES = [
     damage("long expired", _expired, "expired login", "expired login_listing", restores=False),
     damage(
         "half an index key",
-        changed("conversation", {"title": "Films"}, GSI2SK=None),
+        changed("conversation", {"title": "Renders"}, GSI2SK=None),
         "half_index_key conversation",
     ),
     damage(
@@ -337,7 +337,7 @@ DAMAGES = [
     damage("a lost title item", gone("conversation_title"), "missing_item conversation"),
     damage(
         "a title of an untitled conversation",
-        changed("conversation", {"title": "Films"}, title=None),
+        changed("conversation", {"title": "Renders"}, title=None),
         "orphan conversation_title",
         restores=False,
     ),
@@ -350,7 +350,7 @@ DAMAGES = [
     ),
     damage("a lost item of a review's id", gone("review_id"), "missing_item review"),
     damage("a lost review", gone("review"), "orphan review_id", restores=False),
-    damage("a lost address item", gone("user_email", user_id="bob"), "missing_item user"),
+    damage("a lost address item", gone("user_email", user_id="friend-ann"), "missing_item user"),
     damage("an address of nobody", _stale_claim, "orphan user_email"),
     damage("an address of another", _stolen_claim, "orphan user_email", "leads_elsewhere user"),
     damage(
@@ -362,14 +362,14 @@ DAMAGES = [
     ),
     damage(
         "a lost user",
-        gone("user", email="bob@example.org"),
+        gone("user", email="friend-ann@example.com"),
         "orphan user_email",
         "no_user member",
         repairable=False,
     ),
     damage(
         "a lost user who did something",
-        gone("user", email="ann@example.org"),
+        gone("user", email="ann@example.com"),
         "orphan user_email",
         "orphan user_response_email",
         "orphan activity",
@@ -417,7 +417,7 @@ DAMAGES = [
     ),
     damage(
         "a lost e-mail",
-        gone("email"),
+        gone("email", response_id="response-ann"),
         "orphan email_content",
         "orphan email_response_id",
         "orphan email_message_id",
@@ -442,7 +442,7 @@ DAMAGES = [
     damage("a lost room", gone("call_room"), "missing_item call"),
     damage(
         "a lost call",
-        gone("call", room_name="room-1"),
+        gone("call", room_name="room-ann"),
         "orphan call_room",
         "stuck caller",
         restores=False,
@@ -451,12 +451,12 @@ DAMAGES = [
     # -- counters
     damage(
         "messages counted wrong",
-        changed("conversation", {"title": "Films"}, message_count={"N": "7"}),
+        changed("conversation", {"title": "Renders"}, message_count={"N": "7"}),
         "counter conversation",
     ),
     damage(
         "a message behind the last position",
-        changed("conversation", {"title": "Films"}, last_position=None),
+        changed("conversation", {"title": "Renders"}, last_position=None),
         "counter conversation",
     ),
     damage(
@@ -477,13 +477,13 @@ DAMAGES = [
     # -- deletions
     damage(
         "an unfinished deletion of a conversation",
-        cut_short(lambda s: s.conversations.delete("talk"), after=2),
+        cut_short(lambda s: s.conversations.delete("talk-ann"), after=2),
         "unfinished_deletion conversation_tombstone",
         restores=False,
     ),
     damage(
         "an unfinished deletion of a user",
-        cut_short(lambda s: s.users.delete("bob"), after=3),
+        cut_short(lambda s: s.users.delete("friend-ann"), after=3),
         "unfinished_deletion user_tombstone",
         restores=False,
     ),
@@ -495,19 +495,19 @@ DAMAGES = [
     ),
     damage(
         "an unfinished deletion of a user in no organization",
-        cut_short(lambda s: s.users.delete("bob"), after=4),
+        cut_short(lambda s: s.users.delete("friend-ann"), after=4),
         "unfinished_deletion user_tombstone",
         restores=False,
     ),
     damage(
         "an unfinished deletion of an organization",
-        cut_short(lambda s: s.organizations.delete("org"), after=1),
+        cut_short(lambda s: s.organizations.delete("org-ann"), after=1),
         "unfinished_deletion organization_tombstone",
         restores=False,
     ),
     damage(
         "an unfinished deletion of a thread",
-        cut_short(lambda s: s.threads.delete("mail"), after=1),
+        cut_short(lambda s: s.threads.delete("mail-ann"), after=1),
         "unfinished_deletion email_thread_tombstone",
         restores=False,
     ),

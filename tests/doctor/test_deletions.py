@@ -29,12 +29,12 @@ CASES: dict[str, tuple[Callable[[ChatStore], object], ...]] = {
         lambda store: store.users.get("x", consistent=True),
     ),
     "organization": (
-        lambda store: store.organizations.create("X", "bob", organization_id="x"),
+        lambda store: store.organizations.create("X", "friend-ann", organization_id="x"),
         lambda store: store.organizations.delete("x"),
-        lambda store: store.members.get("x", "bob", consistent=True),
+        lambda store: store.members.get("x", "friend-ann", consistent=True),
     ),
     "conversation": (
-        lambda store: store.conversations.create("bob", conversation_id="x"),
+        lambda store: store.conversations.create("friend-ann", conversation_id="x"),
         lambda store: store.conversations.delete("x"),
         lambda store: store.conversations.get("x", consistent=True),
     ),

@@ -36,7 +36,7 @@ def test_pages_change_nothing(scene: Scene, page_size: int) -> None:
 
 def test_the_last_partition_is_counted_too(dynamo_chat_engine: Engine) -> None:
     with Scene(dynamo_chat_engine) as scene, doctor_of(scene, page_size=1) as doctor:
-        scene.new_store().conversations.create("ann", conversation_id="talk")
+        scene.new_store().conversations.create("ann", conversation_id="talk-ann")
         changed("conversation", message_count={"N": "7"})(scene)
         assert [each.code for each in doctor.examine().findings] == ["counter"]
 

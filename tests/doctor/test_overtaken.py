@@ -46,12 +46,12 @@ def _user(store: ChatStore) -> None:
     store.logins.open("x")
     store.logins.open("x")
     store.activity.record("x", "logged_in")
-    store.members.add("org", "x")
+    store.members.add("org-ann", "x")
 
 
 def _organization(store: ChatStore) -> None:
     store.organizations.create("X", "ann", organization_id="x")
-    store.members.add("x", "bob")
+    store.members.add("x", "friend-ann")
     store.invites.create("x", "x@example.org", invited_by="ann", invite_id="x-invite")
 
 
@@ -61,7 +61,7 @@ def _thread(store: ChatStore) -> None:
             "x",
             NewEmail(
                 account_id="account-1",
-                sender_email="ann@example.org",
+                sender_email="ann@example.com",
                 recipient_email="us@example.org",
                 body=f"No. {number}",
                 message_id=f"<x-{number}@example.org>",

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, NewMessage
+from dynamo_chat.cases.everything import Everything
 from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.operations.doctor.findings import Code
 from tests.doctor.damage import changed, cut_short, gone, one
-from tests.doctor.scene import LOGIN_SECRET, doctor_of
+from tests.doctor.scene import doctor_of
 from tests.scene import Item, Scene, just_before
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
@@ -29,11 +30,11 @@ def _work(store: ChatStore, number: int) -> None:
     name = f"worker-{number}"
     talk = store.conversations.create(name, title="Busy").conversation_id
     store.messages.append(talk, NewMessage(role="user", content="Hi", message_id=f"b-{number}"))
-    store.messages.append("talk", NewMessage(role="user", content="Me too"))
+    store.messages.append("talk-ann", NewMessage(role="user", content="Me too"))
     store.conversations.rename(talk, "Busier")
     store.users.create(f"{name}@example.org", user_id=name)
     store.logins.open(name)
-    store.members.add("org", name)
+    store.members.add("org-ann", name)
     store.users.change_addresses(name, email=f"{name}@other.example")
     store.callers.create(name)
     store.queue.join(name)
@@ -103,18 +104,18 @@ def test_what_is_put_right_meanwhile_is_not_reported(
 def test_a_deletion_that_goes_on_is_not_reported(
     scene: Scene, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut_short(lambda store: store.conversations.delete("talk"), after=2)(scene)
+    cut_short(lambda store: store.conversations.delete("talk-ann"), after=2)(scene)
 
     def steps() -> Iterator[None]:
         """The walk, an item at a time, with the finish at the end."""
         for position in sorted(
             item["SK"]["S"]
             for item in scene.items()
-            if item["PK"]["S"] == "CONV#talk#" and item["kind"]["S"] == "message"
+            if item["PK"]["S"] == "CONV#talk-ann#" and item["kind"]["S"] == "message"
         ):
             gone("message", SK=position)(scene)
             yield
-        scene.new_store().conversations.delete("talk")
+        scene.new_store().conversations.delete("talk-ann")
         yield
 
     _between_looks(doctor, monkeypatch, steps())
@@ -130,7 +131,9 @@ def test_what_never_holds_still_is_told_apart(
     numbers = iter(range(100, 200))
 
     def count() -> None:
-        changed("conversation", {"title": "Films"}, message_count={"N": str(next(numbers))})(scene)
+        changed("conversation", {"title": "Renders"}, message_count={"N": str(next(numbers))})(
+            scene
+        )
 
     count()
     _between_looks(doctor, monkeypatch, iter(count, "never"))
@@ -166,7 +169,7 @@ def test_an_item_that_changes_during_a_look_is_looked_at_again(
 REPAIRS: list[tuple[Code, Callable[[Scene], object], str, str]] = [
     (
         "half_index_key",
-        changed("conversation", {"title": "Films"}, GSI2SK=None),
+        changed("conversation", {"title": "Renders"}, GSI2SK=None),
         "conversation",
         "UpdateItem",
     ),
@@ -194,7 +197,7 @@ def test_what_changed_meanwhile_is_not_overwritten(
         "conversation": {"last_position": {"S": "7" * 26}},
         "organization": {"member_count": {"N": "10"}},
     }[kind]
-    of = {"title": "Films"} if kind == "conversation" else {}
+    of = {"title": "Renders"} if kind == "conversation" else {}
 
     def change() -> Item:
         changed(kind, of, **changes)(scene)
@@ -212,8 +215,8 @@ def test_what_changed_meanwhile_is_not_overwritten(
 
 
 def test_an_orphan_that_found_its_owner_is_kept(scene: Scene, doctor: Doctor) -> None:
-    conversation = one(scene, "conversation", title="No. 0")
-    gone("conversation", title="No. 0")(scene)
+    conversation = one(scene, "conversation", PK="CONV#talk-ann-1#")
+    gone("conversation", PK="CONV#talk-ann-1#")(scene)
     kept = scene.kinds()["message"]
     orphans = {each for each in doctor.examine().findings if each.code == "orphan"}
     messages = [each for each in orphans if each.kind == "message"]
@@ -229,7 +232,7 @@ def test_a_listing_is_not_made_for_a_login_that_was_revoked(scene: Scene, doctor
     store = scene.new_store()
     gone("login_listing")(scene)
     report = doctor.examine()
-    login = store.logins.get(LOGIN_SECRET)
+    login = store.logins.get(Everything.named("ann").secret)
     with before(doctor, "TransactWriteItems", lambda: store.logins.revoke(login)):
         (done,) = doctor.repair(report.findings)
     assert done.outcome == "left"

@@ -43,8 +43,8 @@ def old_review(scene: Scene) -> Item:
 
 def test_an_old_item_is_read_and_changed(scene: Scene, version_2: None, old_review: Item) -> None:
     store = scene.new_store()
-    assert store.reviews.get("review-1").comments == "Good"
-    assert store.reviews.archive("review-1").comments == "Good"
+    assert store.reviews.get("review-ann").comments == "Good"
+    assert store.reviews.archive("review-ann").comments == "Good"
     assert one(scene, "review") == old_review
 
 
@@ -52,13 +52,13 @@ def test_the_doctor_upgrades_it(
     scene: Scene, doctor: Doctor, everything: list[Item], version_2: None, old_review: Item
 ) -> None:
     store = scene.new_store()
-    entity = store.reviews.get("review-1")
+    entity = store.reviews.get("review-ann")
     report = doctor.examine()
     assert [(each.code, each.kind) for each in report.findings] == [("older_version", "review")]
     (done,) = doctor.repair(report.findings)
     assert (done.outcome, done.says) == ("repaired", "upgrade it to schema version 2")
     assert doctor.examine().is_clean
-    assert store.reviews.get("review-1") == entity
+    assert store.reviews.get("review-ann") == entity
     upgraded = one(scene, "review")
     assert upgraded["v"] == {"N": "2"}
     (before_all,) = (item for item in everything if item["kind"]["S"] == "review")
@@ -72,9 +72,9 @@ def test_what_is_written_meanwhile_is_kept(
     with before(doctor, "UpdateItem", lambda: changed("review", comments={"S": "Bad"})(scene)):
         (done,) = doctor.repair(report.findings)
     assert done.outcome == "left"
-    assert scene.new_store().reviews.get("review-1").comments == "Bad"
+    assert scene.new_store().reviews.get("review-ann").comments == "Bad"
     doctor.repair(doctor.examine().findings)
-    assert scene.new_store().reviews.get("review-1").comments == "Bad"
+    assert scene.new_store().reviews.get("review-ann").comments == "Bad"
     assert "note" not in one(scene, "review")
 
 
@@ -84,12 +84,12 @@ def test_large_and_compressed_items_are_upgraded(
     monkeypatch.setattr(Message, "schema_version", 2)
     monkeypatch.setattr(Message, "upgrades", {1: dict})
     store = scene.new_store()
-    messages = [store.messages.list(each).items for each in ("talk", "kept")]
+    messages = [store.messages.list(each).items for each in ("talk-ann", "talk-ann-1")]
     found = doctor.examine().findings
     assert {each.code for each in found} == {"older_version"}
     assert {each.outcome for each in doctor.repair(found)} == {"repaired"}
     assert doctor.examine().is_clean
-    assert [store.messages.list(each).items for each in ("talk", "kept")] == messages
+    assert [store.messages.list(each).items for each in ("talk-ann", "talk-ann-1")] == messages
 
 
 def test_updates_leave_the_version_as_it_is(
@@ -100,8 +100,8 @@ def test_updates_leave_the_version_as_it_is(
     monkeypatch.setattr(RateLimit, "upgrades", {1: dict})
     limits = scene.new_store().rate_limits
     scene.clock.advance(timedelta(days=2))
-    limits.count("account-1", "ai", "generate_email")  # opens a window
-    limits.block("account-1", "ai", scene.clock() + timedelta(hours=1))
+    limits.count("account-ann", "ai", "answer")  # opens a window
+    limits.block("account-ann", "ai", scene.clock() + timedelta(hours=1))
     assert one(scene, "rate_limit")["v"] == {"N": "1"}
     limits.block("account-2", "aws", scene.clock() + timedelta(hours=1))
     assert [each.code for each in doctor.examine().findings if each.kind == "rate_limit"] == [

@@ -13,10 +13,10 @@ pytestmark = pytest.mark.engine
 def test_a_table_without_users_keeps_them_elsewhere(dynamo_chat_engine: Engine) -> None:
     with Scene(dynamo_chat_engine) as scene, doctor_of(scene, page_size=2) as doctor:
         store = scene.new_store()
-        store.organizations.create("Example", "ann", organization_id="org")
-        store.members.add("org", "bob")
+        store.organizations.create("Example", "ann", organization_id="org-ann")
+        store.members.add("org-ann", "friend-ann")
         assert doctor.examine().is_clean
-        store.users.create("cleo@example.org", user_id="cleo")
+        store.users.create("cleo@example.org", user_id="partner-ann")
         report = doctor.examine()
         assert {(each.code, each.kind) for each in report.findings} == {("no_user", "member")}
         assert sorted(each.sk for each in report.findings) == ["MEMBER#ann#", "MEMBER#bob#"]
@@ -27,13 +27,13 @@ def test_a_table_without_users_keeps_them_elsewhere(dynamo_chat_engine: Engine) 
 def test_what_was_counted_beyond_the_list_is_forgotten_too(dynamo_chat_engine: Engine) -> None:
     with Scene(dynamo_chat_engine) as scene, doctor_of(scene, max_listed=1) as doctor:
         store = scene.new_store()
-        store.organizations.create("Example", "ann", organization_id="org")
-        store.members.add("org", "bob")
+        store.organizations.create("Example", "ann", organization_id="org-ann")
+        store.members.add("org-ann", "friend-ann")
         report = doctor.examine()
         assert report.is_clean
         assert report.unlisted == 0
 
 
 def test_members_of_a_retired_user_are_kept_on_purpose(scene: Scene, doctor: Doctor) -> None:
-    scene.new_store().users.delete("bob", memberships="keep")
+    scene.new_store().users.delete("friend-ann", memberships="keep")
     assert doctor.examine().is_clean

@@ -22,8 +22,8 @@ class Town:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.store = scene.new_store()
-        self.ann = populate(self.store, "ann")
-        self.eve = populate(self.store, "eve")
+        self.ann = populate(self.store, "ann", entries=2)
+        self.eve = populate(self.store, "eve", entries=2)
         self.nobody = Everything.named("nob")
         self.items = scene.items()
 
@@ -146,7 +146,7 @@ def test_the_owner_is_let_in() -> None:
     """Everywhere: some changes contradict what is there, but nothing is missing."""
     with EmbeddedEngine() as engine, Scene(engine) as scene:
         store = scene.new_store()
-        bob = populate(store, "bob")
+        bob = populate(store, "bob", entries=2)
         store.users.create("somebody@example.com", user_id="somebody")
         store.members.add(bob.organization_id, "somebody", role="owner")
         image = scene.items()
