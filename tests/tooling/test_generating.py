@@ -10,7 +10,7 @@ from dynamo_chat.catalogue import catalogue
 from dynamo_chat.keyspace import KEY_SPACE
 from generating import costs, reference, stored_items
 from generating.__main__ import generated, main, stale
-from generating.stored_items import Example, Item
+from generating.stored_items import Item
 
 KEY_SPACE_PAGE = reference.FOLDER / "key-space.md"
 PROBES = stored_items.FOLDER / "v1" / "probe.json"
@@ -41,14 +41,14 @@ def test_a_stored_item_is_added_and_never_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_items, "ROOT", tmp_path)
-    monkeypatch.setattr(
-        stored_items, "examples", lambda: iter([Example("full", PROBE), Example("new", PROBE)])
-    )
+    newer = {**PROBE, "ttl": {"N": "1"}, "note": {"S": "new"}}
+    monkeypatch.setattr(stored_items, "items", lambda: [PROBE, newer, newer])
     (tmp_path / PROBES).parent.mkdir(parents=True)
-    (tmp_path / PROBES).write_text('{"full": "as it was", "old": "as it was"}', "utf-8")
+    (tmp_path / PROBES).write_text(json.dumps({"full": {"item": {**PROBE, "old": {}}}}), "utf-8")
     made = json.loads(stored_items.files()[PROBES])
-    assert made["full"] == made["old"] == "as it was"
-    assert made["new"]["item"] == PROBE
+    assert made.keys() == {"full", "with note"}
+    assert made["full"]["item"] == {**PROBE, "old": {}}
+    assert made["with note"]["item"] == newer
 
 
 def test_a_readme_without_the_table_is_an_error(
