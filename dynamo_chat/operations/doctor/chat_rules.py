@@ -17,7 +17,7 @@ from dynamo_chat.chat.message import (
     is_minted_form,
 )
 from dynamo_chat.chat.message_ids import message_id_fields, message_id_item
-from dynamo_chat.chat.reviews import Review, review_id_item, review_place
+from dynamo_chat.chat.reviews import Review, review_id_item
 from dynamo_chat.chat.snapshot import holds, life_of, snapshot_of
 from dynamo_chat.chat.titles import title_item
 from dynamo_chat.core.connection import AttributeValues
@@ -253,17 +253,6 @@ def _expires_with(subject: Subject, pointer: AttributeValues) -> Iterator[Proble
         yield Problem("deadline", "the item of its id expires before it", repair)
 
 
-def _review_id(subject: Subject) -> Relation:
-    (review_id,) = keyspace.REVIEW_ID.table.pk.decode(subject.item[PK]["S"])
-    key = keyspace.REVIEW.key(**review_place(subject.item, review_id))
-
-    def judge(found: Found) -> Iterator[Problem]:
-        if found[0] is None:
-            yield leads_nowhere(subject, key, "there is no review that it leads to")
-
-    return Relation((key,), judge)
-
-
 CHAT_RULES: Final[Rules] = {
     keyspace.CONVERSATION.kind: _conversation,
     keyspace.CONVERSATION_TITLE.kind: _title,
@@ -271,5 +260,4 @@ CHAT_RULES: Final[Rules] = {
     keyspace.MESSAGE.kind: _message,
     keyspace.MESSAGE_ID.kind: _message_id,
     keyspace.REVIEW.kind: _review,
-    keyspace.REVIEW_ID.kind: _review_id,
 }

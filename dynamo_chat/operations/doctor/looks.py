@@ -24,9 +24,10 @@ from dynamo_chat.operations.doctor.findings import Code, Place, Problem, kind_of
 from dynamo_chat.operations.doctor.forms import Examiner, Form, Subject
 from dynamo_chat.operations.doctor.mail_rules import MAIL_RULES
 from dynamo_chat.operations.doctor.people_rules import PEOPLE_RULES
-from dynamo_chat.operations.doctor.relations import Found, Relation, Rules
+from dynamo_chat.operations.doctor.relations import Found, Relation, Rules, belongs
 
 RULES: Rules = {**CHAT_RULES, **PEOPLE_RULES, **MAIL_RULES, **CALL_RULES}
+"""The rules that say more than `belongs`, which is the rule of every other kind."""
 
 
 @dataclass(slots=True)
@@ -127,11 +128,10 @@ class Looker(Repository):
 
 def relation_of(subject: Subject | None) -> Relation | Problem:
     """What an item must agree with; the problem, where it does not even say what that is."""
-    rule = None if subject is None else RULES.get(subject.layout.kind)
-    if subject is None or rule is None:
+    if subject is None:
         return Relation((), lambda _: iter(()))
     try:
-        return rule(subject)
+        return RULES.get(subject.layout.kind, belongs)(subject)
     except (CorruptItem, InvalidArgument) as error:
         return _unreadable(error)
 

@@ -175,14 +175,6 @@ def _names(subject: Subject, email: AttributeValues) -> bool:
     )
 
 
-def _score(subject: Subject) -> Relation:
-    def judge(found: Found) -> Iterator[Problem]:
-        if found[0] is None:
-            yield reachable_orphan("there is no thread that it is of, but lists show it")
-
-    return Relation((_thread_of(subject.item),), judge)
-
-
 def _usage(subject: Subject) -> Relation:
     usage = subject.of(LLMUsage)
 
@@ -200,7 +192,6 @@ MAIL_RULES: Final[Rules] = {
     keyspace.EMAIL_CONTENT.kind: lambda subject: _half(subject, _EMAIL, "e-mail"),
     keyspace.EMAIL_RESPONSE_ID.kind: _pointer,
     keyspace.EMAIL_MESSAGE_ID.kind: _pointer,
-    keyspace.EV_SCORE.kind: _score,
     keyspace.LLM_USAGE.kind: _usage,
     keyspace.LLM_CONTENT.kind: lambda subject: _half(subject, _USAGE, "interaction"),
 }

@@ -12,7 +12,6 @@ from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import helper_text, plan
 from dynamo_chat.core.layout import KIND, PK, SK
 from dynamo_chat.core.transaction import Check, key_of
-from dynamo_chat.identity.activity import Activity
 from dynamo_chat.identity.logins import LoginSession, listing_item
 from dynamo_chat.identity.removal import is_retired
 from dynamo_chat.identity.user import (
@@ -95,16 +94,6 @@ def _has(item: AttributeValues, subject: Subject, address: str) -> bool:
     return (subject.layout, address) in address_keys(user.email, user.response_email)
 
 
-def _activity(subject: Subject) -> Relation:
-    activity = subject.of(Activity)
-
-    def judge(found: Found) -> Iterator[Problem]:
-        if not is_of(found[0], *_USERS):
-            yield reachable_orphan("there is no user who did it, but lists show it")
-
-    return Relation((user_key(activity.user_id),), judge)
-
-
 def _login(subject: Subject) -> Relation:
     login = subject.of(LoginSession)
     keys = (user_key(login.user_id), keyspace.LOGIN_LISTING.key(**login.__dict__))
@@ -173,18 +162,6 @@ def _lives(member: Member, user: AttributeValues | None) -> Iterator[Problem]:
         yield Problem("no_user", f"{what}, and the user has been deleted")
 
 
-def _membership(subject: Subject) -> Relation:
-    (user_id,) = keyspace.USER_PARTITION.decode(subject.item[PK]["S"])
-    (organization_id,) = keyspace.MEMBERSHIP.table.sk.decode(subject.item[SK]["S"])
-    key = keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
-
-    def judge(found: Found) -> Iterator[Problem]:
-        if found[0] is None:
-            yield leads_nowhere(subject, key, "there is no member that it lists")
-
-    return Relation((key,), judge)
-
-
 def _invite(subject: Subject) -> Relation:
     invite = subject.of(Invite)
     token_hash = token_hash_of(subject.item)
@@ -208,15 +185,14 @@ def _invite(subject: Subject) -> Relation:
     return Relation(keys, judge)
 
 
-def _invite_pointer(subject: Subject) -> Relation:
-    (named,) = subject.layout.table.pk.decode(subject.item[PK]["S"])
-    is_token = subject.layout is keyspace.INVITE_TOKEN
-    place = place_of(subject.item, None if is_token else named)
+def _invite_token(subject: Subject) -> Relation:
+    (token_hash,) = keyspace.INVITE_TOKEN.table.pk.decode(subject.item[PK]["S"])
+    place = place_of(subject.item)
 
     def judge(found: Found) -> Iterator[Problem]:
         if found[0] is None:
             yield leads_nowhere(subject, place.key, "there is no invite that it leads to")
-        elif is_token and found[0].get(HASH_ATTRIBUTE) != {"S": named}:
+        elif found[0].get(HASH_ATTRIBUTE) != {"S": token_hash}:
             others = Check(place.key, same((HASH_ATTRIBUTE,), found[0]))
             yield orphan(subject, "the invite that it leads to has another token", others)
 
@@ -227,12 +203,9 @@ PEOPLE_RULES: Final[Rules] = {
     keyspace.USER.kind: _user,
     keyspace.USER_EMAIL.kind: _address,
     keyspace.USER_RESPONSE_EMAIL.kind: _address,
-    keyspace.ACTIVITY.kind: _activity,
     keyspace.LOGIN.kind: _login,
     keyspace.LOGIN_LISTING.kind: _login_listing,
     keyspace.MEMBER.kind: _member,
-    keyspace.MEMBERSHIP.kind: _membership,
     keyspace.INVITE.kind: _invite,
-    keyspace.INVITE_ID.kind: _invite_pointer,
-    keyspace.INVITE_TOKEN.kind: _invite_pointer,
+    keyspace.INVITE_TOKEN.kind: _invite_token,
 }

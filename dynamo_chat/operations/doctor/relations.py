@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.item import identity_of
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.transaction import Check, Key, Put, Write, absent
+from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.conditions import delete, not_there, still
 from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
 from dynamo_chat.operations.doctor.forms import Subject
+from dynamo_chat.operations.doctor.stored import helper_fields
 
 Found: TypeAlias = Sequence[AttributeValues | None]
 """What lies at the keys that were asked for; None for nothing, and for what has expired."""
@@ -58,3 +61,28 @@ def missing(subject: Subject, item: AttributeValues, says: str, *conditions: Che
     given = conditions or (still(subject.item),)
     repair = Repair("make it again", (*given, Put(item, absent(subject.now))))
     return Problem("missing_item", says, repair)
+
+
+def belongs(subject: Subject) -> Relation:
+    """The rule of a kind that has no other: what it belongs to must be there.
+
+    The key of that item is made of what this one says. A helper that leads to nothing is removed;
+    an entity may still be found by readers, so it is only reported.
+    """
+    layout, owner = subject.layout, subject.layout.of
+    if owner is None or layout.is_tombstone:
+        return Relation((), lambda _: iter(()))
+    if subject.entity is None:
+        said = helper_fields(subject.item, layout)
+    else:
+        said = {**identity_of(layout, subject.item), **subject.entity.__dict__}
+    key = owner.key(**said)
+    there = KEY_SPACE.in_place_of(owner)
+
+    def judge(found: Found) -> Iterator[Problem]:
+        if found[0] is None or kind_of(found[0]) not in there:
+            says = f"the {owner.kind.replace('_', ' ')} that it belongs to does not exist"
+            is_helper = subject.entity is None
+            yield leads_nowhere(subject, key, says) if is_helper else reachable_orphan(says)
+
+    return Relation((key,), judge)
