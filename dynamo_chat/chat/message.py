@@ -178,7 +178,7 @@ class Message(Entity, MessageBody):
 
     def indexed(self) -> Indexed:
         """Where its feedback puts it."""
-        if self.feedback is None:
+        if self.feedback is None or self.feedback.given_at is None:  # no time: not stored yet
             return {}
         return indexed_feedback(self.feedback, self.conversation_id, self.position)
 
