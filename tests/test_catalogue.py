@@ -37,6 +37,13 @@ def test_every_public_method_that_touches_the_table_is_listed() -> None:
                 assert f"{name}.{member}" in listed
 
 
+def test_repositories_have_collaborators_and_inherit_from_none() -> None:
+    """Who follows a call reads one class: what it needs beside, a repository has, and is not."""
+    for name, repository in repositories().items():
+        if ".chat." not in repository.__module__:
+            assert repository.__bases__ in {(Repository,), (object,)}, name
+
+
 def test_entries_are_in_the_order_of_their_ids() -> None:
     ids = [entry.id for entry in catalogue()]
     assert ids == sorted(ids, key=id_order)

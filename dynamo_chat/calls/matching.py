@@ -38,7 +38,6 @@ from dynamo_chat.calls.caller import (
 )
 from dynamo_chat.calls.opening import SIDES, Price, Side, check_unspent, opened_before, opening
 from dynamo_chat.calls.ticket import (
-    DEFAULT_QUEUE,
     CallQueue,
     QueueTicket,
     queue_of,
@@ -50,7 +49,6 @@ from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.page import MAX_PAGE_SIZE
-from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     Check,
@@ -91,31 +89,15 @@ class Matcher(Repository):
         """What it was made of: what it learnt of the queues stays behind."""
         return type(self), (self._binding,)
 
-    @access_pattern(
-        "P5",
-        operation="Query, TransactWriteItems, GetItem, BatchWriteItem",
-        requests="2; 3 where the day of one turns; 2 more for each lost race or stale ticket; "
-        "at the end of a sharded queue one for each shard more",
-        budget=3,
-        replaces="Users isWaitingInQueue, a Scan",
-        owner=STAFF,
-    )
     def match(
         self,
-        queue: str | CallQueue = DEFAULT_QUEUE,
+        queue: str | CallQueue,
         *,
-        matchers: int | None = None,
-        match_id: str | None = None,
-        room_name: str | None = None,
+        matchers: int | None,
+        match_id: str | None,
+        room_name: str | None,
     ) -> Call | None:
-        """Take two waiting callers into a call and return it; None when fewer than two wait.
-
-        Both spend what the queue costs. `matchers` says how many are at work on the queue: one
-        takes those who wait longest, M take pairs among the oldest 2M. Without it the number is
-        learnt. With a `match_id`, which becomes the call's id, calling again after a lost answer
-        returns the call that was made. The room is named after the call unless a name is given;
-        AlreadyExists when a live call has that, or the id is another call's.
-        """
+        """Take two waiting callers into a call and return it: see `Queue.match`."""
         line = queue_of(queue)
         if matchers is not None and (type(matchers) is not int or matchers < 1):
             raise InvalidArgument("matchers", "must be an integer from 1")

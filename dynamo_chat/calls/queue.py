@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import (
     Caller,
     as_of,
@@ -35,6 +36,7 @@ from dynamo_chat.calls.ticket import (
     queue_of,
     ticket_of,
 )
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.errors import Conflict, LimitExceeded
@@ -42,7 +44,7 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, TTL
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import STAFF, access_pattern
-from dynamo_chat.core.repository import PageRequest
+from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import Delete, Put, Update, contended, is_live
 from dynamo_chat.keyspace import shard_of
 
@@ -52,8 +54,12 @@ MAX_POSITION: Final = 1_000
 DEFAULT_WAIT: Final = timedelta(hours=1)
 
 
-class Queue(Matcher):
+class Queue(Repository):
     """Wait for a call, stop waiting, see how long it may take; match who waits."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._matcher = Matcher(binding)
 
     @access_pattern(
         "P4",
@@ -197,6 +203,33 @@ class Queue(Matcher):
             [line.tickets(each) for each in range(line.shards)],
             plan(QueueTicket).decode,
         )
+
+    @access_pattern(
+        "P5",
+        operation="Query, TransactWriteItems, GetItem, BatchWriteItem",
+        requests="2; 3 where the day of one turns; 2 more for each lost race or stale ticket; "
+        "at the end of a sharded queue one for each shard more",
+        budget=3,
+        replaces="Users isWaitingInQueue, a Scan",
+        owner=STAFF,
+    )
+    def match(
+        self,
+        queue: str | CallQueue = DEFAULT_QUEUE,
+        *,
+        matchers: int | None = None,
+        match_id: str | None = None,
+        room_name: str | None = None,
+    ) -> Call | None:
+        """Take two waiting callers into a call and return it; None when fewer than two wait.
+
+        Both spend what the queue costs. `matchers` says how many are at work on the queue: one
+        takes those who wait longest, M take pairs among the oldest 2M. Without it the number is
+        learnt. With a `match_id`, which becomes the call's id, calling again after a lost answer
+        returns the call that was made. The room is named after the call unless a name is given;
+        AlreadyExists when a live call has that, or the id is another call's.
+        """
+        return self._matcher.match(queue, matchers=matchers, match_id=match_id, room_name=room_name)
 
     def _drawn(self, line: CallQueue, user_id: str, now: datetime, span: timedelta) -> QueueTicket:
         """A fresh ticket."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import key_parts, kind_of
 from dynamo_chat.core.layout import PK, SK, TABLE, Collection, Layout
@@ -34,8 +35,9 @@ class Pair(Generic[T]):
     content: Layout
     join: Callable[[AttributeValues, AttributeValues | None], T]
     """The thing made of a record and its content, which is None where there is none."""
-    has_content: Callable[[AttributeValues], bool] = lambda _: True
-    """Whether content was written with this record."""
+    has_content: Callable[[AttributeValues], bool] = bool
+    """Whether content was written with this record. By default it was: no record is empty. A named
+    function, because repositories are pickled with it."""
 
     def made_of(self, record: AttributeValues, content: AttributeValues | None) -> T | None:
         """The thing; None when its content is gone, which means that it is being deleted."""
@@ -43,13 +45,16 @@ class Pair(Generic[T]):
         return None if is_half else self.join(record, content)
 
 
-class PairReader(Repository):
-    """Base of the repositories of things that are kept as two items."""
+class PairReader(Repository, Generic[T]):
+    """Reads things of one kind that are kept as two items."""
 
-    def _pair(
-        self, pair: Pair[T], partition: str, *group: Any, consistent: bool = False
-    ) -> T | None:
+    def __init__(self, binding: Binding, pair: Pair[T]) -> None:
+        super().__init__(binding)
+        self._pair = pair
+
+    def get(self, partition: str, *group: Any, consistent: bool = False) -> T | None:
         """The thing at `group`, the components that its items share; None when there is none."""
+        pair = self._pair
         collection = pair.record.collection(TABLE, partition)(*group)
         items, _ = self._query(collection, limit=2, consistent=consistent)
         now = self._now()
@@ -57,11 +62,10 @@ class PairReader(Repository):
         record = found.get(pair.record.kind)
         return None if record is None else pair.made_of(record, found.get(pair.content.kind))
 
-    def _pair_page(
+    def page(
         self,
         asked: PageRequest,
         collection: Collection,
-        pair: Pair[T],
         *,
         beside: dict[str, AttributeValues] | None = None,
         account_id: str | None = None,
@@ -75,6 +79,7 @@ class PairReader(Repository):
         """
         check_owner("account_id", account_id)
         size = check_page_size(asked.page_size)
+        pair = self._pair
         shape = pair.record.table.sk
         contents: dict[tuple[Any, ...], AttributeValues] = {}
         passed: tuple[Any, ...] | None = None

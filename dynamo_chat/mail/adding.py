@@ -24,6 +24,7 @@ from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import MAX_ADDRESS_BYTES, address_key
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
@@ -41,6 +42,7 @@ from dynamo_chat.core.item import (
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, GSI2, PK
 from dynamo_chat.core.pairs import CONTENT, PairReader
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     Put,
     Update,
@@ -73,10 +75,15 @@ _FIRST_ID = 3
 """Where the id items stand in the transaction: behind the thread, the e-mail and its content."""
 
 
-class Adder(PairReader):
+class Adder(Repository):
     """Adds e-mails."""
 
-    def _add(self, conversation_id: str, new: NewEmail) -> EmailMessage:
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._pairs = PairReader(binding, EMAIL_PAIR)
+
+    def add(self, conversation_id: str, new: NewEmail) -> EmailMessage:
+        """Add an e-mail to a thread and return it: see `EmailMessages.add`."""
         if not isinstance(new, NewEmail):
             raise InvalidArgument("new", f"must be a NewEmail, not {type(new).__name__}")
         thread_key(conversation_id)  # an id that is none is refused before anything is made of it
@@ -122,7 +129,7 @@ class Adder(PairReader):
             taken = failed.items.get(place)
             if taken is None:
                 continue
-            there = self._pointed_to(taken, consistent=True)
+            there = self._pointed_to(taken)
             if (
                 there is not None
                 and taken.get("digest") == {"S": digest}
@@ -136,13 +143,11 @@ class Adder(PairReader):
             raise AlreadyExists(f"the {what} is that of another e-mail", there)
         return None
 
-    def _pointed_to(
-        self, pointer: AttributeValues | None, *, consistent: bool = False
-    ) -> EmailMessage | None:
+    def _pointed_to(self, pointer: AttributeValues) -> EmailMessage | None:
         """The e-mail that an id item points to; None when there is none."""
-        if pointer is None or not is_live(pointer, self._now()):
+        if not is_live(pointer, self._now()):
             return None
-        return self._pair(EMAIL_PAIR, *pointed_place(pointer), consistent=consistent)
+        return self._pairs.get(*pointed_place(pointer), consistent=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
 from dynamo_chat.core import changes
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged
 from dynamo_chat.core.errors import IllegalTransition, InvalidArgument, NotFound
@@ -17,8 +18,9 @@ from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, GSI2, SK, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.pairs import PairReader
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Update, is_live
 from dynamo_chat.mail.adding import Adder, pointed_place
 from dynamo_chat.mail.email import (
@@ -45,8 +47,13 @@ _OF_NO_OWNER: Final = 25
 """Id items of version 1 do not say whose they are: so many are looked through."""
 
 
-class EmailMessages(Adder):
+class EmailMessages(Repository):
     """Add e-mails, find them, move them through their states."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._adder = Adder(binding)
+        self._pairs = PairReader(binding, EMAIL_PAIR)
 
     @access_pattern(
         "M1",
@@ -65,7 +72,7 @@ class EmailMessages(Adder):
         another thread id, or a thread that is being deleted; InvalidArgument for a time more than
         five minutes ahead.
         """
-        return self._add(conversation_id, email)
+        return self._adder.add(conversation_id, email)
 
     @access_pattern(
         "M2",
@@ -107,7 +114,7 @@ class EmailMessages(Adder):
             consistent=consistent,
         )
         beside: dict[str, AttributeValues] = {}
-        page = self._pair_page(asked, collection, EMAIL_PAIR, beside=beside, account_id=account_id)
+        page = self._pairs.page(asked, collection, beside=beside, account_id=account_id)
         saw_beginning = cursor is None if asked.forward else page.cursor is None
         is_missing = keyspace.EMAIL_THREAD.kind not in beside and not page.unreadable
         if is_missing and (beside or (not lower and saw_beginning)):
@@ -352,7 +359,7 @@ class EmailMessages(Adder):
         *,
         consistent: bool = False,
     ) -> EmailMessage:
-        found = self._pair(EMAIL_PAIR, *place, consistent=consistent)
+        found = self._pairs.get(*place, consistent=consistent)
         if found is None or account_id not in {None, found.account_id}:
             raise NotFound("e-mail", response_id)
         return found

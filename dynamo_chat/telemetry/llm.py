@@ -19,6 +19,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import (
@@ -40,7 +41,7 @@ from dynamo_chat.core.owners import own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.pairs import CONTENT, Pair, PairReader
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Check, Key, Put, Write, absent
 from dynamo_chat.telemetry.amounts import Amount, Measure, Total
 
@@ -155,8 +156,12 @@ class LLMContent(Entity):
         return CONTENT
 
 
-class LLMInteractions(PairReader):
+class LLMInteractions(Repository):
     """Record interactions; list those of a conversation and those of an account."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._pairs = PairReader(binding, LLM_PAIR)
 
     @access_pattern(
         "L1",
@@ -191,12 +196,8 @@ class LLMInteractions(PairReader):
         except ConditionFailed as failed:
             if 0 in failed.items:
                 raise _closed(failed.items[0] or {}) from failed
-            there = self._pair(
-                LLM_PAIR,
-                conversation_id,
-                made.generated_at,
-                made.interaction_id,
-                consistent=True,
+            there = self._pairs.get(
+                conversation_id, made.generated_at, made.interaction_id, consistent=True
             )
             if there != made:
                 seen = own(there, _ACCOUNT, made.account_id)
@@ -228,7 +229,7 @@ class LLMInteractions(PairReader):
         without a thread, several accounts may have recorded some.
         """
         lower, upper = time_range(since, until)
-        return self._pair_page(
+        return self._pairs.page(
             PageRequest(
                 (conversation_id, account_id, lower, upper),
                 newest_first,
@@ -237,7 +238,6 @@ class LLMInteractions(PairReader):
                 consistent=consistent,
             ),
             keyspace.LLM_USAGE.collection(TABLE, conversation_id)(lower=lower, until=upper),
-            LLM_PAIR,
             account_id=account_id,
             is_shared=True,
         )

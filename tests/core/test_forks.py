@@ -95,7 +95,7 @@ def test_no_two_processes_draw_the_same_lots(store: ChatStore) -> None:
     """Of pauses, and of shards."""
 
     def drawn() -> tuple[float, float]:
-        return store.connection._random.random(), store.queue._lots.random()
+        return store.connection._random.random(), store.queue._matcher._lots.random()
 
     made = forked(*[drawn] * 4)
     assert len({pause for pause, _ in made}) == len({lot for _, lot in made}) == 4
@@ -128,7 +128,7 @@ def locks_of(store: ChatStore) -> dict[str, Any]:
     return {
         "ulid": ulids._mint._lock,
         "snapshots": store._snapshots._lock,
-        "crowds": store.queue._crowds._lock,
+        "crowds": store.queue._matcher._crowds._lock,
         "sockets": pool.pool.mutex,
         # Python 3.11 makes such properties under a lock.
         "cached_property": getattr(vars(ChatStore)["users"], "lock", nullcontext()),
@@ -162,7 +162,7 @@ def test_a_lock_that_is_held_is_free_in_the_child(store: ChatStore, name: str) -
     def all_of_it() -> int:
         new_ulid(NOW)
         store._snapshots.forget("c")
-        store.queue._crowds.won("q")
+        store.queue._matcher._crowds.won("q")
         assert store.users is store.users
         return gets(store, "child", 1)
 
@@ -261,7 +261,7 @@ def test_a_method_works_where_it_was_sent(store: ChatStore) -> None:
     get = again(store.conversations.get)
     with pytest.raises(CorruptItem):  # the server answers with a key, which is no conversation
         get("c")
-    assert again(store.queue)._lots.random() != again(store.queue)._lots.random()
+    assert again(store.queue)._matcher._lots.random() != again(store.queue)._matcher._lots.random()
 
 
 def test_what_stays_as_it_is_stays_so_in_another_process() -> None:
