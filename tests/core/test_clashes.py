@@ -95,7 +95,7 @@ STRUCK = [
 ]
 
 
-@pytest.mark.once
+@pytest.mark.long
 @pytest.mark.parametrize(("method", "fault"), STRUCK)
 def test_no_clash_leaves_the_package(stage: Stage, method: str, fault: Fault) -> None:
     """From its first request on, from its second one on, and so forth: a typed error, or none."""

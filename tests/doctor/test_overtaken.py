@@ -16,7 +16,7 @@ from dynamo_chat.testing import FaultInjector, Kill
 from dynamo_chat.testing.faults import Killed
 from tests.scene import Item, Scene, at_request, before_each_request
 
-pytestmark = [pytest.mark.engine, pytest.mark.once]
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 
 class Life(NamedTuple):

@@ -18,7 +18,7 @@ from tests.tenancy.handover import Moment, Stage
 from tests.tenancy.lives import DOMAINS, domain_of
 from tests.tenancy.owners import CHECKED, READS
 
-pytestmark = [pytest.mark.engine, pytest.mark.once]
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 CALLS = {**CHECKED, **FURTHER}
 CHAT = {"chat", "streaming", "aging", "idle"}
