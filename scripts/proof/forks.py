@@ -47,7 +47,7 @@ def work_forked(setting: Setting) -> list[str]:
             for step in rehearsal(setting.name):
                 host.insist(step)
         children = [_forked(lambda: _child(setting, names[0], store))]
-        with _busy():
+        with busy(*[lambda: new_ulid(MOMENT)] * 2):
             children.append(_forked(lambda: _child(setting, names[1], store)))
         _sing(own, f"{setting.name}+0", setting.name, store)
         found = work(own, store)
@@ -132,15 +132,15 @@ def _live(work_of_child: Callable[[], list[str]]) -> NoReturn:
 
 
 @contextmanager
-def _busy() -> Iterator[None]:
-    """Threads that make ids all the time, as requests to a server would."""
+def busy(*works: Callable[[], object]) -> Iterator[None]:
+    """While threads do each of `works` over and over, as requests to a server would."""
     done = threading.Event()
 
-    def make() -> None:
+    def over_and_over(work: Callable[[], object]) -> None:
         while not done.is_set():
-            new_ulid(MOMENT)
+            work()
 
-    threads = [threading.Thread(target=make) for _ in range(2)]
+    threads = [threading.Thread(target=over_and_over, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
     try:

@@ -90,23 +90,3 @@ def echo_server() -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextmanager
-def busy(*works: Callable[[], Any]) -> Iterator[None]:
-    """While threads do each of `works` over and over."""
-    done = threading.Event()
-
-    def over_and_over(work: Callable[[], Any]) -> None:
-        while not done.is_set():
-            work()
-
-    threads = [threading.Thread(target=over_and_over, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()

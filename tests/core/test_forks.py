@@ -23,7 +23,8 @@ from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.ulids import new_ulid
 from dynamo_chat.testing import FakeClock
-from tests.core.forked import busy, echo_server, forked
+from proof.forks import busy
+from tests.core.forked import echo_server, forked
 from tests.scene import Scene
 
 pytestmark = [
