@@ -47,6 +47,11 @@ class Entry:
     """Why no owner is checked."""
 
     @property
+    def repository(self) -> str:
+        """The repository that has the method: ``conversations``, ``table.backups``."""
+        return self.method.rpartition(".")[0]
+
+    @property
     def places(self) -> frozenset[str]:
         """The table and indexes that the method may touch, of ``table``, ``GSI1``, ``GSI2``."""
         return frozenset(_PLACES.findall(self.index))

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from importlib import import_module
+from inspect import isgeneratorfunction, signature
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
-from dynamo_chat import ChatStore, NewMessage, keyspace
-from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat import ChatStore, NewMessage, cases, keyspace
+from dynamo_chat.cases.playing import Measurement, Player, measure_all
+from dynamo_chat.cases.scenarios import scenarios
 from dynamo_chat.cases.stage import Case, Scenario, Stage
 from dynamo_chat.catalogue import Entry, catalogue, id_order, repositories
 from dynamo_chat.chat.conversations import Conversations
-from dynamo_chat.cli.measure import Measurement, measure_all
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.testing import RequestMeter
@@ -92,7 +95,19 @@ def test_a_repository_is_listed_because_the_store_has_it() -> None:
 
 def test_every_method_has_a_scenario() -> None:
     """A method that cannot be measured cannot be held to its budget: write it a scenario."""
-    assert {entry.method for entry in catalogue()} == set(SCENARIOS)
+    assert list(scenarios()) == [entry.method for entry in catalogue()]
+
+
+def test_every_scenario_is_found_by_the_name_of_its_method() -> None:
+    """One whose name is misspelt, or whose method is gone, would never be played."""
+    written = {
+        function
+        for module in iter_modules(cases.__path__, f"{cases.__name__}.")
+        for name, function in vars(import_module(module.name)).items()
+        if isgeneratorfunction(function) and not name.startswith("_")
+        if function.__module__ == module.name and list(signature(function).parameters) == ["stage"]
+    }
+    assert written == set(scenarios().values())
 
 
 def _factory(store: ChatStore) -> Callable[..., ChatStore]:
@@ -116,11 +131,13 @@ def test_every_method_keeps_its_word(chat_store: ChatStore) -> None:
     broken = []
     for measurement in measure_all(_factory(chat_store)):
         broken += [f"{measurement.entry.method}: {each}" for each in measurement.problems]
-        for case in measurement.cases:
+        for played in measurement.cases:
+            name, taken = f"{measurement.entry.method} ({played.case.label})", played.taken
             # A restore works on the new table: what it sends there is held to its word by the
             # tests of the policies.
-            if case.operations and set(case.operations) <= READS:
-                assert case.rcu, f"{measurement.entry.method} ({case.label})"
+            if taken.operations and set(taken.operations) <= READS:
+                assert taken.rcu, name
+            assert played.told not in {"", type(taken.given).__name__}, name
     assert not broken
 
 
@@ -275,6 +292,45 @@ def test_only_the_calls_of_cases_are_counted(chat_store: ChatStore) -> None:
         yield Case("by another store", lambda: cold.conversations.get(talk.conversation_id))
 
     measured = _measured(chat_store, scenario)
-    assert [case.requests for case in measured.cases] == [1, 1]
-    assert [case.rcu for case in measured.cases] == [0.5, 0.5]
-    assert [case.wcu for case in measured.cases] == [0, 0]
+    taken = [played.taken for played in measured.cases]
+    assert [each.requests for each in taken] == [1, 1]
+    assert [each.rcu for each in taken] == [0.5, 0.5]
+    assert [each.wcu for each in taken] == [0, 0]
+
+
+def test_the_demo_plays_what_is_shown_and_prepares_no_more(chat_store: ChatStore) -> None:
+    prepared = []
+
+    def scenario(stage: Stage) -> Iterator[Case]:
+        for place, is_shown in enumerate([False, True, False, True]):
+            prepared.append(place)
+            yield Case(f"{place}", stage.store.table.describe, is_shown=is_shown)
+
+    with Player(_factory(chat_store)) as player:
+        played = [each.case.label for each in player.play(_entry(), scenario, only_shown=True)]
+    assert played == ["0", "1"]
+    assert prepared == [0, 1, 2]
+
+
+def test_what_cases_write_is_deleted_and_nothing_else(chat_store: ChatStore) -> None:
+    """However many items, whichever of its stores wrote them, also when a case fails."""
+    beside = _factory(chat_store)()
+    kept = beside.conversations.create("user-1", title="Kept").conversation_id
+
+    def items() -> list[Any]:
+        client = beside.connection.client
+        found: list[Any] = client.scan(TableName=beside.connection.table_name)["Items"]
+        return sorted(found, key=str)
+
+    def scenario(stage: Stage) -> Iterator[Case]:
+        talk = stage.store.conversations.create("user-2", title="Gone").conversation_id
+        said = [NewMessage(role="user", content="Hello")] * 30
+        stage.cold_store().messages.append_turn(talk, said)
+        yield Case("", lambda: stage.store.conversations.get(kept))
+        assert len(items()) > len(before) + 30
+        raise ZeroDivisionError
+
+    before = items()
+    with pytest.raises(ZeroDivisionError):
+        _measured(beside, scenario)
+    assert items() == before

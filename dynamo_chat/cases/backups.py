@@ -9,7 +9,7 @@ from typing import Final
 
 import botocore.session
 
-from dynamo_chat.cases.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.provision.backups import Backups
 from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.store import ChatStore
@@ -18,26 +18,26 @@ RECOVERABLE: Final = TableDefinition(deletion_protection=False, encryption_manag
 """A table that can be thrown away, and restored to a moment."""
 
 
-def create(stage: Stage) -> Iterator[Case]:
+def table_backups_create(stage: Stage) -> Iterator[Case]:
     """Of a table that is there."""
     store = _table(stage)
     with _forgotten(store):
         yield Case("", store.table.backups.create)
 
 
-def list_all(stage: Stage) -> Iterator[Case]:
+def table_backups_list(stage: Stage) -> Iterator[Case]:
     """One backup."""
     with _backed_up(stage) as (backups, _):
         yield Case("", backups.list)
 
 
-def describe(stage: Stage) -> Iterator[Case]:
+def table_backups_describe(stage: Stage) -> Iterator[Case]:
     """One that is there."""
     with _backed_up(stage) as (backups, arn):
         yield Case("", lambda: backups.describe(arn))
 
 
-def restore(stage: Stage) -> Iterator[Case]:
+def table_backups_restore(stage: Stage) -> Iterator[Case]:
     """To a new table, with tags and a stream as well."""
     everything = TableDefinition(
         deletion_protection=False,
@@ -52,25 +52,25 @@ def restore(stage: Stage) -> Iterator[Case]:
         yield Case("all it can have", lambda: backups.restore(arn, full, definition=everything))
 
 
-def recovery_window(stage: Stage) -> Iterator[Case]:
+def table_backups_recovery_window(stage: Stage) -> Iterator[Case]:
     """Of a table with point-in-time recovery."""
     yield Case("", _table(stage).table.backups.recovery_window)
 
 
-def restore_to_time(stage: Stage) -> Iterator[Case]:
+def table_backups_restore_to_time(stage: Stage) -> Iterator[Case]:
     """To the latest moment."""
     backups, target = _table(stage).table.backups, _target(stage)
     yield Case("", lambda: backups.restore_to_time(target, definition=RECOVERABLE))
 
 
-def export(stage: Stage) -> Iterator[Case]:
+def table_backups_export(stage: Stage) -> Iterator[Case]:
     """To a bucket."""
     store = _table(stage)
     with _bucket(store) as bucket:
         yield Case("", lambda: store.table.backups.export(bucket))
 
 
-def look_at_export(stage: Stage) -> Iterator[Case]:
+def table_backups_describe_export(stage: Stage) -> Iterator[Case]:
     """One that is complete."""
     store = _table(stage)
     with _bucket(store) as bucket:
@@ -78,25 +78,12 @@ def look_at_export(stage: Stage) -> Iterator[Case]:
         yield Case("", lambda: store.table.backups.describe_export(arn))
 
 
-def wait_for_export(stage: Stage) -> Iterator[Case]:
+def table_backups_wait_for_export(stage: Stage) -> Iterator[Case]:
     """One that is complete."""
     store = _table(stage)
     with _bucket(store) as bucket:
         arn = store.table.backups.export(bucket).arn
         yield Case("", lambda: store.table.backups.wait_for_export(arn))
-
-
-BACKUPS: Final[Scenarios] = {
-    "table.backups.create": create,
-    "table.backups.list": list_all,
-    "table.backups.describe": describe,
-    "table.backups.restore": restore,
-    "table.backups.recovery_window": recovery_window,
-    "table.backups.restore_to_time": restore_to_time,
-    "table.backups.export": export,
-    "table.backups.wait_for_export": wait_for_export,
-    "table.backups.describe_export": look_at_export,
-}
 
 
 def _table(stage: Stage) -> ChatStore:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
 from dynamo_chat.calls.call import Call
-from dynamo_chat.calls.ticket import CallQueue
-from dynamo_chat.cases.stage import Case, Scenarios, Stage
+from dynamo_chat.calls.ticket import CallQueue, QueuePosition
+from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.keyspace import LIVE_CALL_SHARDS
 
 _A_DAY: Final = timedelta(days=1)
@@ -35,72 +35,90 @@ def a_call(stage: Stage) -> Call:
     return stage.store.calls.start(a_caller(stage), a_caller(stage))
 
 
+def _gone(_: None) -> str:
+    return "deleted"
+
+
+def _reset(user_ids: Sequence[str]) -> str:
+    return f"{len(user_ids)} callers have 15 points again"
+
+
+def _place(found: QueuePosition) -> str:
+    return f"number {found.position} of the queue"
+
+
 # -- callers ------------------------------------------------------------------------------------
 
 
-def create(stage: Stage) -> Iterator[Case]:
+def callers_create(stage: Stage) -> Iterator[Case]:
     """With everything that a caller may have."""
     callers, name = stage.store.callers, stage.fresh("user")
     yield Case("", lambda: callers.create(name, email="a@example.com", time_zone="Asia/Tokyo"))
 
 
-def load_caller(stage: Stage) -> Iterator[Case]:
+def callers_load(stage: Stage) -> Iterator[Case]:
     """One of another system."""
     callers = stage.store.callers
     old = callers.get(a_caller(stage)).model_copy(update={"user_id": stage.fresh("user")})
     yield Case("", lambda: callers.load(old))
 
 
-def get(stage: Stage) -> Iterator[Case]:
+def callers_get(stage: Stage) -> Iterator[Case]:
     """One who waits."""
     user_id = a_caller(stage)
     stage.store.queue.join(user_id, stage.fresh("queue"))
     yield Case("", lambda: stage.store.callers.get(user_id))
 
 
-def update(stage: Stage) -> Iterator[Case]:
+def callers_update(stage: Stage) -> Iterator[Case]:
     """Moving to another time zone."""
     user_id = a_caller(stage)
     yield Case("", lambda: stage.store.callers.update(user_id, time_zone="America/Lima"))
 
 
-def delete(stage: Stage) -> Iterator[Case]:
+def callers_delete(stage: Stage) -> Iterator[Case]:
     """One who waits gives the place up."""
     callers, idle, waiting = stage.store.callers, a_caller(stage), a_caller(stage)
     stage.store.queue.join(waiting, stage.fresh("queue"))
-    yield Case("", lambda: callers.delete(idle))
-    yield Case("who waits", lambda: callers.delete(waiting), budget=2)
+    yield Case("", lambda: callers.delete(idle), _gone)
+    yield Case("who waits", lambda: callers.delete(waiting), _gone, budget=2)
 
 
-def spend(stage: Stage) -> Iterator[Case]:
+def callers_spend(stage: Stage) -> Iterator[Case]:
     """On the first day, and on the next."""
     callers, user_id = stage.store.callers, a_caller(stage)
     yield Case("", lambda: callers.spend(user_id, 3, spend_id="first"), budget=1)
-    yield Case("again", lambda: callers.spend(user_id, 3, spend_id="first"), budget=1)
+    yield Case(
+        "again",
+        lambda: callers.spend(user_id, 3, spend_id="first"),
+        lambda caller: f"the same spend again: {caller.points_left} points left",
+        budget=1,
+        is_shown=True,
+    )
     stage.later(_A_DAY)
     yield Case("first of the day", lambda: callers.spend(user_id, 3, spend_id="second"))
 
 
-def reset_points(stage: Stage) -> Iterator[Case]:
+def callers_reset_points(stage: Stage) -> Iterator[Case]:
     """Each transaction takes 100."""
     callers, ids = stage.store.callers, [a_caller(stage) for _ in range(101)]
-    yield Case("100 callers", lambda: callers.reset_points(ids[:100]))
-    yield Case("101 callers", lambda: callers.reset_points(ids), budget=2)
+    yield Case("100 callers", lambda: callers.reset_points(ids[:100]), _reset)
+    yield Case("101 callers", lambda: callers.reset_points(ids), _reset, budget=2)
 
 
 # -- queues -------------------------------------------------------------------------------------
 
 
-def join(stage: Stage) -> Iterator[Case]:
+def queue_join(stage: Stage) -> Iterator[Case]:
     """For the first time, while the ticket is fresh, and when it is about to expire."""
     queue, user_id, line = stage.store.queue, a_caller(stage), stage.fresh("queue")
     yield Case("", lambda: queue.join(user_id, line), budget=1)
-    yield Case("again", lambda: queue.join(user_id, line), budget=1)
+    yield Case("again", lambda: queue.join(user_id, line), budget=1, is_shown=True)
     stage.later(timedelta(minutes=40))
     yield Case("to wait longer", lambda: queue.join(user_id, line))
 
 
-def leave(stage: Stage) -> Iterator[Case]:
+def queue_leave(stage: Stage) -> Iterator[Case]:
     """A caller who waits, and one who does not."""
     queue, user_id = stage.store.queue, a_caller(stage)
     queue.join(user_id, stage.fresh("queue"))
@@ -108,26 +126,26 @@ def leave(stage: Stage) -> Iterator[Case]:
     yield Case("who does not wait", lambda: queue.leave(user_id), budget=1)
 
 
-def position(stage: Stage) -> Iterator[Case]:
+def queue_position(stage: Stage) -> Iterator[Case]:
     """In a queue of one shard, and in one of four."""
     queue, last = stage.store.queue, a_caller(stage)
     line = a_queue(stage, 3)
     queue.join(last, line)
-    yield Case("", lambda: queue.position(last, line))
+    yield Case("", lambda: queue.position(last, line), _place)
     queue.leave(last)
     wide = a_queue(stage, 3, shards=4)
     queue.join(last, wide)
-    yield Case("over 4 shards", lambda: queue.position(last, wide), budget=5)
+    yield Case("over 4 shards", lambda: queue.position(last, wide), _place, budget=5)
 
 
-def list_waiting(stage: Stage) -> Iterator[Case]:
+def queue_list_waiting(stage: Stage) -> Iterator[Case]:
     """A queue of one shard, and one of four."""
     line, wide = a_queue(stage, 3), a_queue(stage, 3, shards=4)
     yield Case("", lambda: stage.store.queue.list_waiting(line))
     yield Case("over 4 shards", lambda: stage.store.queue.list_waiting(wide), budget=4)
 
 
-def match(stage: Stage) -> Iterator[Case]:
+def queue_match(stage: Stage) -> Iterator[Case]:
     """With many waiting, on a new day, again, with nobody waiting, and over shards."""
     queue, line = stage.store.queue, a_queue(stage, 10)
     yield Case("", lambda: queue.match(line), budget=2)
@@ -140,7 +158,13 @@ def match(stage: Stage) -> Iterator[Case]:
     made = stage.fresh("call")
     yield Case("where the day turns", lambda: queue.match(tomorrow, match_id=made))
     yield Case("a retry", lambda: queue.match(tomorrow, match_id=made), budget=2)
-    yield Case("with nobody waiting", lambda: queue.match(tomorrow), budget=1, is_empty=True)
+    yield Case(
+        "with nobody waiting",
+        lambda: queue.match(tomorrow),
+        lambda _: "nobody to match",
+        budget=1,
+        is_empty=True,
+    )
     wide = a_queue(stage, 16, shards=4)
     yield Case("over 4 shards", lambda: queue.match(wide), budget=5)
 
@@ -148,7 +172,7 @@ def match(stage: Stage) -> Iterator[Case]:
 # -- calls --------------------------------------------------------------------------------------
 
 
-def start(stage: Stage) -> Iterator[Case]:
+def calls_start(stage: Stage) -> Iterator[Case]:
     """With callers who wait for nothing, and with one who leaves a queue for it."""
     calls, one, other = stage.store.calls, a_caller(stage), a_caller(stage)
     yield Case("", lambda: calls.start(one, other, cost=1))
@@ -157,7 +181,7 @@ def start(stage: Stage) -> Iterator[Case]:
     yield Case("with one who waits", lambda: calls.start(free, waiting), budget=2)
 
 
-def end(stage: Stage) -> Iterator[Case]:
+def calls_end(stage: Stage) -> Iterator[Case]:
     """Once, and again."""
     calls, call = stage.store.calls, a_call(stage)
     stage.later(timedelta(minutes=12))
@@ -165,7 +189,7 @@ def end(stage: Stage) -> Iterator[Case]:
     yield Case("again", lambda: calls.end(call.call_id), budget=1)
 
 
-def load_call(stage: Stage) -> Iterator[Case]:
+def calls_load(stage: Stage) -> Iterator[Case]:
     """One of another system, which has ended."""
     calls = stage.store.calls
     ended = calls.end(a_call(stage).call_id)
@@ -173,7 +197,7 @@ def load_call(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: calls.load(old))
 
 
-def end_overdue(stage: Stage) -> Iterator[Case]:
+def calls_end_overdue(stage: Stage) -> Iterator[Case]:
     """Two that were left open; before that, whatever other scenarios did."""
     calls = stage.store.calls
     calls.end_overdue(timedelta(microseconds=1), limit=1_000)
@@ -181,29 +205,34 @@ def end_overdue(stage: Stage) -> Iterator[Case]:
     a_call(stage)
     stage.later(_A_DAY)
     budget = LIVE_CALL_SHARDS + 2
-    yield Case("two calls", lambda: calls.end_overdue(timedelta(hours=4)), budget=budget)
+    yield Case(
+        "two calls",
+        lambda: calls.end_overdue(timedelta(hours=4)),
+        lambda ended: f"{len(ended)} calls ended",
+        budget=budget,
+    )
 
 
-def get_call(stage: Stage) -> Iterator[Case]:
+def calls_get(stage: Stage) -> Iterator[Case]:
     """By id."""
     call = a_call(stage)
     yield Case("", lambda: stage.store.calls.get(call.call_id))
 
 
-def get_by_room(stage: Stage) -> Iterator[Case]:
+def calls_get_by_room(stage: Stage) -> Iterator[Case]:
     """By the room's name."""
     call = a_call(stage)
     yield Case("", lambda: stage.store.calls.get_by_room(call.room_name))
 
 
-def list_live(stage: Stage) -> Iterator[Case]:
+def calls_list_live(stage: Stage) -> Iterator[Case]:
     """Some live calls."""
     for _ in range(3):
         a_call(stage)
     yield Case("", stage.store.calls.list_live)
 
 
-def list_by_user(stage: Stage) -> Iterator[Case]:
+def calls_list_by_user(stage: Stage) -> Iterator[Case]:
     """A history with calls on either side."""
     calls, user_id = stage.store.calls, a_caller(stage)
     for number in range(4):
@@ -212,27 +241,3 @@ def list_by_user(stage: Stage) -> Iterator[Case]:
         call = calls.start(*(sides if number % 2 else reversed(sides)))
         calls.end(call.call_id)
     yield Case("", lambda: calls.list_by_user(user_id, page_size=3))
-
-
-CALLS: Final[Scenarios] = {
-    "callers.create": create,
-    "callers.load": load_caller,
-    "callers.get": get,
-    "callers.update": update,
-    "callers.delete": delete,
-    "callers.spend": spend,
-    "callers.reset_points": reset_points,
-    "queue.join": join,
-    "queue.leave": leave,
-    "queue.position": position,
-    "queue.list_waiting": list_waiting,
-    "queue.match": match,
-    "calls.start": start,
-    "calls.end": end,
-    "calls.load": load_call,
-    "calls.end_overdue": end_overdue,
-    "calls.get": get_call,
-    "calls.get_by_room": get_by_room,
-    "calls.list_live": list_live,
-    "calls.list_by_user": list_by_user,
-}

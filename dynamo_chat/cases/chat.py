@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final
 
-from dynamo_chat.cases.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Stage
+from dynamo_chat.cases.words import deleted
 from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import NewMessage
 
@@ -25,10 +25,14 @@ def conversation(stage: Stage, *, messages: int = 0, title: str | None = None) -
     return made
 
 
+def _preferences(conversation: Conversation) -> str:
+    return str(dict(conversation.preferences))
+
+
 # -- C1–C6 --------------------------------------------------------------------------------------
 
 
-def create(stage: Stage) -> Iterator[Case]:
+def conversations_create(stage: Stage) -> Iterator[Case]:
     """With and without a title: the title takes an item of its own."""
     conversations = stage.store.conversations
     user, identity = stage.fresh("user"), stage.fresh("conversation")
@@ -45,7 +49,7 @@ def create(stage: Stage) -> Iterator[Case]:
     )
 
 
-def get(stage: Stage) -> Iterator[Case]:
+def conversations_get(stage: Stage) -> Iterator[Case]:
     """By id, and with the owner checked."""
     talk, store = conversation(stage), stage.store
     yield Case("", lambda: store.conversations.get(talk.conversation_id))
@@ -55,7 +59,7 @@ def get(stage: Stage) -> Iterator[Case]:
     )
 
 
-def list_by_user(stage: Stage) -> Iterator[Case]:
+def conversations_list_by_user(stage: Stage) -> Iterator[Case]:
     """A page, and the page after it."""
     conversations, user = stage.store.conversations, stage.fresh("user")
     began = stage.clock()
@@ -72,7 +76,7 @@ def list_by_user(stage: Stage) -> Iterator[Case]:
     )
 
 
-def list_by_activity(stage: Stage) -> Iterator[Case]:
+def conversations_list_by_activity(stage: Stage) -> Iterator[Case]:
     """Active and archived ones."""
     conversations, user = stage.store.conversations, stage.fresh("user")
     for place in range(25):
@@ -82,7 +86,7 @@ def list_by_activity(stage: Stage) -> Iterator[Case]:
     yield Case("archived", lambda: conversations.list_by_activity(user, status="archived"))
 
 
-def find_by_title(stage: Stage) -> Iterator[Case]:
+def conversations_find_by_title(stage: Stage) -> Iterator[Case]:
     """Within one user, and of all."""
     conversations, title = stage.store.conversations, stage.fresh("title")
     talk = conversation(stage, title=title)
@@ -92,42 +96,51 @@ def find_by_title(stage: Stage) -> Iterator[Case]:
         "within a user",
         lambda: conversations.find_by_title(title, user_id=talk.user_id),
         budget=2,
+        is_shown=True,
     )
 
 
-def rename(stage: Stage) -> Iterator[Case]:
+def conversations_rename(stage: Stage) -> Iterator[Case]:
     """By a store that knows the conversation, and by one that does not."""
     talk, cold = conversation(stage, title="Renders"), stage.cold_store()
     store, identity = stage.store, talk.conversation_id
-    yield Case("", lambda: store.conversations.rename(identity, "4K renders"))
+    yield Case(
+        "",
+        lambda: store.conversations.rename(identity, "4K renders"),
+        lambda _: "is now '4K renders'",
+    )
     yield Case("by a cold store", lambda: cold.conversations.rename(identity, "8K renders"))
 
 
-def set_status(stage: Stage) -> Iterator[Case]:
+def conversations_set_status(stage: Stage) -> Iterator[Case]:
     """Archive."""
     talk, conversations = conversation(stage), stage.store.conversations
     yield Case("", lambda: conversations.set_status(talk.conversation_id, "archived"))
 
 
-def set_preferences(stage: Stage) -> Iterator[Case]:
+def conversations_set_preferences(stage: Stage) -> Iterator[Case]:
     """Replace all."""
     talk, conversations = conversation(stage), stage.store.conversations
     wanted = {"genres": ["action"], "rating": 7.0}
-    yield Case("", lambda: conversations.set_preferences(talk.conversation_id, wanted))
+    yield Case(
+        "", lambda: conversations.set_preferences(talk.conversation_id, wanted), _preferences
+    )
 
 
-def merge_preferences(stage: Stage) -> Iterator[Case]:
+def conversations_merge_preferences(stage: Stage) -> Iterator[Case]:
     """Change one of several."""
     talk, conversations = conversation(stage), stage.store.conversations
     conversations.set_preferences(talk.conversation_id, {"genres": ["action"], "rating": 7.0})
     changes = {"rating": None, "decade": 1990}
-    yield Case("", lambda: conversations.merge_preferences(talk.conversation_id, changes))
+    yield Case(
+        "", lambda: conversations.merge_preferences(talk.conversation_id, changes), _preferences
+    )
 
 
 # -- C13–C15 ------------------------------------------------------------------------------------
 
 
-def review_create(stage: Stage) -> Iterator[Case]:
+def reviews_create(stage: Stage) -> Iterator[Case]:
     """By a store that knows the conversation, and by one that does not."""
     identity, admin = conversation(stage).conversation_id, stage.fresh("admin")
     store, cold = stage.store, stage.cold_store()
@@ -135,14 +148,14 @@ def review_create(stage: Stage) -> Iterator[Case]:
     yield Case("by a cold store", lambda: cold.reviews.create(identity, admin))
 
 
-def review_get(stage: Stage) -> Iterator[Case]:
+def reviews_get(stage: Stage) -> Iterator[Case]:
     """By its id alone."""
     reviews = stage.store.reviews
     made = reviews.create(conversation(stage).conversation_id, stage.fresh("admin"))
     yield Case("", lambda: reviews.get(made.review_id))
 
 
-def review_archive(stage: Stage) -> Iterator[Case]:
+def reviews_archive(stage: Stage) -> Iterator[Case]:
     """Once, and again."""
     reviews = stage.store.reviews
     made = reviews.create(conversation(stage).conversation_id, stage.fresh("admin"))
@@ -150,7 +163,7 @@ def review_archive(stage: Stage) -> Iterator[Case]:
     yield Case("again", lambda: reviews.archive(made.review_id))
 
 
-def reviews_of_conversation(stage: Stage) -> Iterator[Case]:
+def reviews_list_by_conversation(stage: Stage) -> Iterator[Case]:
     """A page."""
     reviews, identity = stage.store.reviews, conversation(stage).conversation_id
     for _ in range(3):
@@ -163,7 +176,7 @@ def reviews_of_conversation(stage: Stage) -> Iterator[Case]:
     )
 
 
-def reviews_by_status(stage: Stage) -> Iterator[Case]:
+def reviews_list_by_status(stage: Stage) -> Iterator[Case]:
     """Of all reviewers, and of one."""
     reviews, admin = stage.store.reviews, stage.fresh("admin")
     for archived in (False, True):
@@ -171,7 +184,12 @@ def reviews_by_status(stage: Stage) -> Iterator[Case]:
         if archived:
             reviews.archive(made.review_id)
     yield Case("of all reviewers", reviews.list_by_status)
-    yield Case("of one reviewer", lambda: reviews.list_by_status(reviewed_by=admin), budget=1)
+    yield Case(
+        "of one reviewer",
+        lambda: reviews.list_by_status(reviewed_by=admin),
+        budget=1,
+        is_shown=True,
+    )
     yield Case(
         "of one reviewer, archived",
         lambda: reviews.list_by_status(archived=True, reviewed_by=admin),
@@ -182,15 +200,17 @@ def reviews_by_status(stage: Stage) -> Iterator[Case]:
 # -- C16, C19 -----------------------------------------------------------------------------------
 
 
-def delete(stage: Stage) -> Iterator[Case]:
+def conversations_delete(stage: Stage) -> Iterator[Case]:
     """A small conversation, and one of 60 messages: 25 items are deleted in one request."""
-    conversations = stage.store.conversations
-    small, large = conversation(stage, messages=4), conversation(stage, messages=60)
-    yield Case("4 messages", lambda: conversations.delete(small.conversation_id))
-    yield Case("60 messages", lambda: conversations.delete(large.conversation_id), budget=6)
+    conversations, small = stage.store.conversations, conversation(stage, messages=4)
+    yield Case("4 messages", lambda: conversations.delete(small.conversation_id), deleted)
+    large = conversation(stage, messages=60)
+    yield Case(
+        "60 messages", lambda: conversations.delete(large.conversation_id), deleted, budget=6
+    )
 
 
-def state_save(stage: Stage) -> Iterator[Case]:
+def states_save(stage: Stage) -> Iterator[Case]:
     """The first save, and one over it; by a store that does not know the conversation."""
     identity, store, cold = conversation(stage).conversation_id, stage.store, stage.cold_store()
     data = {"step": "ask_resolution", "pending": [1, 2]}
@@ -199,29 +219,8 @@ def state_save(stage: Stage) -> Iterator[Case]:
     yield Case("by a cold store", lambda: cold.states.save(identity, data, revision=2), budget=2)
 
 
-def state_get(stage: Stage) -> Iterator[Case]:
+def states_get(stage: Stage) -> Iterator[Case]:
     """What was saved."""
     identity, states = conversation(stage).conversation_id, stage.store.states
     states.save(identity, {"step": "ask_resolution"})
     yield Case("", lambda: states.get(identity))
-
-
-CHAT: Final[Scenarios] = {
-    "conversations.create": create,
-    "conversations.get": get,
-    "conversations.list_by_user": list_by_user,
-    "conversations.list_by_activity": list_by_activity,
-    "conversations.find_by_title": find_by_title,
-    "conversations.rename": rename,
-    "conversations.set_status": set_status,
-    "conversations.set_preferences": set_preferences,
-    "conversations.merge_preferences": merge_preferences,
-    "conversations.delete": delete,
-    "reviews.create": review_create,
-    "reviews.get": review_get,
-    "reviews.archive": review_archive,
-    "reviews.list_by_conversation": reviews_of_conversation,
-    "reviews.list_by_status": reviews_by_status,
-    "states.save": state_save,
-    "states.get": state_get,
-}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
-from dynamo_chat.cases.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Stage
+from dynamo_chat.cases.words import deleted, words
+from dynamo_chat.identity.logins import OpenedLogin
 from dynamo_chat.identity.user import User
 
 
@@ -18,7 +19,7 @@ def a_user(stage: Stage) -> User:
 # -- users --------------------------------------------------------------------------------------
 
 
-def create(stage: Stage) -> Iterator[Case]:
+def users_create(stage: Stage) -> Iterator[Case]:
     """With one address, and with both."""
     users, name, other = stage.store.users, stage.fresh("user"), stage.fresh("user")
     yield Case("", lambda: users.create(f"{name}@example.com"))
@@ -29,31 +30,31 @@ def create(stage: Stage) -> Iterator[Case]:
     )
 
 
-def get(stage: Stage) -> Iterator[Case]:
+def users_get(stage: Stage) -> Iterator[Case]:
     """By id."""
     users, user_id = stage.store.users, a_user(stage).user_id
     yield Case("", lambda: users.get(user_id))
 
 
-def get_by_email(stage: Stage) -> Iterator[Case]:
+def users_get_by_email(stage: Stage) -> Iterator[Case]:
     """The address leads to the user."""
     users, user = stage.store.users, a_user(stage)
     yield Case("", lambda: users.get_by_email(user.email))
 
 
-def get_by_response_email(stage: Stage) -> Iterator[Case]:
+def users_get_by_response_email(stage: Stage) -> Iterator[Case]:
     """The address leads to the user."""
     users, address = stage.store.users, a_user(stage).response_email or ""
     yield Case("", lambda: users.get_by_response_email(address))
 
 
-def update(stage: Stage) -> Iterator[Case]:
+def users_update(stage: Stage) -> Iterator[Case]:
     """Some of the profile."""
     users, user_id = stage.store.users, a_user(stage).user_id
     yield Case("", lambda: users.update(user_id, name="Ann", preferences={"ai": True}))
 
 
-def change_addresses(stage: Stage) -> Iterator[Case]:
+def users_change_addresses(stage: Stage) -> Iterator[Case]:
     """One address, and both."""
     users, user_id, name = stage.store.users, a_user(stage).user_id, stage.fresh("user")
     yield Case("one", lambda: users.change_addresses(user_id, email=f"{name}@example.com"))
@@ -61,27 +62,27 @@ def change_addresses(stage: Stage) -> Iterator[Case]:
     yield Case("both", lambda: users.change_addresses(user_id, **both))
 
 
-def delete_user(stage: Stage) -> Iterator[Case]:
+def users_delete(stage: Stage) -> Iterator[Case]:
     """One who did nothing yet, and a member with a login and some activity."""
     users, alone, member = stage.store.users, a_user(stage).user_id, a_user(stage).user_id
     stage.store.logins.open(member)
     stage.store.activity.record(member, "signed up")
     organization = stage.store.organizations.create("Org", a_user(stage).user_id)
     stage.store.members.add(organization.organization_id, member)
-    yield Case("who did nothing yet", lambda: users.delete(alone))
-    yield Case("a member with a login", lambda: users.delete(member))
+    yield Case("who did nothing yet", lambda: users.delete(alone), deleted)
+    yield Case("a member with a login", lambda: users.delete(member), deleted)
 
 
 # -- activity -----------------------------------------------------------------------------------
 
 
-def record_activity(stage: Stage) -> Iterator[Case]:
+def activity_record(stage: Stage) -> Iterator[Case]:
     """With the user's existence confirmed."""
     activity, user_id = stage.store.activity, a_user(stage).user_id
     yield Case("", lambda: activity.record(user_id, "opened a file", details={"file_id": 123}))
 
 
-def list_activity(stage: Stage) -> Iterator[Case]:
+def activity_list_by_user(stage: Stage) -> Iterator[Case]:
     """A page, and the next."""
     activity, user_id = stage.store.activity, a_user(stage).user_id
     for place in range(25):
@@ -92,54 +93,65 @@ def list_activity(stage: Stage) -> Iterator[Case]:
     yield Case("the next page", lambda: activity.list_by_user(user_id, cursor=page.cursor))
 
 
+def _opened(opened: OpenedLogin) -> str:
+    return f"{words(opened.login)}; its secret is shown once"
+
+
+def _ended(count: int) -> str:
+    return f"{count} logins ended"
+
+
 # -- logins -------------------------------------------------------------------------------------
 
 
-def open_login(stage: Stage) -> Iterator[Case]:
+def logins_open(stage: Stage) -> Iterator[Case]:
     """The login and its listing, with the user's existence confirmed."""
     logins, user_id = stage.store.logins, a_user(stage).user_id
-    yield Case("", lambda: logins.open(user_id, user_agent="Mozilla/5.0"))
+    yield Case("", lambda: logins.open(user_id, user_agent="Mozilla/5.0"), _opened)
 
 
-def get_login(stage: Stage) -> Iterator[Case]:
+def logins_get(stage: Stage) -> Iterator[Case]:
     """By its secret."""
     logins = stage.store.logins
     secret = logins.open(a_user(stage).user_id).secret
     yield Case("", lambda: logins.get(secret))
 
 
-def get_login_by_id(stage: Stage) -> Iterator[Case]:
+def logins_get_by_id(stage: Stage) -> Iterator[Case]:
     """By the id that lists show."""
     logins = stage.store.logins
     login = logins.open(a_user(stage).user_id).login
     yield Case("", lambda: logins.get_by_id(login.login_id, user_id=login.user_id))
 
 
-def touch_login(stage: Stage) -> Iterator[Case]:
+def logins_touch(stage: Stage) -> Iterator[Case]:
     """Note that it was used."""
     logins = stage.store.logins
     secret = logins.open(a_user(stage).user_id).secret
-    yield Case("", lambda: logins.touch(secret))
+    yield Case(
+        "", lambda: logins.touch(secret), lambda login: f"in use at {login.last_activity:%H:%M}"
+    )
 
 
-def revoke_login(stage: Stage) -> Iterator[Case]:
+def logins_revoke(stage: Stage) -> Iterator[Case]:
     """One of them."""
     logins = stage.store.logins
     login = logins.open(a_user(stage).user_id).login
-    yield Case("", lambda: logins.revoke(login))
+    yield Case("", lambda: logins.revoke(login), lambda _: "ended: its secret lets nobody in")
 
 
-def revoke_all_logins(stage: Stage) -> Iterator[Case]:
+def logins_revoke_all(stage: Stage) -> Iterator[Case]:
     """A few, and more than one batch takes."""
     logins, few, many = stage.store.logins, a_user(stage).user_id, a_user(stage).user_id
-    for user_id, count in ((few, 3), (many, 30)):
-        for _ in range(count):
-            logins.open(user_id)
-    yield Case("3 logins", lambda: logins.revoke_all(few))
-    yield Case("30 logins", lambda: logins.revoke_all(many))
+    for _ in range(3):
+        logins.open(few)
+    yield Case("3 logins", lambda: logins.revoke_all(few), _ended)
+    for _ in range(30):
+        logins.open(many)
+    yield Case("30 logins", lambda: logins.revoke_all(many), _ended)
 
 
-def list_active_logins(stage: Stage) -> Iterator[Case]:
+def logins_list_active(stage: Stage) -> Iterator[Case]:
     """Those that were revoked or have expired are not there to be passed over."""
     logins, user_id = stage.store.logins, a_user(stage).user_id
     for place in range(5):
@@ -147,23 +159,3 @@ def list_active_logins(stage: Stage) -> Iterator[Case]:
         if place % 2:
             logins.revoke(opened.login)
     yield Case("", lambda: logins.list_active(user_id))
-
-
-IDENTITY: Final[Scenarios] = {
-    "users.create": create,
-    "users.get": get,
-    "users.get_by_email": get_by_email,
-    "users.get_by_response_email": get_by_response_email,
-    "users.update": update,
-    "users.change_addresses": change_addresses,
-    "users.delete": delete_user,
-    "activity.record": record_activity,
-    "activity.list_by_user": list_activity,
-    "logins.open": open_login,
-    "logins.get": get_login,
-    "logins.get_by_id": get_login_by_id,
-    "logins.touch": touch_login,
-    "logins.revoke": revoke_login,
-    "logins.revoke_all": revoke_all_logins,
-    "logins.list_active": list_active_logins,
-}

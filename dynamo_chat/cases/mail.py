@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from dynamo_chat.cases.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Stage
+from dynamo_chat.cases.words import deleted
 from dynamo_chat.mail.email import EmailMessage, NewEmail
 
 
@@ -44,7 +45,7 @@ def _added(stage: Stage, thread: _Thread, **fields: object) -> EmailMessage:
 # -- e-mails ------------------------------------------------------------------------------------
 
 
-def add(stage: Stage) -> Iterator[Case]:
+def emails_add(stage: Stage) -> Iterator[Case]:
     """The first one, the next, one with ids from outside, one that arrives late."""
     emails, new = stage.store.emails, _Thread(stage.fresh("conversation"), stage.fresh("account"))
     opens = _email(new, is_first_email=True)
@@ -58,7 +59,7 @@ def add(stage: Stage) -> Iterator[Case]:
     yield Case("out of order", lambda: emails.add(new.conversation_id, late))
 
 
-def list_by_conversation(stage: Stage) -> Iterator[Case]:
+def emails_list_by_conversation(stage: Stage) -> Iterator[Case]:
     """With their content: two items each."""
     emails, thread = stage.store.emails, _thread(stage, emails=25)
     page = emails.list_by_conversation(thread.conversation_id)
@@ -69,7 +70,7 @@ def list_by_conversation(stage: Stage) -> Iterator[Case]:
     )
 
 
-def get(stage: Stage) -> Iterator[Case]:
+def emails_get(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, and under the caller's."""
     emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
     minted = _added(stage, thread).response_id
@@ -79,7 +80,7 @@ def get(stage: Stage) -> Iterator[Case]:
     yield Case("the caller's id", lambda: emails.get(talk, own))
 
 
-def get_by_response_id(stage: Stage) -> Iterator[Case]:
+def emails_get_by_response_id(stage: Stage) -> Iterator[Case]:
     """Without the conversation."""
     emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
     minted = _added(stage, thread).response_id
@@ -88,27 +89,27 @@ def get_by_response_id(stage: Stage) -> Iterator[Case]:
     yield Case("the caller's id", lambda: emails.get_by_response_id(own))
 
 
-def get_by_message_id(stage: Stage) -> Iterator[Case]:
+def emails_get_by_message_id(stage: Stage) -> Iterator[Case]:
     """By its Message-ID."""
     emails, thread, message_id = stage.store.emails, _thread(stage), stage.fresh("mail")
     _added(stage, thread, message_id=message_id)
     yield Case("", lambda: emails.get_by_message_id(thread.account_id, message_id))
 
 
-def list_by_account(stage: Stage) -> Iterator[Case]:
+def emails_list_by_account(stage: Stage) -> Iterator[Case]:
     """First and following ones, merged by time."""
     emails, thread = stage.store.emails, _thread(stage, emails=25)
     yield Case("a page of 20", lambda: emails.list_by_account(thread.account_id))
 
 
-def list_by_first_email(stage: Stage) -> Iterator[Case]:
+def emails_list_by_first_email(stage: Stage) -> Iterator[Case]:
     """Those that open a conversation, and the others."""
     emails, thread = stage.store.emails, _thread(stage, emails=5)
     yield Case("first", lambda: emails.list_by_first_email(thread.account_id, True))
     yield Case("following", lambda: emails.list_by_first_email(thread.account_id, False))
 
 
-def move(stage: Stage) -> Iterator[Case]:
+def emails_move(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, and under the caller's."""
     emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
     minted = _added(stage, thread).response_id
@@ -121,35 +122,38 @@ def move(stage: Stage) -> Iterator[Case]:
 # -- threads ------------------------------------------------------------------------------------
 
 
-def get_thread(stage: Stage) -> Iterator[Case]:
+def threads_get(stage: Stage) -> Iterator[Case]:
     """By its conversation."""
     thread = _thread(stage)
     yield Case("", lambda: stage.store.threads.get(thread.conversation_id))
 
 
-def update_thread(stage: Stage) -> Iterator[Case]:
+def threads_update(stage: Stage) -> Iterator[Case]:
     """Status and attributes."""
     thread, threads = _thread(stage), stage.store.threads
     yield Case("", lambda: threads.update(thread.conversation_id, status="closed", priority=5))
 
 
-def threads_of_account(stage: Stage) -> Iterator[Case]:
+def threads_list_by_account(stage: Stage) -> Iterator[Case]:
     """By latest message."""
     thread = _thread(stage)
     yield Case("", lambda: stage.store.threads.list_by_account(thread.account_id))
 
 
-def delete_thread(stage: Stage) -> Iterator[Case]:
+def threads_delete(stage: Stage) -> Iterator[Case]:
     """A few e-mails, and more than one transaction takes."""
-    threads, small, large = stage.store.threads, _thread(stage, emails=3), _thread(stage, emails=50)
-    yield Case("3 e-mails", lambda: threads.delete(small.conversation_id))
-    yield Case("50 e-mails, 100 items", lambda: threads.delete(large.conversation_id), budget=4)
+    threads, small = stage.store.threads, _thread(stage, emails=3)
+    yield Case("3 e-mails", lambda: threads.delete(small.conversation_id), deleted)
+    large = _thread(stage, emails=50)
+    yield Case(
+        "50 e-mails, 100 items", lambda: threads.delete(large.conversation_id), deleted, budget=4
+    )
 
 
 # -- scores -------------------------------------------------------------------------------------
 
 
-def record_score(stage: Stage) -> Iterator[Case]:
+def scores_record(stage: Stage) -> Iterator[Case]:
     """With the factors it was made of; of an account's thread, and of whoever's it is."""
     thread, scores = _thread(stage), stage.store.scores
     talk, account, factors = thread.conversation_id, thread.account_id, {"urgency": 0.8}
@@ -157,36 +161,17 @@ def record_score(stage: Stage) -> Iterator[Case]:
     yield Case("without the account", lambda: scores.record(talk, 0.85, factors=factors))
 
 
-def latest_score(stage: Stage) -> Iterator[Case]:
+def scores_latest(stage: Stage) -> Iterator[Case]:
     """Of a conversation."""
     talk, scores = _thread(stage).conversation_id, stage.store.scores
     scores.record(talk, 0.85)
     yield Case("", lambda: scores.latest(talk))
 
 
-def scores_of_conversation(stage: Stage) -> Iterator[Case]:
+def scores_list_by_conversation(stage: Stage) -> Iterator[Case]:
     """Their history."""
     talk, scores = _thread(stage).conversation_id, stage.store.scores
     for place in range(3):
         stage.later()
         scores.record(talk, place / 10)
     yield Case("", lambda: scores.list_by_conversation(talk))
-
-
-MAIL: Final[Scenarios] = {
-    "emails.add": add,
-    "emails.list_by_conversation": list_by_conversation,
-    "emails.get": get,
-    "emails.get_by_response_id": get_by_response_id,
-    "emails.get_by_message_id": get_by_message_id,
-    "emails.list_by_account": list_by_account,
-    "emails.list_by_first_email": list_by_first_email,
-    "emails.move": move,
-    "threads.get": get_thread,
-    "threads.update": update_thread,
-    "threads.list_by_account": threads_of_account,
-    "threads.delete": delete_thread,
-    "scores.record": record_score,
-    "scores.latest": latest_score,
-    "scores.list_by_conversation": scores_of_conversation,
-}

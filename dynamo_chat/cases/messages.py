@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Final
 
 from dynamo_chat.cases.chat import conversation
-from dynamo_chat.cases.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Stage
+from dynamo_chat.cases.words import words
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.exchange import Exchange
-from dynamo_chat.chat.message import Feedback, NewMessage, ToolCall
+from dynamo_chat.chat.message import Feedback, Message, NewMessage, ToolCall
 
-_TEXT = "x" * 1_000
+_TEXT = ("Which renders are 4K? " * 50)[:1_000]
 
 
 def _said(role: str = "user", message_id: str | None = None) -> NewMessage:
@@ -19,40 +20,76 @@ def _said(role: str = "user", message_id: str | None = None) -> NewMessage:
     return NewMessage.model_validate({"role": role, "content": _TEXT, "message_id": message_id})
 
 
-def append(stage: Stage) -> Iterator[Case]:
+def _opened(found: tuple[Conversation, Sequence[Message]]) -> str:
+    conversation, latest = found
+    return f"{words(conversation)}; its last {len(latest)}"
+
+
+def _pruned(count: int) -> str:
+    return f"{count} messages deleted"
+
+
+def _withdrawn(_: Message) -> str:
+    return "no feedback any more"
+
+
+def _gone(_: None) -> str:
+    return "deleted, and no longer counted"
+
+
+def messages_append(stage: Stage) -> Iterator[Case]:
     """1,000 characters each: what a message costs does not depend on how many there are."""
     store, cold = stage.store, stage.cold_store()
-    for count in (10, 100, 1_000):
-        talk = conversation(stage, messages=count).conversation_id
-        yield Case(f"after {count:,} others", lambda at=talk: store.messages.append(at, _said()))  # type: ignore[misc]
-        store.conversations.delete(talk)  # embedded engines get slow with many items
+    yield from _after_others(stage, 10)
     talk = conversation(stage, messages=1).conversation_id
     own = stage.fresh("message")
-    yield Case("with the caller's id", lambda: store.messages.append(talk, _said(message_id=own)))
+    yield Case(
+        "with the caller's id",
+        lambda: store.messages.append(talk, _said(message_id=own)),
+        is_shown=True,
+    )
     stage.later()
     # The failed transaction tells that the id is there: then head and message are read.
     yield Case(
-        "the same id again", lambda: store.messages.append(talk, _said(message_id=own)), budget=3
+        "the same id again",
+        lambda: store.messages.append(talk, _said(message_id=own)),
+        lambda _: "the same id again: it is stored once",
+        budget=3,
+        is_shown=True,
     )
+    yield from _with_policies(stage)
     yield Case("by a cold store", lambda: cold.messages.append(talk, _said()), budget=2)
     first = conversation(stage).conversation_id
     yield Case("the first, giving the title", lambda: store.messages.append(first, _said()))
-    yield from _with_policies(stage)
+    yield from _after_others(stage, 100)
+    yield from _after_others(stage, 1_000)
+
+
+def _after_others(stage: Stage, count: int) -> Iterator[Case]:
+    talk = conversation(stage, messages=count).conversation_id
+    yield Case(f"after {count:,} others", lambda: stage.store.messages.append(talk, _said()))
+    stage.store.conversations.delete(talk)  # embedded engines get slow with many items
 
 
 def _with_policies(stage: Stage) -> Iterator[Case]:
-    """Appends that keep only the last messages, or push the deadline along."""
+    """Appends that push the deadline along, or keep only the last messages."""
     conversations, messages = stage.store.conversations, stage.store.messages
+    week = timedelta(days=7)
+    sliding = conversations.create(stage.fresh("user"), title="t", retention=week, sliding=True)
+    yield Case(
+        "with sliding retention",
+        lambda: messages.append(sliding.conversation_id, _said()),
+        lambda _: "the conversation now expires a week after this message",
+        pattern="C17",
+        is_shown=True,
+    )
     short = conversations.create(stage.fresh("user"), keep_last=10).conversation_id
     messages.append_turn(short, [_said() for _ in range(10)])
     stage.later()
     yield Case("keeping the last 10", lambda: messages.append(short, _said()), budget=4)
-    week = timedelta(days=7)
-    sliding = conversations.create(stage.fresh("user"), title="t", retention=week, sliding=True)
-    yield Case("with sliding retention", lambda: messages.append(sliding.conversation_id, _said()))
 
 
-def append_turn(stage: Stage) -> Iterator[Case]:
+def messages_append_turn(stage: Stage) -> Iterator[Case]:
     """A question, a call of a tool, and the answer."""
     talk, messages = conversation(stage, messages=2).conversation_id, stage.store.messages
     call = ToolCall(tool="search", args={"query": "4K"}, result=[{"file_id": 123}])
@@ -66,7 +103,7 @@ def append_turn(stage: Stage) -> Iterator[Case]:
     yield Case("two of 1,000 characters", lambda: messages.append_turn(talk, long))
 
 
-def append_exchange(stage: Stage) -> Iterator[Case]:
+def messages_append_exchange(stage: Stage) -> Iterator[Case]:
     """A prompt and its response."""
     talk, messages = conversation(stage, messages=2).conversation_id, stage.store.messages
     exchange = Exchange(user_prompt="Where is it?", bot_response="Here.", response_time=1.5)
@@ -77,7 +114,7 @@ def append_exchange(stage: Stage) -> Iterator[Case]:
     yield Case("with the caller's id", lambda: messages.append_exchange(talk, named))
 
 
-def list_messages(stage: Stage) -> Iterator[Case]:
+def messages_list(stage: Stage) -> Iterator[Case]:
     """Either direction, from a cursor, from a time."""
     messages, began = stage.store.messages, stage.clock()
     talk = conversation(stage, messages=60).conversation_id
@@ -89,27 +126,27 @@ def list_messages(stage: Stage) -> Iterator[Case]:
     yield Case("a time range", lambda: messages.list(talk, since=began, until=until))
 
 
-def latest(stage: Stage) -> Iterator[Case]:
+def messages_latest(stage: Stage) -> Iterator[Case]:
     """What goes into a model's context."""
     talk, messages = conversation(stage, messages=60).conversation_id, stage.store.messages
     yield Case("the last 20", lambda: messages.latest(talk))
 
 
-def open_conversation(stage: Stage) -> Iterator[Case]:
+def messages_open(stage: Stage) -> Iterator[Case]:
     """The head and the last messages."""
     talk, messages = conversation(stage, messages=60).conversation_id, stage.store.messages
-    yield Case("the last 20", lambda: messages.open(talk))
+    yield Case("the last 20", lambda: messages.open(talk), _opened)
     empty = conversation(stage).conversation_id
-    yield Case("no message yet", lambda: messages.open(empty))
+    yield Case("no message yet", lambda: messages.open(empty), _opened)
 
 
-def list_exchanges(stage: Stage) -> Iterator[Case]:
+def messages_list_exchanges(stage: Stage) -> Iterator[Case]:
     """Two messages make an exchange."""
     talk, messages = conversation(stage, messages=60).conversation_id, stage.store.messages
     yield Case("a page of 20", lambda: messages.list_exchanges(talk))
 
 
-def get(stage: Stage) -> Iterator[Case]:
+def messages_get(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, which says where it is, and under the caller's."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     minted, own = messages.append(talk, _said()), stage.fresh("message")
@@ -118,7 +155,7 @@ def get(stage: Stage) -> Iterator[Case]:
     yield Case("the caller's id", lambda: messages.get(talk, own))
 
 
-def get_by_id(stage: Stage) -> Iterator[Case]:
+def messages_get_by_id(stage: Stage) -> Iterator[Case]:
     """Without the conversation."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     minted, own = messages.append(talk, _said()), stage.fresh("message")
@@ -127,16 +164,16 @@ def get_by_id(stage: Stage) -> Iterator[Case]:
     yield Case("the caller's id", lambda: messages.get_by_id(own))
 
 
-def prune(stage: Stage) -> Iterator[Case]:
+def messages_prune(stage: Stage) -> Iterator[Case]:
     """A few, and more than one transaction takes."""
     messages = stage.store.messages
     few = conversation(stage, messages=15).conversation_id
+    yield Case("5 of 15", lambda: messages.prune(few, 10), _pruned)
     many = conversation(stage, messages=130).conversation_id
-    yield Case("5 of 15", lambda: messages.prune(few, 10))
-    yield Case("120 of 130", lambda: messages.prune(many, 10), budget=4)
+    yield Case("120 of 130", lambda: messages.prune(many, 10), _pruned, budget=4)
 
 
-def give_feedback(stage: Stage) -> Iterator[Case]:
+def messages_give_feedback(stage: Stage) -> Iterator[Case]:
     """With rank and category it stands in both indexes."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     owner = stage.store.conversations.get(talk).user_id
@@ -154,7 +191,7 @@ def give_feedback(stage: Stage) -> Iterator[Case]:
     yield Case("the caller's id", lambda: messages.give_feedback(talk, own, full))
 
 
-def withdraw_feedback(stage: Stage) -> Iterator[Case]:
+def messages_withdraw_feedback(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, and under the caller's."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     minted, own = messages.append(talk, _said()).message_id, stage.fresh("message")
@@ -162,16 +199,17 @@ def withdraw_feedback(stage: Stage) -> Iterator[Case]:
     owner = stage.store.conversations.get(talk).user_id
     for message_id in (minted, own):
         messages.give_feedback(talk, message_id, Feedback(type="positive", rank=5, category="ok"))
-    yield Case("", lambda: messages.withdraw_feedback(talk, minted), budget=1)
+    yield Case("", lambda: messages.withdraw_feedback(talk, minted), _withdrawn, budget=1)
     yield Case(
         "with the owner given",
         lambda: messages.withdraw_feedback(talk, minted, user_id=owner),
+        _withdrawn,
         budget=1,
     )
-    yield Case("the caller's id", lambda: messages.withdraw_feedback(talk, own))
+    yield Case("the caller's id", lambda: messages.withdraw_feedback(talk, own), _withdrawn)
 
 
-def list_by_feedback(stage: Stage) -> Iterator[Case]:
+def messages_list_by_feedback(stage: Stage) -> Iterator[Case]:
     """By type, rank or category."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     category = stage.fresh("category")
@@ -181,13 +219,18 @@ def list_by_feedback(stage: Stage) -> Iterator[Case]:
         feedback = Feedback(type="negative", rank=rank, category=category)
         messages.give_feedback(talk, said.message_id, feedback)
     yield Case("by type", lambda: messages.list_by_feedback("negative"))
-    yield Case("by rank", lambda: messages.list_by_feedback("negative", rank=2), budget=2)
     yield Case(
-        "by category", lambda: messages.list_by_feedback("negative", category=category), budget=4
+        "by rank", lambda: messages.list_by_feedback("negative", rank=2), budget=2, is_shown=True
+    )
+    yield Case(
+        "by category",
+        lambda: messages.list_by_feedback("negative", category=category),
+        budget=4,
+        is_shown=True,
     )
 
 
-def edit(stage: Stage) -> Iterator[Case]:
+def messages_edit(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, and under the caller's."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     minted, own = messages.append(talk, _said()).message_id, stage.fresh("message")
@@ -196,7 +239,7 @@ def edit(stage: Stage) -> Iterator[Case]:
     yield Case("the caller's id", lambda: messages.edit(talk, own, content="shorter"))
 
 
-def finish(stage: Stage) -> Iterator[Case]:
+def messages_finish(stage: Stage) -> Iterator[Case]:
     """A message whose content arrived as a stream."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     begun = messages.append(talk, NewMessage(role="assistant", is_streaming=True))
@@ -207,30 +250,10 @@ def finish(stage: Stage) -> Iterator[Case]:
     yield Case("the caller's id", lambda: messages.finish(talk, own, content=_TEXT))
 
 
-def delete(stage: Stage) -> Iterator[Case]:
+def messages_delete(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, and under the caller's."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     minted, own = messages.append(talk, _said()).message_id, stage.fresh("message")
     messages.append(talk, _said(message_id=own))
-    yield Case("", lambda: messages.delete(talk, minted))
-    yield Case("the caller's id", lambda: messages.delete(talk, own))
-
-
-MESSAGES: Final[Scenarios] = {
-    "messages.append": append,
-    "messages.append_turn": append_turn,
-    "messages.append_exchange": append_exchange,
-    "messages.list": list_messages,
-    "messages.latest": latest,
-    "messages.open": open_conversation,
-    "messages.list_exchanges": list_exchanges,
-    "messages.get": get,
-    "messages.get_by_id": get_by_id,
-    "messages.prune": prune,
-    "messages.give_feedback": give_feedback,
-    "messages.withdraw_feedback": withdraw_feedback,
-    "messages.list_by_feedback": list_by_feedback,
-    "messages.edit": edit,
-    "messages.finish": finish,
-    "messages.delete": delete,
-}
+    yield Case("", lambda: messages.delete(talk, minted), _gone)
+    yield Case("the caller's id", lambda: messages.delete(talk, own), _gone)

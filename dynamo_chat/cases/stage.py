@@ -1,41 +1,36 @@
-"""What scenarios are made of: a stage to set things up on, and cases to measure.
-
-A scenario is a function of one method. It prepares what the method needs, yields a `Case` for
-each way of calling it that costs differently, and may prepare more in between: only the calls of
-cases are measured. A module per domain holds them, and lists them by the method's name in the
-catalogue:
-
-    def conversations_get(stage: Stage) -> Iterator[Case]:
-        talk = stage.store.conversations.create(stage.fresh("user"))
-        yield Case("", lambda: stage.store.conversations.get(talk.conversation_id))
-
-    CHAT: Final[Scenarios] = {"conversations.get": conversations_get, …}
-"""
+"""What scenarios are made of: a stage to set things up on, and cases to play."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from dynamo_chat.cases.words import tell
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing.clock import FakeClock
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One call to measure."""
+    """One call of a method: what is special about it, what it gives, what it may cost."""
 
     label: str
     """What is special about it; empty for the plain call."""
     call: Callable[[], object]
+    tell: Callable[[Any], str] = tell
+    """What the call gave, in one short line."""
     budget: int | None = None
     """What the pattern's formula gives for this call; None where its plain number holds."""
+    pattern: str = ""
+    """The pattern that it shows, where that is another than the method's own."""
     is_empty: bool = False
     """Its reads are meant to find nothing. Without it, a call that only reads finds something."""
+    is_shown: bool = False
+    """The demo shows it after the one before it; it shows the first case of each method anyway."""
 
 
 class Stage:
@@ -79,7 +74,6 @@ class Stage:
 
 
 Scenario: TypeAlias = Callable[[Stage], Iterator[Case]]
-Scenarios: TypeAlias = Mapping[str, Scenario]
 
 
 def _tables(store: ChatStore) -> list[str]:

@@ -5,44 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dynamo_chat.cases.stage import Case, Scenarios, Stage
+from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.provision.table import TableDefinition
 
 UNPROTECTED: Final = TableDefinition(deletion_protection=False, encryption_managed=False)
 """A table that can be thrown away."""
 
 
-def create(stage: Stage) -> Iterator[Case]:
+def table_create(stage: Stage) -> Iterator[Case]:
     """A table that is not there, and the same again."""
     table = stage.without_table().table
-    yield Case("", lambda: table.create(UNPROTECTED))
-    yield Case("it exists already", lambda: table.create(UNPROTECTED))
+    yield Case("", lambda: table.create(UNPROTECTED), lambda _: "created")
+    yield Case("it exists already", lambda: table.create(UNPROTECTED), lambda _: "unchanged")
 
 
-def wait(stage: Stage) -> Iterator[Case]:
+def table_wait(stage: Stage) -> Iterator[Case]:
     """For a table that is ready."""
     yield Case("it is ready", stage.store.table.wait)
 
 
-def describe(stage: Stage) -> Iterator[Case]:
+def table_describe(stage: Stage) -> Iterator[Case]:
     """As DynamoDB describes it."""
-    yield Case("", stage.store.table.describe)
+    yield Case("", stage.store.table.describe, lambda found: str(found["TableStatus"]))
 
 
-def check(stage: Stage) -> Iterator[Case]:
+def table_check(stage: Stage) -> Iterator[Case]:
     """Against what it should be."""
-    yield Case("", lambda: stage.store.table.check(UNPROTECTED))
+    yield Case(
+        "", lambda: stage.store.table.check(UNPROTECTED), lambda found: f"{len(found)} differences"
+    )
 
 
-def probe(stage: Stage) -> Iterator[Case]:
+def table_probe(stage: Stage) -> Iterator[Case]:
     """With an item of its own."""
-    yield Case("", stage.store.table.probe)
-
-
-TABLE: Final[Scenarios] = {
-    "table.create": create,
-    "table.wait": wait,
-    "table.describe": describe,
-    "table.check": check,
-    "table.probe": probe,
-}
+    yield Case("", stage.store.table.probe, lambda steps: f"{len(steps)} steps worked")

@@ -20,8 +20,9 @@ from dynamo_chat.cli import (
     table,
     template,
 )
-from dynamo_chat.cli.console import LONGEST_ERROR, cut, fail, visible
+from dynamo_chat.cli.console import LONGEST_ERROR, fail, visible
 from dynamo_chat.core.errors import DynamoChatError
+from dynamo_chat.core.text import cut
 
 
 class _Commands(TyperGroup):

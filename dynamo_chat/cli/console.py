@@ -21,6 +21,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text as RichText
 
+from dynamo_chat.core.text import cut
 from dynamo_chat.keyspace import KEY_SPACE
 
 WIDE: Final = 120
@@ -166,9 +167,3 @@ def kind_style(kind: str) -> str:
 def units(amount: float | None) -> str:
     """Capacity units: halves are shown, nothing is left empty."""
     return f"{amount:g}" if amount else "–"
-
-
-def cut(text: str, width: int) -> str:
-    """The beginning of `text` on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -126,7 +126,7 @@ def bills(workload: Workload, prices: Prices, provision: Provision = _PROVISION)
     All at the same prices.
     """
     try:
-        from dynamo_chat.cli.rehearsal import rehearse
+        from dynamo_chat.operations.rehearsal import rehearse
 
         played = rehearse(workload)  # moto is looked for when its engine starts
     except ModuleNotFoundError as error:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 
-from dynamo_chat.catalogue import catalogue
+from dynamo_chat.cases.playing import Played, Player
+from dynamo_chat.cases.scenarios import scenarios
+from dynamo_chat.cases.words import words
+from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.cli.console import (
     WIDE,
     Text,
-    cut,
     domain_of,
     domain_style,
     json_text,
@@ -23,18 +27,18 @@ from dynamo_chat.cli.console import (
     table,
     units,
 )
-from dynamo_chat.cli.demo_walks import OF_ACS, Domain, World, walk_of
 from dynamo_chat.cli.item_collections import (
     read_conversation_items,
     read_record_items,
     show_collections,
 )
-from dynamo_chat.cli.item_words import words
 from dynamo_chat.cli.target import EndpointOption, Target
-from dynamo_chat.cli.walks.step import Taken, take
 from dynamo_chat.core.layout import KIND
+from dynamo_chat.core.text import cut
 from dynamo_chat.importing import acs, oneonone
+from dynamo_chat.importing.acs import Acs
 from dynamo_chat.importing.loading import Loaded, chat_samples, load_file, load_sample
+from dynamo_chat.importing.oneonone import OneOnOne
 from dynamo_chat.importing.sample_records import Sample, sample
 from dynamo_chat.provision.table import TableDefinition
 from dynamo_chat.store import ChatStore, StoreFactory
@@ -44,6 +48,35 @@ SHOWN_CONVERSATIONS = 8
 _DEFINITION = TableDefinition(
     deletion_protection=False, point_in_time_recovery=False, encryption_managed=False
 )
+
+
+class Domain(StrEnum):
+    """What the demo can be narrowed to."""
+
+    CHAT = "chat"
+    IDENTITY = "identity"
+    ORGS = "orgs"
+    MAIL = "mail"
+    LIMITS = "limits"
+    TELEMETRY = "telemetry"
+    CALLS = "calls"
+
+
+OF_ACS: Final = frozenset(Domain) - {Domain.CHAT, Domain.CALLS}
+"""The domains that hold the records of `acs`."""
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that was loaded."""
+
+    conversations: list[Loaded] = field(default_factory=list)
+    acs: Acs | None = None
+    oneonone: OneOnOne | None = None
+
+    def partitions(self) -> list[str]:
+        """The partition keys of everything but conversations."""
+        return [key for each in (self.acs, self.oneonone) if each for key in each.partitions()]
 
 
 def demo(
@@ -115,7 +148,7 @@ def demo(
             _load_others(console, factory, domains, world)
         _show_table(console, store, world, domains)
         _read_out(console, world.conversations)
-        _walk(console, store, world, domains)
+        _show_patterns(console, factory, domains if samples else [Domain.CHAT])
 
 
 def _make_table(console: Console, target: Target, store: ChatStore) -> None:
@@ -244,39 +277,45 @@ def _read_out(console: Console, loaded: Sequence[Loaded]) -> None:
         console.print(highlight(Text(row)), soft_wrap=True)
 
 
-def _walk(console: Console, store: ChatStore, world: World, domains: Sequence[Domain]) -> None:
-    from dynamo_chat.testing.meter import RequestMeter
-
+def _show_patterns(console: Console, factory: StoreFactory, domains: Sequence[Domain]) -> None:
+    """Play the cases of each domain on things of their own, which are deleted afterwards."""
     for domain in domains:
-        walk = walk_of(store, domain, world)
-        if walk is None:
-            continue
         title = f"Every pattern of the {domain.value} domain, and what it costs"
         _headline(console, title, domain_style(domain.value))
-        with RequestMeter(store.connection.client) as meter:
-            taken = list(take(walk, meter))
-        _show_taken(console, taken)
+        with Player(factory) as player:
+            played = [
+                each
+                for entry in _entries(domain)
+                for each in player.play(entry, scenarios()[entry.method], only_shown=True)
+            ]
+        _show_played(console, played)
 
 
-def _show_taken(console: Console, taken: Sequence[Taken]) -> None:
-    entries = {entry.method: entry for entry in catalogue()}
+def _entries(domain: Domain) -> list[Entry]:
+    """The methods of a domain's repositories, those that span domains included."""
+    entries = catalogue()
+    own = {entry.repository for entry in entries if entry.domain == domain.value}
+    return [entry for entry in entries if entry.repository in own]
+
+
+def _show_played(console: Console, played: Sequence[Played]) -> None:
     numbers = ("requests", "WCU", "RCU")
     more = ("index",) if console.width >= WIDE else ()
     shown = table(
         *("id", "method", "result", *numbers, *more), numbers=numbers, wrapping=("result",)
     )
-    for each in taken:
-        entry = entries[each.method]
+    for each in played:
         shown.add_row(
-            Text(each.pattern or entry.id, style="bold"),
-            Text(each.method, style="cyan"),
+            Text(each.pattern, style="bold"),
+            Text(each.entry.method, style="cyan"),
             each.told,
-            str(each.requests),
-            units(each.wcu),
-            units(each.rcu),
-            *(Text(entry.index, style="dim") for _ in more),
+            str(each.taken.requests),
+            units(each.taken.wcu),
+            units(each.taken.rcu),
+            *(Text(each.entry.index, style="dim") for _ in more),
         )
     console.print(shown)
+    taken = [each.taken for each in played]
     console.print(
         f"{len(taken)} calls: {sum(each.requests for each in taken)} requests, "
         f"{units(sum(each.wcu for each in taken))} WCU, "

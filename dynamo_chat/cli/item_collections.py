@@ -16,11 +16,12 @@ from rich.padding import Padding
 from rich.table import Table
 
 from dynamo_chat import keyspace
-from dynamo_chat.cli.console import Text, cut, domain_of, domain_style, kind_style, visible
-from dynamo_chat.cli.item_words import describe
+from dynamo_chat.cases.words import describe
+from dynamo_chat.cli.console import Text, domain_of, domain_style, kind_style, visible
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.layout import KIND, PLACES, SK, Place
 from dynamo_chat.core.size import item_size
+from dynamo_chat.core.text import cut
 from dynamo_chat.orgs.invite import HASH_ATTRIBUTE
 from dynamo_chat.store import ChatStore
 

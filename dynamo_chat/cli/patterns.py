@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from rich.padding import Padding
 
+from dynamo_chat.cases.playing import Measurement, Played, measure_all
 from dynamo_chat.cases.table import UNPROTECTED
 from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.cli.console import WIDE, Text, output, print_json, table, units
-from dynamo_chat.cli.measure import CaseResult, Measurement, measure_all
 from dynamo_chat.cli.target import EndpointOption, RegionOption, Target
 from dynamo_chat.store import StoreFactory
 
@@ -41,8 +41,8 @@ def patterns(
         typer.Option(
             "--table",
             metavar="NAME",
-            help="Measure on this table, which must exist and keeps what the measurement writes; "
-            "without it on one that is made for it and deleted.",
+            help="Measure on this table, which must exist and is left as it was; without it on "
+            "one that is made for it and deleted.",
             show_default=False,
         ),
     ] = None,
@@ -145,8 +145,8 @@ def _show_measurements(measurements: Sequence[Measurement], *, as_json: bool) ->
     for measurement in measurements:
         entry = measurement.entry
         names = [Text(entry.id, style="bold"), Text(entry.method, style="cyan")]
-        for case in measurement.cases:
-            shown.add_row(*names, *list(_case_row(case))[: len(numbers) + 1 + len(more)])
+        for played in measurement.cases:
+            shown.add_row(*names, *list(_case_row(played))[: len(numbers) + 1 + len(more)])
             names = [Text(), Text()]
         if not measurement.cases:
             shown.add_row(*names, Text("not measured", style="red"))
@@ -154,13 +154,14 @@ def _show_measurements(measurements: Sequence[Measurement], *, as_json: bool) ->
     _summary(console, measurements)
 
 
-def _case_row(case: CaseResult) -> Iterator[Text]:
-    yield Text(case.label, style="dim")
-    yield Text(str(case.requests), style="red" if case.requests > case.budget else "green")
-    yield Text(str(case.budget), style="dim")
-    yield Text(units(case.wcu))
-    yield Text(units(case.rcu))
-    yield Text(_counted(case.operations), style="dim")
+def _case_row(played: Played) -> Iterator[Text]:
+    taken, budget = played.taken, played.budget
+    yield Text(played.case.label, style="dim")
+    yield Text(str(taken.requests), style="red" if taken.requests > budget else "green")
+    yield Text(str(budget), style="dim")
+    yield Text(units(taken.wcu))
+    yield Text(units(taken.rcu))
+    yield Text(_counted(taken.operations), style="dim")
 
 
 def _counted(operations: Sequence[str]) -> str:

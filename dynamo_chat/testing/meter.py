@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -108,11 +108,7 @@ class RequestMeter(ClientHook):
 
     def totals(self) -> tuple[Units, Units]:
         """Write units and read units, each by ``table`` and index."""
-        records = self.requests
-        return (
-            _sum(record.wcu for record in records),
-            _sum(record.rcu for record in records),
-        )
+        return totals(self.requests)
 
     def operations(self) -> Counter[str]:
         """The number of requests by operation."""
@@ -347,6 +343,17 @@ _READS = {
     "BatchGetItem": _Read.batch,
     "TransactGetItems": _Read.transaction,
 }
+
+
+def totals(records: Sequence[RequestRecord]) -> tuple[Units, Units]:
+    """Write units and read units of all these requests, each by ``table`` and index."""
+    return _sum(record.wcu for record in records), _sum(record.rcu for record in records)
+
+
+def written(operation: str, request: Mapping[str, Any]) -> list[Address]:
+    """The addresses in the chat table of what a request writes; none for reads."""
+    targets = _targets(operation, request, CHAT_TABLE)
+    return [target.address for target in targets if not target.only_checked]
 
 
 def _targets(operation: str, request: Mapping[str, Any], schema: TableSchema) -> list[_Target]:

@@ -18,8 +18,8 @@ from unittest.mock import patch
 
 from ulid import ULID
 
-from dynamo_chat.cases.all import SCENARIOS
 from dynamo_chat.cases.everything import populate
+from dynamo_chat.cases.scenarios import scenarios
 from dynamo_chat.cases.stage import Stage
 from dynamo_chat.core import ulids
 from dynamo_chat.store import ChatStore
@@ -85,7 +85,7 @@ def theatre(methods: tuple[str, ...] = ()) -> Theatre:
     clock = FakeClock(START)
     stores: list[ChatStore] = []
     scenes: list[Scene] = []
-    for method in methods or [each for each in SCENARIOS if not each.startswith(LEFT_OUT)]:
+    for method in methods or [each for each in scenarios() if not each.startswith(LEFT_OUT)]:
         # An engine for each: a small table is read at once.
         with EmbeddedEngine() as engine, _nothing_random(method) as new_id:
             first = engine.store("fuzzing", clock=clock, ids=new_id)
@@ -97,7 +97,7 @@ def theatre(methods: tuple[str, ...] = ()) -> Theatre:
                 return stores[-1]
 
             stage = Stage(new_store, clock)
-            for place, case in enumerate(SCENARIOS[method](stage)):
+            for place, case in enumerate(scenarios()[method](stage)):
                 image = Image(_items(first))
                 known = dict(stage.store._snapshots._known)  # noqa: SLF001 - the same
                 now = clock()

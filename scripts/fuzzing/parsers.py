@@ -11,8 +11,8 @@ from random import Random
 from typing import Any, Final, Protocol, TypeAlias
 
 from dynamo_chat import keyspace
+from dynamo_chat.cases.words import describe
 from dynamo_chat.chat.message import parse_minted as parse_message_id
-from dynamo_chat.cli.item_words import describe
 from dynamo_chat.core import addresses, bearer
 from dynamo_chat.core.errors import DynamoChatError
 from dynamo_chat.core.item import plan

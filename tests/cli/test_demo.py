@@ -15,14 +15,14 @@ from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.testing import EmbeddedEngine
 
 Run = Callable[..., Any]
-WALKED = ["chat", "identity", "orgs", "mail", "limits", "telemetry", "calls"]
-WALK_OF = {each: f"Every pattern of the {each} domain, and what it costs" for each in WALKED}
+DOMAINS = ["chat", "identity", "orgs", "mail", "limits", "telemetry", "calls"]
+PATTERNS_OF = {each: f"Every pattern of the {each} domain, and what it costs" for each in DOMAINS}
 SECTIONS = [
     "The table",
     "Loading",
     "What is in the table",
     "Read out as the documents have it",
-    *WALK_OF.values(),
+    *PATTERNS_OF.values(),
 ]
 
 
@@ -75,19 +75,19 @@ def test_every_record_is_read_out_as_it_was_loaded(shown: str) -> None:
     assert '"title": "Test Conversation"' in read_out
 
 
-def test_the_walks_call_every_method_of_their_domains(shown: str) -> None:
-    walks = {each: section(shown, WALK_OF[each]) for each in WALKED}
+def test_every_method_of_a_domain_is_called(shown: str) -> None:
+    called = {each: section(shown, PATTERNS_OF[each]) for each in DOMAINS}
     for entry in catalogue():
         if entry.domain == "workflows":
-            assert any(f" {entry.method} " in walk for walk in walks.values()), entry.method
+            assert any(f" {entry.method} " in each for each in called.values()), entry.method
         elif entry.domain != "provision":
-            assert f" {entry.method} " in walks[entry.domain], entry.method
+            assert f" {entry.method} " in called[entry.domain], entry.method
 
 
-def test_the_walk_shows_every_pattern_of_chat(shown: str) -> None:
+def test_every_pattern_of_chat_is_shown(shown: str) -> None:
     """C1 to C19, also the one that has no method of its own."""
-    walk = section(shown, WALK_OF["chat"])
-    told = {line.split()[0] for line in walk.splitlines() if line.startswith("C")}
+    patterns = section(shown, PATTERNS_OF["chat"])
+    told = {line.split()[0] for line in patterns.splitlines() if line.startswith("C")}
     assert told == {f"C{number}" for number in range(1, 20)}
 
 
@@ -116,12 +116,11 @@ def test_the_documents_other_than_chats_are_in_the_table_view(shown: str) -> Non
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("domain", WALKED)
+@pytest.mark.parametrize("domain", DOMAINS)
 def test_it_can_be_narrowed_to_a_domain(run: Run, domain: str) -> None:
     result = run("demo", "--domain", domain)
     assert result.exit_code == 0
-    walked = [each for each in WALKED if WALK_OF[each] in result.stdout]
-    assert walked == [domain]
+    assert [each for each in DOMAINS if PATTERNS_OF[each] in result.stdout] == [domain]
     legend = section(result.stdout, "What is in the table").partition("Read out")[0]
     named = [each for each in KEY_SPACE.domains if f"\n{each}: " in legend]
     assert named == [domain]
@@ -149,7 +148,7 @@ def test_no_secret_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.once
-def test_the_walk_leaves_the_table_as_it_was(run: Run, engine: EmbeddedEngine) -> None:
+def test_the_table_keeps_only_what_was_loaded(run: Run, engine: EmbeddedEngine) -> None:
     """Loading again changes nothing either: the second run ends with the same items."""
     where = ("--table", DEFAULT_TABLE, "--region", engine.region)
     client = engine.client()
@@ -207,8 +206,7 @@ def test_a_file_is_loaded_beside_the_samples(run: Run, tmp_path: Path) -> None:
     loading = section(result.stdout, "Loading")
     assert "conversations.jsonl:1" in loading
     assert "4K Renders Search" in loading
-    # The walk looks at the caller's own conversation.
-    assert "'Which files are 8K?', 3 messages" in result.stdout
+    assert "user: Which files are 8K?" in section(result.stdout, "What is in the table")
 
 
 def test_a_file_is_loaded_alone(run: Run, tmp_path: Path) -> None:
@@ -274,7 +272,7 @@ def test_nothing_is_lost_on_a_narrow_terminal(
     lines = (shown if columns == 200 else run("demo").stdout).splitlines()
     assert max(map(len, lines)) <= columns
     headers = [line for line in lines if line.split()[:3] == ["id", "method", "result"]]
-    assert len(headers) == len(WALKED)
+    assert len(headers) == len(DOMAINS)
     for header in headers:
         assert header.split()[3:6] == ["requests", "WCU", "RCU"]
     assert any("reviews.list_by_conversation " in line for line in lines)
@@ -287,7 +285,7 @@ def test_nothing_is_lost_on_a_narrow_terminal(
 
 
 def test_titles_and_ids_are_data(run: Run, tmp_path: Path) -> None:
-    """Everywhere in the demo: what is loaded, the table, and what the walk gives."""
+    """Everywhere in the demo: what is loaded, and the table."""
     evil = "[link=https://evil.example]x[/link][/b]\x1b]0;owned\x07\u202egpj :smile:"
     line = {
         "id": f"talk-{evil}",

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-import dynamo_chat.cli.measure
+import dynamo_chat.cases.playing
 import dynamo_chat.cli.patterns
-from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.scenarios import scenarios
 from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.testing import EmbeddedEngine
@@ -76,9 +76,9 @@ def _two_gets(stage: Stage) -> Iterator[Case]:
 def test_a_broken_word_is_told_by_the_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     methods = ("conversations.get", "states.get")
     entries = [entry for entry in catalogue() if entry.method in methods]
-    scenarios = {**SCENARIOS, "conversations.get": _two_gets}
+    broken_scenarios = {**scenarios(), "conversations.get": _two_gets}
     monkeypatch.setattr(dynamo_chat.cli.patterns, "catalogue", lambda: entries)
-    monkeypatch.setattr(dynamo_chat.cli.measure, "SCENARIOS", scenarios)
+    monkeypatch.setattr(dynamo_chat.cases.playing, "scenarios", lambda: broken_scenarios)
     result = run("patterns", "--measure")
     assert result.exit_code == 1
     assert "C2 conversations.get: 2 requests, over the budget of 1" in result.stdout

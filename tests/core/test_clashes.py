@@ -7,7 +7,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from dynamo_chat import ChatStore, ConnectionOptions
-from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.scenarios import scenarios
 from dynamo_chat.cases.stage import Stage
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.core.errors import DynamoChatError
@@ -100,7 +100,7 @@ STRUCK = [
 def test_no_clash_leaves_the_package(stage: Stage, method: str, fault: Fault) -> None:
     """From its first request on, from its second one on, and so forth: a typed error, or none."""
     for first in range(1, MOST + 1):
-        case = next(SCENARIOS[method](stage))
+        case = next(scenarios()[method](stage))
         stage.later()
         with FaultInjector(stage.store.connection.client) as injector:
             injector.plan(fault, at=first, times=None, every_attempt=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from dynamo_chat import ChatStore
-from dynamo_chat.cases.all import SCENARIOS
+from dynamo_chat.cases.scenarios import scenarios
 from dynamo_chat.cases.stage import Stage
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.core.connection import Connection
@@ -58,7 +58,7 @@ def record_management() -> dict[str, list[Request]]:
         stage = Stage(new_store, clock)
         for entry in catalogue():
             if entry.domain == MANAGEMENT:
-                for case in SCENARIOS[entry.method](stage):
+                for case in scenarios()[entry.method](stage):
                     sent.clear()
                     case.call()
                     recorded[entry.method] += sent
@@ -82,9 +82,9 @@ def record_catalogue() -> dict[str, list[Request]]:
 
         stage = Stage(new_store, clock)
         for entry in catalogue():
-            if entry.domain == MANAGEMENT or entry.method not in SCENARIOS:
+            if entry.domain == MANAGEMENT or entry.method not in scenarios():
                 continue
-            for case in SCENARIOS[entry.method](stage):
+            for case in scenarios()[entry.method](stage):
                 stage.later()
                 sent.clear()
                 case.call()

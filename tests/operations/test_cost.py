@@ -12,7 +12,6 @@ import pytest
 
 from dynamo_chat import InvalidArgument
 from dynamo_chat.cli.cost import bills
-from dynamo_chat.cli.prose import prose
 from dynamo_chat.operations.cost import (
     Bill,
     Provision,
@@ -26,6 +25,7 @@ from dynamo_chat.operations.cost import (
     provisioned_bill,
     table_per_entity,
 )
+from dynamo_chat.operations.prose import prose
 from dynamo_chat.testing import EmbeddedEngine
 
 pytestmark = pytest.mark.once

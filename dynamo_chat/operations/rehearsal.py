@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from dynamo_chat.cases.playing import Player
 from dynamo_chat.chat.message import NewMessage
-from dynamo_chat.cli.prose import prose
 from dynamo_chat.core.layout import PLACES
 from dynamo_chat.core.size import item_size
 from dynamo_chat.mail.email import NewEmail
 from dynamo_chat.operations.cost import STORED_ITEM_BYTES, Usage, Workload
+from dynamo_chat.operations.prose import prose
 from dynamo_chat.store import ChatStore
-from dynamo_chat.testing.clock import FakeClock
 from dynamo_chat.testing.engine import EmbeddedEngine
-from dynamo_chat.testing.meter import RequestMeter
+from dynamo_chat.testing.meter import totals
 
 PAGE: Final = 20
 _ZERO: Final = Decimal(0)
@@ -37,43 +35,27 @@ class Rehearsal:
 class _Measured:
     """Counts what each of the store's calls takes, and how much is stored after it."""
 
-    def __init__(self, store: ChatStore, meter: RequestMeter, clock: FakeClock) -> None:
-        self.store = store
-        self._meter = meter
-        self._clock = clock
+    def __init__(self, player: Player) -> None:
+        self.store = player.stage.store
+        self._player = player
         self.usages: list[Usage] = []
 
-    def call(self, what: str, pattern: str, times: int, *calls: Callable[[], Any]) -> Any:
+    def call(self, what: str, times: int, *calls: Callable[[], Any]) -> Any:
         """One usage: `times` a month what these calls take on average. The last one's result."""
-        self._meter.reset()
-        result = None
-        for call in calls:
-            self._clock.advance(timedelta(seconds=1))
-            result = call()
-        number = len(calls)
+        taken = [self._player.take(call) for call in calls]
+        records = [record for each in taken for record in each.records]
         writes, reads = (
-            {place: Decimal(str(units)) / number for place, units in total.items()}
-            for total in self._meter.totals()
+            {place: Decimal(str(units)) / len(calls) for place, units in total.items()}
+            for total in totals(records)
         )
         places = {
             place: (writes.get(place, _ZERO), reads.get(place, _ZERO))
             for place in writes.keys() | reads.keys()
         }
-        self.usages.append(
-            Usage(
-                what,
-                times,
-                sum(writes.values(), _ZERO),
-                sum(reads.values(), _ZERO),
-                pattern,
-                places,
-            )
-        )
-        return result
-
-    def drop(self) -> None:
-        """Delete the table: inside another embedded engine, nobody else would."""
-        self.store.connection.client.delete_table(TableName=self.store.connection.table_name)
+        all_writes, all_reads = sum(writes.values(), _ZERO), sum(reads.values(), _ZERO)
+        pattern = records[0].pattern
+        self.usages.append(Usage(what, times, all_writes, all_reads, pattern, places))
+        return taken[-1].given
 
     def stored(self) -> int:
         """Bytes that DynamoDB would count: each item in the table and in every index it is in."""
@@ -93,14 +75,18 @@ def rehearse(workload: Workload) -> Rehearsal:
     Everything else in the table is other users': it changes the cost of none of these calls. A
     conversation is opened when it is complete, and a list shows a full page: the dearest cases.
     """
-    clock = FakeClock()
-    with EmbeddedEngine() as engine, ExitStack() as stack:
-        # Engines inside of each other share their tables, so this one has a name of its own.
-        store = engine.store(f"rehearsal-{uuid.uuid4().hex}", clock=clock)
-        meter = stack.enter_context(RequestMeter(store.connection.client))
-        measured = _Measured(store, meter, clock)
-        stack.callback(measured.drop)
-        stored = _played(measured, workload)
+    # Engines inside of each other share their tables, so this one has a name of its own.
+    name = f"rehearsal-{uuid.uuid4().hex}"
+    with EmbeddedEngine() as engine:
+        engine.store(name)
+
+        def factory(table_name: str | None = None, **options: Any) -> ChatStore:
+            return ChatStore(table_name or name, region=engine.region, **options)
+
+        with Player(factory) as player:
+            measured = _Measured(player)
+            stored = _played(measured, workload)
+        engine.client().delete_table(TableName=name)  # inside another engine, nobody else would
     return Rehearsal(tuple(measured.usages), stored)
 
 
@@ -125,18 +111,17 @@ def _played(measured: _Measured, workload: Workload) -> int:
 def _converse(measured: _Measured, workload: Workload) -> None:
     store, number = measured.store, workload.conversations
     talk = measured.call(
-        "create a conversation", "C1", number, lambda: store.conversations.create("user-1")
+        "create a conversation", number, lambda: store.conversations.create("user-1")
     )
     turn = [
         NewMessage(role="user", content=prose(workload.question_bytes)),
         NewMessage(role="assistant", content=prose(workload.answer_bytes)),
     ]
     appends = [lambda: store.messages.append_turn(talk.conversation_id, turn)] * workload.turns
-    measured.call("append a turn", "C7", number * workload.turns, *appends)
+    measured.call("append a turn", number * workload.turns, *appends)
     if workload.opens:
         measured.call(
             "open a conversation",
-            "C8",
             number * workload.opens,
             lambda: store.messages.open(talk.conversation_id),
         )
@@ -150,7 +135,6 @@ def _list(measured: _Measured, workload: Workload) -> None:
         store.messages.append(other, question)
     measured.call(
         "list conversations",
-        "C4",
         workload.conversations * workload.lists,
         lambda: store.conversations.list_by_activity("user-1", page_size=PAGE),
     )
@@ -168,10 +152,9 @@ def _mail(measured: _Measured, workload: Workload) -> None:
         }
     )
     store = measured.store
-    measured.call("add an e-mail", "M1", workload.emails, lambda: store.emails.add("mail-1", email))
+    measured.call("add an e-mail", workload.emails, lambda: store.emails.add("mail-1", email))
     measured.call(
         "read a thread",
-        "M2",
         workload.emails,
         lambda: store.emails.list_by_conversation("mail-1"),
     )
@@ -183,11 +166,10 @@ def _phone(measured: _Measured, workload: Workload) -> None:
         store.callers.create(user)
     call = measured.call(
         "start a call",
-        "P6",
         workload.calls,
         lambda: store.calls.start("caller-1", "caller-2"),
     )
-    measured.call("end a call", "P6", workload.calls, lambda: store.calls.end(call.call_id))
+    measured.call("end a call", workload.calls, lambda: store.calls.end(call.call_id))
 
 
 def _sign_in(measured: _Measured, workload: Workload) -> None:
@@ -198,11 +180,9 @@ def _sign_in(measured: _Measured, workload: Workload) -> None:
         return
     # All of a month, for they are all stored: a login lasts longer than that.
     openings = [lambda: store.logins.open("user-1")] * workload.sign_ins
-    login = measured.call("sign in", "U6", opened, *openings)
-    measured.call("read a profile", "U2", opened, lambda: store.users.get("user-1"))
+    login = measured.call("sign in", opened, *openings)
+    measured.call("read a profile", opened, lambda: store.users.get("user-1"))
     if workload.checks:
         looked_up = opened * workload.checks
-        measured.call("check a login", "U6", looked_up, lambda: store.logins.get(login.secret))
-        measured.call(
-            "note a login's use", "U6", looked_up, lambda: store.logins.touch(login.secret)
-        )
+        measured.call("check a login", looked_up, lambda: store.logins.get(login.secret))
+        measured.call("note a login's use", looked_up, lambda: store.logins.touch(login.secret))

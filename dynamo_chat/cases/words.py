@@ -1,22 +1,23 @@
-"""What is stored, in a few words: one line for each kind of thing. No secret is stored, or told."""
+"""What is stored, and what a call gave, in a few words. No secret is stored, or told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.ticket import QueueTicket
 from dynamo_chat.chat.conversation import Conversation
-from dynamo_chat.chat.message import Message
+from dynamo_chat.chat.exchange import Exchange
+from dynamo_chat.chat.message import Feedback, Message
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.states import ConversationState
-from dynamo_chat.cli.console import cut
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import kind_of, plan
 from dynamo_chat.core.layout import KEY_ATTRIBUTES, KIND
+from dynamo_chat.core.page import Page
+from dynamo_chat.core.text import cut
 from dynamo_chat.identity.activity import Activity
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.identity.user import User
@@ -28,9 +29,12 @@ from dynamo_chat.mail.thread import EmailThread
 from dynamo_chat.orgs.invite import Invite
 from dynamo_chat.orgs.organization import Organization
 from dynamo_chat.orgs.seats import Member
+from dynamo_chat.provision.backups import Backup, Export, RecoveryWindow
 from dynamo_chat.telemetry.invocations import Invocation
 from dynamo_chat.telemetry.llm import LLMContent, LLMUsage
 from dynamo_chat.telemetry.reports import LLMReport
+
+TOLD_WIDTH = 60
 
 _UNSPOKEN = KEY_ATTRIBUTES | {KIND, "digest"}
 
@@ -50,12 +54,37 @@ def describe(item: AttributeValues) -> str:
     return said or (f"for {layout.serves}" if layout is not None else "")
 
 
-def words(entity: Entity | None) -> str:
-    """An entity in a few words."""
-    for each in type(entity).__mro__:
+def tell(given: object) -> str:
+    """What a call gave, in one short line."""
+    match given:
+        case None:
+            return "done"
+        case str():
+            return given
+        case int():
+            return f"{given:,}"
+        case Page() | list() | tuple():
+            return several(given)
+    return cut(words(given), TOLD_WIDTH)
+
+
+def several(found: Iterable[Any], tell_one: Callable[[Any], str] = tell) -> str:
+    """How many there are, and the first of them."""
+    each = list(found)
+    return cut(f"{len(each)}, first: {tell_one(each[0])}" if each else "none", TOLD_WIDTH)
+
+
+def deleted(count: int) -> str:
+    """How many items a deletion took."""
+    return f"{count} items deleted" if count != 1 else "1 item deleted"
+
+
+def words(given: object) -> str:
+    """A thing in a few words; what has none may hold a secret, and is told by its type."""
+    for each in type(given).__mro__:
         if each in _WORDS:
-            return _WORDS[each](entity)
-    return "none" if entity is None else type(entity).__name__
+            return _WORDS[each](given)
+    return "none" if given is None else type(given).__name__
 
 
 # -- chat ---------------------------------------------------------------------------------------
@@ -77,6 +106,15 @@ def _conversation(conversation: Conversation) -> str:
     kept = f", until {until:%Y-%m-%d}" if until is not None else ""
     title = cut(conversation.title or "no title", 30)
     return f"{title}: {conversation.message_count} messages, {conversation.status}{kept}"
+
+
+def _exchange(exchange: Exchange) -> str:
+    return f"{exchange.user_prompt} – {exchange.bot_response}"
+
+
+def _feedback(feedback: Feedback) -> str:
+    rank = "" if feedback.rank is None else f", {feedback.rank}/5"
+    return f"{feedback.type}{rank}" + (f", {feedback.category}" if feedback.category else "")
 
 
 def _review(review: Review) -> str:
@@ -194,9 +232,26 @@ def _call(call: Call) -> str:
     return f"{call.user_a} – {call.user_b}: {state}"
 
 
+# -- the table ----------------------------------------------------------------------------------
+
+
+def _backup(backup: Backup) -> str:
+    return f"{backup.table_name}: {backup.status}"
+
+
+def _window(window: RecoveryWindow) -> str:
+    return f"any moment up to {window.latest:%Y-%m-%d %H:%M}"
+
+
+def _export(export: Export) -> str:
+    return f"to {export.bucket}: {export.status}"
+
+
 _WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
     Conversation: _conversation,
     Message: _message,
+    Exchange: _exchange,
+    Feedback: _feedback,
     Review: _review,
     ConversationState: _state,
     User: _user,
@@ -217,4 +272,7 @@ _WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
     Caller: _caller,
     QueueTicket: _ticket,
     Call: _call,
+    Backup: _backup,
+    RecoveryWindow: _window,
+    Export: _export,
 }

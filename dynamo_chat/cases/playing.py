@@ -1,0 +1,281 @@
+"""Playing cases: what each call takes is metered and held to what its method declares.
+
+What is counted are API requests and the capacity that DynamoDB would charge, computed from item
+sizes. Problems are reported per case: more requests than the budget, a Scan, a filter, an index
+or an operation that the method does not declare, a read that finds nothing where the scenario has
+put something, or something where it expects nothing: such a case measures another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
+
+from dynamo_chat.cases.scenarios import scenarios
+from dynamo_chat.cases.stage import Case, Scenario, Stage
+from dynamo_chat.catalogue import Entry, catalogue
+from dynamo_chat.store import ChatStore, StoreFactory
+from dynamo_chat.testing.clock import FakeClock
+from dynamo_chat.testing.hook import ClientHook, Handler
+from dynamo_chat.testing.meter import RequestMeter, RequestRecord, written
+from dynamo_chat.testing.probe import Address
+from dynamo_chat.testing.strict import StrictHook
+
+TABLE = "table"
+LONG_AGO: Final = timedelta(days=3_650)
+"""Cases play in the past: what a table holds already is later, and no case ends or expires it."""
+
+_DELETED_AT_ONCE = 25
+_READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
+_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one call gave, and what it took."""
+
+    given: Any
+    records: tuple[RequestRecord, ...]
+    """Its requests, in the order in which they were sent."""
+    filtered: int
+    """The requests with a filter."""
+
+    @property
+    def requests(self) -> int:
+        """The number of requests."""
+        return len(self.records)
+
+    @property
+    def wcu(self) -> float:
+        """All write units, of the table and its indexes."""
+        return sum(sum(record.wcu.values()) for record in self.records)
+
+    @property
+    def rcu(self) -> float:
+        """All read units, of the table and its indexes."""
+        return sum(sum(record.rcu.values()) for record in self.records)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """In the order in which they were sent."""
+        return tuple(record.operation for record in self.records)
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The table and indexes that were read or written."""
+        return frozenset(place for record in self.records for place in _place(record))
+
+    @property
+    def items(self) -> int:
+        """Items in the answers to reads."""
+        return sum(record.items for record in self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One case of a method, played."""
+
+    entry: Entry
+    case: Case
+    taken: Taken
+
+    @property
+    def told(self) -> str:
+        """What the call gave, in one short line."""
+        return self.case.tell(self.taken.given)
+
+    @property
+    def pattern(self) -> str:
+        """The id of the pattern that it shows."""
+        return self.case.pattern or self.entry.id
+
+    @property
+    def budget(self) -> int:
+        """The most requests that the call may take."""
+        return self.entry.budget if self.case.budget is None else self.case.budget
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the call; empty when the method keeps its word."""
+        return tuple(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        taken = self.taken
+        if taken.requests > self.budget:
+            yield f"{taken.requests} requests, over the budget of {self.budget}"
+        if taken.filtered:
+            yield f"{taken.filtered} requests with a filter"
+        used = set(taken.operations)
+        if "Scan" in used:
+            yield "a Scan"
+        for place in sorted(taken.places - self.entry.places):
+            yield f"{place} is used, but not declared"
+        if self.case.budget is None:
+            # What comes on top in special circumstances, such as a retry, needs no declaration.
+            for operation in sorted(used - self.entry.operations - {"Scan"}):
+                yield f"{operation} is not declared"
+        # A call that only reads is cheap when it finds nothing, and says nothing about its cost.
+        if self.case.is_empty and taken.items:
+            yield f"{taken.items} items were read, but the case is said to find nothing"
+        if used and used <= _READS and not taken.items and not self.case.is_empty:
+            yield "nothing was read, but the case is said to find something"
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was measured, as JSON values."""
+        taken = self.taken
+        return {
+            "case": self.case.label,
+            "requests": taken.requests,
+            "budget": self.budget,
+            "wcu": taken.wcu,
+            "rcu": taken.rcu,
+            "operations": list(taken.operations),
+            "places": sorted(taken.places),
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one method of the catalogue took, case by case."""
+
+    entry: Entry
+    cases: tuple[Played, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that is wrong; empty when the method keeps its word."""
+        if not self.cases:
+            return ("no scenario: it was not measured",)
+        return tuple(
+            f"{problem} ({played.case.label})" if played.case.label else problem
+            for played in self.cases
+            for problem in played.problems
+        )
+
+    @property
+    def typical(self) -> Taken | None:
+        """The case with the most requests among those that the pattern's plain budget is for."""
+        plain = [each for each in self.cases if each.case.budget is None] or self.cases
+        return max((each.taken for each in plain), key=lambda taken: taken.requests, default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry with what was measured, as JSON values."""
+        typical = self.typical
+        return {
+            **self.entry.as_dict(),
+            "measured_requests": typical and typical.requests,
+            "wcu": typical and typical.wcu,
+            "rcu": typical and typical.rcu,
+            "within_budget": not self.problems,
+            "problems": list(self.problems),
+            "cases": [played.as_dict() for played in self.cases],
+        }
+
+
+def measure_all(
+    factory: StoreFactory,
+    entries: Sequence[Entry] | None = None,
+    known: Mapping[str, Scenario] | None = None,
+) -> Iterator[Measurement]:
+    """Measure each entry of the catalogue in turn. The table must exist; it is left as it was."""
+    found = scenarios() if known is None else known
+    with Player(factory) as player:
+        for entry in catalogue() if entries is None else entries:
+            scenario = found.get(entry.method)
+            played = () if scenario is None else player.play(entry, scenario)
+            yield Measurement(entry, tuple(played))
+
+
+class Player:
+    """A stage whose stores are metered. When it is left, what they wrote is deleted."""
+
+    def __init__(self, factory: StoreFactory) -> None:
+        self._factory = factory
+        self._hooks = ExitStack()
+        self._meters: list[RequestMeter] = []
+        self._watches: list[_Watch] = []
+        clock = FakeClock(datetime.now(UTC) - LONG_AGO)
+        self.stage = Stage(self._new_store, clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hooks.close()
+        self._forget()
+        self.stage.close()
+
+    def play(
+        self, entry: Entry, scenario: Scenario, *, only_shown: bool = False
+    ) -> Iterator[Played]:
+        """Play the cases of a method one by one; those alone that the demo shows, if asked to."""
+        for place, case in enumerate(scenario(self.stage)):
+            if only_shown and place and not case.is_shown:
+                return  # what the rest needs is never prepared
+            yield Played(entry, case, self.take(case.call))
+
+    def take(self, call: Callable[[], object]) -> Taken:
+        """Call it a second later, and meter it."""
+        self.stage.later()
+        for meter in self._meters:
+            meter.reset()
+        for watch in self._watches:
+            watch.filtered = 0
+        with ExitStack() as stack:
+            for meter in self._meters:
+                stack.enter_context(meter)
+            given = call()
+        records = tuple(record for meter in self._meters for record in meter.requests)
+        return Taken(given, records, sum(watch.filtered for watch in self._watches))
+
+    def _new_store(self, table_name: str | None) -> ChatStore:
+        store = self._factory(table_name, clock=self.stage.clock)
+        client = store.connection.client
+        # Scans and filters are reported as problems of the method; the rest is an error at once.
+        self._hooks.enter_context(StrictHook(client, allow_scan=True, allow_filter=True))
+        self._meters.append(RequestMeter(client))
+        self._watches.append(self._hooks.enter_context(_Watch(client)))
+        return store
+
+    def _forget(self) -> None:
+        """Delete every item that the stage's stores wrote into their table."""
+        connection = self.stage.store.connection
+        name = connection.table_name
+        addresses = {each for watch in self._watches for each in watch.written if each[0] == name}
+        waiting = [
+            {"DeleteRequest": {"Key": {"PK": {"S": pk}, "SK": {"S": sk}}}}
+            for _, pk, sk in sorted(addresses)
+        ]
+        while waiting:
+            batch, waiting = waiting[:_DELETED_AT_ONCE], waiting[_DELETED_AT_ONCE:]
+            answer = connection.call("BatchWriteItem", {"RequestItems": {name: batch}})
+            waiting += (answer.get("UnprocessedItems") or {}).get(name, [])
+
+
+class _Watch(ClientHook):
+    """Notes every request with a filter, and where items are written."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(client)
+        self.filtered = 0
+        self.written: set[Address] = set()
+
+    def handlers(self) -> dict[str, Handler]:
+        """The request as the caller gave it."""
+        return {"before-parameter-build.dynamodb": self._look_at}
+
+    def _look_at(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        self.filtered += "FilterExpression" in params or "QueryFilter" in params
+        self.written.update(written(model.name, params))
+
+
+def _place(record: RequestRecord) -> Iterator[str]:
+    """Where a request reads, or what it writes; nothing for the management of tables."""
+    if record.operation in _READS:
+        yield record.index or TABLE
+    elif record.operation in _WRITES:
+        yield TABLE
