@@ -20,6 +20,14 @@ def _said(role: str = "user", message_id: str | None = None) -> NewMessage:
     return NewMessage.model_validate({"role": role, "content": _TEXT, "message_id": message_id})
 
 
+def _two_messages(stage: Stage) -> tuple[str, str, str]:
+    """A conversation, a message in it under the store's own id, and one under the caller's."""
+    talk, messages, own = conversation(stage), stage.store.messages, stage.fresh("message")
+    minted = messages.append(talk.conversation_id, _said()).message_id
+    messages.append(talk.conversation_id, _said(message_id=own))
+    return talk.conversation_id, minted, own
+
+
 def _opened(found: tuple[Conversation, Sequence[Message]]) -> str:
     conversation, latest = found
     return f"{words(conversation)}; its last {len(latest)}"
@@ -148,19 +156,15 @@ def messages_list_exchanges(stage: Stage) -> Iterator[Case]:
 
 def messages_get(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, which says where it is, and under the caller's."""
-    talk, messages = conversation(stage).conversation_id, stage.store.messages
-    minted, own = messages.append(talk, _said()), stage.fresh("message")
-    messages.append(talk, _said(message_id=own))
-    yield Case("the store's id", lambda: messages.get(talk, minted.message_id), budget=1)
+    messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
+    yield Case("the store's id", lambda: messages.get(talk, minted), budget=1)
     yield Case("the caller's id", lambda: messages.get(talk, own))
 
 
 def messages_get_by_id(stage: Stage) -> Iterator[Case]:
     """Without the conversation."""
-    talk, messages = conversation(stage).conversation_id, stage.store.messages
-    minted, own = messages.append(talk, _said()), stage.fresh("message")
-    messages.append(talk, _said(message_id=own))
-    yield Case("the store's id", lambda: messages.get_by_id(minted.message_id), budget=1)
+    messages, (_, minted, own) = stage.store.messages, _two_messages(stage)
+    yield Case("the store's id", lambda: messages.get_by_id(minted), budget=1)
     yield Case("the caller's id", lambda: messages.get_by_id(own))
 
 
@@ -175,10 +179,8 @@ def messages_prune(stage: Stage) -> Iterator[Case]:
 
 def messages_give_feedback(stage: Stage) -> Iterator[Case]:
     """With rank and category it stands in both indexes."""
-    talk, messages = conversation(stage).conversation_id, stage.store.messages
+    messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     owner = stage.store.conversations.get(talk).user_id
-    minted, own = messages.append(talk, _said()).message_id, stage.fresh("message")
-    messages.append(talk, _said(message_id=own))
     plain = Feedback(type="positive")
     full = Feedback(type="negative", rank=2, category="wrong", text="That is another file")
     yield Case("", lambda: messages.give_feedback(talk, minted, plain), budget=1)
@@ -193,9 +195,7 @@ def messages_give_feedback(stage: Stage) -> Iterator[Case]:
 
 def messages_withdraw_feedback(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, and under the caller's."""
-    talk, messages = conversation(stage).conversation_id, stage.store.messages
-    minted, own = messages.append(talk, _said()).message_id, stage.fresh("message")
-    messages.append(talk, _said(message_id=own))
+    messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     owner = stage.store.conversations.get(talk).user_id
     for message_id in (minted, own):
         messages.give_feedback(talk, message_id, Feedback(type="positive", rank=5, category="ok"))
@@ -232,9 +232,7 @@ def messages_list_by_feedback(stage: Stage) -> Iterator[Case]:
 
 def messages_edit(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, and under the caller's."""
-    talk, messages = conversation(stage).conversation_id, stage.store.messages
-    minted, own = messages.append(talk, _said()).message_id, stage.fresh("message")
-    messages.append(talk, _said(message_id=own))
+    messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     yield Case("", lambda: messages.edit(talk, minted, content="shorter"))
     yield Case("the caller's id", lambda: messages.edit(talk, own, content="shorter"))
 
@@ -252,8 +250,6 @@ def messages_finish(stage: Stage) -> Iterator[Case]:
 
 def messages_delete(stage: Stage) -> Iterator[Case]:
     """Under the store's own id, and under the caller's."""
-    talk, messages = conversation(stage).conversation_id, stage.store.messages
-    minted, own = messages.append(talk, _said()).message_id, stage.fresh("message")
-    messages.append(talk, _said(message_id=own))
+    messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     yield Case("", lambda: messages.delete(talk, minted), _gone)
     yield Case("the caller's id", lambda: messages.delete(talk, own), _gone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from dynamo_chat.calls.call import Call
@@ -55,23 +55,18 @@ def describe(item: AttributeValues) -> str:
 
 
 def tell(given: object) -> str:
-    """What a call gave, in one short line."""
+    """What a call gave, in one short line; of several, how many there are and the first."""
     match given:
         case None:
             return "done"
-        case str():
-            return given
         case int():
             return f"{given:,}"
         case Page() | list() | tuple():
-            return several(given)
-    return cut(words(given), TOLD_WIDTH)
-
-
-def several(found: Iterable[Any], tell_one: Callable[[Any], str] = tell) -> str:
-    """How many there are, and the first of them."""
-    each = list(found)
-    return cut(f"{len(each)}, first: {tell_one(each[0])}" if each else "none", TOLD_WIDTH)
+            each = list(given)
+            told = f"{len(each)}, first: {tell(each[0])}" if each else "none"
+        case _:
+            told = words(given)
+    return cut(told, TOLD_WIDTH)
 
 
 def deleted(count: int) -> str:
