@@ -9,6 +9,7 @@ import pytest
 from dynamo_chat import ChatStore
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.page import Page
+from dynamo_chat.core.patterns import running
 from tests.core.things import Thing, Things, item_of
 from tests.scene import Scene, drained, requests
 
@@ -34,6 +35,16 @@ def test_shards_are_merged_into_one_order(things: Things, page_size: int, forwar
     assert names(pages) == sorted((each.name for each in made), reverse=not forward)
     assert all(len(page) == page_size for page in pages[:-2])
     assert len(pages) <= 31 // page_size + 2
+
+
+def test_a_cursor_is_of_the_list_whoever_asked_for_it(things: Things) -> None:
+    """A method built on another gives that one's cursors, and leaves its own to the caller."""
+    things.add(*[Thing(group="g", name=f"{n}") for n in range(3)])
+    cursor = things.everywhere_again().cursor
+    assert [each.name for each in things.everywhere(page_size=5, cursor=cursor)] == ["1", "2"]
+    with running("REPORT"):
+        again = things.everywhere(page_size=1).cursor
+    assert again == cursor
 
 
 def test_an_empty_shard_and_an_empty_table(things: Things) -> None:
