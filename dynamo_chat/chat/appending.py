@@ -38,9 +38,11 @@ from dynamo_chat.chat.message import (
     stored_message,
 )
 from dynamo_chat.chat.message_ids import message_id_item, pointed_position
-from dynamo_chat.chat.pruning import Upkeep
-from dynamo_chat.chat.snapshot import Snapshot, holds, snapshot_of
+from dynamo_chat.chat.pruning import Pruner
+from dynamo_chat.chat.sliding import SlidingExpiry
+from dynamo_chat.chat.snapshot import Heads, Snapshot, holds
 from dynamo_chat.chat.titles import title_item
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import MAX_AHEAD, not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.errors import (
@@ -53,6 +55,7 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.core.item import helper_text, plan
 from dynamo_chat.core.layout import GSI2
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.size import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, item_size
 from dynamo_chat.core.transaction import Put, Update, Write, absent, contended, set_index_keys
 from dynamo_chat.core.ulids import check_after_1970, later_ulid, ulid_time
@@ -62,31 +65,41 @@ _SURELY_FITS = MAX_TRANSACTION_BYTES - MAX_ITEM_BYTES - 16_384
 """Bytes of a turn that a transaction takes beside any head; with a small head it takes more."""
 
 
-class Appender(Upkeep):
+class Appender(Repository):
     """Appends messages and turns."""
 
-    def _append(
+    def __init__(self, binding: Binding, heads: Heads, pruner: Pruner) -> None:
+        super().__init__(binding)
+        self._heads = heads
+        self._pruner = pruner
+        self._expiry = SlidingExpiry(binding, heads)
+
+    def append(
         self,
         conversation_id: str,
         turn: Sequence[NewMessage],
         user_id: str | None,
         argument: str = "messages",
     ) -> tuple[Message, ...]:
+        """Append a turn, or find that it was appended before; then keep the last messages only.
+
+        The messages as stored. `argument` is what an error calls the turn.
+        """
         _check_turn(turn, argument)
         snapshot, stored = self._put_once(conversation_id, turn, user_id)
         if snapshot.keep_last is not None:
-            self._prune_after_append(snapshot, snapshot.keep_last)
+            self._pruner.prune_after_append(snapshot, snapshot.keep_last)
         return stored
 
     def _put_once(
         self, conversation_id: str, turn: Sequence[NewMessage], user_id: str | None
     ) -> tuple[Snapshot, tuple[Message, ...]]:
         """Append the turn, unless it is there already; the snapshot that held, the messages."""
-        snapshot = self._snapshot(conversation_id, user_id)
+        snapshot = self._heads.snapshot(conversation_id, user_id)
         for attempt in range(self._connection.options.transaction_attempts):
             now = self._now()
             positions = self._positions(turn, now, snapshot.last_position)
-            snapshot = self._kept_long_enough(snapshot, ulid_time(positions[-1]), user_id)
+            snapshot = self._expiry.kept_long_enough(snapshot, ulid_time(positions[-1]), user_id)
             messages = [
                 stored_message(_dated(new, position, now), snapshot, position, index)
                 for index, (new, position) in enumerate(zip(turn, positions, strict=True))
@@ -100,13 +113,15 @@ class Appender(Upkeep):
                 life = snapshot.life  # confirmed by the transaction, if it failed elsewhere
                 if 0 not in failed.items:
                     there = self._get_item(head_key(conversation_id), consistent=True)
-                head = self._live_head(there, conversation_id, user_id)
+                head = self._heads.living(there, conversation_id, user_id)
                 if 0 in failed.items:
                     life = head.life
                 landed = self._landed(failed, snapshot, life, turn, messages)
                 if (head.last_position or "") < (snapshot.last_position or ""):
-                    self._snapshots.forget(conversation_id)  # that was of an earlier life of the id
-                snapshot = self._snapshots.put(snapshot_of(head))
+                    self._heads.snapshots.forget(
+                        conversation_id
+                    )  # that was of an earlier life of the id
+                snapshot = self._heads.remember(head)
                 if landed is not None:
                     return snapshot, landed
                 if attempt:
@@ -122,7 +137,7 @@ class Appender(Upkeep):
                 last_position=positions[-1],
                 has_title=snapshot.has_title or title is not None,
             )
-            self._snapshots.put(snapshot)
+            self._heads.snapshots.put(snapshot)
             return snapshot, tuple(messages)
         raise contended("the conversation")
 

@@ -21,8 +21,15 @@ from dynamo_chat.chat.conversation import (
     new_life,
 )
 from dynamo_chat.chat.deletion import ConversationRemover
-from dynamo_chat.chat.living import HeadReader, Placed
-from dynamo_chat.chat.snapshot import Snapshot, SnapshotCache, holds, life_of, snapshot_of
+from dynamo_chat.chat.living import LivingLists, Placed
+from dynamo_chat.chat.snapshot import (
+    Heads,
+    Snapshot,
+    SnapshotCache,
+    holds,
+    life_of,
+    snapshot_of,
+)
 from dynamo_chat.chat.titles import (
     Titled,
     title_item,
@@ -40,7 +47,7 @@ from dynamo_chat.core.item import check_size, plan
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, time_range
+from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Put, Update, absent, contended, set_index_keys
 
 __all__ = ["Conversation", "Conversations"]
@@ -52,11 +59,13 @@ _SURELY_FITS = 200
 """Characters of an id that fit into every key, whatever they are."""
 
 
-class Conversations(HeadReader):
+class Conversations(Repository):
     """Create, find, list, rename, archive and delete conversations."""
 
     def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
-        super().__init__(binding, snapshots)
+        super().__init__(binding)
+        self._heads = Heads(binding, snapshots)
+        self._lists = LivingLists(binding)
         self._remover = ConversationRemover(binding, snapshots)
 
     @access_pattern(
@@ -123,8 +132,9 @@ class Conversations(HeadReader):
                     self._remover.clear_idle(conversation.conversation_id)
                     continue
                 return self._already_there(there, conversation)
-            self._snapshots.forget(conversation.conversation_id)  # what was there under this id
-            self._snapshots.put(snapshot_of(conversation))
+            # First forget what was there under this id.
+            self._heads.snapshots.forget(conversation.conversation_id)
+            self._heads.remember(conversation)
             return conversation
         raise contended("the conversation id")
 
@@ -139,8 +149,8 @@ class Conversations(HeadReader):
         self, conversation_id: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Conversation:
         """The conversation with this id. NotFound when there is none or it is not `user_id`'s."""
-        found = self._head(conversation_id, user_id, consistent=consistent)
-        self._snapshots.put(snapshot_of(found))
+        found = self._heads.read(conversation_id, user_id, consistent=consistent)
+        self._heads.remember(found)
         return found
 
     @access_pattern(
@@ -224,7 +234,7 @@ class Conversations(HeadReader):
         def titled(page: Sequence[Placed[Titled]]) -> Iterator[Placed[Conversation]]:
             return self._titled(page, title)
 
-        return self._sifted(
+        return self._lists.sifted(
             PageRequest((title, user_id), True, page_size, cursor, one_way=True),
             titles,
             title_owner,
@@ -247,8 +257,8 @@ class Conversations(HeadReader):
             )
             return snapshot
 
-        snapshot = self._with_snapshot(conversation_id, user_id, attempt)
-        self._snapshots.put(replace(snapshot, has_title=True))
+        snapshot = self._heads.with_snapshot(conversation_id, user_id, attempt)
+        self._heads.snapshots.put(replace(snapshot, has_title=True))
 
     @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2", owner="condition")
     def set_status(
@@ -374,7 +384,7 @@ class Conversations(HeadReader):
         """Read the head, apply `change` under its condition, and again whenever that was lost."""
         item = self._get_item(head_key(conversation_id), consistent=True)
         for attempt in range(self._connection.options.transaction_attempts):
-            head = self._live_head(item, conversation_id, user_id)
+            head = self._heads.living(item, conversation_id, user_id)
             try:
                 return plan(Conversation).decode(
                     self._write(change(head, item or {}), returning=True)
@@ -389,7 +399,7 @@ class Conversations(HeadReader):
         if is_live_head(there, self._now()):
             found = plan(Conversation).decode(there or {})
             if found.user_id == wanted.user_id:
-                self._snapshots.put(snapshot_of(found))
+                self._heads.remember(found)
                 return found
             raise AlreadyExists(f"conversation id {wanted.conversation_id!r} is taken")
         raise AlreadyExists(

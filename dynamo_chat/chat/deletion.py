@@ -28,8 +28,9 @@ from dynamo_chat.chat.conversation import (
     is_idle_head,
     live_head,
 )
-from dynamo_chat.chat.living import HeadReader
+from dynamo_chat.chat.snapshot import SnapshotCache
 from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import DELETION_ID, Deletion, begin, resume
 from dynamo_chat.core.errors import CorruptItem, NotFound
@@ -38,6 +39,7 @@ from dynamo_chat.core.item import is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.owners import is_owned
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     MAX_TRANSACTION_WRITES,
     Delete,
@@ -55,8 +57,12 @@ _FIRST_LOOK = 200
 """How many items are read before it is known whose conversation it is."""
 
 
-class ConversationRemover(HeadReader):
-    """The removal of whole conversations."""
+class ConversationRemover(Repository):
+    """Deletes whole conversations."""
+
+    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
+        super().__init__(binding)
+        self._snapshots = snapshots
 
     def delete(
         self, conversation_id: str, user_id: str | None, *, part_of: Update | None = None

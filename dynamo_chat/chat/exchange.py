@@ -38,6 +38,22 @@ class Exchange(Model):
     feedback: Feedback | None = None
 
 
+def new_exchange(exchange: Exchange, conversation_id: str) -> Exchange:
+    """`exchange`, if it is one that can be appended to this conversation."""
+    if not isinstance(exchange, Exchange):
+        raise InvalidArgument("exchange", f"must be an Exchange, not {type(exchange).__name__}")
+    if exchange.feedback is not None:
+        raise InvalidArgument("exchange.feedback", "is given with give_feedback, once it is there")
+    if exchange.conversation_id is not None and exchange.conversation_id != conversation_id:
+        raise InvalidArgument("exchange.conversation_id", "names another conversation")
+    if len(exchange.message_id or "") > MAX_EXCHANGE_ID:
+        raise InvalidArgument(
+            "exchange.message_id",
+            f"must have at most {MAX_EXCHANGE_ID} characters: the prompt's id is longer",
+        )
+    return exchange
+
+
 def exchange_turn(exchange: Exchange, now: datetime | None = None) -> list[NewMessage]:
     """The two messages that an exchange is stored as.
 

@@ -15,52 +15,33 @@ from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import Conversation, check_ids, head_key, live_head
-from dynamo_chat.chat.message import (
-    Feedback,
-    FeedbackType,
-    Message,
-    indexed_feedback,
-)
-from dynamo_chat.chat.message_ids import MessageLookup
+from dynamo_chat.chat.message import Feedback, FeedbackType, Message, indexed_feedback
+from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.layout import GSI1, GSI2, Collection
-from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
-from dynamo_chat.core.patterns import STAFF, access_pattern
-from dynamo_chat.core.repository import PageRequest, time_range
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Update, live, remove_index_keys
 
 RANKS = range(6)
 """1 to 5, and 0 for feedback without a rank."""
 
 
-class Feedbacks(MessageLookup):
-    """Feedback on the messages of a store."""
+class FeedbackWriter(Repository):
+    """Gives and withdraws feedback."""
 
-    @access_pattern(
-        "C11",
-        operation="GetItem or BatchGetItem, TransactWriteItems",
-        requests="1; ≤2 for the caller's own id",
-        budget=2,
-        index="table",
-        replaces="feedback_* attributes",
-        owner="condition",
-    )
-    def give_feedback(
-        self,
-        conversation_id: str,
-        message_id: str,
-        feedback: Feedback,
-        *,
-        user_id: str | None = None,
+    def __init__(self, binding: Binding, finder: MessageFinder) -> None:
+        super().__init__(binding)
+        self._finder = finder
+
+    def give(
+        self, conversation_id: str, message_id: str, feedback: Feedback, user_id: str | None
     ) -> Feedback:
-        """Give feedback on a message, or change it, and return it as stored.
-
-        NotFound when there is no such message, or it is not in a conversation of `user_id`.
-        """
+        """Give feedback on a message, or change it, and return it as stored. NotFound."""
         if not isinstance(feedback, Feedback):
             raise InvalidArgument("feedback", f"must be Feedback, not {type(feedback).__name__}")
         now = self._now()
@@ -68,7 +49,7 @@ class Feedbacks(MessageLookup):
             feedback = feedback.model_copy(update={"given_at": now})
         not_ahead("feedback.given_at", feedback.given_at or now, now)
         check_ids(conversation_id, user_id)
-        position = self._owned_position(conversation_id, message_id, user_id)
+        position = self._finder.owned_position(conversation_id, message_id, user_id)
         stored = encoded(plan(Message).attributes["feedback"], feedback)
         keys = feedback_keys(feedback, conversation_id, position)
         values = {"feedback": stored, **{name: {"S": key} for name, key in keys.items()}}
@@ -80,65 +61,16 @@ class Feedbacks(MessageLookup):
             self._change(conversation_id, message_id, position, actions, user_id)
         except ItemTooLarge as error:
             key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
-            raise self._too_large(key, values) from error
+            raise self._finder.too_large(key, values) from error
         return feedback
 
-    @access_pattern(
-        "C11",
-        operation="GetItem or BatchGetItem, TransactWriteItems",
-        requests="1; ≤2 for the caller's own id",
-        budget=2,
-        owner="condition",
-    )
-    def withdraw_feedback(
-        self, conversation_id: str, message_id: str, *, user_id: str | None = None
-    ) -> None:
-        """Take the feedback off a message; no error when it has none. NotFound as above."""
+    def withdraw(self, conversation_id: str, message_id: str, user_id: str | None) -> None:
+        """Take the feedback off a message; no error when it has none. NotFound."""
         check_ids(conversation_id, user_id)
-        position = self._owned_position(conversation_id, message_id, user_id)
+        position = self._finder.owned_position(conversation_id, message_id, user_id)
         attributes = plan(Message).model
         actions = [attributes.feedback.remove(), *remove_index_keys(GSI1, GSI2)]
         self._change(conversation_id, message_id, position, actions, user_id)
-
-    @access_pattern(
-        "C12",
-        operation="Query; BatchGetItem",
-        requests="≤ shards: 12 by type, 2 by rank, 4 by category; + 1 when sliding conversations "
-        "may have expired",
-        budget=len(RANKS) * keyspace.FEEDBACK_RANK_SHARDS,
-        index="GSI1 or GSI2, + table",
-        replaces="optional GSI on feedback attributes",
-        owner=STAFF,
-    )
-    def list_by_feedback(
-        self,
-        feedback_type: FeedbackType,
-        *,
-        rank: int | None = None,
-        category: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        newest_first: bool = True,
-        page_size: int = DEFAULT_PAGE_SIZE,
-        cursor: str | None = None,
-    ) -> Page[Message]:
-        """Messages with positive, or negative, feedback, the latest given first.
-
-        Of one rank (1 to 5) or one category, if either is named; given in [since, until).
-        """
-        if feedback_type not in get_args(FeedbackType):
-            raise InvalidArgument("feedback_type", "must be 'positive' or 'negative'")
-        if rank is not None and category is not None:
-            raise InvalidArgument("category", "cannot be asked for together with a rank")
-        lower, upper = time_range(since, until)
-        return self._page_of_living(
-            PageRequest(
-                (feedback_type, rank, category, lower, upper), newest_first, page_size, cursor
-            ),
-            _collections(feedback_type, rank, category, lower, upper),
-            plan(Message).decode,
-            lambda message: message.conversation_id,
-        )
 
     def _change(
         self,
@@ -172,13 +104,18 @@ def feedback_keys(feedback: Feedback, conversation_id: str, position: str) -> di
     return keys
 
 
-def _collections(
+def feedback_lists(
     feedback_type: str,
     rank: int | None,
     category: str | None,
     lower: datetime | None,
     upper: datetime | None,
 ) -> list[Collection]:
+    """Where the messages with this feedback are, given in [lower, upper)."""
+    if feedback_type not in get_args(FeedbackType):
+        raise InvalidArgument("feedback_type", "must be 'positive' or 'negative'")
+    if rank is not None and category is not None:
+        raise InvalidArgument("category", "cannot be asked for together with a rank")
     if category is not None:
         if not isinstance(category, str) or not category:
             raise InvalidArgument("category", "must be text, not empty")

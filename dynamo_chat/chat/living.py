@@ -1,4 +1,8 @@
-"""Reading heads, and lists across conversations without those that are gone."""
+"""Lists across conversations, without what belongs to one that is gone.
+
+An item of a sliding conversation outlives it. So it notes until when its conversation is surely
+alive: a list looks at the heads only of those whose note has run out.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
-from dynamo_chat.chat.conversation import (
-    Conversation,
-    check_ids,
-    head_key,
-    is_dead,
-    is_live_head,
-    is_part_of,
-    life_in,
-)
-from dynamo_chat.chat.snapshot import Snapshot, SnapshotCache, holds, snapshot_of
-from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import CorruptItem, NotFound
-from dynamo_chat.core.item import check_size, plan
+from dynamo_chat.chat.conversation import head_key, is_dead, is_part_of, life_in
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.errors import CorruptItem
+from dynamo_chat.core.item import check_size
 from dynamo_chat.core.layout import Collection
 from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository
-from dynamo_chat.core.transaction import Check, contended
 
 ALIVE_UNTIL = "sure_until"
 
@@ -40,67 +33,10 @@ class Placed(NamedTuple, Generic[T]):
     found: T | CorruptItem
 
 
-class HeadReader(Repository):
-    """Base of the chat repositories: reads heads, and keeps the snapshots up to date."""
+class LivingLists(Repository):
+    """Pages of lists across conversations."""
 
-    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
-        super().__init__(binding)
-        self._snapshots = snapshots
-
-    def _snapshot(self, conversation_id: str, user_id: str | None = None) -> Snapshot:
-        """What is remembered or read. NotFound when it is gone or another user's."""
-        check_ids(conversation_id, user_id)
-        snapshot = self._snapshots.get(conversation_id)
-        if snapshot is None:
-            snapshot = snapshot_of(self._head(conversation_id, user_id))
-            self._snapshots.put(snapshot)
-        elif user_id is not None and snapshot.user_id != user_id:
-            # It may be of an earlier conversation under the same id: the table decides.
-            snapshot = self._snapshots.put(snapshot_of(self._head(conversation_id, user_id)))
-        return snapshot
-
-    def _head(
-        self, conversation_id: str, user_id: str | None = None, *, consistent: bool = True
-    ) -> Conversation:
-        """The live head, of this user if one is given; NotFound otherwise."""
-        check_ids(conversation_id, user_id)
-        item = self._get_item(head_key(conversation_id), consistent=consistent)
-        return self._live_head(item, conversation_id, user_id)
-
-    def _live_head(
-        self, item: AttributeValues | None, conversation_id: str, user_id: str | None = None
-    ) -> Conversation:
-        """The head stored as `item`; NotFound when it is none, expired, or another user's."""
-        check_ids(conversation_id, user_id)
-        if not is_live_head(item, self._now()):
-            self._snapshots.forget(conversation_id)
-            raise NotFound("conversation", conversation_id)
-        found = plan(Conversation).decode(item or {})
-        if user_id is not None and found.user_id != user_id:
-            raise NotFound("conversation", conversation_id)
-        return found
-
-    def _with_snapshot(
-        self, conversation_id: str, user_id: str | None, attempt: Callable[[Snapshot], T]
-    ) -> T:
-        """`attempt`, whose first write is conditioned on the head, with a snapshot that holds.
-
-        Tried with the one remembered first; a failed condition on the head brings the true one.
-        """
-        snapshot = self._snapshot(conversation_id, user_id)
-        for tries in range(self._connection.options.transaction_attempts):
-            try:
-                return attempt(snapshot)
-            except ConditionFailed as failed:
-                if 0 not in failed.items:
-                    raise
-                head = self._live_head(failed.items[0], conversation_id, user_id)
-                snapshot = self._snapshots.put(snapshot_of(head))
-                if tries:
-                    self._connection.pause(tries)
-        raise contended("the conversation")
-
-    def _page_of_living(
+    def page(
         self,
         asked: PageRequest,
         collections: Sequence[Collection],
@@ -116,9 +52,9 @@ class HeadReader(Repository):
         def living(page: Sequence[Placed[T]]) -> Iterator[Placed[T]]:
             return self._living(page, owner)
 
-        return self._sifted(asked, collections, decode, living)
+        return self.sifted(asked, collections, decode, living)
 
-    def _sifted(
+    def sifted(
         self,
         asked: PageRequest,
         collections: Sequence[Collection],
@@ -180,10 +116,6 @@ class HeadReader(Repository):
             head = known[owner(each.found)]
             if not is_dead(head, now) and is_part_of(each.item, life_in(head)):
                 yield each
-
-    def _check_head(self, snapshot: Snapshot) -> Check:
-        """The condition that the head is live and as the snapshot says."""
-        return Check(head_key(snapshot.conversation_id), holds(snapshot, self._now()))
 
 
 def with_alive_until(item: AttributeValues, alive_until: datetime | None) -> AttributeValues:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import head_key, is_live_head, is_part_of, life_in
-from dynamo_chat.chat.living import HeadReader
 from dynamo_chat.chat.message import Message, parse_minted
+from dynamo_chat.chat.snapshot import Heads
 from dynamo_chat.core.attributes import AttributeValue
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
@@ -17,7 +18,7 @@ from dynamo_chat.core.item import corrupt, helper_item, helper_text, key_parts, 
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI2, PK, SK, Collection
 from dynamo_chat.core.owners import check_owner, is_owned
-from dynamo_chat.core.repository import MAX_BATCH_GET
+from dynamo_chat.core.repository import MAX_BATCH_GET, Repository
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size, item_size
 from dynamo_chat.core.transaction import Key, is_live
 from dynamo_chat.core.ulids import is_ulid
@@ -33,12 +34,16 @@ class Spot(NamedTuple):
     life: str | None
 
 
-class MessageLookup(HeadReader):
-    """Base of the repositories that name messages by their id."""
+class MessageFinder(Repository):
+    """Finds messages by their id."""
 
-    def _position(self, conversation_id: str, message_id: str, *, consistent: bool = True) -> str:
+    def __init__(self, binding: Binding, heads: Heads) -> None:
+        super().__init__(binding)
+        self._heads = heads
+
+    def position(self, conversation_id: str, message_id: str, *, consistent: bool = True) -> str:
         """The position of a message: no request for the store's own id, one for a caller's."""
-        own = self._own_position(conversation_id, message_id)
+        own = self.own_position(conversation_id, message_id)
         if own is not None:
             return own
         item = self._get_item(
@@ -49,20 +54,20 @@ class MessageLookup(HeadReader):
             raise NotFound("message", message_id)
         return pointed_position(item)
 
-    def _owned_position(self, conversation_id: str, message_id: str, user_id: str | None) -> str:
-        """`_position`, of a conversation of this user if one is given; NotFound.
+    def owned_position(self, conversation_id: str, message_id: str, user_id: str | None) -> str:
+        """`position`, of a conversation of this user if one is given; NotFound.
 
         The conversation is read together with a caller's id, so that somebody else's is refused
         by the request that finds no such id. For the store's own id the write's condition does it.
         """
-        own = self._own_position(conversation_id, message_id)
+        own = self.own_position(conversation_id, message_id)
         if own is not None:
             return own
         if user_id is None:
-            return self._position(conversation_id, message_id)
-        return self._place(conversation_id, message_id, user_id).position
+            return self.position(conversation_id, message_id)
+        return self.place(conversation_id, message_id, user_id).position
 
-    def _own_position(self, conversation_id: str, message_id: str) -> str | None:
+    def own_position(self, conversation_id: str, message_id: str) -> str | None:
         """The position that an id made by the store names; None for a caller's id."""
         if not isinstance(message_id, str) or not message_id:
             raise InvalidArgument("message_id", "must be text, not empty")
@@ -75,46 +80,46 @@ class MessageLookup(HeadReader):
             raise NotFound("message", message_id)
         return minted.position
 
-    def _place(
+    def place(
         self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool = True
     ) -> Spot:
         """Where a message of a live conversation of this user is, in one request; NotFound.
 
         For the store's own id this does not tell whether the message is there.
         """
-        own = self._own_position(conversation_id, message_id)
+        own = self.own_position(conversation_id, message_id)
         if own is not None:
-            return Spot(own, self._head(conversation_id, user_id, consistent=consistent).life)
+            return Spot(own, self._heads.read(conversation_id, user_id, consistent=consistent).life)
         key = keyspace.MESSAGE_ID.key(conversation_id=conversation_id, message_id=message_id)
         head, item = self._get_items([head_key(conversation_id), key], consistent=consistent)
-        life = self._live_head(head, conversation_id, user_id).life
+        life = self._heads.living(head, conversation_id, user_id).life
         if item is None or not is_live(item, self._now()):
             raise NotFound("message", message_id)
         return Spot(pointed_position(item), life)
 
-    def _find(
+    def find(
         self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool
     ) -> Message:
         """The message, of a live conversation of this user; NotFound."""
-        own = self._own_position(conversation_id, message_id)
+        own = self.own_position(conversation_id, message_id)
         if own is None:
-            spot = self._place(conversation_id, message_id, user_id, consistent=consistent)
+            spot = self.place(conversation_id, message_id, user_id, consistent=consistent)
             key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=spot.position)
             item = self._get_item(key, consistent=consistent)
-            return self._message(item, message_id, spot.life)
+            return self.living(item, message_id, spot.life)
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=own)
         head, item = self._get_items([head_key(conversation_id), key], consistent=consistent)
-        life = self._live_head(head, conversation_id, user_id).life
-        return self._message(item, message_id, life)
+        life = self._heads.living(head, conversation_id, user_id).life
+        return self.living(item, message_id, life)
 
-    def _find_alone(self, message_id: str, user_id: str | None) -> Message:
+    def find_alone(self, message_id: str, user_id: str | None) -> Message:
         """The message with this id, in whichever conversation it is; NotFound."""
         check_owner("user_id", user_id)
         if not isinstance(message_id, str) or not message_id:
             raise InvalidArgument("message_id", "must be text, not empty")
         minted = parse_minted(message_id)
         if minted is not None:
-            return self._find(minted.conversation_id, message_id, user_id, consistent=False)
+            return self.find(minted.conversation_id, message_id, user_id, consistent=False)
         if len(message_id) > MAX_ID_CHARACTERS:
             raise NotFound("message", message_id)
         for ids in self._named(message_id, user_id):
@@ -155,13 +160,14 @@ class MessageLookup(HeadReader):
             if is_found and is_owned(head or {}, "user_id", user_id):
                 yield plan(Message).decode(message or {})
 
-    def _too_large(self, key: Key, changes: Mapping[str, AttributeValue]) -> ItemTooLarge:
+    def too_large(self, key: Key, changes: Mapping[str, AttributeValue]) -> ItemTooLarge:
         """What is wrong with an update that DynamoDB refused for the size of the item."""
         there = self._get_item(key, consistent=True) or {}
         largest = max(changes, key=lambda name: attribute_size(changes[name]))
         return ItemTooLarge(largest, item_size({**there, **changes}), MAX_ITEM_BYTES)
 
-    def _message(self, item: AttributeValues | None, message_id: str, life: str | None) -> Message:
+    def living(self, item: AttributeValues | None, message_id: str, life: str | None) -> Message:
+        """The message stored as `item`; NotFound when it is none, expired, or of another life."""
         if item is None or not is_live(item, self._now()) or not is_part_of(item, life):
             raise NotFound("message", message_id)
         return plan(Message).decode(item)

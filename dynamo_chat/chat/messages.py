@@ -20,20 +20,26 @@ from dynamo_chat.chat.conversation import (
     part_of,
 )
 from dynamo_chat.chat.exchange import (
-    MAX_EXCHANGE_ID,
     Exchange,
     Grouping,
     exchange_turn,
     exchanges_of,
+    new_exchange,
 )
-from dynamo_chat.chat.feedback import Feedbacks
+from dynamo_chat.chat.feedback import RANKS, FeedbackWriter, feedback_lists
+from dynamo_chat.chat.living import LivingLists
 from dynamo_chat.chat.message import (
+    Feedback,
+    FeedbackType,
     Message,
     MessageBody,
     NewMessage,
 )
-from dynamo_chat.chat.snapshot import snapshot_of
+from dynamo_chat.chat.message_ids import MessageFinder
+from dynamo_chat.chat.pruning import Pruner
+from dynamo_chat.chat.snapshot import Heads, SnapshotCache
 from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
 from dynamo_chat.core.errors import (
@@ -47,16 +53,25 @@ from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import SK, TABLE, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
-from dynamo_chat.core.patterns import access_pattern
-from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, time_range
+from dynamo_chat.core.patterns import STAFF, access_pattern
+from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Delete, Update, live
 from dynamo_chat.core.ulids import lowest_ulid
 
 __all__ = ["Message", "Messages", "NewMessage"]
 
 
-class Messages(Appender, Feedbacks):
+class Messages(Repository):
     """Append, list, edit, rate and delete the messages of conversations."""
+
+    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
+        super().__init__(binding)
+        self._heads = Heads(binding, snapshots)
+        self._lists = LivingLists(binding)
+        self._pruner = Pruner(binding, self._heads)
+        self._appender = Appender(binding, self._heads, self._pruner)
+        self._finder = MessageFinder(binding, self._heads)
+        self._feedback = FeedbackWriter(binding, self._finder)
 
     @access_pattern(
         "C7",
@@ -77,7 +92,7 @@ class Messages(Appender, Feedbacks):
         conversation (of `user_id`, if given). A conversation without a title gets the words of
         its first user message. With `keep_last`, older messages are deleted afterwards (C10).
         """
-        return self._append(conversation_id, [message], user_id, "message")[0]
+        return self._appender.append(conversation_id, [message], user_id, "message")[0]
 
     @access_pattern(
         "C7",
@@ -95,7 +110,7 @@ class Messages(Appender, Feedbacks):
         """
         if not isinstance(messages, Sequence):
             raise InvalidArgument("messages", "must be a sequence of NewMessage")
-        return self._append(conversation_id, list(messages), user_id)
+        return self._appender.append(conversation_id, list(messages), user_id)
 
     @access_pattern(
         "C7",
@@ -112,8 +127,8 @@ class Messages(Appender, Feedbacks):
 
         The exchange's id names the response; feedback is given on it. Errors as for `append`.
         """
-        turn = exchange_turn(_new_exchange(exchange, conversation_id), self._now())
-        stored = self._append(conversation_id, turn, user_id)
+        turn = exchange_turn(new_exchange(exchange, conversation_id), self._now())
+        stored = self._appender.append(conversation_id, turn, user_id)
         return exchanges_of(stored)[0]
 
     @access_pattern(
@@ -156,7 +171,7 @@ class Messages(Appender, Feedbacks):
         if newest_first and cursor is None and upper is None:
             return self._with_head(asked, collection, user_id)[1]
         self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
-        life = self._head(conversation_id, user_id, consistent=consistent).life
+        life = self._heads.read(conversation_id, user_id, consistent=consistent).life
         return self._page(asked, [collection], plan(Message).decode, is_kept=in_life(life))
 
     @access_pattern(
@@ -221,7 +236,7 @@ class Messages(Appender, Feedbacks):
         consistent: bool = False,
     ) -> Message:
         """The message with this id in this conversation. NotFound."""
-        return self._find(conversation_id, message_id, user_id, consistent=consistent)
+        return self._finder.find(conversation_id, message_id, user_id, consistent=consistent)
 
     @access_pattern(
         "C9",
@@ -239,7 +254,7 @@ class Messages(Appender, Feedbacks):
         given, else any of them. It is found through an index, which may lag a moment. Ids that an
         older release stored are found among 50 at most, until the doctor has upgraded them.
         """
-        return self._find_alone(message_id, user_id)
+        return self._finder.find_alone(message_id, user_id)
 
     @access_pattern(
         "C10",
@@ -253,7 +268,79 @@ class Messages(Appender, Feedbacks):
         """Delete all but the last `keep_last` messages; how many were deleted. NotFound."""
         if type(keep_last) is not int or keep_last < 0:
             raise InvalidArgument("keep_last", "must be an integer from 0")
-        return self._prune(conversation_id, keep_last, user_id)
+        return self._pruner.prune(conversation_id, keep_last, user_id)
+
+    @access_pattern(
+        "C11",
+        operation="GetItem or BatchGetItem, TransactWriteItems",
+        requests="1; ≤2 for the caller's own id",
+        budget=2,
+        index="table",
+        replaces="feedback_* attributes",
+        owner="condition",
+    )
+    def give_feedback(
+        self,
+        conversation_id: str,
+        message_id: str,
+        feedback: Feedback,
+        *,
+        user_id: str | None = None,
+    ) -> Feedback:
+        """Give feedback on a message, or change it, and return it as stored.
+
+        NotFound when there is no such message, or it is not in a conversation of `user_id`.
+        """
+        return self._feedback.give(conversation_id, message_id, feedback, user_id)
+
+    @access_pattern(
+        "C11",
+        operation="GetItem or BatchGetItem, TransactWriteItems",
+        requests="1; ≤2 for the caller's own id",
+        budget=2,
+        owner="condition",
+    )
+    def withdraw_feedback(
+        self, conversation_id: str, message_id: str, *, user_id: str | None = None
+    ) -> None:
+        """Take the feedback off a message; no error when it has none. NotFound as above."""
+        self._feedback.withdraw(conversation_id, message_id, user_id)
+
+    @access_pattern(
+        "C12",
+        operation="Query; BatchGetItem",
+        requests="≤ shards: 12 by type, 2 by rank, 4 by category; + 1 when sliding conversations "
+        "may have expired",
+        budget=len(RANKS) * keyspace.FEEDBACK_RANK_SHARDS,
+        index="GSI1 or GSI2, + table",
+        replaces="optional GSI on feedback attributes",
+        owner=STAFF,
+    )
+    def list_by_feedback(
+        self,
+        feedback_type: FeedbackType,
+        *,
+        rank: int | None = None,
+        category: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = True,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Message]:
+        """Messages with positive, or negative, feedback, the latest given first.
+
+        Of one rank (1 to 5) or one category, if either is named; given in [since, until).
+        """
+        lower, upper = time_range(since, until)
+        return self._lists.page(
+            PageRequest(
+                (feedback_type, rank, category, lower, upper), newest_first, page_size, cursor
+            ),
+            feedback_lists(feedback_type, rank, category, lower, upper),
+            plan(Message).decode,
+            lambda message: message.conversation_id,
+        )
 
     @access_pattern(
         "C18",
@@ -338,13 +425,13 @@ class Messages(Appender, Feedbacks):
         """
         check_ids(conversation_id, user_id)
         try:
-            position = self._own_position(conversation_id, message_id)
+            position = self._finder.own_position(conversation_id, message_id)
         except NotFound:
-            self._head(conversation_id, user_id)
+            self._heads.read(conversation_id, user_id)
             return
         if position is None:
             try:
-                position = self._place(conversation_id, message_id, user_id).position
+                position = self._finder.place(conversation_id, message_id, user_id).position
             except NotFound as error:
                 if error.what == "conversation":
                     raise
@@ -390,7 +477,7 @@ class Messages(Appender, Feedbacks):
             (conversation_id, user_id), False, 2 * page_size + 1, cursor, one_way=True
         )
         self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
-        is_kept = in_life(self._head(conversation_id, user_id).life)
+        is_kept = in_life(self._heads.read(conversation_id, user_id).life)
         grouping = Grouping()
         unreadable: list[CorruptItem] = []
         step, rest = MIN_FOLLOW_UP, asked
@@ -429,8 +516,8 @@ class Messages(Appender, Feedbacks):
         first = items[0] if items else None
         if first is None or first[SK] != head_key(conversation_id)[SK]:
             raise NotFound("conversation", conversation_id)
-        head = self._live_head(first, conversation_id, user_id)
-        self._snapshots.put(snapshot_of(head))
+        head = self._heads.living(first, conversation_id, user_id)
+        self._heads.remember(head)
         # A start at the head itself lies outside the messages: begin anew below it.
         begun = (items[1:], start) if len(items) > 1 or start is None else None
         is_kept = in_life(head.life)
@@ -446,7 +533,7 @@ class Messages(Appender, Feedbacks):
         *,
         finishing: bool = False,
     ) -> Message:
-        position, life = self._place(conversation_id, message_id, user_id)
+        position, life = self._finder.place(conversation_id, message_id, user_id)
         planned = plan(Message)
         values = {
             name: encoded(planned.attributes[name], value)
@@ -466,14 +553,13 @@ class Messages(Appender, Feedbacks):
             condition &= planned.model.is_streaming == True  # noqa: E712 - an expression
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
         try:
-            return plan(Message).decode(
-                self._write(Update(key, actions, condition), returning=True)
-            )
+            changed = self._write(Update(key, actions, condition), returning=True)
+            return plan(Message).decode(changed)
         except ItemTooLarge as error:
-            raise self._too_large(key, values) from error
+            raise self._finder.too_large(key, values) from error
         except ConditionFailed as failed:
             item = failed.items.get(0)
-            there = self._message(item, message_id, life)
+            there = self._finder.living(item, message_id, life)
             if changes.get("tool_calls") and there.role != "assistant":
                 raise InvalidArgument("tool_calls", "belong to assistant messages only") from failed
             if finishing and _says(there, changes):
@@ -492,22 +578,6 @@ def _same(name: str, one: Any, other: Any) -> bool:
     # As they are stored, because to Python 1 and True are equal.
     attribute = plan(Message).attributes[name]
     return encoded(attribute, one) == encoded(attribute, other)
-
-
-def _new_exchange(exchange: Exchange, conversation_id: str) -> Exchange:
-    """`exchange`, if it is one that can be appended to this conversation."""
-    if not isinstance(exchange, Exchange):
-        raise InvalidArgument("exchange", f"must be an Exchange, not {type(exchange).__name__}")
-    if exchange.feedback is not None:
-        raise InvalidArgument("exchange.feedback", "is given with give_feedback, once it is there")
-    if exchange.conversation_id is not None and exchange.conversation_id != conversation_id:
-        raise InvalidArgument("exchange.conversation_id", "names another conversation")
-    if len(exchange.message_id or "") > MAX_EXCHANGE_ID:
-        raise InvalidArgument(
-            "exchange.message_id",
-            f"must have at most {MAX_EXCHANGE_ID} characters: the prompt's id is longer",
-        )
-    return exchange
 
 
 def _changes(**wanted: Any) -> dict[str, Any]:

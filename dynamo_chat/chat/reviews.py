@@ -23,8 +23,8 @@ from dynamo_chat.chat.conversation import (
     with_life,
 )
 from dynamo_chat.chat.deletion import ConversationRemover
-from dynamo_chat.chat.living import HeadReader, with_alive_until
-from dynamo_chat.chat.snapshot import Snapshot, SnapshotCache
+from dynamo_chat.chat.living import LivingLists, with_alive_until
+from dynamo_chat.chat.snapshot import Heads, Snapshot, SnapshotCache
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
@@ -55,7 +55,7 @@ from dynamo_chat.core.layout import (
 )
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.patterns import STAFF, access_pattern
-from dynamo_chat.core.repository import PageRequest, QueryResult, time_range
+from dynamo_chat.core.repository import PageRequest, QueryResult, Repository, time_range
 from dynamo_chat.core.transaction import (
     Check,
     Put,
@@ -94,11 +94,13 @@ class Review(Entity):
         return {GSI1: fields, GSI2: fields}
 
 
-class Reviews(HeadReader):
+class Reviews(Repository):
     """Write, find, list and archive reviews."""
 
     def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
-        super().__init__(binding, snapshots)
+        super().__init__(binding)
+        self._heads = Heads(binding, snapshots)
+        self._lists = LivingLists(binding)
         self._remover = ConversationRemover(binding, snapshots)
 
     @access_pattern(
@@ -138,7 +140,7 @@ class Reviews(HeadReader):
             )
             return self._put_review(snapshot, review)
 
-        return self._with_snapshot(conversation_id, user_id, attempt)
+        return self._heads.with_snapshot(conversation_id, user_id, attempt)
 
     @access_pattern(
         "C13",
@@ -269,7 +271,7 @@ class Reviews(HeadReader):
             collections = [
                 keyspace.REVIEW.collection(GSI1, reviewed_by)(archived, lower=lower, until=upper)
             ]
-        return self._page_of_living(
+        return self._lists.page(
             PageRequest((archived, reviewed_by, lower, upper), newest_first, page_size, cursor),
             collections,
             plan(Review).decode,
@@ -285,7 +287,7 @@ class Reviews(HeadReader):
             item = with_alive_until(item, snapshot.alive_until())
             try:
                 self._write(
-                    self._check_head(snapshot),
+                    self._heads.check(snapshot),
                     Put(item, absent(now)),
                     Put(review_id_item(review), absent(now) | is_free),
                 )
@@ -315,7 +317,7 @@ class Reviews(HeadReader):
         now = self._now()
         with suppress(ConditionFailed):
             self._write(
-                self._check_head(snapshot),
+                self._heads.check(snapshot),
                 Check(keyspace.REVIEW.key(**there.__dict__), live(now)),
                 Put(review_id_item(there), absent(now)),
             )

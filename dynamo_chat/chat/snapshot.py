@@ -9,21 +9,36 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.conversation import Conversation, Life, live_head
+from dynamo_chat.chat.conversation import (
+    Conversation,
+    Life,
+    check_ids,
+    head_key,
+    is_live_head,
+    live_head,
+)
 from dynamo_chat.core.attributes import Raw, epoch_seconds
+from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.errors import NotFound
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.item import encoded, plan
+from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.transaction import Check, contended
 from dynamo_chat.core.ulids import ulid_time
 
 REMEMBERED_CONVERSATIONS = 10_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +162,69 @@ def _retention_is(retention: timedelta | None) -> Condition:
     stored = encoded(plan(Conversation).attributes["retention"], retention)
     same: Condition = path == Raw(stored)
     return same
+
+
+class Heads(Repository):
+    """Reads the heads of conversations, and keeps the snapshots true with what it reads."""
+
+    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
+        super().__init__(binding)
+        self.snapshots: Final = snapshots
+
+    def snapshot(self, conversation_id: str, user_id: str | None = None) -> Snapshot:
+        """What is remembered or read. NotFound when it is gone or another user's."""
+        check_ids(conversation_id, user_id)
+        snapshot = self.snapshots.get(conversation_id)
+        # Another user's may be of an earlier conversation under the same id: the table decides.
+        if snapshot is None or (user_id is not None and snapshot.user_id != user_id):
+            snapshot = self.remember(self.read(conversation_id, user_id))
+        return snapshot
+
+    def read(
+        self, conversation_id: str, user_id: str | None = None, *, consistent: bool = True
+    ) -> Conversation:
+        """The live head, of this user if one is given; NotFound otherwise."""
+        check_ids(conversation_id, user_id)
+        item = self._get_item(head_key(conversation_id), consistent=consistent)
+        return self.living(item, conversation_id, user_id)
+
+    def living(
+        self, item: AttributeValues | None, conversation_id: str, user_id: str | None = None
+    ) -> Conversation:
+        """The head stored as `item`; NotFound when it is none, expired, or another user's."""
+        check_ids(conversation_id, user_id)
+        if not is_live_head(item, self._now()):
+            self.snapshots.forget(conversation_id)
+            raise NotFound("conversation", conversation_id)
+        found = plan(Conversation).decode(item or {})
+        if user_id is not None and found.user_id != user_id:
+            raise NotFound("conversation", conversation_id)
+        return found
+
+    def with_snapshot(
+        self, conversation_id: str, user_id: str | None, attempt: Callable[[Snapshot], T]
+    ) -> T:
+        """`attempt`, whose first write is conditioned on the head, with a snapshot that holds.
+
+        Tried with the one remembered first; a failed condition on the head brings the true one.
+        """
+        snapshot = self.snapshot(conversation_id, user_id)
+        for tries in range(self._connection.options.transaction_attempts):
+            try:
+                return attempt(snapshot)
+            except ConditionFailed as failed:
+                if 0 not in failed.items:
+                    raise
+                head = self.living(failed.items[0], conversation_id, user_id)
+                snapshot = self.remember(head)
+                if tries:
+                    self._connection.pause(tries)
+        raise contended("the conversation")
+
+    def remember(self, head: Conversation) -> Snapshot:
+        """Keep the snapshot of a head that was read; what is remembered now."""
+        return self.snapshots.put(snapshot_of(head))
+
+    def check(self, snapshot: Snapshot) -> Check:
+        """The condition that the head is live and as the snapshot says."""
+        return Check(head_key(snapshot.conversation_id), holds(snapshot, self._now()))

@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import is_part_of, with_life
-from dynamo_chat.chat.living import HeadReader
-from dynamo_chat.chat.snapshot import Snapshot
+from dynamo_chat.chat.snapshot import Heads, Snapshot, SnapshotCache
 from dynamo_chat.core.attributes import json_text
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import Count, Entity, ExpiresAt, Id, JsonObject, Time, validated
 from dynamo_chat.core.errors import InvalidArgument, RevisionConflict
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Put, absent, is_live, live
 
 
@@ -32,8 +33,12 @@ class ConversationState(Entity):
     expires_at: ExpiresAt = None
 
 
-class ConversationStates(HeadReader):
+class ConversationStates(Repository):
     """Save and read the state of conversations."""
+
+    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
+        super().__init__(binding)
+        self._heads = Heads(binding, snapshots)
 
     @access_pattern(
         "C19",
@@ -68,7 +73,7 @@ class ConversationStates(HeadReader):
             )
             try:
                 self._write(
-                    self._check_head(snapshot),
+                    self._heads.check(snapshot),
                     Put(with_life(plan(ConversationState).encode(state), snapshot.life), unchanged),
                 )
             except ConditionFailed as failed:
@@ -77,7 +82,7 @@ class ConversationStates(HeadReader):
                 return self._saved_before(failed, state)
             return state
 
-        return self._with_snapshot(conversation_id, user_id, attempt)
+        return self._heads.with_snapshot(conversation_id, user_id, attempt)
 
     @access_pattern("C19", operation="BatchGetItem", requests="1", owner="read")
     def get(
@@ -91,7 +96,7 @@ class ConversationStates(HeadReader):
             ],
             consistent=consistent,
         )
-        life = self._live_head(head, conversation_id, user_id).life
+        life = self._heads.living(head, conversation_id, user_id).life
         if item is None or not is_live(item, self._now()) or not is_part_of(item, life):
             return None
         return plan(ConversationState).decode(item)

@@ -21,7 +21,7 @@ from dynamo_chat.calls.caller import Charge, charge, exists
 from dynamo_chat.chat import appending
 from dynamo_chat.chat.appending import Appender
 from dynamo_chat.chat.conversation import Conversation, head_key
-from dynamo_chat.chat.pruning import Upkeep
+from dynamo_chat.chat.sliding import SlidingExpiry
 from dynamo_chat.chat.snapshot import holds
 from dynamo_chat.core import forks
 from dynamo_chat.core.connection import ConditionFailed
@@ -69,7 +69,7 @@ def _counter_outside() -> Sequence[Any]:
 
     def counted_afterwards(self: Any, conversation_id: str, turn: Any, user_id: Any) -> Any:
         done = put_once(self, conversation_id, turn, user_id)
-        count = self._head(conversation_id).message_count + len(turn)
+        count = self._heads.read(conversation_id).message_count + len(turn)
         self._write(Update(head_key(conversation_id), [head.message_count.set(count)]))
         return done
 
@@ -230,7 +230,7 @@ def _shared_by_forks() -> Sequence[Any]:
 
 
 def _half_renewal() -> Sequence[Any]:
-    return [patch.object(Upkeep, "_move_deadlines", lambda *_: None)]
+    return [patch.object(SlidingExpiry, "_move_deadlines", lambda *_: None)]
 
 
 BUGS: Final[dict[str, Bug]] = {

@@ -217,7 +217,7 @@ def test_a_store_is_pickled_as_what_it_was_made_of(store: ChatStore) -> None:
         cursor_secret=b"secret",
     )
     gets(given, "warm", 1)
-    given.messages._snapshots.forget("c")
+    given.messages._heads.snapshots.forget("c")
     copy = again(given)
     for made in (copy, again(copy)):
         assert made.connection.table_name == "chat"
