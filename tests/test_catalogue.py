@@ -47,6 +47,12 @@ def test_repositories_have_collaborators_and_inherit_from_none() -> None:
             assert repository.__bases__ in {(Repository,), (object,)}, name
 
 
+def test_what_spans_domains_is_counted_as_such() -> None:
+    """The policy of one domain allows nothing in the others."""
+    spanning = {entry.method for entry in catalogue() if entry.domain == "workflows"}
+    assert spanning == {"users.delete", "invites.accept"}
+
+
 def test_entries_are_in_the_order_of_their_ids() -> None:
     ids = [entry.id for entry in catalogue()]
     assert ids == sorted(ids, key=id_order)
