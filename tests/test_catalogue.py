@@ -43,8 +43,7 @@ def test_every_public_method_that_touches_the_table_is_listed() -> None:
 def test_repositories_have_collaborators_and_inherit_from_none() -> None:
     """Who follows a call reads one class: what it needs beside, a repository has, and is not."""
     for name, repository in repositories().items():
-        if ".chat." not in repository.__module__:
-            assert repository.__bases__ in {(Repository,), (object,)}, name
+        assert repository.__bases__ in {(Repository,), (object,)}, name
 
 
 def test_what_spans_domains_is_counted_as_such() -> None:
