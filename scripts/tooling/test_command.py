@@ -63,9 +63,7 @@ class Outcome:
 
     def line(self) -> str:
         """Its line: name, whether it passed, the time, and what pytest counted."""
-        counted = re.findall(
-            r"^=+ (.* (?:passed|failed|error).*) in [\d.]+s.*=+$", self.text, re.MULTILINE
-        )
+        counted = COUNTED.findall(self.text)
         said = f"   {counted[-1]}" if counted else ""
         return f"{self.name:<12}{'FAILED' if self.code else 'passed'} {self.seconds:6.0f} s{said}"
 
