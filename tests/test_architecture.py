@@ -92,6 +92,28 @@ def test_a_store_costs_no_domain() -> None:
     assert not {"dynamo_chat.core.entity", "pynamodb.models"} & set(loaded.stdout.split())
 
 
+def test_nobody_needs_what_is_in_the_command() -> None:
+    """What tests and scripts share with the command is where both find it: never in ``cli/``.
+
+    That the package keeps to it, the import contracts say.
+    """
+    root = PACKAGE.parent
+    files = [*root.glob("scripts/**/*.py"), *root.glob("tests/**/*.py")]
+    assert files
+    for path in files:
+        if path.is_relative_to(root / "tests" / "cli"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    found = {alias.name for alias in names}
+                case ast.ImportFrom(module=str(module)):
+                    found = {module, *(f"{module}.{alias.name}" for alias in node.names)}
+                case _:
+                    continue
+            assert not {each for each in found if each.startswith("dynamo_chat.cli")}, path
+
+
 @pytest.mark.once
 def test_every_module_imports_first() -> None:
     """No module depends on another one having been imported before it."""

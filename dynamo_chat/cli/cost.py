@@ -12,12 +12,9 @@ import typer
 from rich.console import Console
 
 from dynamo_chat.cli.console import DataConsole, Text, output, print_json, table
-from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.operations import cost as costs
 from dynamo_chat.operations.cost import Bill, Line, Prices, Provision, Workload, plain
 
-OWN: Final = "dynamo_chat"
-PROVISIONED: Final = f"{OWN}, provisioned"
 _BAR: Final = 40
 _SVG_WIDTH: Final = 110
 _DEFAULT: Final = Workload()
@@ -104,6 +101,8 @@ def cost(  # noqa: PLR0913 - what happens in a month
         checks=checks,
         retention_months=retention,
     )
+    from dynamo_chat.operations.rehearsal import bills
+
     tables = costs.load_prices(prices)
     if price_table not in tables:
         raise typer.BadParameter(f"--price-table {price_table}: there are {', '.join(tables)}")
@@ -118,27 +117,6 @@ def cost(  # noqa: PLR0913 - what happens in a month
         drawing = DataConsole(record=True, width=_SVG_WIDTH, file=StringIO())
         _show(drawing, made, said, chosen, workload)
         svg.write_text(drawing.export_svg(title="dynamo-chat cost"), encoding="utf-8")
-
-
-def bills(workload: Workload, prices: Prices, provision: Provision = _PROVISION) -> list[Bill]:
-    """This package's bill on demand and with provisioned capacity, then the other designs' bills.
-
-    All at the same prices.
-    """
-    try:
-        from dynamo_chat.operations.rehearsal import rehearse
-
-        played = rehearse(workload)  # moto is looked for when its engine starts
-    except ModuleNotFoundError as error:
-        raise InvalidArgument(
-            "cost", "measures on an engine: pip install 'dynamo_chat[cli,testing]'"
-        ) from error
-    return [
-        costs.bill(OWN, played.usages, played.stored_bytes, prices),
-        costs.provisioned_bill(PROVISIONED, played.usages, played.stored_bytes, prices, provision),
-        costs.embedded_list(workload, prices),
-        costs.table_per_entity(workload, prices),
-    ]
 
 
 def _as_json(made: Sequence[Bill], said: Bill, prices: Prices) -> dict[str, Any]:
@@ -184,7 +162,9 @@ def _bars(console: Console, made: Sequence[Bill]) -> None:
     for each in made:
         length = int(each.total / largest * _BAR) or 1
         line = Text(f"{each.design:<{width}}  ")
-        line.append("█" * length, style="bright_cyan" if each.design.startswith(OWN) else "dim")
+        line.append(
+            "█" * length, style="bright_cyan" if each.design.startswith(costs.OWN) else "dim"
+        )
         line.append(f" ${_cents(each.total)}")
         console.print(line)
 

@@ -42,6 +42,8 @@ _PLAYED: Final = {"turns": 10_000, "sign_ins": 10_000}
 # What the other designs store beside the text: names of attributes, ids, times. Generous to them.
 _HEAD_BYTES: Final = 250
 _MESSAGE_BYTES: Final = 80
+OWN: Final = "dynamo_chat"
+"""What this package's own design is called in a bill."""
 STORED_ITEM_BYTES: Final = 100
 """DynamoDB adds so much to each item, in the table and in each index, when it counts storage."""
 

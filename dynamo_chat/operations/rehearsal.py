@@ -10,10 +10,19 @@ from typing import Any, Final
 
 from dynamo_chat.cases.playing import Player
 from dynamo_chat.chat.message import NewMessage
+from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.layout import PLACES
 from dynamo_chat.core.size import item_size
 from dynamo_chat.mail.email import NewEmail
-from dynamo_chat.operations.cost import STORED_ITEM_BYTES, Usage, Workload
+from dynamo_chat.operations import cost as costs
+from dynamo_chat.operations.cost import (
+    STORED_ITEM_BYTES,
+    Bill,
+    Prices,
+    Provision,
+    Usage,
+    Workload,
+)
 from dynamo_chat.operations.prose import prose
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing.engine import EmbeddedEngine
@@ -186,3 +195,23 @@ def _sign_in(measured: _Measured, workload: Workload) -> None:
         looked_up = opened * workload.checks
         measured.call("check a login", looked_up, lambda: store.logins.get(login.secret))
         measured.call("note a login's use", looked_up, lambda: store.logins.touch(login.secret))
+
+
+def bills(workload: Workload, prices: Prices, provision: Provision | None = None) -> list[Bill]:
+    """This package's bill on demand and with provisioned capacity, then the other designs' bills.
+
+    All at the same prices. InvalidArgument without the engine that it is measured on.
+    """
+    try:
+        played = rehearse(workload)
+    except ModuleNotFoundError as error:  # moto is looked for when its engine starts
+        raise InvalidArgument(
+            "cost", "measures on an engine: pip install 'dynamo_chat[cli,testing]'"
+        ) from error
+    taken = (played.usages, played.stored_bytes, prices)
+    return [
+        costs.bill(costs.OWN, *taken),
+        costs.provisioned_bill(f"{costs.OWN}, provisioned", *taken, provision or Provision()),
+        costs.embedded_list(workload, prices),
+        costs.table_per_entity(workload, prices),
+    ]

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from dynamo_chat import InvalidArgument
-from dynamo_chat.cli.cost import bills
 from dynamo_chat.operations.cost import (
     Bill,
     Provision,
@@ -26,6 +25,7 @@ from dynamo_chat.operations.cost import (
     table_per_entity,
 )
 from dynamo_chat.operations.prose import prose
+from dynamo_chat.operations.rehearsal import bills
 from dynamo_chat.testing import EmbeddedEngine
 
 pytestmark = pytest.mark.once
