@@ -177,7 +177,7 @@ def _raised(work: Callable[[], Any]) -> BaseException:
 
 def test_no_traceback_shows_what_was_refused(caplog: pytest.LogCaptureFixture) -> None:
     """Nor do the errors that led to it."""
-    item = plan(Thing).encode(Thing(group="g", name="n"))
+    item = plan(Thing).encode(Thing(group="g", name="n-1"))
     adapter = adapter_of(Many[int])
     works: list[Callable[[], Any]] = [
         lambda: Note(text=7, marks=SECRET),  # type: ignore[arg-type]
