@@ -50,8 +50,6 @@ from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Put, Update, absent, contended, set_index_keys
 
-__all__ = ["Conversation", "Conversations"]
-
 MIN_RETENTION = timedelta(minutes=1)
 MAX_RETENTION = timedelta(days=36_500)
 _RESERVED_BYTES = 4_096

@@ -49,7 +49,7 @@ class FeedbackWriter(Repository):
             feedback = feedback.model_copy(update={"given_at": now})
         not_ahead("feedback.given_at", feedback.given_at or now, now)
         check_ids(conversation_id, user_id)
-        position = self._finder.owned_position(conversation_id, message_id, user_id)
+        position = self._finder.position(conversation_id, message_id, user_id)
         stored = encoded(plan(Message).attributes["feedback"], feedback)
         keys = feedback_keys(feedback, conversation_id, position)
         values = {"feedback": stored, **{name: {"S": key} for name, key in keys.items()}}
@@ -67,7 +67,7 @@ class FeedbackWriter(Repository):
     def withdraw(self, conversation_id: str, message_id: str, user_id: str | None) -> None:
         """Take the feedback off a message; no error when it has none. NotFound."""
         check_ids(conversation_id, user_id)
-        position = self._finder.owned_position(conversation_id, message_id, user_id)
+        position = self._finder.position(conversation_id, message_id, user_id)
         attributes = plan(Message).model
         actions = [attributes.feedback.remove(), *remove_index_keys(GSI1, GSI2)]
         self._change(conversation_id, message_id, position, actions, user_id)

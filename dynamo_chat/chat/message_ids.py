@@ -41,21 +41,8 @@ class MessageFinder(Repository):
         super().__init__(binding)
         self._heads = heads
 
-    def position(self, conversation_id: str, message_id: str, *, consistent: bool = True) -> str:
-        """The position of a message: no request for the store's own id, one for a caller's."""
-        own = self.own_position(conversation_id, message_id)
-        if own is not None:
-            return own
-        item = self._get_item(
-            keyspace.MESSAGE_ID.key(conversation_id=conversation_id, message_id=message_id),
-            consistent=consistent,
-        )
-        if item is None or not is_live(item, self._now()):
-            raise NotFound("message", message_id)
-        return pointed_position(item)
-
-    def owned_position(self, conversation_id: str, message_id: str, user_id: str | None) -> str:
-        """`position`, of a conversation of this user if one is given; NotFound.
+    def position(self, conversation_id: str, message_id: str, user_id: str | None) -> str:
+        """The position of a message; NotFound. No request for the store's own id.
 
         The conversation is read together with a caller's id, so that somebody else's is refused
         by the request that finds no such id. For the store's own id the write's condition does it.
@@ -63,9 +50,13 @@ class MessageFinder(Repository):
         own = self.own_position(conversation_id, message_id)
         if own is not None:
             return own
-        if user_id is None:
-            return self.position(conversation_id, message_id)
-        return self.place(conversation_id, message_id, user_id).position
+        if user_id is not None:
+            return self.place(conversation_id, message_id, user_id).position
+        key = keyspace.MESSAGE_ID.key(conversation_id=conversation_id, message_id=message_id)
+        item = self._get_item(key, consistent=True)
+        if item is None or not is_live(item, self._now()):
+            raise NotFound("message", message_id)
+        return pointed_position(item)
 
     def own_position(self, conversation_id: str, message_id: str) -> str | None:
         """The position that an id made by the store names; None for a caller's id."""

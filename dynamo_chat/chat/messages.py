@@ -58,8 +58,6 @@ from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository, 
 from dynamo_chat.core.transaction import Delete, Update, live
 from dynamo_chat.core.ulids import lowest_ulid
 
-__all__ = ["Message", "Messages", "NewMessage"]
-
 
 class Messages(Repository):
     """Append, list, edit, rate and delete the messages of conversations."""
