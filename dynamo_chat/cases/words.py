@@ -30,6 +30,7 @@ from dynamo_chat.orgs.invite import Invite
 from dynamo_chat.orgs.organization import Organization
 from dynamo_chat.orgs.seats import Member
 from dynamo_chat.provision.backups import Backup, Export, RecoveryWindow
+from dynamo_chat.provision.restoring import Restored
 from dynamo_chat.telemetry.invocations import Invocation
 from dynamo_chat.telemetry.llm import LLMContent, LLMUsage
 from dynamo_chat.telemetry.reports import LLMReport
@@ -242,6 +243,10 @@ def _export(export: Export) -> str:
     return f"to {export.bucket}: {export.status}"
 
 
+def _restored(restored: Restored) -> str:
+    return f"{restored.table_name}, {len(restored.differences)} settings differ"
+
+
 _WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
     Conversation: _conversation,
     Message: _message,
@@ -270,4 +275,5 @@ _WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
     Backup: _backup,
     RecoveryWindow: _window,
     Export: _export,
+    Restored: _restored,
 }
