@@ -79,10 +79,11 @@ def test_every_method_is_on_its_page() -> None:
 
 @pytest.mark.parametrize(("letter", "last"), {"C": 19, "M": 12, "P": 8, "U": 8, "O": 9}.items())
 def test_every_documented_pattern_has_its_row(letter: str, last: int) -> None:
-    """Also what happens by itself, in the order of the ids."""
+    """Also what happens by itself; what is added goes on counting."""
     page = reference.access_patterns()
     found = re.findall(rf"^\| {letter}(\d+) \|", page, re.MULTILINE)
-    assert list(dict.fromkeys(map(int, found))) == list(range(1, last + 1))
+    ids = set(map(int, found))
+    assert ids == set(range(1, max(last, *ids) + 1))
 
 
 def test_tables_keep_their_shape() -> None:
