@@ -295,7 +295,8 @@ def test_titles_and_ids_are_data(run: Run, tmp_path: Path) -> None:
     }
     result = run("demo", "-d", "chat", "--file", written(tmp_path, line), "--no-samples")
     assert result.exit_code == 0, result.stderr
-    assert r"[link=https://evil.example]x[/link][/b]\x1b]0;owned\x07\u202egpj" in result.stdout
+    assert r"[link=https://evil.example]x[/link][/b]\x1b]0;owned\x07\u" in result.stdout
+    assert r"\u202egpj" in result.stdout
     assert ":smile:" in result.stdout
     for sent in "\x1b\x07\u202e":
         assert sent not in result.stdout + result.stderr
