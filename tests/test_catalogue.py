@@ -13,7 +13,7 @@ from dynamo_chat import ChatStore, NewMessage, cases, keyspace
 from dynamo_chat.cases.playing import Measurement, Player, measure_all
 from dynamo_chat.cases.scenarios import scenarios
 from dynamo_chat.cases.stage import Case, Scenario, Stage
-from dynamo_chat.catalogue import Entry, catalogue, id_order, repositories
+from dynamo_chat.catalogue import REPLACES, Entry, catalogue, id_order, repositories
 from dynamo_chat.chat.conversations import Conversations
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
@@ -52,6 +52,10 @@ def test_what_spans_domains_is_counted_as_such() -> None:
     assert spanning == {"users.delete", "invites.accept"}
 
 
+def test_what_a_method_replaces_names_a_method() -> None:
+    assert set(REPLACES) <= {entry.method for entry in catalogue()}
+
+
 def test_entries_are_in_the_order_of_their_ids() -> None:
     ids = [entry.id for entry in catalogue()]
     assert ids == sorted(ids, key=id_order)
@@ -78,7 +82,7 @@ def test_an_entry_says_where_and_how() -> None:
 
 
 class _Repository(Repository):
-    @access_pattern("X2", operation="Query", requests="≤3", index="GSI2", owner="argument")
+    @access_pattern("X2", "Query", "≤3", index="GSI2", owner="argument")
     def find(self) -> None:
         """What was looked for."""
 

@@ -49,9 +49,7 @@ class _Spend(Model):
 class Callers(Repository):
     """Create and find callers, spend their points, give them back."""
 
-    @access_pattern(
-        "P1", operation="PutItem", requests="1", replaces="Users PutItem", owner="argument"
-    )
+    @access_pattern("P1", "PutItem", "1", owner="argument")
     def create(
         self, user_id: str, *, email: str | None = None, time_zone: str | None = None
     ) -> Caller:
@@ -84,9 +82,7 @@ class Callers(Repository):
             raise _taken(there, email) from failed
         return caller
 
-    @access_pattern(
-        "P1", operation="PutItem", requests="1", replaces="Users PutItem", owner="argument"
-    )
+    @access_pattern("P1", "PutItem", "1", owner="argument")
     def load(self, caller: Caller) -> Caller:
         """Put a caller that was kept elsewhere, as it is, and return it.
 
@@ -104,9 +100,7 @@ class Callers(Repository):
                 raise _taken(there, loaded.email) from failed
         return loaded
 
-    @access_pattern(
-        "P1", operation="GetItem", requests="1", replaces="Users partition key", owner="argument"
-    )
+    @access_pattern("P1", "GetItem", "1", owner="argument")
     def get(self, user_id: str, *, consistent: bool = False) -> Caller:
         """The caller as of now: points left today, whether waiting or in a call. NotFound."""
         item = self._get_item(caller_key(user_id), consistent=consistent)
@@ -114,10 +108,9 @@ class Callers(Repository):
 
     @access_pattern(
         "P1",
-        operation="UpdateItem",
-        requests="1; 2 where a new time zone finds a day over",
+        "UpdateItem",
+        "1; 2 where a new time zone finds a day over",
         budget=1,
-        replaces="Users UpdateItem",
         owner="argument",
     )
     def update(
@@ -156,12 +149,7 @@ class Callers(Repository):
         raise contended("the caller")
 
     @access_pattern(
-        "P2",
-        operation="UpdateItem",
-        requests="1; 2 for the first spend of the day",
-        budget=2,
-        replaces="“enforce point usage rules”",
-        owner="argument",
+        "P2", "UpdateItem", "1; 2 for the first spend of the day", budget=2, owner="argument"
     )
     def spend(self, user_id: str, points: int, *, spend_id: str | None = None) -> Caller:
         """Spend 1 to 15 points, once for each spend id, and return the caller.
@@ -203,14 +191,7 @@ class Callers(Repository):
                 )
         raise contended("the caller")
 
-    @access_pattern(
-        "P3",
-        operation="TransactWriteItems",
-        requests="⌈callers/100⌉",
-        budget=1,
-        replaces="“reset points daily”",
-        owner=STAFF,
-    )
+    @access_pattern("P3", "TransactWriteItems", "⌈callers/100⌉", budget=1, owner=STAFF)
     def reset_points(
         self, user_ids: Iterable[str], *, reset_id: str | None = None
     ) -> tuple[str, ...]:
@@ -230,11 +211,7 @@ class Callers(Repository):
         return tuple(each for each in wanted if each not in unknown)
 
     @access_pattern(
-        "P1",
-        operation="DeleteItem, TransactWriteItems",
-        requests="1; 2 when waiting",
-        budget=1,
-        owner="argument",
+        "P1", "DeleteItem, TransactWriteItems", "1; 2 when waiting", budget=1, owner="argument"
     )
     def delete(self, user_id: str) -> None:
         """Delete a caller, and the caller's place in a queue. The calls stay. NotFound.

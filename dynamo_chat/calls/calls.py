@@ -74,10 +74,9 @@ class Calls(Repository):
 
     @access_pattern(
         "P6",
-        operation="TransactWriteItems",
-        requests="1; 2 when one of them waits in a queue, or their day turns",
+        "TransactWriteItems",
+        "1; 2 when one of them waits in a queue, or their day turns",
         budget=1,
-        replaces="“store live session logs”",
         owner="creation",
     )
     def start(
@@ -131,13 +130,7 @@ class Calls(Repository):
                 ]
         raise contended("the callers")
 
-    @access_pattern(
-        "P6",
-        operation="GetItem, TransactWriteItems",
-        requests="2",
-        replaces="Sessions endTime, duration, expiresAt (P8)",
-        owner="condition",
-    )
+    @access_pattern("P6", "GetItem, TransactWriteItems", "2", owner="condition")
     def end(
         self, call_id: str, *, ended_at: datetime | None = None, user_id: str | None = None
     ) -> Call:
@@ -166,8 +159,8 @@ class Calls(Repository):
 
     @access_pattern(
         "P6",
-        operation="Query, TransactWriteItems",
-        requests="shards and 1 for each call",
+        "Query, TransactWriteItems",
+        "shards and 1 for each call",
         budget=keyspace.LIVE_CALL_SHARDS,
         index="GSI1 + table",
         owner=STAFF,
@@ -195,9 +188,7 @@ class Calls(Repository):
                 continue  # the index still had what is gone
         return tuple(closed)
 
-    @access_pattern(
-        "P6", operation="PutItem", requests="1", replaces="Sessions PutItem", owner="creation"
-    )
+    @access_pattern("P6", "PutItem", "1", owner="creation")
     def load(self, call: Call) -> Call:
         """Put a call that ended elsewhere into the history of both, as it is, and return it.
 
@@ -215,9 +206,7 @@ class Calls(Repository):
                 raise taken_call_id(there, loaded) from failed
         return loaded
 
-    @access_pattern(
-        "P6", operation="GetItem", requests="1", replaces="Sessions partition key", owner="read"
-    )
+    @access_pattern("P6", "GetItem", "1", owner="read")
     def get(self, call_id: str, *, user_id: str | None = None, consistent: bool = False) -> Call:
         """The call with this id, live or ended. NotFound, also when `user_id` is not in it."""
         check_owner("user_id", user_id)
@@ -226,9 +215,7 @@ class Calls(Repository):
             raise NotFound("call", call_id)
         return found
 
-    @access_pattern(
-        "P6", operation="GetItem", requests="1", replaces="Sessions roomName", owner="read"
-    )
+    @access_pattern("P6", "GetItem", "1", owner="read")
     def get_by_room(
         self, room_name: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Call:
@@ -246,13 +233,7 @@ class Calls(Repository):
         return call
 
     @access_pattern(
-        "P6",
-        operation="Query",
-        requests="≤ shards",
-        budget=keyspace.LIVE_CALL_SHARDS,
-        index="GSI1",
-        replaces="“live session logs”",
-        owner=STAFF,
+        "P6", "Query", "≤ shards", budget=keyspace.LIVE_CALL_SHARDS, index="GSI1", owner=STAFF
     )
     def list_live(
         self,
@@ -277,14 +258,7 @@ class Calls(Repository):
             call_in_room,
         )
 
-    @access_pattern(
-        "P7",
-        operation="Query",
-        requests="2",
-        index="GSI1 + GSI2",
-        replaces="UserSessionsIndex (userA), GSI2 (userB)",
-        owner="argument",
-    )
+    @access_pattern("P7", "Query", "2", index="GSI1 + GSI2", owner="argument")
     def list_by_user(
         self,
         user_id: str,

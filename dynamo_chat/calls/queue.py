@@ -61,14 +61,7 @@ class Queue(Repository):
         super().__init__(binding)
         self._matcher = Matcher(binding)
 
-    @access_pattern(
-        "P4",
-        operation="TransactWriteItems",
-        requests="1; 2 to wait longer",
-        budget=2,
-        replaces="Users isWaitingInQueue, lastQueueEntry",
-        owner="argument",
-    )
+    @access_pattern("P4", "TransactWriteItems", "1; 2 to wait longer", budget=2, owner="argument")
     def join(
         self,
         user_id: str,
@@ -113,13 +106,7 @@ class Queue(Repository):
                 _refuse(seen, there, line)
         raise contended("the caller")
 
-    @access_pattern(
-        "P4",
-        operation="GetItem, TransactWriteItems",
-        requests="≤2",
-        replaces="Users isWaitingInQueue",
-        owner="argument",
-    )
+    @access_pattern("P4", "GetItem, TransactWriteItems", "≤2", owner="argument")
     def leave(self, user_id: str) -> Caller:
         """Give the place in a queue up, and return the caller, who waits nowhere any more.
 
@@ -149,14 +136,7 @@ class Queue(Repository):
             )
         raise contended("the caller")
 
-    @access_pattern(
-        "P4",
-        operation="GetItem, Query",
-        requests="1 + shards of the queue",
-        budget=2,
-        replaces="Users isWaitingInQueue, lastQueueEntry",
-        owner="argument",
-    )
+    @access_pattern("P4", "GetItem, Query", "1 + shards of the queue", budget=2, owner="argument")
     def position(
         self, user_id: str, queue: str | CallQueue = DEFAULT_QUEUE
     ) -> QueuePosition | None:
@@ -182,9 +162,7 @@ class Queue(Repository):
             waiting_until=ticket.expires_at,
         )
 
-    @access_pattern(
-        "P4", operation="Query", requests="≤ shards of the queue", budget=1, owner=STAFF
-    )
+    @access_pattern("P4", "Query", "≤ shards of the queue", budget=1, owner=STAFF)
     def list_waiting(
         self,
         queue: str | CallQueue = DEFAULT_QUEUE,
@@ -206,11 +184,10 @@ class Queue(Repository):
 
     @access_pattern(
         "P5",
-        operation="Query, TransactWriteItems, GetItem, BatchWriteItem",
-        requests="2; 3 where the day of one turns; 2 more for each lost race or stale ticket; "
+        "Query, TransactWriteItems, GetItem, BatchWriteItem",
+        "2; 3 where the day of one turns; 2 more for each lost race or stale ticket; "
         "at the end of a sharded queue one for each shard more",
         budget=3,
-        replaces="Users isWaitingInQueue, a Scan",
         owner=STAFF,
     )
     def match(

@@ -66,13 +66,7 @@ class Conversations(Repository):
         self._lists = LivingLists(binding)
         self._remover = ConversationRemover(binding, snapshots)
 
-    @access_pattern(
-        "C1",
-        operation="PutItem or TransactWriteItems",
-        requests="1",
-        replaces="PutItem per table",
-        owner="creation",
-    )
+    @access_pattern("C1", "PutItem or TransactWriteItems", "1", owner="creation")
     def create(
         self,
         user_id: str,
@@ -136,13 +130,7 @@ class Conversations(Repository):
             return conversation
         raise contended("the conversation id")
 
-    @access_pattern(
-        "C2",
-        operation="GetItem",
-        requests="1",
-        replaces="chat_sessions.pk_session_id",
-        owner="read",
-    )
+    @access_pattern("C2", "GetItem", "1", owner="read")
     def get(
         self, conversation_id: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Conversation:
@@ -151,14 +139,7 @@ class Conversations(Repository):
         self._heads.remember(found)
         return found
 
-    @access_pattern(
-        "C3",
-        operation="Query",
-        requests="1",
-        index="GSI1",
-        replaces="GSI on user_id, userId-index, user_id-created_at-index",
-        owner="argument",
-    )
+    @access_pattern("C3", "Query", "1", index="GSI1", owner="argument")
     def list_by_user(
         self,
         user_id: str,
@@ -181,7 +162,7 @@ class Conversations(Repository):
             is_kept=self._is_shown,
         )
 
-    @access_pattern("C4", operation="Query", requests="1", index="GSI2", owner="argument")
+    @access_pattern("C4", "Query", "1", index="GSI2", owner="argument")
     def list_by_activity(
         self,
         user_id: str,
@@ -210,11 +191,10 @@ class Conversations(Repository):
 
     @access_pattern(
         "C5",
-        operation="Query, BatchGetItem",
-        requests="within a user 2; of all shards + 1",
+        "Query, BatchGetItem",
+        "within a user 2; of all shards + 1",
         budget=keyspace.TITLE_SHARDS + 1,
         index="GSI2 or GSI1 + table",
-        replaces="optional GSI on title",
         owner="key",
     )
     def find_by_title(
@@ -240,7 +220,7 @@ class Conversations(Repository):
             max_page_size=MAX_BATCH_GET,
         )
 
-    @access_pattern("C6", operation="GetItem, TransactWriteItems", requests="≤2", owner="condition")
+    @access_pattern("C6", "GetItem, TransactWriteItems", "≤2", owner="condition")
     def rename(self, conversation_id: str, title: str, *, user_id: str | None = None) -> None:
         """Give a conversation another title; nothing else of it changes. NotFound."""
         _check_title(title)
@@ -258,7 +238,7 @@ class Conversations(Repository):
         snapshot = self._heads.with_snapshot(conversation_id, user_id, attempt)
         self._heads.snapshots.put(replace(snapshot, has_title=True))
 
-    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2", owner="condition")
+    @access_pattern("C6", "GetItem, UpdateItem", "≤2", owner="condition")
     def set_status(
         self, conversation_id: str, status: ConversationStatus, *, user_id: str | None = None
     ) -> Conversation:
@@ -284,7 +264,7 @@ class Conversations(Repository):
 
         return self._changed(conversation_id, user_id, change)
 
-    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2", owner="condition")
+    @access_pattern("C6", "GetItem, UpdateItem", "≤2", owner="condition")
     def set_preferences(
         self, conversation_id: str, preferences: Mapping[str, Any], *, user_id: str | None = None
     ) -> Conversation:
@@ -292,7 +272,7 @@ class Conversations(Repository):
         wanted = _preferences("preferences", preferences)
         return self._with_preferences(conversation_id, user_id, lambda _: wanted)
 
-    @access_pattern("C6", operation="GetItem, UpdateItem", requests="≤2", owner="condition")
+    @access_pattern("C6", "GetItem, UpdateItem", "≤2", owner="condition")
     def merge_preferences(
         self, conversation_id: str, changes: Mapping[str, Any], *, user_id: str | None = None
     ) -> Conversation:
@@ -308,10 +288,9 @@ class Conversations(Repository):
 
     @access_pattern(
         "C16",
-        operation="Query, TransactWriteItems",
-        requests="2 + ⌈items/98⌉ + ⌈MB⌉; 2⌈MB⌉ for more than 200 items",
+        "Query, TransactWriteItems",
+        "2 + ⌈items/98⌉ + ⌈MB⌉; 2⌈MB⌉ for more than 200 items",
         budget=4,
-        replaces="DeleteItem",
         owner="condition",
     )
     def delete(self, conversation_id: str, *, user_id: str | None = None) -> int:

@@ -73,10 +73,9 @@ class Messages(Repository):
 
     @access_pattern(
         "C7",
-        operation="TransactWriteItems",
-        requests="1; 2 when the store does not know the conversation",
+        "TransactWriteItems",
+        "1; 2 when the store does not know the conversation",
         budget=1,
-        replaces="add_message, messages.pk_message_id",
         owner="condition",
     )
     def append(
@@ -94,8 +93,8 @@ class Messages(Repository):
 
     @access_pattern(
         "C7",
-        operation="TransactWriteItems",
-        requests="1; 2 when the store does not know the conversation",
+        "TransactWriteItems",
+        "1; 2 when the store does not know the conversation",
         budget=1,
         owner="condition",
     )
@@ -112,10 +111,9 @@ class Messages(Repository):
 
     @access_pattern(
         "C7",
-        operation="TransactWriteItems",
-        requests="1; 2 when the store does not know the conversation",
+        "TransactWriteItems",
+        "1; 2 when the store does not know the conversation",
         budget=1,
-        replaces="messages: user_prompt + bot_response in one row",
         owner="condition",
     )
     def append_exchange(
@@ -129,13 +127,7 @@ class Messages(Repository):
         stored = self._appender.append(conversation_id, turn, user_id)
         return exchanges_of(stored)[0]
 
-    @access_pattern(
-        "C8",
-        operation="Query, or GetItem + Query",
-        requests="≤2",
-        replaces="GSI on sk_session_id",
-        owner="read",
-    )
+    @access_pattern("C8", "Query, or GetItem + Query", "≤2", owner="read")
     def list(
         self,
         conversation_id: str,
@@ -172,9 +164,7 @@ class Messages(Repository):
         life = self._heads.read(conversation_id, user_id, consistent=consistent).life
         return self._page(asked, [collection], plan(Message).decode, is_kept=in_life(life))
 
-    @access_pattern(
-        "C8", operation="Query", requests="1", replaces="get_conversation", owner="read"
-    )
+    @access_pattern("C8", "Query", "1", owner="read")
     def latest(
         self,
         conversation_id: str,
@@ -191,7 +181,7 @@ class Messages(Repository):
         """
         return self.open(conversation_id, count, user_id=user_id, consistent=consistent)[1]
 
-    @access_pattern("C8", operation="Query", requests="1", owner="read")
+    @access_pattern("C8", "Query", "1", owner="read")
     def open(
         self,
         conversation_id: str,
@@ -218,12 +208,7 @@ class Messages(Repository):
         return head, Items.of(page.items[::-1], page.unreadable[::-1], is_cut=is_cut)
 
     @access_pattern(
-        "C9",
-        operation="BatchGetItem, GetItem",
-        requests="1; ≤2 for the caller's own id",
-        budget=2,
-        replaces="messages.pk_message_id",
-        owner="read",
+        "C9", "BatchGetItem, GetItem", "1; ≤2 for the caller's own id", budget=2, owner="read"
     )
     def get(
         self,
@@ -238,8 +223,8 @@ class Messages(Repository):
 
     @access_pattern(
         "C9",
-        operation="BatchGetItem, or Query + BatchGetItem",
-        requests="1; 2 for the caller's own id; + 1 for items that do not say whose they are yet, "
+        "BatchGetItem, or Query + BatchGetItem",
+        "1; 2 for the caller's own id; + 1 for items that do not say whose they are yet, "
         "and for each run of messages that are gone",
         budget=2,
         index="table or GSI2 + table",
@@ -256,10 +241,9 @@ class Messages(Repository):
 
     @access_pattern(
         "C10",
-        operation="GetItem, Query, TransactWriteItems",
-        requests="1 + pages + ⌈items/99⌉",
+        "GetItem, Query, TransactWriteItems",
+        "1 + pages + ⌈items/99⌉",
         budget=3,
-        replaces="10-message limit per session",
         owner="condition",
     )
     def prune(self, conversation_id: str, keep_last: int, *, user_id: str | None = None) -> int:
@@ -270,11 +254,9 @@ class Messages(Repository):
 
     @access_pattern(
         "C11",
-        operation="GetItem or BatchGetItem, TransactWriteItems",
-        requests="1; ≤2 for the caller's own id",
+        "GetItem or BatchGetItem, TransactWriteItems",
+        "1; ≤2 for the caller's own id",
         budget=2,
-        index="table",
-        replaces="feedback_* attributes",
         owner="condition",
     )
     def give_feedback(
@@ -293,8 +275,8 @@ class Messages(Repository):
 
     @access_pattern(
         "C11",
-        operation="GetItem or BatchGetItem, TransactWriteItems",
-        requests="1; ≤2 for the caller's own id",
+        "GetItem or BatchGetItem, TransactWriteItems",
+        "1; ≤2 for the caller's own id",
         budget=2,
         owner="condition",
     )
@@ -306,12 +288,11 @@ class Messages(Repository):
 
     @access_pattern(
         "C12",
-        operation="Query; BatchGetItem",
-        requests="≤ shards: 12 by type, 2 by rank, 4 by category; + 1 when sliding conversations "
+        "Query; BatchGetItem",
+        "≤ shards: 12 by type, 2 by rank, 4 by category; + 1 when sliding conversations "
         "may have expired",
         budget=len(RANKS) * keyspace.FEEDBACK_RANK_SHARDS,
         index="GSI1 or GSI2, + table",
-        replaces="optional GSI on feedback attributes",
         owner=STAFF,
     )
     def list_by_feedback(
@@ -340,13 +321,7 @@ class Messages(Repository):
             lambda message: message.conversation_id,
         )
 
-    @access_pattern(
-        "C18",
-        operation="GetItem or BatchGetItem, UpdateItem",
-        requests="≤2",
-        budget=2,
-        owner="condition",
-    )
+    @access_pattern("C18", "GetItem or BatchGetItem, UpdateItem", "≤2", budget=2, owner="condition")
     def edit(
         self,
         conversation_id: str,
@@ -375,13 +350,7 @@ class Messages(Repository):
         changes["edited_at"] = self._now()
         return self._update(conversation_id, message_id, changes, user_id)
 
-    @access_pattern(
-        "C18",
-        operation="GetItem or BatchGetItem, UpdateItem",
-        requests="≤2",
-        budget=2,
-        owner="condition",
-    )
+    @access_pattern("C18", "GetItem or BatchGetItem, UpdateItem", "≤2", budget=2, owner="condition")
     def finish(
         self,
         conversation_id: str,
@@ -410,12 +379,7 @@ class Messages(Repository):
         )
         return self._update(conversation_id, message_id, changes, user_id, finishing=True)
 
-    @access_pattern(
-        "C18",
-        operation="GetItem or BatchGetItem, TransactWriteItems",
-        requests="≤2",
-        owner="condition",
-    )
+    @access_pattern("C18", "GetItem or BatchGetItem, TransactWriteItems", "≤2", owner="condition")
     def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> None:
         """Delete a message, with its feedback, and count it out. Deleting it again is no error.
 
@@ -448,15 +412,7 @@ class Messages(Repository):
             if 0 in failed.items:
                 raise NotFound("conversation", conversation_id) from failed
 
-    @access_pattern(
-        "C8",
-        operation="GetItem + Query",
-        requests="2 + pages",
-        budget=2,
-        replaces="messages rows",
-        owner="read",
-        cursor_id="C8x",
-    )
+    @access_pattern("C8", "GetItem + Query", "2 + pages", budget=2, owner="read", cursor_id="C8x")
     def list_exchanges(
         self,
         conversation_id: str,

@@ -103,13 +103,7 @@ class Reviews(Repository):
         self._lists = LivingLists(binding)
         self._remover = ConversationRemover(binding, snapshots)
 
-    @access_pattern(
-        "C13",
-        operation="GetItem, TransactWriteItems",
-        requests="≤2",
-        replaces="reviews.pk_review_id",
-        owner="condition",
-    )
+    @access_pattern("C13", "GetItem, TransactWriteItems", "≤2", owner="condition")
     def create(
         self,
         conversation_id: str,
@@ -142,13 +136,7 @@ class Reviews(Repository):
 
         return self._heads.with_snapshot(conversation_id, user_id, attempt)
 
-    @access_pattern(
-        "C13",
-        operation="GetItem, BatchGetItem",
-        requests="≤2",
-        replaces="reviews.pk_review_id",
-        owner=STAFF,
-    )
+    @access_pattern("C13", "GetItem, BatchGetItem", "≤2", owner=STAFF)
     def get(self, review_id: str) -> Review:
         """The review with this id. NotFound."""
         pointer = self._get_item(keyspace.REVIEW_ID.key(review_id=review_id))
@@ -164,7 +152,7 @@ class Reviews(Repository):
             raise NotFound("review", review_id)
         return plan(Review).decode(item)
 
-    @access_pattern("C13", operation="GetItem, TransactWriteItems", requests="≤2", owner=STAFF)
+    @access_pattern("C13", "GetItem, TransactWriteItems", "≤2", owner=STAFF)
     def archive(self, review_id: str, *, archived_at: datetime | None = None) -> Review:
         """Archive a review and return it; one that is archived already stays as it is. NotFound."""
         moment = self._moment("archived_at", archived_at)
@@ -202,11 +190,10 @@ class Reviews(Repository):
 
     @access_pattern(
         "C14",
-        operation="Query; GetItem",
-        requests="1; 2 when the page does not reach the conversation's head: later pages, oldest "
+        "Query; GetItem",
+        "1; 2 when the page does not reach the conversation's head: later pages, oldest "
         "first; newest first, when there are more",
         budget=1,
-        replaces="GSI on session_id",
         owner=STAFF,
     )
     def list_by_conversation(
@@ -239,11 +226,10 @@ class Reviews(Repository):
 
     @access_pattern(
         "C15",
-        operation="Query; BatchGetItem",
-        requests="1; of all reviewers ≤ shards; + 1 when sliding conversations may have expired",
+        "Query; BatchGetItem",
+        "1; of all reviewers ≤ shards; + 1 when sliding conversations may have expired",
         budget=keyspace.REVIEW_SHARDS,
         index="GSI1 or GSI2, + table",
-        replaces="optional GSI on has_archived and reviewed_by",
         owner=STAFF,
     )
     def list_by_status(

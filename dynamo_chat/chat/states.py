@@ -42,10 +42,9 @@ class ConversationStates(Repository):
 
     @access_pattern(
         "C19",
-        operation="GetItem, TransactWriteItems",
-        requests="1; 2 when the store does not know the conversation",
+        "GetItem, TransactWriteItems",
+        "1; 2 when the store does not know the conversation",
         budget=1,
-        replaces="conversation state for multi-turn interactions",
         owner="condition",
     )
     def save(
@@ -84,7 +83,7 @@ class ConversationStates(Repository):
 
         return self._heads.with_snapshot(conversation_id, user_id, attempt)
 
-    @access_pattern("C19", operation="BatchGetItem", requests="1", owner="read")
+    @access_pattern("C19", "BatchGetItem", "1", owner="read")
     def get(
         self, conversation_id: str, *, user_id: str | None = None, consistent: bool = True
     ) -> ConversationState | None:

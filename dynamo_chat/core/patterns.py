@@ -84,8 +84,6 @@ class AccessPattern:
     """``table``, ``GSI1``, ``GSI2``, or several joined by `` + ``."""
     description: str
     """The first sentence of the method's docstring."""
-    replaces: str
-    """What it replaces in the source documents, where they name an index or a table."""
     owner: OwnerCheck | NoOwner
     """How the owner is checked, or why there is none."""
     domain: str
@@ -94,17 +92,16 @@ class AccessPattern:
 
 def access_pattern(
     pattern_id: str,
-    *,
     operation: str,
     requests: str,
+    *,
     budget: int | None = None,
     index: str = "table",
-    replaces: str = "",
     owner: OwnerCheck | NoOwner,
     domain: str = "",
     cursor_id: str = "",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare the access pattern of a repository method.
+    """Declare the access pattern of a repository method: its id, its operations, its requests.
 
     `budget` is the number that a test holds the method to; it is read from `requests` where that
     is a plain number or ``≤`` a number. `cursor_id` is what the method's cursors are bound to
@@ -121,7 +118,6 @@ def access_pattern(
             budget=number,
             index=index,
             description=_first_sentence(method.__doc__ or ""),
-            replaces=replaces,
             owner=owner,
             domain=domain,
         )

@@ -40,13 +40,7 @@ class Activity(Entity):
 class Activities(Repository):
     """Record and list what users do."""
 
-    @access_pattern(
-        "U4",
-        operation="TransactWriteItems",
-        requests="1",
-        replaces="Users activity items",
-        owner="argument",
-    )
+    @access_pattern("U4", "TransactWriteItems", "1", owner="argument")
     def record(
         self,
         user_id: str,
@@ -92,13 +86,7 @@ class Activities(Repository):
             return there
         return activity
 
-    @access_pattern(
-        "U4",
-        operation="Query",
-        requests="1",
-        replaces="Users userId-createdAt-index",
-        owner="argument",
-    )
+    @access_pattern("U4", "Query", "1", owner="argument")
     def list_by_user(
         self,
         user_id: str,

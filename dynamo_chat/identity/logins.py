@@ -80,13 +80,7 @@ class OpenedLogin:
 class Logins(Repository):
     """Open, check, list and revoke logins."""
 
-    @access_pattern(
-        "U6",
-        operation="TransactWriteItems",
-        requests="1",
-        replaces="Sessions PutItem with ttl",
-        owner="argument",
-    )
+    @access_pattern("U6", "TransactWriteItems", "1", owner="argument")
     def open(
         self,
         user_id: str,
@@ -138,9 +132,7 @@ class Logins(Repository):
             return OpenedLogin(there, known)
         return OpenedLogin(login, known)
 
-    @access_pattern(
-        "U6", operation="GetItem", requests="1", replaces="Sessions partition key", owner=BEARER
-    )
+    @access_pattern("U6", "GetItem", "1", owner=BEARER)
     def get(self, secret: str, *, consistent: bool = True) -> LoginSession:
         """The login that this secret opens. NotFound when there is none, or it was revoked.
 
@@ -152,7 +144,7 @@ class Logins(Repository):
             raise NotFound("login")
         return found
 
-    @access_pattern("U6", operation="GetItem", requests="1", owner="read")
+    @access_pattern("U6", "GetItem", "1", owner="read")
     def get_by_id(self, login_id: str, *, user_id: str) -> LoginSession:
         """A user's login by its id, to revoke one of a list. NotFound, also for another user's."""
         check_owner("user_id", user_id)
@@ -161,9 +153,7 @@ class Logins(Repository):
             raise NotFound("login")
         return found
 
-    @access_pattern(
-        "U6", operation="UpdateItem", requests="1", replaces="Sessions last_activity", owner=BEARER
-    )
+    @access_pattern("U6", "UpdateItem", "1", owner=BEARER)
     def touch(self, secret: str) -> LoginSession:
         """Note that a login is in use now, and return it. NotFound when it expired or was revoked.
 
@@ -190,8 +180,8 @@ class Logins(Repository):
 
     @access_pattern(
         "U6",
-        operation="TransactWriteItems",
-        requests="1",
+        "TransactWriteItems",
+        "1",
         owner=NoOwner("it takes a login that was read before, by its secret or with its user"),
     )
     def revoke(self, login: LoginSession) -> None:
@@ -209,11 +199,7 @@ class Logins(Repository):
             )
 
     @access_pattern(
-        "U6",
-        operation="Query, TransactWriteItems",
-        requests="⌈MB⌉ + ⌈logins/50⌉",
-        budget=2,
-        owner="argument",
+        "U6", "Query, TransactWriteItems", "⌈MB⌉ + ⌈logins/50⌉", budget=2, owner="argument"
     )
     def revoke_all(self, user_id: str, *, except_for: LoginSession | None = None) -> int:
         """End all active logins of a user, one opened a moment ago too; the number of them.
@@ -239,14 +225,7 @@ class Logins(Repository):
             raise unreadable[0]
         return count
 
-    @access_pattern(
-        "U7",
-        operation="Query",
-        requests="1",
-        index="GSI1",
-        replaces="“find active sessions” by FilterExpression on is_active",
-        owner="argument",
-    )
+    @access_pattern("U7", "Query", "1", index="GSI1", owner="argument")
     def list_active(
         self,
         user_id: str,

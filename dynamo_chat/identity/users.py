@@ -53,13 +53,7 @@ class Users(Repository):
         super().__init__(binding)
         self._delete = delete
 
-    @access_pattern(
-        "U1",
-        operation="TransactWriteItems",
-        requests="1",
-        replaces="Users PutItem",
-        owner="creation",
-    )
+    @access_pattern("U1", "TransactWriteItems", "1", owner="creation")
     def create(
         self,
         email: str,
@@ -108,24 +102,12 @@ class Users(Repository):
             raise _taken(layout) from failed
         return user
 
-    @access_pattern(
-        "U2",
-        operation="GetItem",
-        requests="1",
-        replaces="Users partition key, id-index",
-        owner="argument",
-    )
+    @access_pattern("U2", "GetItem", "1", owner="argument")
     def get(self, user_id: str, *, consistent: bool = False) -> User:
         """The user with this id. NotFound."""
         return _shown(self._get_item(user_key(user_id), consistent=consistent), user_id)
 
-    @access_pattern(
-        "U3",
-        operation="GetItem",
-        requests="≤2",
-        replaces="“user authentication”: find user by email",
-        owner="argument",
-    )
+    @access_pattern("U3", "GetItem", "≤2", owner="argument")
     def get_by_email(self, email: str) -> User:
         """The user with this e-mail, a fresh one included. NotFound.
 
@@ -133,13 +115,7 @@ class Users(Repository):
         """
         return self._by_address(keyspace.USER_EMAIL, address_key(email))
 
-    @access_pattern(
-        "U3",
-        operation="GetItem",
-        requests="≤2",
-        replaces="Users responseEmail-index",
-        owner="argument",
-    )
+    @access_pattern("U3", "GetItem", "≤2", owner="argument")
     def get_by_response_email(self, response_email: str) -> User:
         """The user with this response e-mail, a fresh one included. NotFound.
 
@@ -148,9 +124,7 @@ class Users(Repository):
         key = address_key(response_email, "response_email")
         return self._by_address(keyspace.USER_RESPONSE_EMAIL, key)
 
-    @access_pattern(
-        "U5", operation="UpdateItem", requests="1", replaces="Users UpdateItem", owner="argument"
-    )
+    @access_pattern("U5", "UpdateItem", "1", owner="argument")
     def update(
         self,
         user_id: str,
@@ -187,7 +161,7 @@ class Users(Repository):
             raise NotFound("user", user_id) from failed
         return plan(User).decode(item)
 
-    @access_pattern("U5", operation="GetItem, TransactWriteItems", requests="≤2", owner="argument")
+    @access_pattern("U5", "GetItem, TransactWriteItems", "≤2", owner="argument")
     def change_addresses(
         self,
         user_id: str,
@@ -226,12 +200,12 @@ class Users(Repository):
 
     @access_pattern(
         "U8",
-        operation="Query, GetItem, BatchGetItem, UpdateItem, TransactWriteItems",
-        requests="5 + ⌈items/99⌉ + ⌈MB⌉; with memberships 2, and 1 for each; conversations as C16",
+        "Query, GetItem, BatchGetItem, UpdateItem, TransactWriteItems",
+        "5 + ⌈items/99⌉ + ⌈MB⌉; with memberships 2, and 1 for each; conversations as C16",
         budget=9,
         index="table + GSI1",
-        domain="workflows",
         owner="argument",
+        domain="workflows",
     )
     def delete(
         self,

@@ -97,10 +97,9 @@ class RateLimits(Repository):
 
     @access_pattern(
         "R1",
-        operation="UpdateItem",
-        requests="1; 2 when refused, when the window turns, or for a function beyond the 50th",
+        "UpdateItem",
+        "1; 2 when refused, when the window turns, or for a function beyond the 50th",
         budget=2,
-        replaces="RL_AI, RL_AWS",
         owner="argument",
     )
     def count(
@@ -137,13 +136,7 @@ class RateLimits(Repository):
                 continue  # the window is not what it was: look again
         raise contended("the rate limit")
 
-    @access_pattern(
-        "R2",
-        operation="GetItem",
-        requests="1",
-        replaces="RL_AI, RL_AWS associated_account-index",
-        owner="argument",
-    )
+    @access_pattern("R2", "GetItem", "1", owner="argument")
     def get(
         self,
         account_id: str,
@@ -171,9 +164,7 @@ class RateLimits(Repository):
             terms = terms._replace(window=last.window)
         return _current(there, terms, now)
 
-    @access_pattern(
-        "R3", operation="UpdateItem", requests="1", replaces="RL_AI blocked_until", owner="argument"
-    )
+    @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def block(self, account_id: str, resource: Resource, until: datetime) -> RateLimit:
         """Refuse every call of an account until a time; the current window.
 
@@ -208,9 +199,7 @@ class RateLimits(Repository):
         )
         return _current(blocked, _terms_of(blocked), now)
 
-    @access_pattern(
-        "R3", operation="UpdateItem", requests="1", replaces="RL_AI blocked_until", owner="argument"
-    )
+    @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def unblock(self, account_id: str, resource: Resource) -> RateLimit:
         """Take a block back; the current window. Nothing happens when there is none."""
         now = self._now()
@@ -226,13 +215,7 @@ class RateLimits(Repository):
             return _empty(terms, now)
         return _current(free, _terms_of(free), now)
 
-    @access_pattern(
-        "R3",
-        operation="UpdateItem",
-        requests="1",
-        replaces="RL_AI, RL_AWS PutItem",
-        owner="argument",
-    )
+    @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def reset(self, account_id: str, resource: Resource) -> RateLimit:
         """End the running window and forget what it counted; the current window, an empty one.
 
@@ -265,10 +248,9 @@ class RateLimits(Repository):
 
     @access_pattern(
         "R3",
-        operation="UpdateItem",
-        requests="1; 2 when the window turns, or a longer block stands",
+        "UpdateItem",
+        "1; 2 when the window turns, or a longer block stands",
         budget=1,
-        replaces="RL_AWS throttled_requests",
         owner="argument",
     )
     def record_throttle(
@@ -307,9 +289,7 @@ class RateLimits(Repository):
                 is_over = there is None or there.window_end <= now
         raise contended("the rate limit")
 
-    @access_pattern(
-        "R1", operation="PutItem", requests="1", replaces="RL_AI, RL_AWS PutItem", owner="argument"
-    )
+    @access_pattern("R1", "PutItem", "1", owner="argument")
     def load(self, counted: RateLimit) -> RateLimit:
         """Put a window that was counted elsewhere, as it is, and return it.
 

@@ -57,10 +57,9 @@ class EmailMessages(Repository):
 
     @access_pattern(
         "M1",
-        operation="TransactWriteItems",
-        requests="1; 2 for an e-mail that opens its thread unannounced or is not its latest",
+        "TransactWriteItems",
+        "1; 2 for an e-mail that opens its thread unannounced or is not its latest",
         budget=2,
-        replaces="Conversations and Threads",
         owner="creation",
     )
     def add(self, conversation_id: str, email: NewEmail) -> EmailMessage:
@@ -74,13 +73,7 @@ class EmailMessages(Repository):
         """
         return self._adder.add(conversation_id, email)
 
-    @access_pattern(
-        "M2",
-        operation="Query",
-        requests="1",
-        replaces="Conversations PK, conversation_id-index, “get all messages in a conversation”",
-        owner="read",
-    )
+    @access_pattern("M2", "Query", "1", owner="read")
     def list_by_conversation(
         self,
         conversation_id: str,
@@ -121,14 +114,7 @@ class EmailMessages(Repository):
             raise NotFound("e-mail thread", conversation_id)
         return page
 
-    @access_pattern(
-        "M3",
-        operation="Query, GetItem",
-        requests="1; 2 for the caller's own id",
-        budget=2,
-        replaces="Conversations PK + SK",
-        owner="read",
-    )
+    @access_pattern("M3", "Query, GetItem", "1; 2 for the caller's own id", budget=2, owner="read")
     def get(
         self,
         conversation_id: str,
@@ -145,14 +131,7 @@ class EmailMessages(Repository):
         place = self._place(conversation_id, response_id, account_id, consistent=consistent)
         return self._found(place, response_id, account_id, consistent=consistent)
 
-    @access_pattern(
-        "M4",
-        operation="Query",
-        requests="2",
-        index="GSI1",
-        replaces="Conversations associated_account-index, “get all conversations for an account”",
-        owner="argument",
-    )
+    @access_pattern("M4", "Query", "2", index="GSI1", owner="argument")
     def list_by_account(
         self,
         account_id: str,
@@ -177,14 +156,7 @@ class EmailMessages(Repository):
             plan(EmailSummary).decode,
         )
 
-    @access_pattern(
-        "M5",
-        operation="Query",
-        requests="1",
-        index="GSI1",
-        replaces="Conversations associated_account-is_first_email-index",
-        owner="argument",
-    )
+    @access_pattern("M5", "Query", "1", index="GSI1", owner="argument")
     def list_by_first_email(
         self,
         account_id: str,
@@ -210,14 +182,7 @@ class EmailMessages(Repository):
             plan(EmailSummary).decode,
         )
 
-    @access_pattern(
-        "M6",
-        operation="Query",
-        requests="1",
-        index="GSI2",
-        replaces="Conversations message_id-index",
-        owner="key",
-    )
+    @access_pattern("M6", "Query", "1", index="GSI2", owner="key")
     def get_by_message_id(self, account_id: str, message_id: str) -> EmailSummary:
         """The account's e-mail with this Message-ID, without its content. NotFound."""
         _check_text("message_id", message_id)
@@ -229,11 +194,10 @@ class EmailMessages(Repository):
 
     @access_pattern(
         "M7",
-        operation="Query",
-        requests="1; 2 for the caller's own id; 3 for one that an older release wrote",
+        "Query",
+        "1; 2 for the caller's own id; 3 for one that an older release wrote",
         budget=2,
         index="table + GSI2",
-        replaces="Conversations response_id-index",
         owner="read",
     )
     def get_by_response_id(
@@ -254,12 +218,7 @@ class EmailMessages(Repository):
         return self._found(place, response_id, account_id)
 
     @access_pattern(
-        "M10",
-        operation="UpdateItem, GetItem",
-        requests="1; 2 for the caller's own id",
-        budget=2,
-        replaces="Conversations status",
-        owner="condition",
+        "M10", "UpdateItem, GetItem", "1; 2 for the caller's own id", budget=2, owner="condition"
     )
     def move(
         self,

@@ -77,10 +77,9 @@ class EVScores(Repository):
 
     @access_pattern(
         "M11",
-        operation="TransactWriteItems, or GetItem + TransactWriteItems",
-        requests="1 with the account given; 2 without",
+        "TransactWriteItems, or GetItem + TransactWriteItems",
+        "1 with the account given; 2 without",
         budget=2,
-        replaces="EVDataCollection PK",
         owner="condition",
     )
     def record(
@@ -148,12 +147,7 @@ class EVScores(Repository):
         raise contended("the scores")
 
     @access_pattern(
-        "M11",
-        operation="Query, or GetItem + Query",
-        requests="1; 2 with the account given",
-        budget=2,
-        replaces="EVDataCollection, conversation_id-index",
-        owner="read",
+        "M11", "Query, or GetItem + Query", "1; 2 with the account given", budget=2, owner="read"
     )
     def latest(
         self, conversation_id: str, *, account_id: str | None = None, consistent: bool = False
@@ -172,11 +166,7 @@ class EVScores(Repository):
         return page.items[0] if page.items else None
 
     @access_pattern(
-        "M11",
-        operation="Query, or GetItem + Query",
-        requests="1; 2 with the account given",
-        budget=2,
-        owner="read",
+        "M11", "Query, or GetItem + Query", "1; 2 with the account given", budget=2, owner="read"
     )
     def list_by_conversation(
         self,

@@ -37,13 +37,7 @@ class EmailThreads(Repository):
         self._reader = ThreadReader(binding)
         self._remover = ThreadRemover(binding)
 
-    @access_pattern(
-        "M8",
-        operation="GetItem",
-        requests="1",
-        replaces="Threads PK, conversation_id-index",
-        owner="read",
-    )
+    @access_pattern("M8", "GetItem", "1", owner="read")
     def get(
         self, conversation_id: str, *, account_id: str | None = None, consistent: bool = False
     ) -> EmailThread:
@@ -55,9 +49,7 @@ class EmailThreads(Repository):
             self._reader.item(conversation_id, account_id, consistent=consistent)
         )
 
-    @access_pattern(
-        "M8", operation="UpdateItem", requests="1", replaces="Threads PK", owner="condition"
-    )
+    @access_pattern("M8", "UpdateItem", "1", owner="condition")
     def update(  # noqa: PLR0913 - a thread has that many settings
         self,
         conversation_id: str,
@@ -104,14 +96,7 @@ class EmailThreads(Repository):
             raise NotFound("e-mail thread", conversation_id) from failed
         return plan(EmailThread).decode(item)
 
-    @access_pattern(
-        "M9",
-        operation="Query",
-        requests="1",
-        index="GSI1",
-        replaces="Threads associated_account index",
-        owner="argument",
-    )
+    @access_pattern("M9", "Query", "1", index="GSI1", owner="argument")
     def list_by_account(
         self,
         account_id: str,
@@ -134,11 +119,7 @@ class EmailThreads(Repository):
         )
 
     @access_pattern(
-        "M12",
-        operation="TransactWriteItems, Query",
-        requests="1 + ⌈items/99⌉ + ⌈MB⌉",
-        budget=3,
-        owner="condition",
+        "M12", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="condition"
     )
     def delete(self, conversation_id: str, *, account_id: str | None = None) -> int:
         """Delete a thread with its e-mails, scores and LLM interactions; the number of items.

@@ -65,13 +65,7 @@ class Invites(Repository):
         self._lists = Lists(binding)
         self._accept = accept
 
-    @access_pattern(
-        "O5",
-        operation="TransactWriteItems",
-        requests="1",
-        replaces="OrganizationInvites PutItem",
-        owner="creation",
-    )
+    @access_pattern("O5", "TransactWriteItems", "1", owner="creation")
     def create(
         self,
         organization_id: str,
@@ -119,13 +113,7 @@ class Invites(Repository):
             raise refused or contended("the organization") from failed
         return IssuedInvite(invite, known)
 
-    @access_pattern(
-        "O6",
-        operation="GetItem, BatchGetItem",
-        requests="≤2",
-        replaces="OrganizationInvites partition key",
-        owner="read",
-    )
+    @access_pattern("O6", "GetItem, BatchGetItem", "≤2", owner="read")
     def get(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """The invite with this id; one whose time is up reads as expired.
 
@@ -134,13 +122,7 @@ class Invites(Repository):
         _, item = self._by_id(invite_id, organization_id)
         return plan(Invite).decode(item).as_of(self._now())
 
-    @access_pattern(
-        "O6",
-        operation="GetItem, BatchGetItem",
-        requests="≤2",
-        replaces="OrganizationInvites invite_token-index",
-        owner=BEARER,
-    )
+    @access_pattern("O6", "GetItem, BatchGetItem", "≤2", owner=BEARER)
     def get_by_token(self, token: str) -> Invite:
         """The invite that this token is of; one whose time is up reads as expired. NotFound."""
         place = place_by_token(self._get_item(token_key(token), consistent=True))
@@ -151,13 +133,7 @@ class Invites(Repository):
             raise NotFound("invite")
         return invite_of(item, token).as_of(self._now())
 
-    @access_pattern(
-        "O7",
-        operation="GetItem, Query",
-        requests="≤2",
-        replaces="OrganizationInvites organization_id-index",
-        owner="argument",
-    )
+    @access_pattern("O7", "GetItem, Query", "≤2", owner="argument")
     def list_by_organization(
         self,
         organization_id: str,
@@ -187,14 +163,7 @@ class Invites(Repository):
             self._as_read,
         )
 
-    @access_pattern(
-        "O7",
-        operation="Query, BatchGetItem",
-        requests="≤2",
-        index="GSI1 + table",
-        replaces="OrganizationInvites email-index",
-        owner="argument",
-    )
+    @access_pattern("O7", "Query, BatchGetItem", "≤2", index="GSI1 + table", owner="argument")
     def list_by_address(
         self,
         email: str,
@@ -218,12 +187,7 @@ class Invites(Repository):
         )
 
     @access_pattern(
-        "O8",
-        operation="GetItem, BatchGetItem, TransactWriteItems",
-        requests="≤3",
-        replaces="OrganizationInvites status and accepted_at",
-        domain="workflows",
-        owner=BEARER,
+        "O8", "GetItem, BatchGetItem, TransactWriteItems", "≤3", owner=BEARER, domain="workflows"
     )
     def accept(self, token: str, user_id: str, *, any_address: bool = False) -> Member:
         """Accept an invite as a user, and return the membership; again, the same one.
@@ -237,9 +201,7 @@ class Invites(Repository):
         """
         return self._accept(token, user_id, any_address)
 
-    @access_pattern(
-        "O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3", owner="condition"
-    )
+    @access_pattern("O8", "GetItem, BatchGetItem, UpdateItem", "≤3", owner="condition")
     def cancel(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """Take a pending invite back, and return it; one that is cancelled already stays so.
 
@@ -247,9 +209,7 @@ class Invites(Repository):
         """
         return self._moved(invite_id, organization_id, "cancelled", is_pending(self._now()))
 
-    @access_pattern(
-        "O8", operation="GetItem, BatchGetItem, UpdateItem", requests="≤3", owner="condition"
-    )
+    @access_pattern("O8", "GetItem, BatchGetItem, UpdateItem", "≤3", owner="condition")
     def expire(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
         """Let a pending invite expire before its time, and return it; an expired one stays so.
 
@@ -258,12 +218,7 @@ class Invites(Repository):
         is_open = plan(Invite).model.status == "pending"
         return self._moved(invite_id, organization_id, "expired", is_open)
 
-    @access_pattern(
-        "O8",
-        operation="GetItem, BatchGetItem, TransactWriteItems",
-        requests="≤3",
-        owner="condition",
-    )
+    @access_pattern("O8", "GetItem, BatchGetItem, TransactWriteItems", "≤3", owner="condition")
     def delete(self, invite_id: str, *, organization_id: str | None = None) -> None:
         """Delete an invite with what leads to it, as if it had never been made. NotFound.
 

@@ -47,13 +47,7 @@ class Members(Repository):
         self._lists = Lists(binding)
         self._seats = SeatKeeper(binding)
 
-    @access_pattern(
-        "O2",
-        operation="TransactWriteItems",
-        requests="1",
-        replaces="OrganizationMembers PutItem",
-        owner="argument",
-    )
+    @access_pattern("O2", "TransactWriteItems", "1", owner="argument")
     def add(
         self,
         organization_id: str,
@@ -111,7 +105,7 @@ class Members(Repository):
             return member
         raise contended("the organization's members")
 
-    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2", owner="key")
+    @access_pattern("O2", "BatchGetItem, TransactWriteItems", "≤2", owner="key")
     def update(
         self,
         organization_id: str,
@@ -140,7 +134,7 @@ class Members(Repository):
 
         return self._seats.carry_out(organization_id, decide)
 
-    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2", owner="key")
+    @access_pattern("O2", "BatchGetItem, TransactWriteItems", "≤2", owner="key")
     def remove(self, organization_id: str, user_id: str) -> Member:
         """Remove a member from an organization, and return it as it was. NotFound.
 
@@ -153,7 +147,7 @@ class Members(Repository):
 
         return self._seats.carry_out(organization_id, decide)
 
-    @access_pattern("O2", operation="BatchGetItem, TransactWriteItems", requests="≤2", owner="key")
+    @access_pattern("O2", "BatchGetItem, TransactWriteItems", "≤2", owner="key")
     def replace(self, organization_id: str, user_id: str, *, heir_id: str) -> Member:
         """Remove a member and put another user in their place, in one step; returns the latter.
 
@@ -184,13 +178,7 @@ class Members(Repository):
 
         return self._seats.carry_out(organization_id, decide)
 
-    @access_pattern(
-        "O2",
-        operation="BatchGetItem, UpdateItem",
-        requests="≤2",
-        replaces="OrganizationMembers last_active",
-        owner="key",
-    )
+    @access_pattern("O2", "BatchGetItem, UpdateItem", "≤2", owner="key")
     def touch(self, organization_id: str, user_id: str) -> Member:
         """Note that a member is active now, and return it. NotFound."""
         self._seats.present(organization_id, user_id)
@@ -210,13 +198,7 @@ class Members(Repository):
                 raise no_member(organization_id, user_id) from failed
             return plan(Member).decode(there)  # a server whose clock is ahead was faster
 
-    @access_pattern(
-        "O3",
-        operation="BatchGetItem",
-        requests="1",
-        replaces="OrganizationMembers partition and sort key",
-        owner="key",
-    )
+    @access_pattern("O3", "BatchGetItem", "1", owner="key")
     def get(self, organization_id: str, user_id: str, *, consistent: bool = False) -> Member:
         """The membership of a user in an organization. NotFound.
 
@@ -226,10 +208,9 @@ class Members(Repository):
 
     @access_pattern(
         "O3",
-        operation="Query, GetItem",
-        requests="1 for a page with the last member, else 2; 3 in its first 5 minutes",
+        "Query, GetItem",
+        "1 for a page with the last member, else 2; 3 in its first 5 minutes",
         budget=2,
-        replaces="OrganizationMembers partition key",
         owner="argument",
     )
     def list_by_organization(
@@ -248,14 +229,7 @@ class Members(Repository):
             plan(Member).decode,
         )
 
-    @access_pattern(
-        "O4",
-        operation="Query, BatchGetItem",
-        requests="≤2",
-        index="GSI1 + table",
-        replaces="OrganizationMembers user_id-index",
-        owner="argument",
-    )
+    @access_pattern("O4", "Query, BatchGetItem", "≤2", index="GSI1 + table", owner="argument")
     def list_by_user(
         self,
         user_id: str,

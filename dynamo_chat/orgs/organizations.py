@@ -59,13 +59,7 @@ class Organizations(Repository):
         super().__init__(binding)
         self._remover = OrganizationRemover(binding)
 
-    @access_pattern(
-        "O1",
-        operation="TransactWriteItems",
-        requests="1",
-        replaces="Organizations PutItem",
-        owner="creation",
-    )
+    @access_pattern("O1", "TransactWriteItems", "1", owner="creation")
     def create(
         self,
         name: str,
@@ -118,13 +112,7 @@ class Organizations(Repository):
             return _already_there(failed, organization)
         return organization
 
-    @access_pattern(
-        "O1",
-        operation="GetItem",
-        requests="1",
-        replaces="Organizations partition key",
-        owner="argument",
-    )
+    @access_pattern("O1", "GetItem", "1", owner="argument")
     def get(self, organization_id: str, *, consistent: bool = False) -> Organization:
         """The organization with this id. NotFound."""
         item = self._get_item(organization_key(organization_id), consistent=consistent)
@@ -132,13 +120,7 @@ class Organizations(Repository):
             raise NotFound("organization", organization_id)
         return plan(Organization).decode(item)
 
-    @access_pattern(
-        "O1",
-        operation="UpdateItem",
-        requests="1",
-        replaces="Organizations UpdateItem",
-        owner="argument",
-    )
+    @access_pattern("O1", "UpdateItem", "1", owner="argument")
     def update(
         self,
         organization_id: str,
@@ -151,13 +133,7 @@ class Organizations(Repository):
         changes = checked(Organization, name=name, domain=domain, status=status)
         return self._changed(organization_id, changes)
 
-    @access_pattern(
-        "O1",
-        operation="UpdateItem",
-        requests="1",
-        replaces="Organizations settings",
-        owner="argument",
-    )
+    @access_pattern("O1", "UpdateItem", "1", owner="argument")
     def update_settings(
         self,
         organization_id: str,
@@ -185,13 +161,7 @@ class Organizations(Repository):
         has_room = _attributes().member_count <= seats
         return self._changed(organization_id, changes, has_room)
 
-    @access_pattern(
-        "O1",
-        operation="UpdateItem",
-        requests="1",
-        replaces="Organizations billing",
-        owner="argument",
-    )
+    @access_pattern("O1", "UpdateItem", "1", owner="argument")
     def update_billing(
         self,
         organization_id: str,
@@ -214,13 +184,7 @@ class Organizations(Repository):
         )
         return self._changed(organization_id, changes)
 
-    @access_pattern(
-        "O1",
-        operation="TransactWriteItems",
-        requests="1",
-        replaces="Organizations billing.usage",
-        owner="argument",
-    )
+    @access_pattern("O1", "TransactWriteItems", "1", owner="argument")
     def count_usage(
         self,
         organization_id: str,
@@ -267,11 +231,7 @@ class Organizations(Repository):
             raise LimitExceeded(why, plan(Organization).decode(there)) from failed
 
     @access_pattern(
-        "O9",
-        operation="TransactWriteItems, Query",
-        requests="1 + ⌈items/99⌉ + ⌈MB⌉",
-        budget=3,
-        owner="argument",
+        "O9", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="argument"
     )
     def delete(self, organization_id: str) -> int:
         """Delete an organization with its members and invites; the number of items that went.

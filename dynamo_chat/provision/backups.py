@@ -98,10 +98,9 @@ class Backups:
 
     @access_pattern(
         "T5",
-        operation="CreateBackup, DescribeBackup",
-        requests="2, and more until it is available",
+        "CreateBackup, DescribeBackup",
+        "2, and more until it is available",
         budget=50,
-        replaces="aws dynamodb create-backup",
         owner=OPERATOR,
     )
     def create(
@@ -134,9 +133,7 @@ class Backups:
             on_progress=on_progress,
         )
 
-    @access_pattern(
-        "T5", operation="ListBackups", requests="1 for every 100 backups", budget=5, owner=OPERATOR
-    )
+    @access_pattern("T5", "ListBackups", "1 for every 100 backups", budget=5, owner=OPERATOR)
     def list(self) -> builtins.list[Backup]:
         """The backups of the table, of every kind, newest first; those of AWS Backup too."""
         request = {"TableName": self._name, "BackupType": "ALL"}
@@ -150,7 +147,7 @@ class Backups:
                 request["ExclusiveStartBackupArn"] = answer["LastEvaluatedBackupArn"]
         return sorted(found, key=lambda backup: (backup.created_at, backup.arn), reverse=True)
 
-    @access_pattern("T5", operation="DescribeBackup", requests="1", owner=OPERATOR)
+    @access_pattern("T5", "DescribeBackup", "1", owner=OPERATOR)
     def describe(self, backup_arn: str) -> Backup:
         """A backup by its ARN. NotFound."""
         check_arn("backup_arn", backup_arn)
@@ -158,12 +155,11 @@ class Backups:
 
     @access_pattern(
         "T5",
-        operation="RestoreTableFromBackup, DescribeTable, DescribeTimeToLive, UpdateTimeToLive, "
+        "RestoreTableFromBackup, DescribeTable, DescribeTimeToLive, UpdateTimeToLive, "
         "DescribeContinuousBackups, UpdateContinuousBackups, UpdateTable, TagResource, "
         "ListTagsOfResource, DescribeContributorInsights, UpdateContributorInsights",
-        requests="some 12, and more until the table is active",
+        "some 12, and more until the table is active",
         budget=200,
-        replaces="aws dynamodb restore-table-from-backup",
         owner=OPERATOR,
     )
     def restore(
@@ -198,7 +194,7 @@ class Backups:
 
     # -- by point in time -----------------------------------------------------------------------
 
-    @access_pattern("T5", operation="DescribeContinuousBackups", requests="1", owner=OPERATOR)
+    @access_pattern("T5", "DescribeContinuousBackups", "1", owner=OPERATOR)
     def recovery_window(self) -> RecoveryWindow | None:
         """The moments that the table can be restored to; None without point-in-time recovery."""
         with self._translated():
@@ -211,12 +207,11 @@ class Backups:
 
     @access_pattern(
         "T5",
-        operation="DescribeContinuousBackups, RestoreTableToPointInTime, DescribeTable, "
+        "DescribeContinuousBackups, RestoreTableToPointInTime, DescribeTable, "
         "DescribeTimeToLive, UpdateTimeToLive, UpdateContinuousBackups, UpdateTable, TagResource, "
         "ListTagsOfResource, DescribeContributorInsights, UpdateContributorInsights",
-        requests="some 14, and more until the table is active",
+        "some 14, and more until the table is active",
         budget=200,
-        replaces="aws dynamodb restore-table-to-point-in-time",
         owner=OPERATOR,
     )
     def restore_to_time(
@@ -255,10 +250,9 @@ class Backups:
 
     @access_pattern(
         "T5",
-        operation="DescribeTable, ExportTableToPointInTime, DescribeExport",
-        requests="3, and more until it is complete",
+        "DescribeTable, ExportTableToPointInTime, DescribeExport",
+        "3, and more until it is complete",
         budget=200,
-        replaces="aws dynamodb export-table-to-point-in-time",
         owner=OPERATOR,
     )
     def export(
@@ -310,11 +304,7 @@ class Backups:
         return self._exported(arn, timeout_seconds, on_progress)
 
     @access_pattern(
-        "T5",
-        operation="DescribeExport",
-        requests="1, and more until it is complete",
-        budget=200,
-        owner=OPERATOR,
+        "T5", "DescribeExport", "1, and more until it is complete", budget=200, owner=OPERATOR
     )
     def wait_for_export(
         self,
@@ -328,7 +318,7 @@ class Backups:
         check_waiting(timeout_seconds, on_progress)
         return self._exported(export_arn, timeout_seconds, on_progress)
 
-    @access_pattern("T5", operation="DescribeExport", requests="1", owner=OPERATOR)
+    @access_pattern("T5", "DescribeExport", "1", owner=OPERATOR)
     def describe_export(self, export_arn: str) -> Export:
         """An export by its ARN, however far it is. NotFound."""
         check_arn("export_arn", export_arn)

@@ -31,13 +31,12 @@ class Table:
 
     @access_pattern(
         "T1",
-        operation="CreateTable, DescribeTable, DescribeTimeToLive, UpdateTimeToLive, "
+        "CreateTable, DescribeTable, DescribeTimeToLive, UpdateTimeToLive, "
         "DescribeContinuousBackups, UpdateContinuousBackups, DescribeContributorInsights, "
         "UpdateContributorInsights, UpdateTable",
-        requests="a few, once",
+        "a few, once",
         budget=50,
         index="table + GSI1 + GSI2",
-        replaces="create-table and its configuration files",
         owner=OPERATOR,
     )
     def create(
@@ -97,15 +96,13 @@ class Table:
             else:
                 return
 
-    @access_pattern(
-        "T1", operation="DescribeTable", requests="1 a second", budget=50, owner=OPERATOR
-    )
+    @access_pattern("T1", "DescribeTable", "1 a second", budget=50, owner=OPERATOR)
     def wait(self, *, timeout_seconds: float = 300.0) -> None:
         """Wait until the table and both indexes are active. TableNotFound, IndexNotReady."""
         check_wait("timeout_seconds", timeout_seconds)
         self._inspection.wait(timeout_seconds)
 
-    @access_pattern("T1", operation="DescribeTable", requests="1", owner=OPERATOR)
+    @access_pattern("T1", "DescribeTable", "1", owner=OPERATOR)
     def describe(self) -> dict[str, Any]:
         """DynamoDB's description of the table: status, indexes, item count and size. TableNotFound.
 
@@ -115,9 +112,9 @@ class Table:
 
     @access_pattern(
         "T1",
-        operation="DescribeTable, DescribeTimeToLive, DescribeContinuousBackups, "
+        "DescribeTable, DescribeTimeToLive, DescribeContinuousBackups, "
         "ListTagsOfResource, DescribeContributorInsights",
-        requests="3, 1 for tags, 3 for insights",
+        "3, 1 for tags, 3 for insights",
         budget=7,
         owner=OPERATOR,
     )
@@ -131,12 +128,11 @@ class Table:
 
     @access_pattern(
         "T1",
-        operation="PutItem, UpdateItem, TransactWriteItems, GetItem, BatchGetItem, Query, "
+        "PutItem, UpdateItem, TransactWriteItems, GetItem, BatchGetItem, Query, "
         "BatchWriteItem, DeleteItem",
-        requests="10, and more until the indexes show the item",
+        "10, and more until the indexes show the item",
         budget=20,
         index="table + GSI1 + GSI2",
-        replaces="test table access",
         owner=OPERATOR,
     )
     def probe(self, *, index_seconds: float = 10.0) -> list[ProbeStep]:

@@ -83,9 +83,7 @@ class Invocation(Entity):
 class Invocations(Repository):
     """Record invocations, find one, list those of an account."""
 
-    @access_pattern(
-        "L3", operation="PutItem", requests="1", replaces="Invocations", owner="creation"
-    )
+    @access_pattern("L3", "PutItem", "1", owner="creation")
     def record(self, invocation: NewInvocation) -> Invocation:
         """Record an invocation and return it.
 
@@ -114,9 +112,7 @@ class Invocations(Repository):
                 raise AlreadyExists("the invocation id is taken", seen) from failed
         return made
 
-    @access_pattern(
-        "L3", operation="GetItem", requests="1", replaces="Invocations PK, id-index", owner="read"
-    )
+    @access_pattern("L3", "GetItem", "1", owner="read")
     def get(
         self, invocation_id: str, *, account_id: str | None = None, consistent: bool = False
     ) -> Invocation:
@@ -128,13 +124,7 @@ class Invocations(Repository):
         return found
 
     @access_pattern(
-        "L3",
-        operation="Query",
-        requests="≤ shards",
-        budget=keyspace.INVOCATION_SHARDS,
-        index="GSI1",
-        replaces="Invocations associated_account-index",
-        owner="argument",
+        "L3", "Query", "≤ shards", budget=keyspace.INVOCATION_SHARDS, index="GSI1", owner="argument"
     )
     def list_by_account(
         self,

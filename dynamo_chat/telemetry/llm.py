@@ -164,12 +164,7 @@ class LLMInteractions(Repository):
         self._pairs = PairReader(binding, LLM_PAIR)
 
     @access_pattern(
-        "L1",
-        operation="TransactWriteItems",
-        requests="1; 2 when the id was used before",
-        budget=1,
-        replaces="LLMDataCollection",
-        owner="creation",
+        "L1", "TransactWriteItems", "1; 2 when the id was used before", budget=1, owner="creation"
     )
     def record(self, conversation_id: str, interaction: NewInteraction) -> LLMInteraction:
         """Record an interaction of a conversation and return it.
@@ -204,13 +199,7 @@ class LLMInteractions(Repository):
                 raise AlreadyExists("the interaction id is taken at that time", seen) from failed
         return made
 
-    @access_pattern(
-        "L1",
-        operation="Query",
-        requests="1",
-        replaces="LLMDataCollection conversation_id-index",
-        owner="read",
-    )
+    @access_pattern("L1", "Query", "1", owner="read")
     def list_by_conversation(
         self,
         conversation_id: str,
@@ -243,12 +232,7 @@ class LLMInteractions(Repository):
         )
 
     @access_pattern(
-        "L1",
-        operation="Query",
-        requests="≤ shards",
-        budget=keyspace.LLM_SHARDS,
-        index="GSI1",
-        owner="argument",
+        "L1", "Query", "≤ shards", budget=keyspace.LLM_SHARDS, index="GSI1", owner="argument"
     )
     def list_by_account(
         self,

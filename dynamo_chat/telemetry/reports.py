@@ -124,11 +124,10 @@ class LLMReports(Repository):
 
     @access_pattern(
         "L2",
-        operation="Query, PutItem",
-        requests="Σ pages of the shards + 1",
+        "Query, PutItem",
+        "Σ pages of the shards + 1",
         budget=keyspace.LLM_SHARDS + 1,
         index="GSI1 + table",
-        replaces="LLMReportData",
         owner="argument",
     )
     def build(self, account_id: str, period: str | Period) -> LLMReport:
@@ -149,9 +148,7 @@ class LLMReports(Repository):
             return report if newer is None else plan(LLMReport).decode(newer)
         return report
 
-    @access_pattern(
-        "L2", operation="PutItem", requests="1", replaces="LLMReportData PutItem", owner="creation"
-    )
+    @access_pattern("L2", "PutItem", "1", owner="creation")
     def load(self, report: LLMReport) -> LLMReport:
         """Put a report that was made elsewhere, under its own id, as it is, and return it.
 
@@ -179,13 +176,7 @@ class LLMReports(Repository):
                 raise AlreadyExists(f"report id {report.report_id!r} is taken", seen) from failed
         return report
 
-    @access_pattern(
-        "L2",
-        operation="GetItem",
-        requests="1",
-        replaces="LLMReportData PK, report_id-index",
-        owner="read",
-    )
+    @access_pattern("L2", "GetItem", "1", owner="read")
     def get(
         self, report_id: str, *, account_id: str | None = None, consistent: bool = False
     ) -> LLMReport:
@@ -198,7 +189,7 @@ class LLMReports(Repository):
             raise NotFound("report", report_id)
         return plan(LLMReport).decode(item)
 
-    @access_pattern("L2", operation="Query", requests="1", index="GSI1", owner="argument")
+    @access_pattern("L2", "Query", "1", index="GSI1", owner="argument")
     def list_by_account(
         self,
         account_id: str,

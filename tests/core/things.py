@@ -52,20 +52,20 @@ class Things(Repository):
         """Items, in this order."""
         return self._get_items([key_of(each) for each in things])
 
-    @access_pattern("X1", operation="Query", requests="1", owner="argument")
+    @access_pattern("X1", "Query", "1", owner="argument")
     def of_group(self, group: str, *, forward: bool = True, **options: Any) -> Page[Thing]:
         """Things of a group."""
         asked = PageRequest((group,), not forward, **options)
         return self._page(asked, [LAYOUT.collection(TABLE, group)()], self._read, is_kept=_is_shown)
 
-    @access_pattern("X2", operation="Query", requests="4", index="GSI1", owner="argument")
+    @access_pattern("X2", "Query", "4", index="GSI1", owner="argument")
     def everywhere(self, *, forward: bool = True, **options: Any) -> Page[Thing]:
         """Things of all groups, by name."""
         asked = PageRequest((), not forward, **options)
         shards = [LAYOUT.collection(GSI1, shard)() for shard in range(SHARDS)]
         return self._page(asked, shards, self._read, is_kept=_is_shown)
 
-    @access_pattern("X3", operation="Query", requests="4", index="GSI1", owner="argument")
+    @access_pattern("X3", "Query", "4", index="GSI1", owner="argument")
     def everywhere_again(self) -> Page[Thing]:
         """The same, through the other method."""
         return self.everywhere(page_size=1)
