@@ -168,9 +168,9 @@ class ChatStore:
     def users(self) -> Users:
         """Users: sign up, find by id or address, change, delete."""
         from dynamo_chat.identity.users import Users
-        from dynamo_chat.workflows.delete_user import UserDeletion
+        from dynamo_chat.workflows.delete_user import UserRemover
 
-        return Users(self._binding, UserDeletion(self._binding, self._snapshots).delete)
+        return Users(self._binding, UserRemover(self._binding, self._snapshots).delete)
 
     @cached_property
     def activity(self) -> Activities:

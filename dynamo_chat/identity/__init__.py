@@ -1,1 +1,1 @@
-"""Users with their addresses, their activity, and their login sessions."""
+"""Users, their addresses, their activity and their login sessions."""

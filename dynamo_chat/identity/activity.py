@@ -51,15 +51,17 @@ class Activities(Repository):
         activity_id: str | None = None,
         expires_at: datetime | None = None,
     ) -> Activity:
-        """Record something that a user did, now if no time is given, and return it.
+        """Record something that a user did and return it. The default time is now.
 
-        A time may be 5 minutes ahead of the clock at most: it would stay the latest until it
-        comes. With time and id both given, recording it again returns what is there; AlreadyExists
-        when that says something else. NotFound when there is no such user: what is recorded while
-        a user is being deleted would outlive them.
+        A time may be at most 5 minutes ahead of the clock: until then it would stay the latest.
+        If time and id are both given, a retry returns the existing activity; AlreadyExists if that
+        one is different. NotFound if the user does not exist or is being deleted: the activity
+        would remain after the user.
         """
         if activity_id is not None and created_at is None:
-            raise InvalidArgument("created_at", "must come with activity_id: together they name it")
+            raise InvalidArgument(
+                "created_at", "is required with activity_id: together they identify it"
+            )
         if details is not None and not isinstance(details, Mapping):
             raise InvalidArgument("details", f"must be a mapping, not {type(details).__name__}")
         now = self._now()
@@ -82,7 +84,7 @@ class Activities(Repository):
                 raise NotFound("user", user_id) from failed
             there = plan(Activity).decode(failed.items[0] or {})
             if (there.action, there.details) != (activity.action, activity.details):
-                raise AlreadyExists("an activity of this time and id is there", there) from failed
+                raise AlreadyExists("another activity has this time and id", there) from failed
             return there
         return activity
 
@@ -98,7 +100,10 @@ class Activities(Repository):
         cursor: str | None = None,
         consistent: bool = False,
     ) -> Page[Activity]:
-        """What a user did, by time, newest first; with `since` and `until`, in [since, until)."""
+        """A user's activity by time, newest first.
+
+        With `since` and `until`, only [since, until).
+        """
         lower, upper = time_range(since, until)
         return self._page(
             PageRequest(

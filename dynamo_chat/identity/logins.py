@@ -1,11 +1,11 @@
-"""Login sessions (U6, U7): a bearer secret, and what it stands for until it expires.
+"""Login sessions (U6, U7): a bearer secret and the login that it opens until it expires.
 
     LOGIN#hash                    the login, found by the hash of its secret; in an index by expiry
     USER#id / LOGIN#expires#hash  its listing, in the user's own partition
 
-Both are written in one transaction and deleted together: a login that can be read is an active
-one. The index answers "which logins are active" with everything about them, by key range; the
-listing is what revoking them all walks, strongly consistent, so that a fresh one is not missed.
+Both are written in one transaction and deleted together: a login that can be read is active. The
+active logins of a user are a key range of the index. Revoking them all reads the listings instead,
+strongly consistent, so that a new one is not missed.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class LoginSession(Entity):
     layout: ClassVar[Layout] = keyspace.LOGIN
 
     login_id: Id
-    """Names the login without letting anybody in: the SHA-256 of its secret."""
+    """Identifies the login but does not open it: the SHA-256 of its secret."""
     user_id: Id
     account_id: Id | None = None
     created_at: Time
     last_activity: Time
     expires_at: Annotated[Time, Deadline()]
-    """When it ends by itself, in whole seconds."""
+    """When it expires, in whole seconds."""
     ip_address: Text | None = None
     user_agent: Text | None = None
     metadata: JsonObject = Field(default_factory=dict)
@@ -70,11 +70,11 @@ class LoginSession(Entity):
 
 @dataclass(frozen=True, slots=True)
 class OpenedLogin:
-    """A login and its secret, which is shown here and never again."""
+    """A new login and its secret. The secret is not stored and is returned only here."""
 
     login: LoginSession
     secret: str = field(repr=False)
-    """What the client sends to be let in, for a cookie or a bearer header."""
+    """What the client sends to authenticate, in a cookie or a bearer header."""
 
 
 class Logins(Repository):
@@ -94,9 +94,9 @@ class Logins(Repository):
     ) -> OpenedLogin:
         """Open a login for a user, and return it with its secret.
 
-        Bring a `secret` of your own, at least 128 random bits, to make the call repeatable: again
-        with the same one, it returns what is there. AlreadyExists when that is another login.
-        NotFound when there is no such user.
+        To make retries safe, pass your own `secret` of at least 128 random bits: a retry with it
+        returns the existing login. AlreadyExists if the secret belongs to a different login.
+        NotFound if the user does not exist.
         """
         known = brought_or_new("secret", secret)
         if metadata is not None and not isinstance(metadata, Mapping):
@@ -134,9 +134,9 @@ class Logins(Repository):
 
     @access_pattern("U6", "GetItem", "1", owner=BEARER)
     def get(self, secret: str, *, consistent: bool = True) -> LoginSession:
-        """The login that this secret opens. NotFound when there is none, or it was revoked.
+        """The login that this secret opens. NotFound if there is none, or it was revoked.
 
-        Without `consistent` it costs half, and a login revoked a moment ago may still be found.
+        ``consistent=False`` halves the cost, but may still return a login that was just revoked.
         """
         login_id = hash_of("secret", secret)
         found = self._get(LoginSession, consistent=consistent, login_id=login_id)
@@ -146,7 +146,7 @@ class Logins(Repository):
 
     @access_pattern("U6", "GetItem", "1", owner="read")
     def get_by_id(self, login_id: str, *, user_id: str) -> LoginSession:
-        """A user's login by its id, to revoke one of a list. NotFound, also for another user's."""
+        """A user's login by its id, for example to revoke it. NotFound, also for another user's."""
         check_owner("user_id", user_id)
         found = self._get(LoginSession, consistent=True, login_id=login_id)
         if found is None or found.user_id != user_id:
@@ -155,9 +155,9 @@ class Logins(Repository):
 
     @access_pattern("U6", "UpdateItem", "1", owner=BEARER)
     def touch(self, secret: str) -> LoginSession:
-        """Note that a login is in use now, and return it. NotFound when it expired or was revoked.
+        """Set a login's last activity to now and return it. NotFound if it expired or was revoked.
 
-        This checks the secret, too: one request lets a client in and records it.
+        This also checks the secret: one request authenticates a client and records its activity.
         """
         now = self._now()
         attributes = plan(LoginSession).model
@@ -166,7 +166,7 @@ class Logins(Repository):
                 Update(
                     keyspace.LOGIN.key(login_id=hash_of("secret", secret)),
                     [attributes.last_activity.set(now)],
-                    # Without `live`, the update would create an item for whoever was revoked.
+                    # Without `live`, the update would create an item for a revoked login.
                     live(now) & (attributes.last_activity <= now),
                 ),
                 returning=True,
@@ -175,20 +175,20 @@ class Logins(Repository):
             there = failed.items.get(0)
             if there is None or not is_live(there, now):
                 raise NotFound("login") from failed
-            return plan(LoginSession).decode(there)  # a server whose clock is ahead was faster
+            return plan(LoginSession).decode(there)  # another server wrote a later time
         return plan(LoginSession).decode(item)
 
     @access_pattern(
         "U6",
         "TransactWriteItems",
         "1",
-        owner=NoOwner("it takes a login that was read before, by its secret or with its user"),
+        owner=NoOwner("it takes a login that was read before, by its secret or for its user"),
     )
     def revoke(self, login: LoginSession) -> None:
         """End a login that was read before. Revoking again changes nothing."""
         fields = _read_before("login", login).__dict__
         attributes = plan(LoginSession).model
-        # A secret may be brought again, for another login: that one stays.
+        # A caller may have opened another login with the same secret: that one stays.
         is_it = Item.PK.does_not_exist() | (
             (attributes.user_id == login.user_id) & (attributes.created_at == login.created_at)
         )
@@ -202,10 +202,10 @@ class Logins(Repository):
         "U6", "Query, TransactWriteItems", "⌈MB⌉ + ⌈logins/50⌉", budget=2, owner="argument"
     )
     def revoke_all(self, user_id: str, *, except_for: LoginSession | None = None) -> int:
-        """End all active logins of a user, one opened a moment ago too; the number of them.
+        """Revoke all active logins of a user, also new ones. Returns how many were revoked.
 
-        With `except_for` that one stays: "log out everywhere else". After a crash, call it again.
-        CorruptItem, once all others are ended, when one cannot be found.
+        `except_for` keeps one login: "log out everywhere else". After a crash, call it again.
+        CorruptItem if a listing cannot be read; all other logins are revoked first.
         """
         kept = None if except_for is None else _read_before("except_for", except_for).login_id
         count = 0
@@ -221,7 +221,7 @@ class Logins(Repository):
                     unreadable.append(error)
             for start in range(0, len(listings), _REVOKED_AT_ONCE):
                 count += self._revoke(user_id, listings[start : start + _REVOKED_AT_ONCE])
-        if unreadable:  # the others are revoked by now; this one cannot be found
+        if unreadable:
             raise unreadable[0]
         return count
 
@@ -234,28 +234,28 @@ class Logins(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[LoginSession]:
-        """A user's active logins, by when they end, the last to end first.
+        """A user's active logins by expiry, the latest to expire first.
 
-        Those that have ended are outside the range that is read, however many there are.
+        Expired logins are outside the key range, so they cost nothing, however many there are.
         """
         now = self._now()
         listed = keyspace.LOGIN.collection(GSI1, user_id)
         asked, active = PageRequest((user_id,), latest_first, page_size, cursor), listed(lower=now)
         position = self._cursor_position(asked, listed())
         if position is not None and position < active.keys.lower:
-            # The login that the cursor names has ended since the page before.
+            # The login at the cursor has expired since the previous page.
             if latest_first:
                 return Page(())
             asked = replace(asked, cursor=None)
         return self._page(asked, [active], plan(LoginSession).decode)
 
     def _revoke(self, user_id: str, listings: Sequence[AttributeValues]) -> int:
-        """Delete each login together with its listing; the number of logins."""
+        """Delete each login together with its listing. Returns the number of logins."""
         deletes = [each for item in listings for each in login_deletes(item, user_id)]
         while deletes:
             try:
                 self._write(*deletes)
-            except ConditionFailed as failed:  # it is another user's by now
+            except ConditionFailed as failed:  # another user's login has that key now
                 deletes = [each for at, each in enumerate(deletes) if at not in failed.items]
             else:
                 break
@@ -263,7 +263,7 @@ class Logins(Repository):
 
 
 def _read_before(argument: str, login: LoginSession) -> LoginSession:
-    """The login, if it is one: a secret or an id is taken for it easily. InvalidArgument."""
+    """`login` itself. InvalidArgument if it is something else, such as its secret or id."""
     if not isinstance(login, LoginSession):
         raise InvalidArgument(argument, f"must be a LoginSession, not {type(login).__name__}")
     return login
@@ -277,7 +277,7 @@ def _login_id(listing: AttributeValues) -> str:
 
 def _expiry(now: datetime, lifetime: timedelta) -> datetime:
     if not isinstance(lifetime, timedelta) or not timedelta() < lifetime <= MAX_LIFETIME:
-        raise InvalidArgument("lifetime", "must be a timedelta above zero, of 3,650 days at most")
+        raise InvalidArgument("lifetime", "must be a timedelta above 0 and at most 3,650 days")
     return whole_second(now + lifetime)
 
 

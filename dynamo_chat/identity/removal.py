@@ -1,15 +1,15 @@
-"""Removing a user with what belongs to them (U8), resumably.
+"""The steps of deleting a user (U8). After a crash, the deletion can be resumed.
 
-    user ──tombstone──▶ no reader finds it, under its id or an address; nothing can be added to it
-         ──logins────▶ they go first: nobody is let in any more, whatever happens afterwards
+    user ──tombstone──▶ no reader finds it, by id or by address; nothing can be added to it
+         ──logins────▶ deleted first: nobody can log in, even if the deletion stops here
          ──walk──────▶ activity is deleted
-         ──finish────▶ address items and tombstone go together: addresses and id are free again
-         ──or retire─▶ address items go; the tombstone stays, says nothing but that the id was used,
-                       and keeps it for good: what was kept is for no new holder of the id
+         ──finish────▶ address items and tombstone are deleted together: addresses and id are free
+         ──or retire─▶ address items are deleted; the tombstone stays without the user's data, so
+                       that nobody can reuse the id and see what was kept
 
-Each step is fenced to this deletion: see `dynamo_chat.core.deletion`. The tombstone keeps
-everything until the end, so a deletion that turns out to be refused is taken back. Address items
-go with it in one transaction because a new user might take the same ones.
+Each step is fenced to this deletion: see `dynamo_chat.core.deletion`. The tombstone keeps the
+user's data until the end, so that a deletion that is refused later can be undone. Address items
+are deleted in the same transaction because a new user might claim the same addresses.
 """
 
 from __future__ import annotations
@@ -41,37 +41,37 @@ KeepOrRemove = Literal["remove", "keep"]
 _TOMBSTONE: Final = keyspace.USER_TOMBSTONE
 _RETIRED: Final = "retired_at"
 CLEARING: Final = "clearing"
-"""Attribute of a tombstone: the conversation whose deletion, as part of the user's, began last."""
+"""Attribute of a tombstone: the conversation that this deletion began to delete last."""
 _ADDRESSES: Final = ("email", "response_email")
 
 
 class Wishes(NamedTuple):
-    """What becomes of what a user takes part in. The tombstone remembers it."""
+    """Whether to keep the user's memberships and conversations. Stored on the tombstone."""
 
     memberships: KeepOrRemove
     conversations: KeepOrRemove
 
     @property
     def actions(self) -> list[Action]:
-        """Actions that note them at the tombstone."""
+        """Update actions that store them on the tombstone."""
         return [Path(name).set(value) for name, value in self._asdict().items()]
 
     def are_noted(self, tombstone: AttributeValues) -> bool:
-        """Whether the tombstone says the same."""
+        """True if the tombstone stores the same wishes."""
         return all(tombstone.get(name) == {"S": value} for name, value in self._asdict().items())
 
 
 class Seen(NamedTuple):
-    """A user, or what is in their place, and the organizations that they are in."""
+    """The item of a user or its tombstone, and the ids of the user's organizations."""
 
     item: AttributeValues
     organization_ids: list[str]
 
 
 def noted_wishes(tombstone: AttributeValues) -> Wishes:
-    """What the call that began the deletion asked for.
+    """The wishes that the tombstone stores.
 
-    Deletions that an older version began say nothing. They left conversations as they were.
+    Tombstones of older versions store none. Those versions kept conversations.
     """
     memberships = tombstone.get("memberships") == {"S": "keep"}
     conversations = tombstone.get("conversations") == {"S": "remove"}
@@ -79,15 +79,15 @@ def noted_wishes(tombstone: AttributeValues) -> Wishes:
 
 
 def is_retired(item: AttributeValues) -> bool:
-    """Whether this is what a deletion has left for good, to keep the id from being used again."""
+    """True for the tombstone of a finished deletion, which keeps the id from being reused."""
     return is_kind(item, _TOMBSTONE) and _RETIRED in item and DELETION_ID not in item
 
 
-class UserRemover(Repository):
-    """Deletes users, step by step."""
+class UserDeletionSteps(Repository):
+    """The steps of deleting a user. `UserRemover` calls them in order."""
 
     def look(self, user_id: str) -> Seen | None:
-        """The user and their memberships, in one request; None when there is no such user."""
+        """The user and their memberships, in one request; None if the user does not exist."""
         first = keyspace.MEMBERSHIP.table.sk.range().lower
         last = keyspace.USER.table.sk.range().upper
         partition = keyspace.USER_PARTITION.encode(user_id)
@@ -98,9 +98,9 @@ class UserRemover(Repository):
         return None if root is None else Seen(root, organizations_of(items))
 
     def begin(self, user_id: str, seen: AttributeValues, wishes: Wishes) -> Deletion | None:
-        """Put a tombstone in the place of the user that was seen, or take over the one that was.
+        """Replace the user that was read by a tombstone, or take over the tombstone that was read.
 
-        None when something else is there by now.
+        None if the item has changed since.
         """
         if is_kind(seen, _TOMBSTONE):
             found = resume(self._connection, seen, self._new_id(), _TOMBSTONE)
@@ -111,7 +111,7 @@ class UserRemover(Repository):
                     return None
             return found
         is_still = user_exists()
-        if "created_at" in seen:  # the one that was seen, and no new holder of the id
+        if "created_at" in seen:  # the same user, not a new one with the same id
             is_still &= Path("created_at") == Raw(seen["created_at"])
         bury = Update(
             user_key(user_id), [Path(KIND).set(_TOMBSTONE.kind), *wishes.actions], is_still
@@ -124,7 +124,7 @@ class UserRemover(Repository):
             return None
 
     def take_back(self, deletion: Deletion, *beside: Check) -> None:
-        """Let the user live again, if `beside` holds. ConditionFailed; Overtaken."""
+        """Turn the tombstone into the user again, if `beside` holds. ConditionFailed; Overtaken."""
         actions = [
             Path(KIND).set(keyspace.USER.kind),
             *(Path(name).remove() for name in (DELETION_ID, CLEARING, *Wishes._fields)),
@@ -138,12 +138,12 @@ class UserRemover(Repository):
                 raise Overtaken from failed
             raise
 
-    def let_nobody_in(self, user_id: str, deletion: Deletion) -> Belongings:
-        """Revoke the logins; what else there is. Overtaken."""
+    def revoke_logins(self, user_id: str, deletion: Deletion) -> Belongings:
+        """Revoke all logins and return what else the partition holds. Overtaken."""
         everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
         partition = keyspace.USER_PARTITION.encode(user_id)
         collection = Collection(TABLE, partition, everything, keyspace.USER.table.sk)
-        # Backwards: the tombstone, the memberships, the logins, and then all the rest.
+        # Backwards: the tombstone, the memberships, the logins, then everything else.
         only = (PK, SK, KIND, CLEARING, *_ADDRESSES)
         pages = self._walk(collection, forward=False, only=only)
         last_of_logins = keyspace.LOGIN_LISTING.table.sk.range().lower
@@ -161,15 +161,18 @@ class UserRemover(Repository):
     def finish(
         self, user_id: str, deletion: Deletion, left: Belongings, late: Sequence[Delete]
     ) -> int:
-        """Delete what is left, and free the addresses and the id; the number of items that went.
+        """Delete the rest and free addresses and id. Returns the number of items deleted.
 
-        `late` is of what others may have made while the deletion went on: it is not counted.
+        `late` deletes items that others may have created during the deletion; they do not count.
         """
         count = deletion.run(_rest(left), [*_address_deletes(user_id, left.tombstone), *late])
         return max(0, count - len(late))
 
     def retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
-        """Delete what is left, free the addresses, and keep the id from being used again."""
+        """Delete the rest, free the addresses, and keep the id from being used again.
+
+        Returns the number of items deleted.
+        """
         stored = (each.attr_name for each in plan(User).attributes.values())
         gone = (*stored, DELETION_ID, CLEARING, *Wishes._fields)
         actions = [
@@ -191,43 +194,43 @@ class UserRemover(Repository):
 
 
 class Belongings(NamedTuple):
-    """What is in a user's partition beside the logins, other domains' items too."""
+    """The items in a user's partition except the logins; also those of other domains."""
 
     tombstone: AttributeValues
     read: list[AttributeValues]
-    """What has been read of it: the memberships are among these."""
+    """The items read so far; they include all memberships."""
     unread: Iterator[list[AttributeValues]]
     revoked: int
-    """How many items of logins went."""
+    """The number of login items deleted."""
 
 
 def login_deletes(listing: AttributeValues, user_id: str) -> list[Delete]:
-    """Deletes a login together with its listing; not one that another user has by now."""
+    """Deletes of a listing and its login, unless the login is another user's by now."""
     group = [Delete(key_of(listing))]
-    with suppress(CorruptItem):  # it leads nowhere, and must not keep the user here
+    with suppress(CorruptItem):  # it points nowhere, but must not block the deletion
         is_own = Item.PK.does_not_exist() | owned_by(user_id)
         group.append(Delete(login_of(key_of(listing)), is_own))
     return group
 
 
 def login_of(listing: Key) -> Key:
-    """The key of the login that a listing is of."""
+    """The key of the login that a listing points to."""
     _, login_id = key_parts(keyspace.LOGIN_LISTING, listing, SK)
     return keyspace.LOGIN.key(login_id=login_id)
 
 
 def organizations_of(items: Iterable[AttributeValues]) -> list[str]:
-    """The organizations of the memberships among `items` of a user's partition."""
+    """The organization ids of the memberships among `items`."""
     layout, found = keyspace.MEMBERSHIP, []
     for item in items:
         if is_kind(item, layout):
-            with suppress(CorruptItem):  # it leads nowhere
+            with suppress(CorruptItem):  # it points nowhere
                 found.append(key_parts(layout, item, SK)[0])
     return found
 
 
 def _rest(left: Belongings) -> Iterator[Group]:
-    """What goes by itself: activity, and memberships whose key does not say of what."""
+    """Deletes of activity, and of memberships whose key cannot be read."""
     for item in chain(left.read, chain.from_iterable(left.unread)):
         is_astray = is_kind(item, keyspace.MEMBERSHIP) and not organizations_of([item])
         if is_astray or is_kind(item, keyspace.ACTIVITY):
@@ -235,10 +238,10 @@ def _rest(left: Belongings) -> Iterator[Group]:
 
 
 def _address_deletes(user_id: str, tombstone: AttributeValues) -> Sequence[Delete]:
-    """Deletes the items of the user's addresses, but for one that leads to somebody else."""
+    """Deletes of the user's address items, except one that points to another user."""
     is_own: Condition = Item.PK.does_not_exist() | owned_by(user_id)
     deletes: list[Delete] = []
-    with suppress(CorruptItem, InvalidArgument):  # damaged, or retired: then it says no address
+    with suppress(CorruptItem, InvalidArgument):  # damaged
         given: Any = [
             helper_text(tombstone, name, _TOMBSTONE) if name in tombstone else None
             for name in _ADDRESSES

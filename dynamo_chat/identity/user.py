@@ -1,4 +1,4 @@
-"""A user: the entity, its items, and the condition that it is there."""
+"""A user: the entity, its items, and the condition that it exists."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ UserRole = Literal["admin", "user", "member"]
 
 
 class User(Entity):
-    """An account of a person."""
+    """A person's account."""
 
     layout: ClassVar[Layout] = keyspace.USER
 
     user_id: Id
     email: Address
-    """As it was given; no two users have the same, see `dynamo_chat.core.addresses`."""
+    """As it was given. Unique in its normal form: see `dynamo_chat.core.addresses`."""
     response_email: Address | None = None
-    """The address that answers are sent from; unique among response addresses."""
+    """The address that replies are sent from; unique among response addresses."""
     name: Text | None = None
     status: UserStatus = "active"
     role: UserRole = "user"
     preferences: JsonObject = Field(default_factory=dict)
     organization_id: Id | None = None
-    """The user's default organization. Plain data: memberships are kept by themselves."""
+    """The user's default organization. Plain data: it does not have to match a membership."""
     created_at: Time
     updated_at: Time
-    """When the user was last changed by `update` or `change_addresses`."""
+    """When `update` or `change_addresses` last changed the user."""
 
 
 def user_key(user_id: str) -> Key:
@@ -48,29 +48,29 @@ def user_key(user_id: str) -> Key:
 
 
 def is_user(item: AttributeValues | None) -> bool:
-    """Whether `item` is a user that readers may see."""
+    """True if `item` is a user; False if it is missing or a tombstone."""
     return bool(item) and kind_of(item or {}, keyspace.USER) == keyspace.USER.kind
 
 
 def user_exists() -> Condition:
-    """What `is_user` says, as a condition."""
+    """`is_user` as a condition."""
     condition: Condition = Path(KIND) == keyspace.USER.kind
     return condition
 
 
 def address_keys(email: str, response_email: str | None) -> Iterator[tuple[Layout, str]]:
-    """The address items that belong to these addresses: their layout and normal form."""
+    """The layout and the normal form of each address item that a user has."""
     yield keyspace.USER_EMAIL, address_key(email)
     if response_email is not None:
         yield keyspace.USER_RESPONSE_EMAIL, address_key(response_email)
 
 
 def address_item(layout: Layout, address: str, user_id: str) -> AttributeValues:
-    """The item that makes an address, in its normal form, lead to a user."""
+    """The item that points from an address, in its normal form, to a user."""
     return helper_item(layout, {"address": address}, user_id=user_id)
 
 
 def owned_by(user_id: str) -> Condition:
-    """The address item is this user's."""
+    """Condition: the address item or the login is this user's."""
     condition: Condition = Path("user_id") == user_id
     return condition

@@ -1,10 +1,10 @@
 """The repository of users: U1–U3, U5, U8. The entity and its items are in `user`.
 
-An address is an item of its own, keyed by the address's normal form: its existence makes the
-address unique, its content leads to the user. It is written, replaced and deleted in the one
-transaction that changes the user, so neither exists without the other.
+An address is an item of its own, keyed by its normal form: the key makes the address unique, the
+content points to the user. It is written, replaced and deleted in the same transaction as the
+user, so neither exists without the other.
 
-Deleting a user spans domains: the store hands in how (`workflows.delete_user`).
+Deleting a user spans domains: the store passes in the function (`workflows.delete_user`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _NOT_COMPARED = {"created_at", "updated_at"}
 
 
 DeleteUser: TypeAlias = Callable[[str, Wishes, str | None], int]
-"""Deletes a user with what they take part in, for an heir if one is named: see `Users.delete`."""
+"""Deletes a user and what belongs to them; takes user id, wishes and heir: see `Users.delete`."""
 
 
 class Users(Repository):
@@ -66,10 +66,10 @@ class Users(Repository):
         preferences: Mapping[str, Any] | None = None,
         organization_id: str | None = None,
     ) -> User:
-        """Create a user and return it; with an id that the same user has, return what is there.
+        """Create a user and return it. A retry with the same id returns the existing user.
 
-        AlreadyExists when the id is another user's, or an address is taken: that is decided in
-        the same transaction, so of many sign-ups with one address at one moment one succeeds.
+        AlreadyExists if the id belongs to a different user, or an address is taken. The same
+        transaction checks the addresses: of concurrent sign-ups with one address, one succeeds.
         """
         now = self._now()
         user = validated(
@@ -109,7 +109,7 @@ class Users(Repository):
 
     @access_pattern("U3", "GetItem", "≤2", owner="argument")
     def get_by_email(self, email: str) -> User:
-        """The user with this e-mail, a fresh one included. NotFound.
+        """The user with this e-mail address, by a strongly consistent read. NotFound.
 
         The address is compared in its normal form: case does not matter.
         """
@@ -117,7 +117,7 @@ class Users(Repository):
 
     @access_pattern("U3", "GetItem", "≤2", owner="argument")
     def get_by_response_email(self, response_email: str) -> User:
-        """The user with this response e-mail, a fresh one included. NotFound.
+        """The user with this response e-mail address, by a strongly consistent read. NotFound.
 
         The address is compared in its normal form: case does not matter.
         """
@@ -135,9 +135,9 @@ class Users(Repository):
         preferences: Mapping[str, Any] | Unchanged | None = UNCHANGED,
         organization_id: str | Unchanged | None = UNCHANGED,
     ) -> User:
-        """Change what is given, nothing else, and return the user. NotFound.
+        """Change only the given fields of a user and return the user. NotFound.
 
-        None takes name, preferences or default organization away. Preferences are replaced whole.
+        None removes name, preferences or default organization. Preferences are replaced as a whole.
         """
         if not isinstance(preferences, Unchanged):
             preferences = _json_object("preferences", preferences)
@@ -169,10 +169,10 @@ class Users(Repository):
         email: str | Unchanged = UNCHANGED,
         response_email: str | Unchanged | None = UNCHANGED,
     ) -> User:
-        """Change e-mail, response e-mail or both, and return the user; the old ones become free.
+        """Change a user's e-mail, response e-mail or both and return the user. NotFound.
 
-        None takes the response e-mail away. An address that the user has already costs nothing.
-        AlreadyExists when one is taken: then none is changed. NotFound.
+        The old addresses become free. None removes the response e-mail. If the user has the
+        addresses already, nothing is written. AlreadyExists if one is taken; then none is changed.
         """
         changes = checked(User, email=email, response_email=response_email)
         item = self._get_item(user_key(user_id), consistent=True)
@@ -189,7 +189,7 @@ class Users(Repository):
                 taken = [layouts[place] for place in failed.items if place in layouts]
                 if taken and 0 not in failed.items:
                     raise _taken(taken[0]) from failed
-                # Somebody changed the user in between; or this change has happened already.
+                # The user was changed in between, or a lost answer hid that this change was made.
                 item = failed.items.get(0)
                 if 0 not in failed.items:
                     item = self._get_item(user_key(user_id), consistent=True)
@@ -215,17 +215,17 @@ class Users(Repository):
         heir_id: str | None = None,
         conversations: KeepOrRemove = "remove",
     ) -> int:
-        """Delete a user: logins revoked, organizations left, conversations and activity deleted.
+        """Delete a user with their logins, memberships, conversations and activity.
 
-        Returns how many items went. Where the user is the last active owner, the heir takes over;
-        without one that is an IllegalTransition, and the user lives on. ``"keep"`` leaves
-        memberships, or conversations, as they are, and the user's id is never free again. After
-        a crash half-way, call it again. NotFound when there is nothing to delete, or no such heir.
+        Returns the number of items deleted. If the user is the last active owner of an
+        organization, the heir takes over; without an heir that raises IllegalTransition and the
+        user stays. ``"keep"`` keeps memberships or conversations; then the user's id can never be
+        used again. After a crash, call it again. NotFound if user or heir does not exist.
         """
         return self._delete(user_id, Wishes(memberships, conversations), heir_id)
 
     def _by_address(self, layout: Layout, key: str) -> User:
-        """The user that an address item leads to; NotFound tells nothing of the address."""
+        """The user that an address item points to. NotFound, without the address in its text."""
         pointer = self._get_item(layout.key(address=key), consistent=True)
         if pointer is None:
             raise NotFound("user")
@@ -233,16 +233,16 @@ class Users(Repository):
             leads_to = user_key(helper_text(pointer, "user_id", layout))
         item = self._get_item(leads_to, consistent=True)
         user = plan(User).decode(item) if item is not None and is_user(item) else None
-        # Between the two requests the user may have gone, or left the address to somebody else.
+        # Between the two requests the user may have been deleted or have changed the address.
         if user is None or (layout, key) not in address_keys(user.email, user.response_email):
             raise NotFound("user")
         return user
 
 
 def _address_changes(user: User, wanted: User) -> tuple[list[Write], dict[int, Layout]]:
-    """The writes that give `user` the addresses of `wanted`, and which of them claim an address.
+    """The writes that give `user` the addresses of `wanted`; and by position, those that claim one.
 
-    An address whose normal form stays is left alone: it is this user's already.
+    An address whose normal form stays the same is not written.
     """
     attributes = plan(User).model
     fields = ("email", "response_email", "updated_at")
@@ -274,10 +274,10 @@ def _address_changes(user: User, wanted: User) -> tuple[list[Write], dict[int, L
 
 
 def _already_there(item: AttributeValues | None, wanted: User) -> User:
-    """What `create` answers when the id is taken."""
+    """The existing user, if it equals the wanted one. AlreadyExists otherwise."""
     if item is not None and is_retired(item):
         raise AlreadyExists(
-            f"user id {wanted.user_id!r} is retired: what its user left behind was kept; choose "
+            f"user id {wanted.user_id!r} is retired: its deleted user left data behind; choose "
             "another id"
         )
     if item is None or not is_user(item):
@@ -285,13 +285,13 @@ def _already_there(item: AttributeValues | None, wanted: User) -> User:
     there = plan(User).decode(item)
     if there.model_dump(exclude=_NOT_COMPARED) == wanted.model_dump(exclude=_NOT_COMPARED):
         return there
-    # Whoever has another address is somebody else, and shown nothing.
+    # The existing user is shown only to a caller who gave that user's own address.
     is_theirs = address_key(there.email) == address_key(wanted.email)
     raise AlreadyExists(f"user id {wanted.user_id!r} is taken", there if is_theirs else None)
 
 
 def _taken(layout: Layout) -> AlreadyExists:
-    # Whose it is, is nobody's business.
+    # The error does not say which user has it.
     what = "e-mail" if layout is keyspace.USER_EMAIL else "response e-mail"
     return AlreadyExists(f"the {what} address is taken; sign in with it, or choose another")
 

@@ -1,1 +1,1 @@
-"""What crosses domains: the only code that knows several of them."""
+"""Operations across domains: only this package imports several of them."""

@@ -1,13 +1,13 @@
-"""Accepting an invite (O8): exactly once, together with the membership, or not at all.
+"""Accepting an invite (O8): one transaction creates the membership and marks the invite.
 
-    Update organization   one more member      if it is there, a seat is free, the domain admitted
+    Update organization   one more member      if it exists, has a free seat and admits the domain
     Put member            active               if there is none; a pending one becomes active
-    Update invite         accepted, by whom    if it is pending and its time is not up
-    Check user            –                    if they are there and have the invited address
+    Update invite         accepted, by whom    if it is pending and has not expired
+    Check user            –                    if they exist and have the invited address
 
-One transaction: no membership without its invite marked, no mark without the membership. Of many
-accepts at one moment one goes through, and the others find what it did. The user is part of it,
-so an account that is being deleted joins nothing.
+So there is no membership without an accepted invite, and no accepted invite without a membership.
+Of concurrent calls one succeeds; the others read its result. The check of the user keeps a user
+who is being deleted from joining.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dynamo_chat.orgs.seats import Decision, Member, Move, SeatKeeper
 
 
 class Case(NamedTuple):
-    """What an acceptance is decided on."""
+    """The entities that decide whether an invite can be accepted."""
 
     invite: Invite
     member: Member | None
@@ -63,7 +63,7 @@ class Acceptance(Repository):
         return self._seats.carry_out(place.organization_id, decide)
 
     def _case(self, place: InvitePlace, token: str, user_id: str) -> Case:
-        """Invite, membership and user as they are now, in one request. NotFound."""
+        """The current invite, membership and user, read in one request. NotFound."""
         member_key = keyspace.MEMBER.key(organization_id=place.organization_id, user_id=user_id)
         organization, invite, member, user = self._get_items(
             [
@@ -101,7 +101,7 @@ class Acceptance(Repository):
         else:
             after = before.model_copy(update=joined)
         marked = {"status": "accepted", "accepted_at": now, "accepted_by": user.user_id}
-        is_it = has_token(hash_of("token", token))  # and no other invite that has its id by now
+        is_it = has_token(hash_of("token", token))  # not a newer invite with the same id
         also: list[Write] = [
             Update(place.key, actions(Invite, marked), is_pending(now) & is_it),
             Check(user_key(user.user_id), _is_still(user, any_address=any_address)),
@@ -111,12 +111,12 @@ class Acceptance(Repository):
 
 
 def _is_done(case: Case) -> bool:
-    """Whether this user accepted this invite before."""
+    """True if this user has accepted this invite before."""
     return case.invite.status == "accepted" and case.invite.accepted_by == case.user.user_id
 
 
 def _joined(case: Case) -> Member:
-    """The membership that accepting gave; IllegalTransition when it was taken away since."""
+    """The membership from an earlier acceptance. IllegalTransition if it was removed since."""
     if case.member is None:
         raise illegal(case.invite, "accepted")
     return case.member
@@ -133,6 +133,6 @@ def _check_acceptable(case: Case, *, any_address: bool) -> None:
 
 
 def _is_still(user: User, *, any_address: bool) -> Condition:
-    """The user is there and has the address that let them accept."""
+    """Condition: the user exists and still has the address that allowed them to accept."""
     condition = user_exists()
     return condition if any_address else condition & (plan(User).model.email == user.email)

@@ -1,18 +1,19 @@
-"""Deleting a user with what they take part in (U8), resumably.
+"""Deleting a user and everything that belongs to them (U8). After a crash, it can be resumed.
 
-    look      an organization would lose its last active owner? refused, unless an heir is named
-    bury      a tombstone in the user's place: nobody finds the user, nothing can be added to them
-    logins    nobody is let in any more, whatever happens afterwards
-    leave     what the user owns is left, or handed to the heir, in one transaction; then the rest
-    clear     conversations, the place in a queue, activity
-    finish    addresses and id are free again; or the id is retired, where something was kept
+    look      refuse if an organization would lose its last active owner, unless an heir is named
+    bury      a tombstone replaces the user: nobody finds the user, nothing can be added to them
+    logins    all logins are revoked
+    leave     organizations that the user owns are left, or handed to the heir, in one transaction;
+              then the other organizations
+    clear     conversations, the place in a queue and activity are deleted
+    finish    addresses and id are free again; if something was kept, the id is retired
 
-Two owners of one organization may delete themselves at the same moment: both are buried, one of
-them leaves. The other's leaving is refused, and their deletion taken back: they live, as the last
-owner, and have to log in again.
+Two owners of one organization may delete themselves at the same moment. Both get a tombstone, but
+only one can leave. The deletion of the other is undone: they stay as the last owner, but have to
+log in again.
 
-Every step holds only while this very deletion goes on. Memberships are found in the user's own
-partition, strongly consistent, and not in an index; conversations only the index knows.
+Every step is conditional on this deletion's tombstone. Memberships are read strongly consistent
+from the user's own partition; conversations can only be found by the index.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from dynamo_chat.identity.removal import (
     Belongings,
     KeepOrRemove,
     Seen,
-    UserRemover,
+    UserDeletionSteps,
     Wishes,
     is_retired,
     noted_wishes,
@@ -53,17 +54,17 @@ from dynamo_chat.identity.user import User, is_user
 from dynamo_chat.workflows.leave_organizations import Leaver, Refused
 
 
-class UserDeletion(Repository):
-    """Deletes users with what they take part in."""
+class UserRemover(Repository):
+    """Deletes users and everything that belongs to them."""
 
     def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
         super().__init__(binding)
         self._conversations = ConversationRemover(binding, snapshots)
         self._leaver = Leaver(binding)
-        self._remover = UserRemover(binding)
+        self._steps = UserDeletionSteps(binding)
 
     def delete(self, user_id: str, wishes: Wishes, heir_id: str | None) -> int:
-        """Delete a user as wished; returns the number of items deleted: see `Users.delete`."""
+        """Delete a user. Returns the number of items deleted: see `Users.delete`."""
         _check(wishes)
         if heir_id is not None:
             checked_as(User, "user_id", heir_id, "heir_id")
@@ -73,7 +74,7 @@ class UserDeletion(Repository):
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
                 self._connection.pause(attempt)
-            seen = self._remover.look(user_id)
+            seen = self._steps.look(user_id)
             if seen is None and first is None:
                 raise NotFound("user", user_id)
             first = first or seen
@@ -81,23 +82,23 @@ class UserDeletion(Repository):
                 return 0  # another call of the same deletion finished first
             is_leaving = wishes.memberships == "remove"
             if is_leaving and (seen.organization_ids or heir_id is not None):
-                # One that has begun is not refused here, but taken back when it is refused.
+                # A deletion that has begun is refused and undone later, in `_leave`.
                 ids = seen.organization_ids if is_user(seen.item) else []
                 self._leaver.check(user_id, ids, heir_id)
-            deletion = self._remover.begin(user_id, seen.item, wishes)
+            deletion = self._steps.begin(user_id, seen.item, wishes)
             if deletion is None:
-                continue  # what was seen is something else by now
+                continue  # the user has changed since it was read
             try:
                 return self._carry_on(user_id, deletion, wishes, heir_id, seen.item)
             except Overtaken:
-                continue  # by another call of it, which finished it or took it back
+                continue  # another call of this deletion finished or undid it
         raise contended("the user")
 
     def finish(self, tombstone: AttributeValues) -> int:
-        """Finish the deletion that left this tombstone, as it was wished.
+        """Finish the deletion that left this tombstone, with the wishes stored on it.
 
-        Returns the number of items deleted: 0 if another worker has finished it, whatever has been
-        created under the id since. IllegalTransition if an organization would lose its last owner:
+        Returns the number of items deleted: 0 if another worker has finished it, even if the id
+        has been used again since. IllegalTransition if an organization would lose its last owner:
         then the tombstone stays.
         """
         if is_retired(tombstone):
@@ -119,8 +120,8 @@ class UserDeletion(Repository):
         heir_id: str | None,
         before: AttributeValues | None,
     ) -> int:
-        """All that follows the tombstone. `before` is what was there, if it may be taken back."""
-        left = self._remover.let_nobody_in(user_id, deletion)
+        """All steps after the tombstone. They can be undone if the replaced item is given."""
+        left = self._steps.revoke_logins(user_id, deletion)
         count = left.revoked + self._finish_conversation(user_id, left.tombstone)
         finished = _noted(left.tombstone)
         organization_ids = organizations_of(left.read)
@@ -130,13 +131,13 @@ class UserDeletion(Repository):
         if wishes.conversations == "remove":
             went, finished = self._delete_conversations(user_id, deletion, finished)
             count += went
-        # Another worker may have begun one meanwhile, and died in it.
+        # Meanwhile another worker may have begun to delete a conversation, and crashed.
         deletion = deletion.only_if(_has_noted(finished))
         count += self._delete_caller(user_id, deletion, left)
         if organization_ids or wishes.conversations == "keep":
-            return count + self._remover.retire(user_id, deletion, left)
-        # Nothing asks whether a caller is a user. One made meanwhile is not the next holder's.
-        return count + self._remover.finish(user_id, deletion, left, [Delete(caller_key(user_id))])
+            return count + self._steps.retire(user_id, deletion, left)
+        # Creating a caller does not check the user. Delete one that was created meanwhile, too.
+        return count + self._steps.finish(user_id, deletion, left, [Delete(caller_key(user_id))])
 
     def _leave(
         self,
@@ -146,8 +147,8 @@ class UserDeletion(Repository):
         deletion: Deletion,
         before: AttributeValues | None,
     ) -> None:
-        """Leave the organizations; where that is refused, take the deletion back."""
-        # An older version left too little in its tombstones to make a user of them again.
+        """Leave the organizations; if that is refused, undo the deletion and raise the reason."""
+        # Tombstones of an older version have too little data to restore the user.
         can_be_taken_back = before is not None and "created_at" in before
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
@@ -158,9 +159,9 @@ class UserDeletion(Repository):
                 if not can_be_taken_back:
                     raise refused.error from None
                 try:
-                    self._remover.take_back(deletion, *refused.checks)
+                    self._steps.take_back(deletion, *refused.checks)
                 except ConditionFailed:
-                    continue  # there is another owner by now
+                    continue  # there is another owner now
                 raise refused.error from None
             return
         raise contended("the organizations' members")
@@ -168,9 +169,10 @@ class UserDeletion(Repository):
     def _delete_conversations(
         self, user_id: str, deletion: Deletion, finished: str | None
     ) -> tuple[int, str | None]:
-        """Delete the user's conversations, until the index shows none; how many items went.
+        """Delete the user's conversations until the index shows no more.
 
-        `finished` is what the tombstone notes, and is answered as it is afterwards.
+        Returns the number of items deleted, and the conversation that the tombstone notes after
+        that; `finished` is the one that it notes before.
         """
         collection = keyspace.CONVERSATION.collection(GSI1, user_id)()
         count = 0
@@ -190,25 +192,25 @@ class UserDeletion(Repository):
         while True:
             try:
                 (conversation_id,) = key_parts(keyspace.CONVERSATION, item, PK)
-                # No index shows it from then on: the tombstone says what has begun, and has room
-                # for one. So nothing begins before that one is finished, whoever began it.
+                # From then on no index shows it, so the tombstone notes which one has begun. It
+                # has room for one: the next begins only when that one is finished.
                 condition = deletion.check.condition & _has_noted(finished)
                 noted = Path(CLEARING).set(conversation_id)
                 part_of = Update(deletion.check.key, [noted], condition)
                 count += self._conversations.delete(conversation_id, user_id, part_of=part_of)
             except (CorruptItem, NotFound):
-                return count, finished  # it has gone, or expired: the index is late
+                return count, finished  # deleted or expired: the index is behind
             except Overtaken as overtaken:
                 if overtaken.there is None or not deletion.goes_on_at(overtaken.there):
                     raise
-                # Another worker of this deletion has begun one.
+                # Another worker of this deletion has begun a conversation.
                 count += self._finish_conversation(user_id, overtaken.there)
                 finished = _noted(overtaken.there)
             else:
                 return count, conversation_id
 
     def _finish_conversation(self, user_id: str, tombstone: AttributeValues) -> int:
-        """Finish the conversation at which an earlier call died; how many items went."""
+        """Finish deleting the conversation that a crashed call began. Returns the items deleted."""
         conversation_id = _noted(tombstone)
         if conversation_id is None:
             return 0
@@ -219,9 +221,9 @@ class UserDeletion(Repository):
         return self._conversations.finish(head)
 
     def _delete_caller(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
-        """Delete what the user has for calls, and their place in a queue. Overtaken.
+        """Delete the user's caller and their queue ticket; returns the items deleted. Overtaken.
 
-        A live call goes on, and ends by itself.
+        A live call is not ended.
         """
         key = caller_key(user_id)
         if not any(item[SK] == key[SK] for item in left.read):
@@ -238,20 +240,20 @@ class UserDeletion(Repository):
             except ConditionFailed as failed:
                 if 0 in failed.items:
                     raise Overtaken from failed
-                continue  # joined a queue, or left it
+                continue  # the caller joined or left a queue
             return len(writes)
         raise contended("the caller")
 
 
 def _noted(tombstone: AttributeValues) -> str | None:
-    """The conversation that began last, as the tombstone says; None when none has."""
+    """The conversation that the tombstone notes as begun last; None if it notes none."""
     if CLEARING not in tombstone:
         return None
     return helper_text(tombstone, CLEARING, keyspace.USER_TOMBSTONE)
 
 
 def _has_noted(conversation_id: str | None) -> Condition:
-    """What `_noted` says, as a condition."""
+    """`_noted` as a condition."""
     path = Path(CLEARING)
     missing: Condition = path.does_not_exist()
     return missing if conversation_id is None else path == conversation_id
@@ -264,24 +266,24 @@ def _check(wishes: Wishes) -> None:
 
 
 def _is_same_life(first: Seen | None, seen: Seen) -> bool:
-    """Whether the id has not been given anew between two looks."""
+    """True unless the id was given to a new user between the two reads."""
     before, now = ((each.item if each else {}).get("created_at") for each in (first, seen))
     return before is None or now is None or before == now
 
 
 def _is_as_wished(seen: Seen, wishes: Wishes) -> bool:
-    """Whether an earlier deletion has left nothing for this one to do."""
+    """True if an earlier deletion has done everything that this one would."""
     is_kept = wishes.memberships == "keep" or not seen.organization_ids
     return is_retired(seen.item) and wishes.conversations == "keep" and is_kept
 
 
 def _caller_deletes(item: AttributeValues) -> list[Delete]:
-    """Deletes a caller together with their ticket, if they still wait with the same one."""
+    """Deletes of a caller and their ticket, if the caller still has the same one."""
     key = key_of(item)
     try:
         place = place_of(plan(Caller).decode(item))
     except CorruptItem:
-        return [Delete(key)]  # where they wait is lost; the ticket expires
+        return [Delete(key)]  # the queue is unknown; the ticket expires
     if place is None:
         return [Delete(key, plan(Caller).model.ticket_id.does_not_exist())]
     return [Delete(key, has_ticket(place.ticket_id)), Delete(place.key)]

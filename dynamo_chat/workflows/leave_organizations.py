@@ -1,10 +1,11 @@
-"""Leaving all organizations at once: what deleting a user does to their memberships.
+"""Leaving all organizations, as part of deleting a user.
 
-What the user owns is left first, in one transaction: either no organization is without an active
-owner afterwards, or nothing is changed. Other memberships follow one by one, which nothing refuses.
+The organizations that the user owns are left first, in one transaction: either each still has an
+active owner afterwards, or nothing is changed. Other memberships follow one by one; nothing can
+refuse them.
 
-An organization or a member that cannot be read keeps nobody: the membership goes, and the doctor
-counts the organization anew.
+An organization or member that cannot be read does not block this: the membership is deleted, and
+the doctor corrects the organization's counts.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ from dynamo_chat.orgs.seats import (
 )
 
 OWNED_AT_ONCE: Final = 19
-"""How many owned organizations one transaction takes: handing one over is five writes."""
+"""The most owned organizations in one transaction: handing over one takes five writes."""
 
 
 class Standing(NamedTuple):
-    """A user in an organization, and the heir there; None for what is not, or cannot be read."""
+    """A user and the heir in one organization; None for an item that is missing or unreadable."""
 
     organization_id: str
     user_id: str
@@ -52,18 +53,18 @@ class Standing(NamedTuple):
 
     @property
     def is_owner(self) -> bool:
-        """Whether the user is one of the owners that the organization must have."""
+        """True if the user is an active owner of the organization."""
         is_there = self.organization is not None and self.member is not None
         return is_there and self.member.is_active_owner  # type: ignore[union-attr]
 
     @property
     def is_last_owner(self) -> bool:
-        """Whether nobody else is."""
+        """True if the user is the only active owner."""
         return self.is_owner and self.organization.owner_count == 1  # type: ignore[union-attr]
 
 
 class Refused(Exception):
-    """Leaving is refused, for a reason that holds as long as `checks` do. Nothing is changed."""
+    """Leaving is refused while `checks` hold. Nothing was changed."""
 
     def __init__(self, error: DynamoChatError, standing: Standing) -> None:
         self.error = error
@@ -74,10 +75,10 @@ class Refused(Exception):
 
 
 class Leaver(Repository):
-    """Gives up all memberships of a user who is being deleted."""
+    """Removes all memberships of a user who is being deleted."""
 
     def check(self, user_id: str, organization_ids: Sequence[str], heir_id: str | None) -> None:
-        """Refuse, before anything is changed, what would be refused. NotFound for the heir."""
+        """IllegalTransition if leaving needs an heir; NotFound if the heir does not exist."""
         standings, has_heir = self._standings(user_id, organization_ids, heir_id)
         if heir_id is not None and not has_heir:
             raise NotFound("user", heir_id)
@@ -92,7 +93,7 @@ class Leaver(Repository):
         heir_id: str | None,
         deletion: Deletion,
     ) -> None:
-        """Leave them, as part of a deletion. Refused; Overtaken."""
+        """Leave these organizations, as part of a deletion. Refused; Overtaken."""
         standings, has_heir = self._standings(user_id, organization_ids, heir_id)
         owned = [each for each in standings if each.is_owner]
         for start in range(0, len(owned), OWNED_AT_ONCE):
@@ -130,7 +131,7 @@ class Leaver(Repository):
     def _standings(
         self, user_id: str, organization_ids: Sequence[str], heir_id: str | None
     ) -> tuple[list[Standing], bool]:
-        """How the user stands in each organization, and whether there is such an heir."""
+        """The user's standing in each organization, and whether the heir exists."""
         users = [user_id] if heir_id is None else [user_id, heir_id]
         keys = [
             key

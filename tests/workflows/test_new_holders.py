@@ -10,7 +10,7 @@ from dynamo_chat import NewMessage
 from dynamo_chat.chat.snapshot import SnapshotCache
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.testing import FaultInjector, Kill, Killed, RequestMeter
-from dynamo_chat.workflows.delete_user import UserDeletion
+from dynamo_chat.workflows.delete_user import UserRemover
 from tests.scene import Item, Scene, cut_short, dead_after, each_fault
 
 pytestmark = pytest.mark.engine
@@ -257,15 +257,15 @@ def tombstone(scene: Scene) -> Item:
     return found
 
 
-def deletion_of(scene: Scene) -> UserDeletion:
-    """What a repair finishes deletions with."""
-    return UserDeletion(scene.store._binding, SnapshotCache())
+def remover_of(scene: Scene) -> UserRemover:
+    """The remover that a repair uses to finish deletions."""
+    return UserRemover(scene.store._binding, SnapshotCache())
 
 
 @pytest.mark.parametrize("conversations", ["remove", "keep"])
 def test_only_the_deletion_that_was_seen_is_finished(scene: Scene, conversations: str) -> None:
     """As it was asked for, and never that of another life of the id."""
-    users, deletion = scene.store.users, deletion_of(scene)
+    users, deletion = scene.store.users, remover_of(scene)
     furnish(scene)
     asked = {"conversations": conversations}
     cut_short(scene, *dead_after(4), lambda: users.delete("ann", **asked))  # type: ignore[arg-type]
@@ -292,7 +292,7 @@ def test_only_the_deletion_that_was_seen_is_finished(scene: Scene, conversations
 def test_a_deletion_that_an_older_version_began_is_finished(scene: Scene) -> None:
     """Its tombstone has no id, and keeps nothing but the addresses."""
     users, table = scene.store.users, scene.store.connection.table_name
-    deletion = deletion_of(scene)
+    deletion = remover_of(scene)
     finishes: tuple[Callable[[], int], ...] = (
         lambda: users.delete("ann"),
         lambda: deletion.finish(dict(tombstone(scene))),

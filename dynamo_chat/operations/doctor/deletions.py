@@ -28,7 +28,7 @@ from dynamo_chat.mail.removal import ThreadRemover
 from dynamo_chat.operations.doctor.conditions import unchanged
 from dynamo_chat.operations.doctor.findings import Place, Problem, Repair, kind_of, place_of
 from dynamo_chat.orgs.removal import OrganizationRemover
-from dynamo_chat.workflows.delete_user import UserDeletion
+from dynamo_chat.workflows.delete_user import UserRemover
 
 Finish = Callable[[AttributeValues], int]
 """Finishes the deletion that left a tombstone; how many items went."""
@@ -42,7 +42,7 @@ class Deletions(Repository):
         snapshots = SnapshotCache()
         self._finish: Final[Mapping[str, Finish]] = {
             keyspace.CONVERSATION_TOMBSTONE.kind: ConversationRemover(binding, snapshots).finish,
-            keyspace.USER_TOMBSTONE.kind: UserDeletion(binding, snapshots).finish,
+            keyspace.USER_TOMBSTONE.kind: UserRemover(binding, snapshots).finish,
             keyspace.ORGANIZATION_TOMBSTONE.kind: OrganizationRemover(binding).finish,
             keyspace.EMAIL_THREAD_TOMBSTONE.kind: ThreadRemover(binding).finish,
         }
