@@ -2,16 +2,16 @@
 
     Update head   counters, activity, last position   if the head is live and as the snapshot says,
                                                        and its last position is below the new one
-    Put message   …each                                if its place is free
-    Put id item   …each id that the caller brought     if the id is new in this conversation
-    Put title     from the first user message          when there was none
+    Put message   …each                                if no message has its position
+    Put id item   …each caller-supplied id             if the id is new in this conversation
+    Put title     from the first user message          if the conversation has none
 
-Order and identity pull against each other: under clock skew a message may need a later position
-than it was given, while a retry must not land a second time. They are solved apart. The order is
-the head's condition: whoever is not above the last position learns it from the failed condition
-and tries again above it. The identity of a caller's id is its id item, in the same transaction.
-The identity of a message without one is its position: positions are drawn so that no two writers
-ever share one, so what lies there after a lost answer is the writer's own.
+Order and identity conflict: under clock skew a message may need a later position than its first
+one, but a retry must not store it twice. So each has its own mechanism. The head's condition keeps
+the order: a writer whose position is not above the last one reads the last one from the failed
+condition and tries again above it. A caller-supplied id is unique by its id item, in the same
+transaction. A message without such an id is identified by its position: no two writers ever draw
+the same position, so a message found there after a lost response is the writer's own.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from dynamo_chat.core.ulids import check_after_1970, later_ulid, ulid_time
 
 MAX_TURN = 45
 _SURELY_FITS = MAX_TRANSACTION_BYTES - MAX_ITEM_BYTES - 16_384
-"""Bytes of a turn that a transaction takes beside any head; with a small head it takes more."""
+"""A turn of this many bytes fits in a transaction with any head; with a small head, more fit."""
 
 
 class Appender(Repository):
@@ -81,9 +81,9 @@ class Appender(Repository):
         user_id: str | None,
         argument: str = "messages",
     ) -> tuple[Message, ...]:
-        """Append a turn, or find that it was appended before; then keep the last messages only.
+        """Append a turn once, prune if the conversation has `keep_last`, return the messages.
 
-        The messages as stored. `argument` is what an error calls the turn.
+        `argument` is the argument that an error names.
         """
         _check_turn(turn, argument)
         snapshot, stored = self._put_once(conversation_id, turn, user_id)
@@ -94,7 +94,7 @@ class Appender(Repository):
     def _put_once(
         self, conversation_id: str, turn: Sequence[NewMessage], user_id: str | None
     ) -> tuple[Snapshot, tuple[Message, ...]]:
-        """Append the turn, unless it is there already; the snapshot that held, the messages."""
+        """Append the turn unless it was appended before; return the snapshot and the messages."""
         snapshot = self._heads.snapshot(conversation_id, user_id)
         for attempt in range(self._connection.options.transaction_attempts):
             now = self._now()
@@ -120,7 +120,7 @@ class Appender(Repository):
                 if (head.last_position or "") < (snapshot.last_position or ""):
                     self._heads.snapshots.forget(
                         conversation_id
-                    )  # that was of an earlier life of the id
+                    )  # it was of an earlier conversation with this id
                 snapshot = self._heads.remember(head)
                 if landed is not None:
                     return snapshot, landed
@@ -169,7 +169,7 @@ class Appender(Repository):
         return writes
 
     def _positions(self, turn: Sequence[NewMessage], now: datetime, last: str | None) -> list[str]:
-        """A position for each message: at its time, but always above `last` and in turn order."""
+        """A position for each message: at its time, above `last`, and in turn order."""
         positions: list[str] = []
         for index, new in enumerate(turn):
             moment = now if new.at is None else new.at
@@ -190,10 +190,10 @@ class Appender(Repository):
         turn: Sequence[NewMessage],
         messages: Sequence[Message],
     ) -> tuple[Message, ...] | None:
-        """The messages if they are in the conversation already; None when they can be tried again.
+        """The stored messages if the turn was appended before; None if it can be tried again.
 
-        Conflict when an id of the turn is there with other content, or only some of its ids are;
-        MessageDeleted when they were there. `life` is that of the id in which this was found out.
+        Conflict if an id of the turn exists with other content, or only some of its ids exist;
+        MessageDeleted if their messages were deleted. `life` is that of the head read last.
         """
         first_id = 1 + len(messages)
         if turn[0].message_id is not None:
@@ -219,7 +219,7 @@ class Appender(Repository):
         turn: Sequence[NewMessage],
         ids: Sequence[AttributeValues | None],
     ) -> tuple[Message, ...]:
-        """What an earlier append of the same ids stored."""
+        """The messages that an earlier append of the same ids stored."""
         known = [item for item in ids if item is not None]
         if len(known) < len(ids):
             raise Conflict("some message ids of this turn were appended before, and some were not")
@@ -246,9 +246,7 @@ class Appender(Repository):
         # A turn longer than what the conversation keeps loses its first messages at once.
         is_pruned = snapshot.keep_last is not None and all(stored[len(gone) :]) and stored[-1]
         if gone and not is_pruned:
-            raise MessageDeleted(
-                f"message id {gone[0]!r} was appended before, and its message is deleted since"
-            )
+            raise MessageDeleted(f"message id {gone[0]!r} was appended before and has been deleted")
         return tuple(
             message or stored_message(new, snapshot, place, index)
             for index, (message, new, place) in enumerate(zip(stored, turn, places, strict=True))
@@ -256,10 +254,10 @@ class Appender(Repository):
 
 
 def _dated(new: NewMessage, position: str, now: datetime) -> NewMessage:
-    """`new`, with its own time where its place is far ahead of that.
+    """`new`, with `sent_at` set if its position is far ahead of its time.
 
-    A server whose clock was ahead has drawn the conversation's places after it: the order is kept,
-    but what a message says of its time need not be wrong with it.
+    After an append by a server whose clock is ahead, later positions must be ahead, too. The
+    message's own time stays correct.
     """
     if new.sent_at is not None or ulid_time(position) <= now + MAX_AHEAD:
         return new
@@ -309,7 +307,7 @@ def _head_update(
     is_above: Condition = head.last_position < first
     if snapshot.last_position is None:
         is_above |= head.last_position.does_not_exist()
-    else:  # it never moves back, unless the id was given anew
+    else:  # it never moves back, unless the id was reused
         is_above &= head.last_position >= snapshot.last_position
     condition = holds(snapshot, now) & is_above
     if snapshot.keep_last is None:
@@ -320,7 +318,7 @@ def _head_update(
         actions.append(head.title.set(title))
     condition &= head.title.exists() if snapshot.has_title else head.title.does_not_exist()
     if snapshot.is_sliding and snapshot.retention is not None:
-        # Until a renewal is finished, some items still have the deadline from before it.
+        # Until a renewal is finished, some items still have the old deadline.
         condition &= head.renewing_from.does_not_exist()
         actions.append(head.idle_until.set(max(updated_at, place) + snapshot.retention))
     return Update(head_key(snapshot.conversation_id), actions, condition)
@@ -334,13 +332,13 @@ def _check_turn(turn: Sequence[NewMessage], argument: str = "messages") -> None:
             raise InvalidArgument(argument, f"must be NewMessage, not {type(new).__name__}")
     brought = [new.message_id for new in turn if new.message_id is not None]
     if brought and len(brought) < len(turn):
-        raise InvalidArgument("messages", "either all messages of a turn bring an id, or none")
+        raise InvalidArgument("messages", "either all messages of a turn have an id, or none has")
     if len(set(brought)) < len(brought):
-        raise InvalidArgument("messages", "two messages of the turn bring the same id")
+        raise InvalidArgument("messages", "two messages of the turn have the same id")
 
 
 def _later(position: str) -> str:
-    """A position above this one. CorruptItem above the last there is, in the year 10889."""
+    """The next position above this one. CorruptItem if it is the highest (in the year 10889)."""
     try:
         return later_ulid(position)
     except OverflowError as error:

@@ -1,8 +1,8 @@
 """A conversation: the entity, its life, and its item, the head of its collection.
 
 Every write into a conversation's collection is conditioned on its head: it exists, has not
-expired, and is not being deleted. An id may be given anew: which life of it an item belongs to is
-noted on the item.
+expired, and is not being deleted. An id may be reused after a deletion: each conversation that had
+it is one *life* of the id, and every item notes the life that it belongs to.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ConversationStatus = Literal["active", "archived"]
 
 
 class Conversation(Entity):
-    """A user's conversation: what a sidebar shows of it, and how long it is kept."""
+    """A user's conversation: its title, status, counters, preferences and retention."""
 
     layout: ClassVar[Layout] = keyspace.CONVERSATION
 
@@ -49,11 +49,11 @@ class Conversation(Entity):
     status: ConversationStatus = "active"
     created_at: Time
     updated_at: Time
-    """When the latest message took its place; the creation time while there is none."""
+    """The time of the latest message; the creation time if it has none."""
     message_count: Count = 0
     """Messages stored."""
     appended_count: Count = 0
-    """Messages ever appended, pruned and deleted ones included."""
+    """Messages ever appended, including pruned and deleted ones."""
     last_position: Position | None = None
     """The position of the latest append; new messages sort after it."""
     preferences: JsonObject = Field(default_factory=dict)
@@ -62,27 +62,27 @@ class Conversation(Entity):
     """How long it is kept: after its creation or, when `is_sliding`, after its latest message."""
     is_sliding: bool = False
     keep_last: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Only this many latest messages are kept; None keeps all."""
+    """Only this many of the latest messages are kept; None keeps all."""
     idle_until: Time | None = None
-    """With sliding retention: when it expires unless a message is appended."""
+    """With sliding retention: when it expires unless another message is appended."""
     kept_until: Annotated[Time | None, Deadline()] = None
-    """The deadline (TTL) of its items; with sliding retention it runs ahead of `idle_until`."""
+    """The deadline (TTL) of its items; with sliding retention it is later than `idle_until`."""
     renewing_from: Time | None = None
-    """While the deadlines of a sliding conversation are being moved: what they were before."""
+    """The old deadline, while the deadlines of a sliding conversation are being moved."""
     life: str | None = None
-    """Tells this conversation from others under the same id, before and after it.
+    """Distinguishes this conversation from earlier and later ones with the same id.
 
-    Made when it is created, and noted on its messages, reviews and state. None for a conversation
-    of before there were such notes."""
+    Made at creation, and stored on its messages, reviews and state. None if an older release
+    created the conversation."""
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it and everything in it stop existing for readers; None for never."""
+        """When readers stop seeing it and everything in it; None for never."""
         return self.idle_until or self.kept_until
 
 
 class Life(NamedTuple):
-    """What tells one conversation from another that has the same id before or after it."""
+    """What distinguishes a conversation from earlier and later ones with the same id."""
 
     user_id: str
     created_at: datetime
@@ -100,19 +100,19 @@ class Life(NamedTuple):
 
 
 def new_life(fresh_id: str) -> str:
-    """A mark for a conversation that is created now: short, for it is on every message."""
+    """A mark for a new conversation; short, because every message stores it."""
     return fresh_id[-_LIFE_CHARACTERS:]
 
 
 def check_ids(conversation_id: str, user_id: str | None = None) -> None:
-    """InvalidArgument unless both are text, not empty; `user_id` may be None."""
+    """Raise InvalidArgument unless both are non-empty text; `user_id` may be None."""
     if not isinstance(conversation_id, str) or not conversation_id:
         raise InvalidArgument("conversation_id", "must be text, not empty")
     check_owner("user_id", user_id)
 
 
 def with_life(item: AttributeValues, life: str | None) -> AttributeValues:
-    """`item`, with a note of which life of its conversation's id it is a part of."""
+    """`item`, marked with the life of its conversation."""
     if life is not None:
         item[LIFE] = {"S": life}
         check_size(item)
@@ -120,29 +120,29 @@ def with_life(item: AttributeValues, life: str | None) -> AttributeValues:
 
 
 def life_in(head: Mapping[str, Any] | None) -> str | None:
-    """The mark of a head as it is stored; None when it has none."""
+    """The mark in a stored head; None if it has none."""
     noted = (head or {}).get(LIFE)
     found = noted.get("S") if isinstance(noted, Mapping) else None
     return found if isinstance(found, str) else None
 
 
 def is_part_of(item: Mapping[str, Any] | None, life: str | None) -> bool:
-    """Whether nothing says that an item is of another life than this one.
+    """False if the item is marked with another life than this one.
 
-    What a head and its items are read with in two requests may be of two conversations: the id may
-    have been given anew in between. Items of before there were notes say nothing.
+    A head and its items that were read in two requests may belong to two conversations: the id may
+    have been reused in between. Items without a mark are from an older release, and pass.
     """
     noted = (item or {}).get(LIFE)
     return noted is None or noted == {"S": life}
 
 
 def in_life(life: str | None) -> Callable[[AttributeValues], bool]:
-    """`is_part_of` of one life."""
+    """`is_part_of` for one life."""
     return lambda item: is_part_of(item, life)
 
 
 def part_of(life: str | None) -> Condition:
-    """What `is_part_of` says, as a condition."""
+    """`is_part_of` as a condition."""
     path = Path(LIFE)
     unmarked: Condition = path.does_not_exist()
     return unmarked if life is None else unmarked | (path == life)
@@ -154,12 +154,12 @@ def head_key(conversation_id: str) -> Key:
 
 
 def is_live_head(item: AttributeValues | None, now: datetime) -> bool:
-    """Whether `item` is a head that readers may see."""
+    """True if `item` is the head of a conversation that has not expired."""
     return _is_head(item) and is_live(item, now) and not _is_idle(item or {}, now)
 
 
 def is_dead(item: AttributeValues | None, now: datetime) -> bool:
-    """Whether it is no head that readers may see; a damaged one proves nothing."""
+    """True if the conversation is gone or expired; False if the item is unreadable."""
     try:
         return not is_live_head(item, now)
     except CorruptItem:
@@ -167,9 +167,9 @@ def is_dead(item: AttributeValues | None, now: datetime) -> bool:
 
 
 def is_idle_head(item: AttributeValues | None, now: datetime) -> bool:
-    """Whether `item` is the head of a sliding conversation that expired before its items did.
+    """True if `item` is the head of a sliding conversation that expired before its items did.
 
-    Or what is left of it, when clearing it was cut short.
+    Also for its tombstone, if clearing it was interrupted.
     """
     is_left = (item or {}).get(KIND) == {"S": keyspace.CONVERSATION_TOMBSTONE.kind}
     return (_is_head(item) or is_left) and is_live(item, now) and _is_idle(item or {}, now)
@@ -187,11 +187,11 @@ def _is_idle(item: AttributeValues, now: datetime) -> bool:
     try:
         return parse_time(idle["S"]) <= now
     except (LookupError, TypeError, ValueError):
-        return False  # whoever reads it complains
+        return False  # decoding the item reports it
 
 
 def live_head(now: datetime) -> Condition:
-    """What `is_live_head` says, as a condition."""
+    """`is_live_head` as a condition."""
     head = plan(Conversation).model
     seconds = int(now.timestamp())
     condition: Condition = (

@@ -54,7 +54,7 @@ MIN_RETENTION = timedelta(minutes=1)
 MAX_RETENTION = timedelta(days=36_500)
 _RESERVED_BYTES = 4_096
 _SURELY_FITS = 200
-"""Characters of an id that fit into every key, whatever they are."""
+"""An id of at most this many characters fits into every key, whatever the characters are."""
 
 
 class Conversations(Repository):
@@ -80,12 +80,12 @@ class Conversations(Repository):
         status: ConversationStatus = "active",
         created_at: datetime | None = None,
     ) -> Conversation:
-        """Create a conversation and return it; with an id that its owner has, return what is there.
+        """Create a conversation, or return the one that this user already has with this id.
 
-        `retention` counts from its creation or, when `sliding`, from its latest message; None
-        keeps it for ever. `keep_last` keeps only that many latest messages. AlreadyExists when
-        the id belongs to somebody else or is being deleted. `created_at` may lie in the past, and
-        at most 5 minutes ahead.
+        `retention` counts from its creation or, if `sliding`, from its latest message; None
+        keeps it for ever. `keep_last` keeps only that many of the latest messages. AlreadyExists
+        if another user has the id, or its conversation is being deleted. `created_at` may be in
+        the past, and at most 5 minutes ahead.
         """
         now = self._now()
         created = now
@@ -110,7 +110,7 @@ class Conversations(Repository):
         )
         writes = [Put(_item(conversation), absent(now))]
         if title is not None or len(conversation.conversation_id) > _SURELY_FITS:
-            # Made also without a title: an id too long for its keys is refused now, not later.
+            # Built even without a title, so that an id too long for its keys is refused now.
             named = title_item(snapshot_of(conversation), conversation.title or "")
             if title is not None:
                 writes.append(Put(named))
@@ -120,11 +120,11 @@ class Conversations(Repository):
             except ConditionFailed as failed:
                 there = failed.items.get(0)
                 if is_idle_head(there, now):
-                    # Expired for readers, but its items would outlive it: clear them first.
+                    # The conversation has expired, but its items have not: clear them first.
                     self._remover.clear_idle(conversation.conversation_id)
                     continue
                 return self._already_there(there, conversation)
-            # First forget what was there under this id.
+            # First forget an earlier conversation with this id.
             self._heads.snapshots.forget(conversation.conversation_id)
             self._heads.remember(conversation)
             return conversation
@@ -134,7 +134,7 @@ class Conversations(Repository):
     def get(
         self, conversation_id: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Conversation:
-        """The conversation with this id. NotFound when there is none or it is not `user_id`'s."""
+        """The conversation with this id. NotFound if none exists or it is another user's."""
         found = self._heads.read(conversation_id, user_id, consistent=consistent)
         self._heads.remember(found)
         return found
@@ -150,9 +150,9 @@ class Conversations(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Conversation]:
-        """A user's conversations by creation time, newest first unless told otherwise.
+        """A user's conversations by creation time, newest first by default.
 
-        With `since` and `until`, those created in [since, until).
+        With `since` and `until`, only those created in [since, until).
         """
         lower, upper = time_range(since, until)
         return self._page(
@@ -174,11 +174,11 @@ class Conversations(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Conversation]:
-        """A user's active, or archived, conversations by latest activity, newest first.
+        """A user's active (or archived) conversations by latest activity, newest first.
 
-        With `since` and `until`, those last active in [since, until). A conversation that gets a
-        message while somebody pages through the list moves: newest first it is not on the pages
-        behind, oldest first it comes once more.
+        With `since` and `until`, only those last active in [since, until). A conversation that
+        gets a message between two pages moves in the list: newest first, later pages do not have
+        it; oldest first, it appears again.
         """
         _check_status(status)
         lower, upper = time_range(since, until)
@@ -205,7 +205,7 @@ class Conversations(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Conversation]:
-        """Conversations with exactly this title, of one user or of all, newest first."""
+        """Conversations with exactly this title, of one user or of all users, newest first."""
         _check_title(title)
         titles = titles_of_all(title) if user_id is None else titles_of_user(title, user_id)
 
@@ -222,7 +222,7 @@ class Conversations(Repository):
 
     @access_pattern("C6", "GetItem, TransactWriteItems", "≤2", owner="condition")
     def rename(self, conversation_id: str, title: str, *, user_id: str | None = None) -> None:
-        """Give a conversation another title; nothing else of it changes. NotFound."""
+        """Change a conversation's title, and nothing else. NotFound."""
         _check_title(title)
         head = plan(Conversation).model
 
@@ -268,7 +268,7 @@ class Conversations(Repository):
     def set_preferences(
         self, conversation_id: str, preferences: Mapping[str, Any], *, user_id: str | None = None
     ) -> Conversation:
-        """Replace the preferences by a JSON object, and return the conversation. NotFound."""
+        """Replace the preferences with a JSON object, and return the conversation. NotFound."""
         wanted = _preferences("preferences", preferences)
         return self._with_preferences(conversation_id, user_id, lambda _: wanted)
 
@@ -278,8 +278,8 @@ class Conversations(Repository):
     ) -> Conversation:
         """Merge changes into the preferences, and return the conversation. NotFound.
 
-        A JSON merge patch (RFC 7396): nested objects are merged, None takes a key out, everything
-        else replaces. Concurrent merges all take effect.
+        A JSON merge patch (RFC 7396): nested objects are merged, None removes a key, any other
+        value replaces. Concurrent merges all take effect.
         """
         patch = _preferences("changes", changes)
         return self._with_preferences(
@@ -294,19 +294,19 @@ class Conversations(Repository):
         owner="condition",
     )
     def delete(self, conversation_id: str, *, user_id: str | None = None) -> int:
-        """Delete a conversation with all that belongs to it; how many items its collection had.
+        """Delete a conversation and everything in it; returns the number of items deleted.
 
-        Readers see it gone at once; its id blocks creation and appends until everything is gone.
-        After a crash half-way, call it again to finish. NotFound when there is nothing to delete.
+        Readers stop seeing it at once; its id cannot be reused until everything is deleted.
+        After a crash, call it again to finish. NotFound if there is nothing to delete.
         """
         return self._remover.delete(conversation_id, user_id)
 
     # -- inside -------------------------------------------------------------------------------
 
     def _titled(self, page: Sequence[Placed[Titled]], title: str) -> Iterator[Placed[Conversation]]:
-        """The conversations that title items were written for, where they still have the title.
+        """The conversations of these title items that still have the title.
 
-        The index may lag behind a rename, or behind an id that was given anew: the heads decide.
+        The index may lag behind a rename or a reused id, so the heads are read.
         """
         whose = [each.found for each in page if not isinstance(each.found, CorruptItem)]
         keys = [head_key(each.conversation_id) for each in whose]
@@ -358,7 +358,7 @@ class Conversations(Repository):
         user_id: str | None,
         change: Callable[[Conversation, AttributeValues], Update],
     ) -> Conversation:
-        """Read the head, apply `change` under its condition, and again whenever that was lost."""
+        """Read the head and write `change` of it; repeat with the new head if that fails."""
         item = self._get_item(head_key(conversation_id), consistent=True)
         for attempt in range(self._connection.options.transaction_attempts):
             head = self._heads.living(item, conversation_id, user_id)
@@ -372,7 +372,7 @@ class Conversations(Repository):
         raise contended("the conversation")
 
     def _already_there(self, there: AttributeValues | None, wanted: Conversation) -> Conversation:
-        """What `create` answers when the id is taken."""
+        """The existing conversation if the same user has it, else AlreadyExists."""
         if is_live_head(there, self._now()):
             found = plan(Conversation).decode(there or {})
             if found.user_id == wanted.user_id:
@@ -388,7 +388,7 @@ class Conversations(Repository):
 
 
 def _is_whose(found: Conversation, titled: Titled) -> bool:
-    """Whether a title item was written for this conversation, not for another of the same id."""
+    """True if the title item is this conversation's, not another one's with the same id."""
     return (found.user_id, found.created_at) == (titled.user_id, titled.created_at)
 
 
@@ -408,10 +408,10 @@ def merge_patch(present: Any, patch: Any) -> Any:
 def _deadlines(
     created: datetime, now: datetime, retention: timedelta | None, sliding: bool
 ) -> tuple[datetime | None, datetime | None]:
-    """When the items of a new conversation expire, and when it does if it slides."""
+    """`kept_until` and `idle_until` of a new conversation."""
     if retention is None:
         if sliding:
-            raise InvalidArgument("sliding", "needs a retention to slide")
+            raise InvalidArgument("sliding", "needs a retention")
         return None, None
     if not isinstance(retention, timedelta) or not MIN_RETENTION <= retention <= MAX_RETENTION:
         raise InvalidArgument("retention", "must be a timedelta from one minute to 36,500 days")
@@ -421,13 +421,13 @@ def _deadlines(
     except OverflowError as error:
         raise InvalidArgument("retention", "ends after the year 9999") from error
     if expires <= now:
-        raise InvalidArgument("retention", "ended before now; the conversation would be expired")
+        raise InvalidArgument("retention", "has already ended: the conversation would be expired")
     return kept_until, expires if sliding else None
 
 
 def _item(conversation: Conversation) -> AttributeValues:
     item = plan(Conversation).encode(conversation, is_checked=False)
-    # What appends and renames add must always fit: only preferences can be large.
+    # Leave room for what appends and renames add; only preferences can be large.
     check_size(item, reserved=_RESERVED_BYTES)
     return item
 

@@ -1,13 +1,13 @@
-"""Removing a conversation with everything in its collection (C16), resumably.
+"""Deletes a conversation and everything in its collection (C16); can be resumed after a crash.
 
-    look  ──▶ what lists across conversations show of it: rated messages, reviews
-    begin ──▶ a tombstone in the head's place, together with those
-    clear ──▶ messages, id items, reviews (each with its own id item)
-    finish ─▶ title, state and tombstone together; the id is free again
+    look  ──▶ find what lists across conversations show: rated messages, reviews
+    begin ──▶ delete those, and replace the head by a tombstone, in one transaction
+    clear ──▶ delete messages, id items, reviews (each review with its id item)
+    finish ─▶ delete title, state and tombstone in one transaction; the id is free again
 
-Every step is a transaction that checks the deletion's own id at the tombstone (`core.deletion`): a
-worker that was overtaken changes nothing, whatever has been created under the id by then. The
-tombstone stays until everything else is gone, so a crash at any step is finished by the next call.
+Every step is a transaction that checks the deletion's own id in the tombstone (`core.deletion`):
+a worker that was overtaken changes nothing, even if the id has been reused since. The tombstone is
+deleted last, so after a crash at any step the next call finishes the deletion.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _LAST = (keyspace.CONVERSATION, keyspace.CONVERSATION_TITLE, keyspace.CONVERSATI
 _LAST_SORT_KEYS = {layout.table.sk.encode() for layout in _LAST}
 _OF_A_LIFE = ("user_id", "created_at", LIFE)
 _FIRST_LOOK = 200
-"""How many items are read before it is known whose conversation it is."""
+"""Items read at most before the owner is checked."""
 
 
 class ConversationRemover(Repository):
@@ -67,7 +67,7 @@ class ConversationRemover(Repository):
     def delete(
         self, conversation_id: str, user_id: str | None, *, part_of: Update | None = None
     ) -> int:
-        """Delete a conversation; how many items its collection had. NotFound.
+        """Delete a conversation; returns the number of items deleted. NotFound.
 
         `part_of` is as in `core.deletion.begin`. Overtaken.
         """
@@ -77,9 +77,9 @@ class ConversationRemover(Repository):
             self._snapshots.forget(conversation_id)
             deletion = self._resume(head, part_of)
             if deletion is None and part_of is not None:
-                raise NotFound("conversation", conversation_id)  # finished, and noted nowhere
+                raise NotFound("conversation", conversation_id)  # finished without `part_of`
             return 0 if deletion is None else self._clear(deletion, conversation_id, [])
-        # What was seen, and nothing that has been begun under the id since.
+        # Only the conversation that was read, not a later one with the same id.
         owned: Condition = live_head(self._now()) & _is_still(head)
         if user_id is not None:
             owned &= plan(Conversation).model.user_id == user_id
@@ -92,7 +92,7 @@ class ConversationRemover(Repository):
         )
 
     def clear_idle(self, conversation_id: str) -> int:
-        """Clear what a sliding conversation that nobody used any more has left behind."""
+        """Delete the items of a sliding conversation that has expired; returns how many."""
         head = plan(Conversation).model
         now = self._now()
         idle = (head.kind == keyspace.CONVERSATION.kind) & (head.idle_until <= now)
@@ -102,9 +102,9 @@ class ConversationRemover(Repository):
             return 0  # somebody else cleared it
 
     def finish(self, tombstone: AttributeValues) -> int:
-        """Finish the very deletion that left this tombstone; how many items went.
+        """Finish the deletion that left this tombstone; returns the number of items deleted.
 
-        0 when somebody else has: what is there under the id by now is left alone.
+        0 if it was finished elsewhere: a later conversation with the id is not touched.
         """
         (conversation_id,) = key_parts(keyspace.CONVERSATION, tombstone, PK)
         deletion = self._resume(tombstone)
@@ -138,7 +138,7 @@ class ConversationRemover(Repository):
         return self._clear(deletion, conversation_id, shown)
 
     def _clear(self, deletion: Deletion, conversation_id: str, begun: Sequence[Group]) -> int:
-        """Clear and finish; how many items there were, those that went with the tombstone too."""
+        """Clear and finish; returns the number of items, including those deleted at `begin`."""
         gone = {_first_key(group) for group in begun}
         count = 0
 
@@ -159,11 +159,10 @@ class ConversationRemover(Repository):
     def _shown_in_lists(
         self, conversation_id: str, user_id: str | None
     ) -> tuple[AttributeValues, list[Group]]:
-        """The head, and the rated messages and reviews that go with the tombstone. NotFound.
+        """The head, and the rated messages and reviews to delete at `begin`. NotFound.
 
-        No messages and reviews when the deletion has begun already. One query over reviews, head
-        and messages, latest first: what is somebody else's is refused by the request that finds
-        nothing, too.
+        No messages and reviews if the deletion has already begun. One query over reviews, head and
+        messages, latest first: another user's conversation costs the same request as none.
         """
         found: list[Group] = []
         taken: set[tuple[str, str]] = set()
@@ -199,7 +198,7 @@ class ConversationRemover(Repository):
 
 
 def _is_still(head: AttributeValues) -> Condition:
-    """The head is of the life that was seen."""
+    """A condition that the head is still of the life that was read."""
     condition: Condition = Path(PK).exists()
     for name in _OF_A_LIFE:
         path = Path(name)
@@ -208,12 +207,12 @@ def _is_still(head: AttributeValues) -> Condition:
 
 
 def _is_whole(head: AttributeValues, user_id: str | None) -> bool:
-    """Whether it is a conversation of this user, and no deletion of it has begun."""
+    """True if it is this user's conversation and no deletion of it has begun."""
     return is_kind(head, keyspace.CONVERSATION) and is_owned(head, "user_id", user_id)
 
 
 def everything_in(conversation_id: str) -> Collection:
-    """The whole collection of a conversation."""
+    """All items of a conversation's collection."""
     partition = keyspace.CONVERSATION_PARTITION.encode(conversation_id)
     everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
     return Collection(TABLE, partition, everything, keyspace.CONVERSATION.table.sk)
@@ -227,28 +226,28 @@ def _listed_in(conversation_id: str) -> Collection:
 
 
 def is_root(item: AttributeValues) -> bool:
-    """Whether it lies where the head does."""
+    """True if the item has the head's sort key."""
     return bool(item[SK] == {"S": keyspace.CONVERSATION.table.sk.encode()})
 
 
 def _deletes_of(item: AttributeValues, conversation_id: str) -> Group:
-    """What must go together with an item: its own deletion first."""
+    """The deletes of an item and of its id item if it has one; the item first."""
     pointer = review_pointer(item)
     if pointer is None:
         return (Delete(key_of(item)),)
-    # The id of a review that had expired may name another one by now.
+    # The id of an expired review may belong to another review by now.
     path = Path("conversation_id")
     ours: Condition = path.does_not_exist() | (path == conversation_id)
     return (Delete(key_of(item)), Delete(pointer, ours))
 
 
 def review_pointer(item: AttributeValues) -> Key | None:
-    """The key of a review's id item; None for everything else, and where it cannot be read."""
+    """The key of a review's id item; None if the item is no review or its key is unreadable."""
     if not is_kind(item, keyspace.REVIEW):
         return None
     try:
         _, review_id = key_parts(keyspace.REVIEW, item, SK)
-    except CorruptItem:  # it leads nowhere, and goes like the rest
+    except CorruptItem:  # it has no id item, and is deleted like any other item
         return None
     return keyspace.REVIEW_ID.key(review_id=review_id)
 

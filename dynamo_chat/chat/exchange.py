@@ -1,6 +1,6 @@
-"""A prompt and the response to it, as one: how some products think of a conversation.
+"""A prompt and its response as one entity: how some products see a conversation.
 
-Stored, an exchange is a turn of two messages; this is the view that joins them again.
+An exchange is stored as a turn of two messages; reading joins them again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dynamo_chat.core.errors import InvalidArgument
 
 _PROMPT = ":prompt"
 MAX_EXCHANGE_ID = MAX_MESSAGE_ID - len(_PROMPT)
-"""Characters of an exchange's id when it is appended: the prompt's id is made of it."""
+"""Characters of an exchange's id; fewer than a message's, as the prompt's id is longer."""
 
 
 class Exchange(Model):
@@ -30,26 +30,26 @@ class Exchange(Model):
     sent_at: Time | None = None
     """When the prompt was sent; now if not given."""
     response_time: Annotated[Number, Field(ge=0)] | None = None
-    """Seconds that the response took."""
+    """Seconds that the response took to generate."""
     errors: Text | None = None
     message_id: str | None = None
-    """The id of the exchange: it names the response, which feedback is given on."""
+    """The id of the exchange, which is that of the response: give feedback on it."""
     conversation_id: str | None = None
     feedback: Feedback | None = None
 
 
 def new_exchange(exchange: Exchange, conversation_id: str) -> Exchange:
-    """`exchange`, if it is one that can be appended to this conversation."""
+    """`exchange`, if it can be appended to this conversation; else InvalidArgument."""
     if not isinstance(exchange, Exchange):
         raise InvalidArgument("exchange", f"must be an Exchange, not {type(exchange).__name__}")
     if exchange.feedback is not None:
-        raise InvalidArgument("exchange.feedback", "is given with give_feedback, once it is there")
+        raise InvalidArgument("exchange.feedback", "must be None: append first, then give_feedback")
     if exchange.conversation_id is not None and exchange.conversation_id != conversation_id:
-        raise InvalidArgument("exchange.conversation_id", "names another conversation")
+        raise InvalidArgument("exchange.conversation_id", "is another conversation's")
     if len(exchange.message_id or "") > MAX_EXCHANGE_ID:
         raise InvalidArgument(
             "exchange.message_id",
-            f"must have at most {MAX_EXCHANGE_ID} characters: the prompt's id is longer",
+            f"must have at most {MAX_EXCHANGE_ID} characters",
         )
     return exchange
 
@@ -57,8 +57,8 @@ def new_exchange(exchange: Exchange, conversation_id: str) -> Exchange:
 def exchange_turn(exchange: Exchange, now: datetime | None = None) -> list[NewMessage]:
     """The two messages that an exchange is stored as.
 
-    With `now`, a response that is dated ahead of it (a slow one, told before its time was over)
-    keeps its date, and takes its place at once.
+    With `now`, a response whose `sent_at` is later (`response_time` has not passed yet) keeps that
+    `sent_at`, but its position is at `now`.
     """
     sent, answered = exchange.sent_at, exchange.sent_at
     if sent is not None and exchange.response_time is not None:
@@ -96,9 +96,9 @@ def _after(sent: datetime, seconds: float) -> datetime:
 
 
 class Group:
-    """A user message and what follows it, up to the next one: what an exchange is made of.
+    """A user message and all messages before the next one: they make one exchange.
 
-    It keeps three messages, however many it is of.
+    Holds at most three messages, however many are added.
     """
 
     def __init__(self, first: Message) -> None:
@@ -110,7 +110,7 @@ class Group:
 
     @property
     def is_spoken(self) -> bool:
-        """Whether anybody said anything in it."""
+        """True if it has a user's or an assistant's message."""
         return self._prompt is not None or self._response is not None
 
     def add(self, message: Message) -> None:
@@ -122,7 +122,7 @@ class Group:
             self._response = message
 
     def exchange(self) -> Exchange:
-        """The prompt with the latest response to it."""
+        """The prompt with its latest response."""
         prompt, response = self._prompt, self._response
         named = response or prompt or self._first
         return Exchange(
@@ -139,10 +139,10 @@ class Group:
 
 
 class Grouping:
-    """Messages in time order, cut before every user message.
+    """Splits messages in time order before every user message.
 
-    What stands before the first one, such as a system prompt, belongs to it; an assistant's
-    greeting is a response without a prompt. Where nobody said anything there is no exchange.
+    A system prompt before the first user message belongs to its group; an assistant's greeting is
+    a response without a prompt. System and tool messages alone make no exchange.
     """
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Grouping:
     @property
     def groups(self) -> list[Group]:
         """The groups so far; the last one may not be complete."""
-        return [group for group in self._groups if group.is_spoken]  # only the last may not be
+        return [group for group in self._groups if group.is_spoken]  # all are, but maybe the last
 
     def add(self, messages: Iterable[Message]) -> None:
         """Add the messages that come next."""
@@ -164,7 +164,7 @@ class Grouping:
 
 
 def exchanges_of(messages: Iterable[Message]) -> list[Exchange]:
-    """The exchanges that all messages of a conversation, in time order, make."""
+    """The exchanges of a conversation, from all its messages in time order."""
     grouping = Grouping()
     grouping.add(messages)
     return [group.exchange() for group in grouping.groups]

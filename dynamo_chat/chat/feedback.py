@@ -1,8 +1,8 @@
-"""Feedback on messages: given, changed, withdrawn (C11), and listed across conversations (C12).
+"""Feedback on messages: give, change, withdraw (C11), and list across conversations (C12).
 
-Feedback is part of its message. While a message has some, it stands in GSI1 under its type and
-rank, and in GSI2 under its type and category when it has one. Both are spread over partitions,
-so that a product whose users all press "thumbs up" does not write to one.
+Feedback is part of its message. A message with feedback is in GSI1 under type and rank, and with
+a category also in GSI2 under type and category. Both are sharded, so that a product whose users
+all press "thumbs up" does not write to one partition.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class FeedbackWriter(Repository):
     def give(
         self, conversation_id: str, message_id: str, feedback: Feedback, user_id: str | None
     ) -> Feedback:
-        """Give feedback on a message, or change it, and return it as stored. NotFound."""
+        """Set or replace the feedback on a message, and return it as stored. NotFound."""
         if not isinstance(feedback, Feedback):
             raise InvalidArgument("feedback", f"must be Feedback, not {type(feedback).__name__}")
         now = self._now()
@@ -65,7 +65,7 @@ class FeedbackWriter(Repository):
         return feedback
 
     def withdraw(self, conversation_id: str, message_id: str, user_id: str | None) -> None:
-        """Take the feedback off a message; no error when it has none. NotFound."""
+        """Remove the feedback from a message; no error if it has none. NotFound."""
         check_ids(conversation_id, user_id)
         position = self._finder.position(conversation_id, message_id, user_id)
         attributes = plan(Message).model
@@ -80,7 +80,7 @@ class FeedbackWriter(Repository):
         actions: list[Action],
         user_id: str | None,
     ) -> None:
-        """Change a message that exists, of a live conversation of this user."""
+        """Change an existing message in a live conversation of this user. NotFound."""
         check_ids(conversation_id, user_id)
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
         owned = live_head(self._now())
@@ -111,11 +111,11 @@ def feedback_lists(
     lower: datetime | None,
     upper: datetime | None,
 ) -> list[Collection]:
-    """Where the messages with this feedback are, given in [lower, upper)."""
+    """The collections of messages with this feedback, given in [lower, upper)."""
     if feedback_type not in get_args(FeedbackType):
         raise InvalidArgument("feedback_type", "must be 'positive' or 'negative'")
     if rank is not None and category is not None:
-        raise InvalidArgument("category", "cannot be asked for together with a rank")
+        raise InvalidArgument("category", "cannot be combined with a rank")
     if category is not None:
         if not isinstance(category, str) or not category:
             raise InvalidArgument("category", "must be text, not empty")

@@ -1,7 +1,7 @@
-"""Lists across conversations, without what belongs to one that is gone.
+"""Lists across conversations, without items of deleted or expired conversations.
 
-An item of a sliding conversation outlives it. So it notes until when its conversation is surely
-alive: a list looks at the heads only of those whose note has run out.
+An item of a sliding conversation outlives it. So each item notes how long its conversation surely
+lives (`ALIVE_UNTIL`): a list reads the heads only of items whose note is in the past.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ U = TypeVar("U")
 
 
 class Placed(NamedTuple, Generic[T]):
-    """An item of a page: what is stored, its sort key in the list, and what it was read as."""
+    """An item of a page: as stored, its sort key in the list, and as decoded."""
 
     item: AttributeValues
     key: str
@@ -43,10 +43,9 @@ class LivingLists(Repository):
         decode: Callable[[AttributeValues], T],
         owner: Callable[[T], str],
     ) -> Page[T]:
-        """`_page` across conversations, without what is of one that expired before its items did.
+        """`_page` across conversations, without items of conversations that have expired.
 
-        Only items that may be so are looked up (see `with_alive_until`): a page without them costs
-        nothing more.
+        Heads are read only for items whose conversation may have expired (see `with_alive_until`).
         """
 
         def living(page: Sequence[Placed[T]]) -> Iterator[Placed[T]]:
@@ -63,16 +62,16 @@ class LivingLists(Repository):
         *,
         max_page_size: int = MAX_PAGE_SIZE,
     ) -> Page[U]:
-        """`_page` of what `sift` leaves of the items, or makes of them.
+        """`_page` of the items, filtered or converted by `sift`.
 
-        The page is full all the same, unless there are no more.
+        The page is still full, unless there are no more items.
         """
         sort_key = collections[0].place.sk
 
         def placed(item: AttributeValues) -> Placed[T]:
             try:
                 return Placed(item, item[sort_key]["S"], decode(item))
-            except CorruptItem as error:  # it has its place on the page, and is told there
+            except CorruptItem as error:  # the page returns it in `unreadable`
                 return Placed(item, item[sort_key]["S"], error)
 
         size = check_page_size(asked.page_size, max_page_size)
@@ -84,7 +83,7 @@ class LivingLists(Repository):
             cursor = page.cursor
             if len(kept) > size:
                 cursor = self._cursor_after(asked, collections, kept[size - 1].key)
-            # A page that is short, and not the last, had bodies enough for one.
+            # A short page that is not the last one has reached the limit of bytes.
             is_heavy = len(page) < rest.page_size
             if cursor is None or len(kept) >= size or is_heavy:
                 found = [each.found for each in kept[:size]]
@@ -93,13 +92,13 @@ class LivingLists(Repository):
                     cursor,
                     tuple(each for each in found if isinstance(each, CorruptItem)),
                 )
-            # Behind a run of items that are not shown, small steps would cost a request each.
+            # After many items that are left out, small steps would cost a request each.
             step = min(max(size - len(kept), follow_up), max_page_size)
             rest = replace(rest, cursor=cursor, page_size=step)
             follow_up = min(2 * follow_up, max_page_size)
 
     def _living(self, page: Sequence[Placed[T]], owner: Callable[[T], str]) -> Iterator[Placed[T]]:
-        """Those of living conversations; one request per 100 that may not be."""
+        """Items of live conversations; one request per 100 conversations that may have expired."""
         now = self._now()
         doubtful = {
             owner(each.found)
@@ -121,8 +120,7 @@ class LivingLists(Repository):
 def with_alive_until(item: AttributeValues, alive_until: datetime | None) -> AttributeValues:
     """`item`, with a note of how long its conversation lives at least, if it slides.
 
-    Items of a sliding conversation outlive it. A list across conversations looks at the head only
-    of those whose note has run out: until then nothing but a deletion could have ended them.
+    Until then only a deletion can end the conversation, so lists need not read the head.
     """
     if alive_until is not None:
         item[ALIVE_UNTIL] = {"N": str(int(alive_until.timestamp()))}
@@ -135,4 +133,4 @@ def _is_surely_alive(item: AttributeValues, now: datetime) -> bool:
     try:
         return noted is None or int(noted["N"]) > now.timestamp()
     except (LookupError, TypeError, ValueError):
-        return False  # the head knows
+        return False  # unknown: read the head

@@ -1,9 +1,9 @@
-"""A message: the entity, the values inside it, and what names it.
+"""A message: the entity, the values inside it, and its id.
 
-A message is kept under its position, a ULID that gives its place in the conversation and its time
-range. A message that came without an id is named by where it is, ``<conversation_id>~<position>``,
-which costs nothing to store and lets it be found by its id alone. An id that the caller brought is
-kept in an item of its own beside the message.
+A message's key is its position, a ULID: it gives the order in the conversation and the time for
+ranges. Without a caller-supplied id, the message's id is ``<conversation_id>~<position>``, which
+costs nothing to store and is enough to find the message. A caller-supplied id is stored in an item
+of its own beside the message.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from dynamo_chat.core.ulids import Position, is_ulid, ulid_time
 Role = Literal["user", "assistant", "system", "tool"]
 FeedbackType = Literal["positive", "negative"]
 MAX_MESSAGE_ID = 200
-"""Characters of a caller's id of a message."""
+"""Characters of a caller-supplied message id."""
 MAX_PARTS = 1_000
-"""Documents, tool calls, recommendations, genres and keywords of a message, each."""
+"""Documents of a message; also its tool calls, recommendations, genres and keywords, each."""
 _MARK = "~"
 
 
@@ -50,18 +50,18 @@ class ToolCall(Model):
     args: Json = None
     result: Json = None
     call_id: Text | None = None
-    """The id under which a model's API matches calls and results."""
+    """The id by which a model's API matches calls and results."""
 
 
 class YearRange(Model):
-    """Years from `min` to `max`; either may be open."""
+    """Years from `min` to `max`; either may be None (open)."""
 
     min: int | None = None
     max: int | None = None
 
 
 class ExtractedFilters(Model):
-    """What a recommender understood of the user's wish."""
+    """The filters that a recommender extracted from the user's request."""
 
     genres: Many[Text] = ()
     year_range: YearRange | None = None
@@ -78,11 +78,11 @@ class Feedback(Model):
     category: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
     text: Text | None = None
     given_at: Time | None = None
-    """Set by the store when it is not given."""
+    """Set by the store if not given."""
 
 
 class MessageBody(Model):
-    """What a message says: everything about it but its name and place."""
+    """What a message says: its text, documents, tool calls, metadata and the like."""
 
     content: Text = ""
     response_time: Annotated[Number, Field(ge=0)] | None = None
@@ -98,7 +98,7 @@ class MessageBody(Model):
     """Only for assistant messages."""
     metadata: JsonObject = Field(default_factory=dict)
 
-    # Not in the types of the fields: what an older release stored stays readable.
+    # Not in the types of the fields, so that what an older release stored stays readable.
     @field_validator("documents", "recommendations", "tool_calls", mode="before")
     @classmethod
     def _check_number(cls, value: Any) -> Any:
@@ -119,13 +119,13 @@ class NewMessage(MessageBody):
 
     role: Role
     message_id: Annotated[Id, Field(max_length=MAX_MESSAGE_ID)] | None = None
-    """The caller's own id: a retry with the same one appends once."""
+    """The caller's own id: a retry with the same id appends only once."""
     at: Time | None = None
-    """When it takes its place; now if not given, and never before the latest message."""
+    """The time of its position; now if not given. It always sorts after the latest message."""
     sent_at: Time | None = None
-    """When it was sent, as data; the time of its place if not given."""
+    """When it was sent, as data; the time of its position if not given."""
     is_streaming: bool = False
-    """Its content is still arriving; see `Messages.finish`."""
+    """True while its content is still arriving; see `Messages.finish`."""
 
     @model_validator(mode="after")
     def _check(self) -> NewMessage:
@@ -133,31 +133,31 @@ class NewMessage(MessageBody):
             raise misplaced("tool_calls", "belong to assistant messages only")
         if self.message_id is not None and is_minted_form(self.message_id):
             raise misplaced(
-                "message_id", "must not end in '~' and a ULID: that form names the store's own ids"
+                "message_id", "must not end in '~' and a ULID: the store's own ids have that form"
             )
         return self
 
 
 class Message(Entity, MessageBody):
-    """A message of a conversation, as it is stored."""
+    """A stored message of a conversation."""
 
     layout: ClassVar[Layout] = keyspace.MESSAGE
 
     conversation_id: Id
     position: Position
-    """Its place in the conversation: a ULID, also the time that ranges go by."""
+    """A ULID: its order in the conversation, and the time that `since` and `until` compare."""
     message_id: str
     role: Role
     sent_at: Time
     turn_index: Count = 0
-    """Its place in the turn that it was appended with."""
+    """Its index in the turn that it was appended with, from 0."""
     is_streaming: bool = False
     edited_at: Time | None = None
     feedback: Feedback | None = None
     expires_at: ExpiresAt = None
 
     def implied(self) -> frozenset[str]:
-        """What the position says already, and what is empty."""
+        """Fields that are not stored, as they follow from the position or are empty."""
         names = {"turn_index"} if not self.turn_index else set()
         if self.message_id == minted_id(self.conversation_id, self.position):
             names.add("message_id")
@@ -169,7 +169,7 @@ class Message(Entity, MessageBody):
 
     @classmethod
     def complete(cls, fields: dict[str, Any]) -> None:
-        """Name and date the message by its position where nothing else was stored."""
+        """Derive `message_id` and `sent_at` from the position if they were not stored."""
         position = fields["position"]
         if "message_id" not in fields:
             fields["message_id"] = minted_id(fields["conversation_id"], position)
@@ -177,14 +177,14 @@ class Message(Entity, MessageBody):
             fields["sent_at"] = ulid_time(position)
 
     def indexed(self) -> Indexed:
-        """Where its feedback puts it."""
+        """Its index keys' fields, from its feedback; none without feedback."""
         if self.feedback is None or self.feedback.given_at is None:  # no time: not stored yet
             return {}
         return indexed_feedback(self.feedback, self.conversation_id, self.position)
 
 
 def indexed_feedback(feedback: Feedback, conversation_id: str, position: str) -> Indexed:
-    """The indexes that a message with this feedback is in; in GSI2 only with a category."""
+    """The index keys' fields of a message with this feedback; in GSI2 only with a category."""
     spread_by = f"{conversation_id} {position}"
     fields = {
         "conversation_id": conversation_id,
@@ -201,19 +201,19 @@ def indexed_feedback(feedback: Feedback, conversation_id: str, position: str) ->
 
 
 class MintedId(NamedTuple):
-    """What a message id made by the store says."""
+    """The parts of a message id made by the store."""
 
     conversation_id: str
     position: str
 
 
 def minted_id(conversation_id: str, position: str) -> str:
-    """The id of a message that came without one."""
+    """The id that the store makes for a message without a caller-supplied id."""
     return f"{conversation_id}{_MARK}{position}"
 
 
 def is_minted_form(message_id: str) -> bool:
-    """Whether `message_id` has the form of the store's own ids."""
+    """True if `message_id` has the form of the store's own ids."""
     return parse_minted(message_id) is not None
 
 
@@ -224,8 +224,8 @@ def parse_minted(message_id: str) -> MintedId | None:
 
 
 def content_digest(message: NewMessage) -> str:
-    """What tells two messages under one id apart: everything but its times."""
-    # Without defaults, so that a field added later does not tell old messages from their retries.
+    """A hash of the message without its id and times: equal for retries of one append."""
+    # Without defaults, so that a field added later does not change the digest of old messages.
     said = message.model_dump(
         mode="json", exclude={"message_id", "at", "sent_at"}, exclude_defaults=True
     )
@@ -235,7 +235,7 @@ def content_digest(message: NewMessage) -> str:
 def stored_message(
     new: NewMessage, conversation: Snapshot, position: str, turn_index: int
 ) -> Message:
-    """The message that `new` becomes at `position`."""
+    """`new` as a stored message at `position`."""
     fields = dict(new.__dict__)
     del fields["at"]
     fields["conversation_id"] = conversation.conversation_id

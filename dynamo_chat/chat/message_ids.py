@@ -1,4 +1,4 @@
-"""Finding a message by its id: where it is, and what is there (C9)."""
+"""Finds messages by their id (C9)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LARGEST_STEP = MAX_BATCH_GET // 2
 
 
 class Spot(NamedTuple):
-    """Where a message is, and in which life of its conversation's id."""
+    """A message's position, and the life of its conversation."""
 
     position: str
     life: str | None
@@ -44,8 +44,9 @@ class MessageFinder(Repository):
     def position(self, conversation_id: str, message_id: str, user_id: str | None) -> str:
         """The position of a message; NotFound. No request for the store's own id.
 
-        The conversation is read together with a caller's id, so that somebody else's is refused
-        by the request that finds no such id. For the store's own id the write's condition does it.
+        With `user_id`, the conversation is read in the same request as the caller's id, so a
+        foreign conversation costs the same request as a missing id. For the store's own id the
+        write's condition checks the owner.
         """
         own = self.own_position(conversation_id, message_id)
         if own is not None:
@@ -59,7 +60,7 @@ class MessageFinder(Repository):
         return pointed_position(item)
 
     def own_position(self, conversation_id: str, message_id: str) -> str | None:
-        """The position that an id made by the store names; None for a caller's id."""
+        """The position in an id made by the store; None for a caller's id. NotFound."""
         if not isinstance(message_id, str) or not message_id:
             raise InvalidArgument("message_id", "must be text, not empty")
         minted = parse_minted(message_id)
@@ -74,9 +75,9 @@ class MessageFinder(Repository):
     def place(
         self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool = True
     ) -> Spot:
-        """Where a message of a live conversation of this user is, in one request; NotFound.
+        """The position of a message in a live conversation of this user; NotFound. One request.
 
-        For the store's own id this does not tell whether the message is there.
+        For the store's own id this does not check that the message exists.
         """
         own = self.own_position(conversation_id, message_id)
         if own is not None:
@@ -91,7 +92,7 @@ class MessageFinder(Repository):
     def find(
         self, conversation_id: str, message_id: str, user_id: str | None, *, consistent: bool
     ) -> Message:
-        """The message, of a live conversation of this user; NotFound."""
+        """The message with this id in a live conversation of this user; NotFound."""
         own = self.own_position(conversation_id, message_id)
         if own is None:
             spot = self.place(conversation_id, message_id, user_id, consistent=consistent)
@@ -104,7 +105,7 @@ class MessageFinder(Repository):
         return self.living(item, message_id, life)
 
     def find_alone(self, message_id: str, user_id: str | None) -> Message:
-        """The message with this id, in whichever conversation it is; NotFound."""
+        """The message with this id, in any conversation; NotFound."""
         check_owner("user_id", user_id)
         if not isinstance(message_id, str) or not message_id:
             raise InvalidArgument("message_id", "must be text, not empty")
@@ -119,18 +120,18 @@ class MessageFinder(Repository):
         raise NotFound("message", message_id)
 
     def _named(self, message_id: str, user_id: str | None) -> Iterator[list[AttributeValues]]:
-        """The items of this id: those of one user, or all of them."""
+        """The id items with this id, of one user or of all."""
         of_id = keyspace.MESSAGE_ID.collection(GSI2, message_id)
         if user_id is None:
             yield from self._growing(of_id()._replace(keys=KeyRange("A", "a")))
             return
         yield from self._growing(of_id(keyspace.digest_of(user_id)))
-        # Items of version 1 do not say whose they are: a few of them, until the doctor does.
+        # Items of version 1 have no owner until the doctor upgrades them: look at a few.
         unsaid = of_id()._replace(keys=keyspace.MESSAGE_ID_OF_NO_OWNER.range())
         yield self._query(unsaid, limit=_LARGEST_STEP)[0]
 
     def _growing(self, collection: Collection) -> Iterator[list[AttributeValues]]:
-        """`_walk` of an index, in steps that grow: most ids name one message."""
+        """`_walk` of an index in growing steps, as most ids have one message."""
         start: Any = None
         limit = _FIRST_STEP
         while True:
@@ -141,7 +142,7 @@ class MessageFinder(Repository):
             limit = min(2 * limit, _LARGEST_STEP)
 
     def _behind(self, ids: Sequence[AttributeValues], user_id: str | None) -> Iterator[Message]:
-        """The messages that id items point to, of live conversations of this user."""
+        """The messages of these id items that are in live conversations of this user."""
         now = self._now()
         keys = [key for item in ids if is_live(item, now) for key in _head_and_message(item)]
         found = self._get_items(keys)
@@ -152,28 +153,28 @@ class MessageFinder(Repository):
                 yield plan(Message).decode(message or {})
 
     def too_large(self, key: Key, changes: Mapping[str, AttributeValue]) -> ItemTooLarge:
-        """What is wrong with an update that DynamoDB refused for the size of the item."""
+        """The error for an update that DynamoDB refused because the item would be too large."""
         there = self._get_item(key, consistent=True) or {}
         largest = max(changes, key=lambda name: attribute_size(changes[name]))
         return ItemTooLarge(largest, item_size({**there, **changes}), MAX_ITEM_BYTES)
 
     def living(self, item: AttributeValues | None, message_id: str, life: str | None) -> Message:
-        """The message stored as `item`; NotFound when it is none, expired, or of another life."""
+        """The message stored as `item`; NotFound if None, expired, or of another life."""
         if item is None or not is_live(item, self._now()) or not is_part_of(item, life):
             raise NotFound("message", message_id)
         return plan(Message).decode(item)
 
 
 def pointed_position(item: AttributeValues) -> str:
-    """Where the message is that an id item leads to. CorruptItem."""
+    """The position that an id item stores. CorruptItem."""
     position = helper_text(item, "position", keyspace.MESSAGE_ID)
     if not is_ulid(position):
-        raise corrupt(item, "'position' is no ULID", keyspace.MESSAGE_ID)
+        raise corrupt(item, "'position' is not a ULID", keyspace.MESSAGE_ID)
     return position
 
 
 def message_id_item(message: Message, digest: str, user_id: str) -> AttributeValues:
-    """The item that names a message by its caller's id; `digest` tells retries from others."""
+    """The id item of a caller-supplied message id; `digest` recognises retries."""
     return helper_item(
         keyspace.MESSAGE_ID,
         _id_fields(message.conversation_id, message.message_id, user_id),
@@ -185,7 +186,7 @@ def message_id_item(message: Message, digest: str, user_id: str) -> AttributeVal
 
 
 def message_id_fields(item: AttributeValues, user_id: str) -> dict[str, str]:
-    """What the keys of an id item in a conversation of this user are made of. CorruptItem."""
+    """The key fields of an id item in a conversation of this user. CorruptItem."""
     (conversation_id,) = key_parts(keyspace.MESSAGE_ID, item, PK)
     (message_id,) = key_parts(keyspace.MESSAGE_ID, item, SK)
     return _id_fields(conversation_id, message_id, user_id)
@@ -201,7 +202,7 @@ def _id_fields(conversation_id: str, message_id: str, user_id: str) -> dict[str,
 
 
 def _head_and_message(item: AttributeValues) -> tuple[Key, Key]:
-    """The keys of the head and of the message that an id item belongs to."""
+    """The keys of an id item's conversation head and of its message."""
     (conversation_id,) = key_parts(keyspace.MESSAGE_ID, item, PK)
     position = pointed_position(item)
     return head_key(conversation_id), keyspace.MESSAGE.key(

@@ -83,11 +83,11 @@ class Messages(Repository):
     ) -> Message:
         """Append a message and return it as stored.
 
-        A message with an id of the caller's is appended once, however often this is called;
-        Conflict when that id was appended with other content, MessageDeleted when its message has
-        been deleted or pruned since. NotFound when there is no such
-        conversation (of `user_id`, if given). A conversation without a title gets the words of
-        its first user message. With `keep_last`, older messages are deleted afterwards (C10).
+        A message with a caller-supplied id is appended once, however often this is called;
+        Conflict if that id was appended with other content, MessageDeleted if its message has been
+        deleted or pruned since. NotFound if there is no such conversation (of `user_id`, if
+        given). A conversation without a title gets one from its first user message. If the
+        conversation has `keep_last`, older messages are deleted afterwards (C10).
         """
         return self._appender.append(conversation_id, [message], user_id, "message")[0]
 
@@ -101,9 +101,9 @@ class Messages(Repository):
     def append_turn(
         self, conversation_id: str, messages: Sequence[NewMessage], *, user_id: str | None = None
     ) -> tuple[Message, ...]:
-        """Append 1 to 45 messages together, all or none, and return them in their order.
+        """Append 1 to 45 messages, all or none, and return them in the same order.
 
-        Either all of them bring ids or none does. Errors as for `append`.
+        Either all of them have a caller-supplied id or none has. Errors as for `append`.
         """
         if not isinstance(messages, Sequence):
             raise InvalidArgument("messages", "must be a sequence of NewMessage")
@@ -121,7 +121,7 @@ class Messages(Repository):
     ) -> Exchange:
         """Append a prompt and its response as one turn, and return the exchange as stored.
 
-        The exchange's id names the response; feedback is given on it. Errors as for `append`.
+        The exchange's id is that of the response: give feedback on it. Errors as for `append`.
         """
         turn = exchange_turn(new_exchange(exchange, conversation_id), self._now())
         stored = self._appender.append(conversation_id, turn, user_id)
@@ -140,10 +140,10 @@ class Messages(Repository):
         cursor: str | None = None,
         consistent: bool = False,
     ) -> Page[Message]:
-        """A conversation's messages in time order, oldest first unless told otherwise.
+        """A conversation's messages in time order, oldest first by default.
 
-        With `since` and `until`, those whose place is in [since, until). NotFound when there is
-        no such conversation (of `user_id`, if given).
+        With `since` and `until`, only those whose position's time is in [since, until). NotFound if
+        there is no such conversation (of `user_id`, if given).
         """
         check_page_size(page_size)
         lower, upper = time_range(since, until)
@@ -160,7 +160,7 @@ class Messages(Repository):
         )
         if newest_first and cursor is None and upper is None:
             return self._with_head(asked, collection, user_id)[1]
-        self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
+        self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
         life = self._heads.read(conversation_id, user_id, consistent=consistent).life
         return self._page(asked, [collection], plan(Message).decode, is_kept=in_life(life))
 
@@ -173,11 +173,11 @@ class Messages(Repository):
         user_id: str | None = None,
         consistent: bool = False,
     ) -> Items[Message]:
-        """The latest `count` messages in chronological order: what goes into a model's context.
+        """The latest `count` messages in chronological order, for a model's context.
 
-        Those that cannot be read are left out, and told in the result's `unreadable`. Bodies of
-        more than 16 MiB end it early, which the result's `is_cut` says; `list` pages through all.
-        NotFound when there is no such conversation (of `user_id`, if given).
+        Unreadable messages are left out and reported in the result's `unreadable`. At 16 MiB the
+        result ends early and its `is_cut` is True; `list` pages through all. NotFound if there is
+        no such conversation (of `user_id`, if given).
         """
         return self.open(conversation_id, count, user_id=user_id, consistent=consistent)[1]
 
@@ -192,9 +192,9 @@ class Messages(Repository):
     ) -> tuple[Conversation, Items[Message]]:
         """A conversation and its latest `count` messages in chronological order, in one request.
 
-        Messages that cannot be read are left out, and told in their `unreadable`. Bodies of more
-        than 16 MiB end them early, which their `is_cut` says; `list` pages through all. NotFound
-        when there is no such conversation (of `user_id`, if given).
+        Unreadable messages are left out and reported in the messages' `unreadable`. At 16 MiB the
+        messages end early and their `is_cut` is True; `list` pages through all. NotFound if there
+        is no such conversation (of `user_id`, if given).
         """
         if type(count) is not int or not 1 <= count <= MAX_PAGE_SIZE:
             raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
@@ -231,11 +231,11 @@ class Messages(Repository):
         owner="read",
     )
     def get_by_id(self, message_id: str, *, user_id: str | None = None) -> Message:
-        """The message with this id, wherever it is. NotFound.
+        """The message with this id, in any conversation. NotFound.
 
-        A caller's id may name messages of several conversations: then one of `user_id`'s, if
-        given, else any of them. It is found through an index, which may lag a moment. Ids that an
-        older release stored are found among 50 at most, until the doctor has upgraded them.
+        A caller-supplied id may exist in several conversations: this returns one of `user_id`'s,
+        if given, else any. It is found through an index, which may lag. Of ids that an older
+        release stored only the first 50 are searched, until the doctor has upgraded them.
         """
         return self._finder.find_alone(message_id, user_id)
 
@@ -247,7 +247,7 @@ class Messages(Repository):
         owner="condition",
     )
     def prune(self, conversation_id: str, keep_last: int, *, user_id: str | None = None) -> int:
-        """Delete all but the last `keep_last` messages; how many were deleted. NotFound."""
+        """Delete all but the last `keep_last` messages; returns the number deleted. NotFound."""
         if type(keep_last) is not int or keep_last < 0:
             raise InvalidArgument("keep_last", "must be an integer from 0")
         return self._pruner.prune(conversation_id, keep_last, user_id)
@@ -267,9 +267,9 @@ class Messages(Repository):
         *,
         user_id: str | None = None,
     ) -> Feedback:
-        """Give feedback on a message, or change it, and return it as stored.
+        """Set or replace the feedback on a message, and return it as stored.
 
-        NotFound when there is no such message, or it is not in a conversation of `user_id`.
+        NotFound if there is no such message, or it is not in a conversation of `user_id`.
         """
         return self._feedback.give(conversation_id, message_id, feedback, user_id)
 
@@ -283,7 +283,10 @@ class Messages(Repository):
     def withdraw_feedback(
         self, conversation_id: str, message_id: str, *, user_id: str | None = None
     ) -> None:
-        """Take the feedback off a message; no error when it has none. NotFound as above."""
+        """Remove the feedback from a message; no error if it has none.
+
+        NotFound as for `give_feedback`.
+        """
         self._feedback.withdraw(conversation_id, message_id, user_id)
 
     @access_pattern(
@@ -307,9 +310,9 @@ class Messages(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Message]:
-        """Messages with positive, or negative, feedback, the latest given first.
+        """Messages with positive (or negative) feedback, the latest feedback first.
 
-        Of one rank (1 to 5) or one category, if either is named; given in [since, until).
+        Only of one rank (1 to 5) or one category, if given; only feedback in [since, until).
         """
         lower, upper = time_range(since, until)
         return self._lists.page(
@@ -334,9 +337,9 @@ class Messages(Repository):
         metadata: Mapping[str, Json] | Unchanged = UNCHANGED,
         user_id: str | None = None,
     ) -> Message:
-        """Change parts of a message and return it; what is not named stays as it is.
+        """Change parts of a message and return it; parts that are not given stay unchanged.
 
-        Its place, id and feedback stay. NotFound; ItemTooLarge.
+        Its position, id and feedback never change. NotFound; ItemTooLarge.
         """
         changes = _changes(
             content=content,
@@ -346,7 +349,7 @@ class Messages(Repository):
             metadata=metadata,
         )
         if not changes:
-            raise InvalidArgument("content", "name at least one part of the message to change")
+            raise InvalidArgument("content", "give at least one part of the message to change")
         changes["edited_at"] = self._now()
         return self._update(conversation_id, message_id, changes, user_id)
 
@@ -366,8 +369,8 @@ class Messages(Repository):
     ) -> Message:
         """Complete a message that was appended with ``is_streaming=True``, and return it.
 
-        Finishing again with the same content returns it; with other content it is a Conflict.
-        NotFound; ItemTooLarge.
+        Finishing again with the same content returns it; Conflict with other content. NotFound;
+        ItemTooLarge.
         """
         changes = _changes(
             content=content,
@@ -381,9 +384,10 @@ class Messages(Repository):
 
     @access_pattern("C18", "GetItem or BatchGetItem, TransactWriteItems", "≤2", owner="condition")
     def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> None:
-        """Delete a message, with its feedback, and count it out. Deleting it again is no error.
+        """Delete a message and its feedback, and reduce the conversation's message count.
 
-        NotFound when there is no such conversation (of `user_id`, if given).
+        Deleting it again is no error. NotFound if there is no such conversation (of `user_id`, if
+        given).
         """
         check_ids(conversation_id, user_id)
         try:
@@ -421,16 +425,17 @@ class Messages(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Exchange]:
-        """A conversation's exchanges, oldest first: each prompt with the response to it.
+        """A conversation's exchanges, oldest first: each prompt with its response.
 
-        A user message opens an exchange; what the assistant says until the next one answers it.
+        A user message starts an exchange; its response is the assistant's last message before the
+        next user message.
         """
         check_page_size(page_size, 200)
         collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
         asked = PageRequest(
             (conversation_id, user_id), False, 2 * page_size + 1, cursor, one_way=True
         )
-        self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
+        self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
         is_kept = in_life(self._heads.read(conversation_id, user_id).life)
         grouping = Grouping()
         unreadable: list[CorruptItem] = []
@@ -441,7 +446,7 @@ class Messages(Repository):
             unreadable += page.unreadable
             if page.cursor is None or len(grouping.groups) > page_size:
                 break
-            # An exchange may be of very many messages: small steps would cost a request each.
+            # An exchange may have very many messages: small steps would cost a request each.
             rest = replace(asked, cursor=page.cursor, page_size=step)
             step = min(2 * step, MAX_PAGE_SIZE)
         groups = grouping.groups
@@ -451,7 +456,7 @@ class Messages(Repository):
             end = taken[-1].last_position
             last = keyspace.MESSAGE.table.sk.encode(end)
             next_cursor = self._cursor_after(asked, [collection], last)
-            # What lies behind is read again with the next page, and told there.
+            # What comes after `end` is read again, and reported, with the next page.
             unreadable = [each for each in unreadable if each.identity.get("position", "") <= end]
         return Page(tuple(group.exchange() for group in taken), next_cursor, tuple(unreadable))
 
@@ -472,7 +477,7 @@ class Messages(Repository):
             raise NotFound("conversation", conversation_id)
         head = self._heads.living(first, conversation_id, user_id)
         self._heads.remember(head)
-        # A start at the head itself lies outside the messages: begin anew below it.
+        # If only the head was read, the next query of messages starts at the top.
         begun = (items[1:], start) if len(items) > 1 or start is None else None
         is_kept = in_life(head.life)
         page = self._page(asked, [collection], plan(Message).decode, is_kept=is_kept, begun=begun)
@@ -518,24 +523,24 @@ class Messages(Repository):
                 raise InvalidArgument("tool_calls", "belong to assistant messages only") from failed
             if finishing and _says(there, changes):
                 return there
-            raise Conflict("the message is finished already, with other content", there) from failed
+            raise Conflict("the message was finished before with other content", there) from failed
 
 
 def _says(there: Message, changes: Mapping[str, Any]) -> bool:
-    """Whether a message says already what `changes` would make it say."""
+    """True if a message already has the values of `changes`."""
     return all(_same(name, value, getattr(there, name)) for name, value in changes.items())
 
 
 def _same(name: str, one: Any, other: Any) -> bool:
     if one is None or other is None:
         return one is other
-    # As they are stored, because to Python 1 and True are equal.
+    # Compared as stored, because in Python 1 == True.
     attribute = plan(Message).attributes[name]
     return encoded(attribute, one) == encoded(attribute, other)
 
 
 def _changes(**wanted: Any) -> dict[str, Any]:
-    """The arguments that are not UNCHANGED, validated as parts of a message."""
+    """The arguments that are not UNCHANGED, validated as message fields."""
     given = {name: value for name, value in wanted.items() if value is not UNCHANGED}
     body = validated(MessageBody, **given)
     return {name: getattr(body, name) for name in given}

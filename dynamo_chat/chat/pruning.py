@@ -1,4 +1,4 @@
-"""Keeping only the last messages of a conversation (C10)."""
+"""Prunes a conversation: keeps only its last messages (C10)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class Pruner(Repository):
         user_id: str | None = None,
         life: Life | None = None,
     ) -> int:
-        """Delete all but the last `keep` messages; how many went. Counters stay exact.
+        """Delete all but the last `keep` messages; returns the number deleted.
 
-        Of the life of the id that is given, or is found first: NotFound when it has ended.
+        Counters stay exact. Only in the given life of the id, or in the one found first: NotFound
+        when that has ended.
         """
         gone = 0
         for attempt in range(self._connection.options.transaction_attempts):
@@ -61,15 +62,15 @@ class Pruner(Repository):
         raise contended("the conversation")
 
     def prune_after_append(self, snapshot: Snapshot, keep: int) -> None:
-        """`prune`, as the second half of an append, which has happened whatever happens here."""
+        """`prune` after an append that has succeeded: a failure is logged, not raised."""
         try:
             self.prune(snapshot.conversation_id, keep, life=life_of(snapshot))
         except (ServiceError, NotFound) as error:
-            # To raise would make callers append again; the next append prunes these, too.
+            # An error would make callers append again; the next append prunes these, too.
             logger.warning("messages beyond the last %d were not pruned: %s", keep, error)
 
     def _oldest(self, conversation_id: str, count: int) -> Iterator[Key]:
-        """Keys of the `count` oldest messages, without what an expired namesake left behind."""
+        """Keys of the `count` oldest messages, without expired ones of an earlier conversation."""
         collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
         pages = self._walk(collection, limit=min(count, 1_000), only=(PK, SK, TTL))
         now = self._now()
@@ -77,10 +78,10 @@ class Pruner(Repository):
         return islice(living, count)
 
     def _delete_counted(self, counted: Conversation, keys: Sequence[Key], keep: int) -> None:
-        """Delete the oldest messages, all still there, and count them out, if `keep` are left.
+        """Delete these messages and reduce the count, if all exist and `keep` remain.
 
-        Another prune may have gone between the count and the look at the oldest: without that
-        condition, both together would delete more than either meant to.
+        Another prune may have run between reading the count and finding the oldest: without the
+        condition on the count, both together would delete too many.
         """
         head = plan(Conversation).model
         try:

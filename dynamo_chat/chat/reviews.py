@@ -76,7 +76,7 @@ class Review(Entity):
     conversation_id: Id
     review_id: Id
     reviewed_by: Id
-    """The user id of the administrator."""
+    """The administrator's user id."""
     comments: Text | None = None
     reviewed_at: Time
     archived_at: Time | None = None
@@ -84,11 +84,11 @@ class Review(Entity):
 
     @property
     def is_archived(self) -> bool:
-        """Whether it was archived."""
+        """True if it was archived."""
         return self.archived_at is not None
 
     def indexed(self) -> Indexed:
-        """In its reviewer's list, and in a shard of the list of all."""
+        """In its reviewer's list (GSI1), and in a shard of the list of all reviews (GSI2)."""
         shard = _shard(self.review_id)
         fields = {**self.__dict__, "archived": self.is_archived, "shard": shard}
         return {GSI1: fields, GSI2: fields}
@@ -114,10 +114,10 @@ class Reviews(Repository):
         reviewed_at: datetime | None = None,
         user_id: str | None = None,
     ) -> Review:
-        """Write a review of a conversation, of `user_id`'s if that is given, and return it.
+        """Create a review of a conversation and return it.
 
-        With an id that was used before: the same review again returns what is there, another one
-        raises AlreadyExists. NotFound when there is no such conversation.
+        If the review id exists: returns the stored review if it is the same, else AlreadyExists.
+        NotFound if there is no such conversation (of `user_id`, if given).
         """
         moment = self._moment("reviewed_at", reviewed_at)
         identity = self._new_id() if review_id is None else review_id
@@ -154,7 +154,7 @@ class Reviews(Repository):
 
     @access_pattern("C13", "GetItem, TransactWriteItems", "≤2", owner=STAFF)
     def archive(self, review_id: str, *, archived_at: datetime | None = None) -> Review:
-        """Archive a review and return it; one that is archived already stays as it is. NotFound."""
+        """Archive a review and return it; an archived one stays unchanged. NotFound."""
         moment = self._moment("archived_at", archived_at)
         pointer = self._get_item(keyspace.REVIEW_ID.key(review_id=review_id), consistent=True)
         if pointer is None or not is_live(pointer, self._now()):
@@ -185,7 +185,7 @@ class Reviews(Repository):
             if found.is_archived:
                 return found
             raise contended("the review") from failed
-        # A transaction answers nothing: the pointer has what the review says.
+        # A transaction returns no item, but the id item has all of the review's fields.
         return _pointed_at(pointer, place, archived_at=moment)
 
     @access_pattern(
@@ -209,7 +209,7 @@ class Reviews(Repository):
     ) -> Page[Review]:
         """A conversation's reviews by the time of review, newest first.
 
-        Empty when it has none, and when there is no such conversation any more.
+        Empty if it has none or the conversation is gone.
         """
         check_ids(conversation_id)
         check_page_size(page_size)
@@ -243,9 +243,9 @@ class Reviews(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Review]:
-        """Reviews that are archived, or not, of one reviewer or of all, newest first.
+        """Reviews that are archived (or not), of one reviewer or of all, newest first.
 
-        With `since` and `until`, those reviewed in [since, until).
+        With `since` and `until`, only those reviewed in [since, until).
         """
         lower, upper = time_range(since, until)
         if reviewed_by is None:
@@ -265,7 +265,7 @@ class Reviews(Repository):
         )
 
     def _put_review(self, snapshot: Snapshot, review: Review) -> Review:
-        """Write a review and its id item, unless it is there already."""
+        """Write a review and its id item, unless the review exists."""
         is_free: Condition = Path(PK).does_not_exist()
         for attempt in range(self._connection.options.transaction_attempts):
             now = self._now()
@@ -292,14 +292,14 @@ class Reviews(Repository):
                         f"review id {review.review_id!r} is taken", shown
                     ) from failed
                 if there is None and pointer is not None and is_live(pointer, now):
-                    is_free = _leads_as(pointer)  # to nothing: a deletion left it behind
+                    is_free = _leads_as(pointer)  # its review is gone: a deletion left it behind
                 self._connection.pause(attempt)
             else:
                 return review
         raise contended("the review id")
 
     def _led_to(self, snapshot: Snapshot, there: Review) -> Review:
-        """A review whose id item is gone, or expired before it: it gets another one."""
+        """`there`, after its missing or expired id item was written again."""
         now = self._now()
         with suppress(ConditionFailed):
             self._write(
@@ -312,9 +312,9 @@ class Reviews(Repository):
     def _with_head(
         self, asked: PageRequest, collection: Collection
     ) -> tuple[QueryResult | None, AttributeValues | None]:
-        """The first query of a page of reviews, and the head, which stands below the reviews.
+        """The first query of a page of reviews, and the head, which sorts just before them.
 
-        One query over both, where the page begins or may end at the head.
+        One query over both if the page begins or may end at the head.
         """
         key = head_key(asked.chosen[0])
         (narrowed,) = self._narrowed(asked, [collection])
@@ -339,12 +339,12 @@ class Reviews(Repository):
         return begun, head
 
     def _moment(self, argument: str, given: datetime | None) -> datetime:
-        """`given` in UTC, or now; InvalidArgument when it is ahead of the clock."""
+        """`given` in UTC, or now if None; InvalidArgument if it is in the future."""
         now = self._now()
         return now if given is None else not_ahead(argument, utc(argument, given), now)
 
     def _is_freed(self, conversation_id: str) -> bool:
-        """Clear a conversation that expired before its reviews did; whether it was one."""
+        """Clear the conversation if it expired before its reviews did; True if so."""
         head = self._get_item(head_key(conversation_id), consistent=True)
         if not is_idle_head(head, self._now()):
             return False
@@ -352,7 +352,7 @@ class Reviews(Repository):
         return True
 
     def _by_pointer(self, pointer: AttributeValues | None) -> Review | None:
-        """The review that an id item points to."""
+        """The review that an id item points to; None if either is gone or expired."""
         if pointer is None or not is_live(pointer, self._now()):
             return None
         (review_id,) = key_parts(keyspace.REVIEW_ID, pointer, PK)
@@ -360,7 +360,7 @@ class Reviews(Repository):
 
 
 def review_id_item(review: Review) -> AttributeValues:
-    """The item that makes a review's id unique and leads to it."""
+    """The id item of a review: it makes the id unique and points to the review."""
     item = helper_item(
         keyspace.REVIEW_ID,
         review.__dict__,
@@ -377,7 +377,7 @@ def review_id_item(review: Review) -> AttributeValues:
 def _pointed_at(
     pointer: AttributeValues, place: Mapping[str, Any], *, archived_at: datetime
 ) -> Review:
-    """The review that an id item names, archived."""
+    """The review as archived, built from its id item."""
     keys = keyspace.REVIEW.key(**place)
     said = {name: pointer[name] for name in ("comments", TTL) if name in pointer}
     return plan(Review).decode(
@@ -393,7 +393,7 @@ def _pointed_at(
 
 
 def review_place(pointer: AttributeValues, review_id: str) -> dict[str, Any]:
-    """What an id item says of its review: the fields that its keys are made of. CorruptItem."""
+    """The key fields of the review that an id item points to. CorruptItem."""
     layout = keyspace.REVIEW_ID
     place = {
         "conversation_id": helper_text(pointer, "conversation_id", layout),
@@ -411,7 +411,7 @@ def review_place(pointer: AttributeValues, review_id: str) -> dict[str, Any]:
 
 
 def _leads_as(pointer: AttributeValues) -> Condition:
-    """An id item leads to where this one does."""
+    """A condition that an id item points to the same review as this one."""
     condition: Condition = Path(PK).exists()
     for name in ("conversation_id", "reviewed_by", "reviewed_at"):
         condition &= Path(name) == Raw(pointer[name])
@@ -419,7 +419,7 @@ def _leads_as(pointer: AttributeValues) -> Condition:
 
 
 def _is_of_the_same(there: Review, wanted: Review) -> bool:
-    """Whether who asks for `wanted` may see what is there: their own review of the same."""
+    """True if the writer of `wanted` may see `there`: same conversation, same reviewer."""
     return (there.conversation_id, there.reviewed_by) == (
         wanted.conversation_id,
         wanted.reviewed_by,

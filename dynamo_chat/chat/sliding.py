@@ -1,11 +1,11 @@
 """The deadlines of sliding conversations (C17).
 
 A sliding conversation expires one retention period after its latest message. Moving the deadline
-of every item at every append would cost more than the append, so items are kept for up to two
-periods, and only the head says when the conversation expires for readers (`idle_until`). When an
-append would push that past the items' deadline, all items get a deadline two periods ahead first:
-at most once per period. A renewal that was cut short is finished by whoever appends next, before
-anything else is written.
+of every item at every append would cost more than the append. So items are kept for up to two
+periods, and only the head stores when the conversation expires for readers (`idle_until`). When an
+append would move that past the items' deadline, all items first get a deadline two periods ahead:
+at most once per period. The next append finishes a renewal that was interrupted, before it writes
+anything else.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class SlidingExpiry(Repository):
     def kept_long_enough(
         self, snapshot: Snapshot, latest: datetime, user_id: str | None
     ) -> Snapshot:
-        """`snapshot`, after the items' deadline was moved if a message at `latest` outlived it."""
+        """`snapshot`, after moving the items' deadline if a message at `latest` needs it."""
         while _must_be_renewed(snapshot, latest):
             snapshot = self._renew(snapshot.conversation_id, latest, user_id)
         return snapshot
 
     def _renew(self, conversation_id: str, latest: datetime, user_id: str | None) -> Snapshot:
-        """Move the deadline of every item to two periods ahead, then let appends go on."""
+        """Move the deadline of every item to two periods after `latest`, then allow appends."""
         attributes = plan(Conversation).model
         key = head_key(conversation_id)
         head = self._heads.read(conversation_id, user_id)
@@ -83,10 +83,10 @@ class SlidingExpiry(Repository):
         return self._heads.remember(self._heads.living(renewed, conversation_id, user_id))
 
     def _move_deadlines(self, goes_on: Check, conversation_id: str, until: datetime) -> None:
-        """Move the deadline of every item, while that renewal goes on. Overtaken.
+        """Move the deadline of every item, while this renewal is current. Overtaken.
 
-        A review and its id item move together: one that expired alone would free the id of a
-        review that is there.
+        A review and its id item move together: if the id item expired first, the id of an existing
+        review could be reused.
         """
         fence = Fence(self._connection, goes_on)
         fence.apply(self._moves(conversation_id, epoch_seconds(until)))
@@ -97,7 +97,7 @@ class SlidingExpiry(Repository):
             moved: list[Key] = []
             for item in items:
                 pointer = review_pointer(item)
-                # What has expired is of an earlier conversation under this id: it stays expired.
+                # Expired items belong to an earlier conversation with this id: leave them.
                 if not is_live(item, now) or is_root(item):
                     continue
                 if _ends_before(item, seconds):
@@ -112,14 +112,14 @@ class SlidingExpiry(Repository):
     def _left_behind(
         self, pointers: Sequence[Key], conversation_id: str, seconds: int
     ) -> Iterator[Group]:
-        """Moves of id items whose reviews were moved without them, by an older release."""
+        """Moves for id items that an older release did not move with their reviews."""
         for key, pointer in zip(pointers, self._get_items(pointers, consistent=True), strict=True):
             if pointer is not None and _ends_before(pointer, seconds):
                 yield [_move_pointer(key, conversation_id, seconds)]
 
 
 def _move(key: Key, seconds: int) -> Update:
-    # One that was pruned, or moved by another renewal, in between: nothing left to do.
+    # The condition skips an item that was pruned, or moved by another renewal, in between.
     return Update(key, [Item.ttl.set(seconds)], Item.ttl < seconds)
 
 
@@ -129,14 +129,14 @@ def _move_pointer(key: Key, conversation_id: str, seconds: int) -> Update:
 
 
 def _must_be_renewed(snapshot: Snapshot, latest: datetime) -> bool:
-    """Whether the items' deadline must move before a message at `latest` is appended."""
+    """True if the items' deadline must move before a message at `latest` is appended."""
     if not snapshot.is_sliding or snapshot.retention is None or snapshot.kept_until is None:
         return False
     return snapshot.is_renewing or latest + snapshot.retention > snapshot.kept_until
 
 
 def _ends_before(item: AttributeValues, seconds: int) -> bool:
-    """Whether an item has a deadline, and an earlier one. A damaged deadline is none."""
+    """True if an item has an earlier deadline. A damaged deadline counts as none."""
     try:
         return TTL in item and int(item[TTL]["N"]) < seconds
     except UNREADABLE:

@@ -1,8 +1,8 @@
-"""What a store remembers of conversations, which is what makes an append one request.
+"""What a store remembers of conversations, so that an append needs one request only.
 
-The snapshot of a conversation is what goes into the keys and deadlines of new items, and seldom or
-never changes. Every write is conditioned on it (`holds`): where a snapshot is out of date, the
-condition fails, and the same response brings the true one.
+A snapshot has what the keys and deadlines of new items need, which seldom or never changes. Every
+write has a condition that the snapshot is current (`holds`); if it is not, the response of the
+failed condition has the current head.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What an append must know of a conversation and confirm by its condition."""
+    """What an append must know of a conversation; its condition checks that this is current."""
 
     conversation_id: str
     user_id: str
@@ -53,16 +53,16 @@ class Snapshot:
     retention: timedelta | None
     is_sliding: bool
     kept_until: datetime | None
-    """The deadline that new items of the collection get."""
+    """The deadline for new items of the collection."""
     keep_last: int | None
     is_renewing: bool
     last_position: str | None
-    """A hint, not a fact: where the last append seen by this store landed."""
+    """A hint only: the position of the last append that this store has seen."""
 
     def alive_until(self, latest: datetime | None = None) -> datetime | None:
-        """Until when the conversation lives at least, with a message at `latest` in it.
+        """Until when a sliding conversation surely lives, with a message at `latest`.
 
-        None when its items expire when it does: unless it slides, they need no look at the head.
+        None for any other: its items expire with it, so lists need not read the head.
         """
         if not self.is_sliding or self.retention is None:
             return None
@@ -71,7 +71,7 @@ class Snapshot:
 
 
 def snapshot_of(conversation: Conversation) -> Snapshot:
-    """The snapshot of a conversation that was read."""
+    """The snapshot of this conversation."""
     return Snapshot(
         conversation_id=conversation.conversation_id,
         user_id=conversation.user_id,
@@ -88,12 +88,12 @@ def snapshot_of(conversation: Conversation) -> Snapshot:
 
 
 def life_of(known: Conversation | Snapshot) -> Life:
-    """Which life of its id a conversation is."""
+    """The life of its id that a conversation is."""
     return Life(known.user_id, known.created_at, known.life)
 
 
 class SnapshotCache:
-    """The snapshots of the conversations that a store used last. Safe to share between threads."""
+    """The snapshots of a store's most recently used conversations. Safe to share by threads."""
 
     def __init__(self, size: int = REMEMBERED_CONVERSATIONS) -> None:
         self._size = size
@@ -102,15 +102,15 @@ class SnapshotCache:
         renew_after_fork(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """One that remembers nothing: a repository that is sent elsewhere takes this along."""
+        """Pickled as an empty cache of the same size."""
         return type(self), (self._size,)
 
     def after_fork(self) -> None:
-        """A lock that no thread of another process holds; what is remembered is as true here."""
+        """Make a new lock in a forked process; the snapshots stay valid."""
         self._lock = threading.Lock()
 
     def get(self, conversation_id: str) -> Snapshot | None:
-        """What is remembered of a conversation; None when nothing is."""
+        """The snapshot of a conversation; None if there is none."""
         with self._lock:
             found = self._known.get(conversation_id)
             if found is not None:
@@ -118,7 +118,7 @@ class SnapshotCache:
             return found
 
     def put(self, snapshot: Snapshot) -> Snapshot:
-        """Remember `snapshot`, with the latest position known; returns what is remembered now."""
+        """Store `snapshot` with the highest known position, and return what is stored."""
         with self._lock:
             known = self._known.get(snapshot.conversation_id)
             if (
@@ -140,13 +140,13 @@ class SnapshotCache:
 
 
 def holds(snapshot: Snapshot, now: datetime) -> Condition:
-    """The head is live, its owner and how long its items are kept are what the snapshot says."""
+    """A condition that the head is live and that its owner and retention are the snapshot's."""
     head = plan(Conversation).model
     if snapshot.kept_until is None:
         deadline = head.ttl.does_not_exist()
         alive: Condition = head.kind == keyspace.CONVERSATION.kind
     else:
-        # An id given anew at the same creation time may keep its messages in another way.
+        # A later conversation with the same id and creation time may have another retention.
         deadline = head.ttl == epoch_seconds(snapshot.kept_until)
         deadline &= _retention_is(snapshot.retention)
         alive = live_head(now)
@@ -165,17 +165,17 @@ def _retention_is(retention: timedelta | None) -> Condition:
 
 
 class Heads(Repository):
-    """Reads the heads of conversations, and keeps the snapshots true with what it reads."""
+    """Reads the heads of conversations, and updates the snapshots from them."""
 
     def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
         super().__init__(binding)
         self.snapshots: Final = snapshots
 
     def snapshot(self, conversation_id: str, user_id: str | None = None) -> Snapshot:
-        """What is remembered or read. NotFound when it is gone or another user's."""
+        """The snapshot, remembered or read now. NotFound if it is gone or another user's."""
         check_ids(conversation_id, user_id)
         snapshot = self.snapshots.get(conversation_id)
-        # Another user's may be of an earlier conversation under the same id: the table decides.
+        # Another user's may be of an earlier conversation with the same id: read the head.
         if snapshot is None or (user_id is not None and snapshot.user_id != user_id):
             snapshot = self.remember(self.read(conversation_id, user_id))
         return snapshot
@@ -183,7 +183,7 @@ class Heads(Repository):
     def read(
         self, conversation_id: str, user_id: str | None = None, *, consistent: bool = True
     ) -> Conversation:
-        """The live head, of this user if one is given; NotFound otherwise."""
+        """The live conversation, of this user if given; NotFound otherwise."""
         check_ids(conversation_id, user_id)
         item = self._get_item(head_key(conversation_id), consistent=consistent)
         return self.living(item, conversation_id, user_id)
@@ -191,7 +191,7 @@ class Heads(Repository):
     def living(
         self, item: AttributeValues | None, conversation_id: str, user_id: str | None = None
     ) -> Conversation:
-        """The head stored as `item`; NotFound when it is none, expired, or another user's."""
+        """The conversation in this head; NotFound if gone, expired, or another user's."""
         check_ids(conversation_id, user_id)
         if not is_live_head(item, self._now()):
             self.snapshots.forget(conversation_id)
@@ -204,9 +204,9 @@ class Heads(Repository):
     def with_snapshot(
         self, conversation_id: str, user_id: str | None, attempt: Callable[[Snapshot], T]
     ) -> T:
-        """`attempt`, whose first write is conditioned on the head, with a snapshot that holds.
+        """The result of `attempt` with a current snapshot; its first write must check the head.
 
-        Tried with the one remembered first; a failed condition on the head brings the true one.
+        Tried first with the remembered snapshot; if its check fails, with the head in the response.
         """
         snapshot = self.snapshot(conversation_id, user_id)
         for tries in range(self._connection.options.transaction_attempts):
@@ -222,9 +222,9 @@ class Heads(Repository):
         raise contended("the conversation")
 
     def remember(self, head: Conversation) -> Snapshot:
-        """Keep the snapshot of a head that was read; what is remembered now."""
+        """Store the snapshot of a head that was read, and return it."""
         return self.snapshots.put(snapshot_of(head))
 
     def check(self, snapshot: Snapshot) -> Check:
-        """The condition that the head is live and as the snapshot says."""
+        """A check that the head is live and matches the snapshot."""
         return Check(head_key(snapshot.conversation_id), holds(snapshot, self._now()))

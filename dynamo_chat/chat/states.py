@@ -21,13 +21,13 @@ from dynamo_chat.core.transaction import Put, absent, is_live, live
 
 
 class ConversationState(Entity):
-    """What an agent must remember between two turns."""
+    """An agent's working state: what it must remember between two turns."""
 
     layout: ClassVar[Layout] = keyspace.CONVERSATION_STATE
 
     conversation_id: Id
     revision: Count
-    """1 for the first save, one more with each."""
+    """1 for the first save, one more for each later one."""
     data: JsonObject
     saved_at: Time
     expires_at: ExpiresAt = None
@@ -55,10 +55,10 @@ class ConversationStates(Repository):
         revision: int = 0,
         user_id: str | None = None,
     ) -> ConversationState:
-        """Save the state over the revision that was read (0: there was none), and return it.
+        """Replace the state at `revision` (0 if there is none yet), and return the new state.
 
-        RevisionConflict, with the stored state as ``current``, when somebody saved in between.
-        Saving the same data over the same revision again returns what is there. NotFound.
+        RevisionConflict, with the stored state as ``current``, if it was saved in between.
+        Repeating a save with the same data and revision returns the stored state. NotFound.
         """
         if type(revision) is not int or revision < 0:
             raise InvalidArgument("revision", "must be an integer from 0")
@@ -87,7 +87,7 @@ class ConversationStates(Repository):
     def get(
         self, conversation_id: str, *, user_id: str | None = None, consistent: bool = True
     ) -> ConversationState | None:
-        """The state saved last; None when none was. NotFound when there is no such conversation."""
+        """The latest saved state; None if there is none. NotFound if the conversation is gone."""
         head, item = self._get_items(
             [
                 keyspace.CONVERSATION.key(conversation_id=conversation_id),
@@ -107,7 +107,7 @@ class ConversationStates(Repository):
         if item is None or not is_live(item, self._now()):
             raise RevisionConflict("there is no saved state; save over revision 0")
         there = plan(ConversationState).decode(item)
-        # As text, because to Python 1 and True are equal.
+        # Compared as text, because in Python 1 == True.
         same = json_text(there.data, sort_keys=True) == json_text(wanted.data, sort_keys=True)
         if there.revision == wanted.revision and same:
             return there

@@ -1,7 +1,7 @@
-"""The title item of a conversation: what makes it findable by its exact title (C5).
+"""The title item of a conversation, for finding it by its exact title (C5).
 
-A title lives in an item of its own, so that an append does not rewrite it in two indexes. Keys
-hold the title's hash; a title that many share ("New chat") is spread over shards.
+The title has its own item, so that an append does not rewrite it in two indexes. Keys hold the
+title's hash; a title that many conversations share ("New chat") is spread over shards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def title_item(snapshot: Snapshot, title: str) -> AttributeValues:
 
 
 def titles_of_all(title: str) -> list[Collection]:
-    """Where the title items of this title are, whoever's conversations they are."""
+    """The collections of all title items with this title."""
     return [
         CONVERSATION_TITLE.collection(GSI1, digest_of(title), shard)()
         for shard in range(TITLE_SHARDS)
@@ -37,12 +37,12 @@ def titles_of_all(title: str) -> list[Collection]:
 
 
 def titles_of_user(title: str, user_id: str) -> list[Collection]:
-    """Where the title items of this title and this user's conversations are."""
+    """The collection of title items with this title in this user's conversations."""
     return [CONVERSATION_TITLE.collection(GSI2, user_id)(digest_of(title))]
 
 
 class Titled(NamedTuple):
-    """Whose title item it is."""
+    """The conversation of a title item."""
 
     conversation_id: str
     user_id: str
@@ -50,7 +50,7 @@ class Titled(NamedTuple):
 
 
 def title_owner(item: AttributeValues) -> Titled:
-    """Whose title item it is. CorruptItem."""
+    """The conversation that a title item belongs to. CorruptItem."""
     (conversation_id,) = key_parts(CONVERSATION_TITLE, item, PK)
     user_id, _, created_at, _ = index_key_parts(CONVERSATION_TITLE, item, GSI2)
     return Titled(conversation_id, user_id, created_at)

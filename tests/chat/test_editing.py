@@ -224,7 +224,7 @@ def test_finishing_again(scene: Scene, store: ChatStore, talk: str) -> None:
         {"content": "Done.", "errors": "late"},
     ]
     for other in others:
-        with pytest.raises(Conflict, match="finished already") as refused:
+        with pytest.raises(Conflict, match="finished before") as refused:
             store.messages.finish(talk, "m-1", **other)
         assert refused.value.current == done
     assert scene.items() == before
@@ -248,7 +248,7 @@ def test_finishing_again_with_nothing_to_say(
     done = store.messages.finish(talk, "m-1", **said)
     assert done.content == said["content"]
     assert store.messages.finish(talk, "m-1", **said) == done
-    with pytest.raises(Conflict, match="finished already"):
+    with pytest.raises(Conflict, match="finished before"):
         store.messages.finish(talk, "m-1", content="more")
 
 

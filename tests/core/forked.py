@@ -3,7 +3,6 @@
 import faulthandler
 import json
 import multiprocessing
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +55,7 @@ def forked(*works: Callable[[], Any]) -> list[Any]:
 
 def _report(work: Callable[[], Any], there: Pipe) -> None:
     # A child that is stuck shows where, before its parent loses patience.
-    faulthandler.dump_traceback_later(0.8 * PATIENCE, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(0.8 * PATIENCE, file=2)
     try:
         there.send(("done", work()))
     except BaseException as error:  # noqa: BLE001 - the parent raises it
