@@ -39,21 +39,14 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
     name: NameOption,
     stage: StageOption = None,
     stage_as: StagePlaceOption = StagePlace.SUFFIX,
-    email: Annotated[
-        str | None, typer.Option(help="Who is told, by e-mail.", show_default=False)
-    ] = None,
+    email: Annotated[str | None, typer.Option(help="Who is told, by e-mail.")] = None,
     topic: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ARN", help="Tell this SNS topic instead of a new one.", show_default=False
-        ),
+        str | None, typer.Option(metavar="ARN", help="Tell this SNS topic instead of a new one.")
     ] = None,
     topic_key: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY",
-            help="Encrypt the new topic by this KMS key; 'create' makes one for it.",
-            show_default=False,
+            metavar="KEY", help="Encrypt the new topic by this KMS key; 'create' makes one for it."
         ),
     ] = None,
     throttled_requests: Annotated[
@@ -86,7 +79,6 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
         typer.Option(
             metavar="KEY=VALUE",
             help="Count what has this cost allocation tag; all of DynamoDB without it.",
-            show_default=False,
         ),
     ] = None,
     output_path: OutputOption = None,

@@ -37,10 +37,7 @@ _ToOption = Annotated[
 _ToRegionOption = Annotated[
     str | None,
     typer.Option(
-        "--to-region",
-        metavar="REGION",
-        help="The region of the new table, if it is another.",
-        show_default=False,
+        "--to-region", metavar="REGION", help="The region of the new table, if it is another."
     ),
 ]
 _AtOption = Annotated[
@@ -49,7 +46,6 @@ _AtOption = Annotated[
         "--at",
         metavar="TIME",
         help="The moment, such as 2025-12-30T14:00:00Z; the latest possible if not given.",
-        show_default=False,
     ),
 ]
 
@@ -61,10 +57,7 @@ def create(
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
     backup_name: Annotated[
-        str | None,
-        typer.Option(
-            "--name", help="The backup's name; else the table's and the time.", show_default=False
-        ),
+        str | None, typer.Option("--name", help="The backup's name; else the table's and the time.")
     ] = None,
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
     as_json: _JsonOption = False,
@@ -194,19 +187,14 @@ def export(  # noqa: PLR0913 - an argument for each option
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
     prefix: Annotated[
-        str | None,
-        typer.Option(help="Where in the bucket; else the table's name.", show_default=False),
+        str | None, typer.Option(help="Where in the bucket; else the table's name.")
     ] = None,
     at: _AtOption = None,
     bucket_owner: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ACCOUNT", help="Who owns the bucket, if another does.", show_default=False
-        ),
+        str | None, typer.Option(metavar="ACCOUNT", help="Who owns the bucket, if another does.")
     ] = None,
     kms_key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Encrypt the files by this key.", show_default=False),
+        str | None, typer.Option(metavar="KEY", help="Encrypt the files by this key.")
     ] = None,
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
     as_json: _JsonOption = False,

@@ -59,9 +59,7 @@ def cost(  # noqa: PLR0913 - what happens in a month
     prices: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="A JSON file of price tables instead of the package's own.",
-            show_default=False,
+            metavar="FILE", help="A JSON file of price tables instead of the package's own."
         ),
     ] = None,
     price_table: Annotated[
@@ -76,8 +74,7 @@ def cost(  # noqa: PLR0913 - what happens in a month
     ] = float(_PROVISION.peak),
     as_json: Annotated[bool, typer.Option("--json", help="The bills as JSON.")] = False,
     svg: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also draw it into this file.", show_default=False),
+        Path | None, typer.Option(metavar="FILE", help="Also draw it into this file.")
     ] = None,
 ) -> None:
     """What a month costs, measured on an engine inside this process with these very sizes.

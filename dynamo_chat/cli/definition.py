@@ -26,8 +26,7 @@ class Encryption(StrEnum):
 
 
 TagOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False),
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.")
 ]
 
 
@@ -53,16 +52,11 @@ def _given(  # noqa: PLR0913 - each option is a setting of the table
     ] = 70,
     encryption: Annotated[
         Encryption | None,
-        typer.Option(
-            help="Whose key the table is encrypted with; aws-managed if nothing is said.",
-            show_default=False,
-        ),
+        typer.Option(help="Whose key the table is encrypted with; aws-managed if nothing is said."),
     ] = None,
     kms_key: Annotated[
         str | None,
-        typer.Option(
-            metavar="ARN", help="The customer's key, for --encryption customer.", show_default=False
-        ),
+        typer.Option(metavar="ARN", help="The customer's key, for --encryption customer."),
     ] = None,
     deletion_protection: Annotated[
         bool, typer.Option(help="Refuse to delete the table until this is switched off.")
@@ -81,7 +75,6 @@ def _given(  # noqa: PLR0913 - each option is a setting of the table
         typer.Option(
             metavar="REGION",
             help="A replica in another region; may be repeated. Write in one region only.",
-            show_default=False,
         ),
     ] = None,
     tag: TagOption = None,

@@ -90,7 +90,6 @@ def demo(
             dir_okay=False,
             readable=True,
             help="Conversations to load: one JSON object per line with OpenAI-style messages.",
-            show_default=False,
         ),
     ] = None,
     samples: Annotated[bool, typer.Option(help="Load the documents' sample records too.")] = True,
@@ -100,7 +99,6 @@ def demo(
             "--domain",
             "-d",
             help="Only this domain; may be given several times. All of them if not given.",
-            show_default=False,
         ),
     ] = None,
     endpoint_url: EndpointOption = None,
@@ -111,12 +109,9 @@ def demo(
             metavar="NAME",
             help=f"The table; {DEFAULT_TABLE} if none is named. It is made if it is not there, "
             "and what is loaded stays in it.",
-            show_default=False,
         ),
     ] = None,
-    region: Annotated[
-        str | None, typer.Option("--region", help="The AWS region.", show_default=False)
-    ] = None,
+    region: Annotated[str | None, typer.Option("--region", help="The AWS region.")] = None,
 ) -> None:
     """Show the package at work on real conversations.
 

@@ -30,8 +30,7 @@ def doctor(  # noqa: PLR0913 - an argument for each option
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
     rate: Annotated[
-        float,
-        typer.Option(metavar="UNITS", help="Read units a second at most; 0 for no limit."),
+        float, typer.Option(metavar="UNITS", help="Read units a second at most; 0 for no limit.")
     ] = DEFAULT_RATE,
     page_size: Annotated[int, typer.Option(metavar="ITEMS", help="Items read at a time.")] = (
         DEFAULT_PAGE_SIZE
@@ -47,7 +46,6 @@ def doctor(  # noqa: PLR0913 - an argument for each option
         typer.Option(
             metavar="POSITION",
             help="Go on where an examination was interrupted, as its report says.",
-            show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
@@ -58,7 +56,6 @@ def doctor(  # noqa: PLR0913 - an argument for each option
             metavar="FILE",
             dir_okay=False,
             help="Write the report into a file too, as JSON; only its owner may read it.",
-            show_default=False,
         ),
     ] = None,
     repair: Annotated[
@@ -73,7 +70,6 @@ def doctor(  # noqa: PLR0913 - an argument for each option
             dir_okay=False,
             help="Add each item, as it is before it is repaired, to a file: one on a line, as "
             "DynamoDB's JSON; only its owner may read it.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:

@@ -43,7 +43,6 @@ def patterns(
             metavar="NAME",
             help="Measure on this table, which must exist and is left as it was; without it on "
             "one that is made for it and deleted.",
-            show_default=False,
         ),
     ] = None,
     region: RegionOption = None,

@@ -30,22 +30,14 @@ app = typer.Typer(
 _RegionOption = Annotated[str, typer.Option(help="The table's region; * for any.")]
 _AccountOption = Annotated[str, typer.Option(help="The table's account; * for any.")]
 _DomainOption = Annotated[
-    list[str] | None,
-    typer.Option(help="Only this domain, such as chat; may be repeated.", show_default=False),
+    list[str] | None, typer.Option(help="Only this domain, such as chat; may be repeated.")
 ]
 _RepositoryOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Only this repository, such as messages; may be repeated.", show_default=False
-    ),
+    list[str] | None, typer.Option(help="Only this repository, such as messages; may be repeated.")
 ]
 _KeyOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="ARN",
-        help="The customer managed key that the table is encrypted with.",
-        show_default=False,
-    ),
+    typer.Option(metavar="ARN", help="The customer managed key that the table is encrypted with."),
 ]
 
 
@@ -119,15 +111,10 @@ def resource(  # noqa: PLR0913 - what the ARN is made of, and which methods
     repository: _RepositoryOption = None,
     service_role: Annotated[
         list[str] | None,
-        typer.Option(
-            "--service", metavar="ARN", help="A role that calls all of it.", show_default=False
-        ),
+        typer.Option("--service", metavar="ARN", help="A role that calls all of it."),
     ] = None,
     reading_role: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--read-only", metavar="ARN", help="A role that only reads.", show_default=False
-        ),
+        list[str] | None, typer.Option("--read-only", metavar="ARN", help="A role that only reads.")
     ] = None,
     output_path: OutputOption = None,
 ) -> None:
@@ -173,19 +160,15 @@ def backup(  # noqa: PLR0913 - what the ARNs are made of, and what is allowed be
             metavar="NAME",
             help="A table that may be restored to, such as 'chat-restored-*'; may be repeated. "
             "Without it, nothing is restored.",
-            show_default=False,
         ),
     ] = None,
     to_region: Annotated[
-        str | None,
-        typer.Option(help="The region of those tables, if it is another.", show_default=False),
+        str | None, typer.Option(help="The region of those tables, if it is another.")
     ] = None,
     export_to: Annotated[
         str | None,
         typer.Option(
-            metavar="BUCKET",
-            help="The S3 bucket to export to. Without it, nothing is exported.",
-            show_default=False,
+            metavar="BUCKET", help="The S3 bucket to export to. Without it, nothing is exported."
         ),
     ] = None,
     kms_key: _KeyOption = None,

@@ -22,7 +22,6 @@ TableOption = Annotated[
         metavar="NAME",
         envvar="DYNAMODB_TABLE_NAME",
         help="The table's name.",
-        show_envvar=True,
     ),
 ]
 TableEndpointOption = Annotated[
@@ -32,8 +31,6 @@ TableEndpointOption = Annotated[
         metavar="URL",
         envvar="AWS_ENDPOINT_URL_DYNAMODB",
         help="An engine like DynamoDB at this address, instead of AWS.",
-        show_default=False,
-        show_envvar=True,
     ),
 ]
 

@@ -22,7 +22,6 @@ EndpointOption = Annotated[
         metavar="URL",
         help="DynamoDB, or an engine like it, at this address; AWS's own if only a table or a "
         "region is named.",
-        show_default=False,
     ),
 ]
 RegionOption = Annotated[
@@ -31,8 +30,6 @@ RegionOption = Annotated[
         "--region",
         envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
         help="The AWS region.",
-        show_default=False,
-        show_envvar=True,
     ),
 ]
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")

@@ -43,23 +43,16 @@ NameOption = Annotated[
         metavar="NAME",
         envvar="DYNAMODB_TABLE_NAME",
         help="The table's name; may contain {stage}, as in 'acme-{stage}-chat'.",
-        show_envvar=True,
     ),
 ]
-StageOption = Annotated[
-    str | None, typer.Option(help="The stage, such as dev or prod.", show_default=False)
-]
+StageOption = Annotated[str | None, typer.Option(help="The stage, such as dev or prod.")]
 StagePlaceOption = Annotated[
     StagePlace, typer.Option(help="Where the stage stands in a name without {stage}.")
 ]
 OutputOption = Annotated[
     Path | None,
     typer.Option(
-        "--output",
-        "-o",
-        metavar="PATH",
-        help="Write to this file instead of standard output.",
-        show_default=False,
+        "--output", "-o", metavar="PATH", help="Write to this file instead of standard output."
     ),
 ]
 _REGION_HELP: Final = "For cli: the region to work in."
@@ -79,23 +72,17 @@ def template(
             "-o",
             metavar="PATH",
             help="Write to this file instead of standard output; for cli, to this folder.",
-            show_default=False,
         ),
     ] = None,
     definition: TableDefinition,
-    region: Annotated[str | None, typer.Option(help=_REGION_HELP, show_default=False)] = None,
+    region: Annotated[str | None, typer.Option(help=_REGION_HELP)] = None,
     role: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="For cli: give this role the service policy.", show_default=False
-        ),
+        str | None, typer.Option(metavar="NAME", help="For cli: give this role the service policy.")
     ] = None,
     function: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="For cli: add the table's name to this Lambda's environment.",
-            show_default=False,
+            metavar="NAME", help="For cli: add the table's name to this Lambda's environment."
         ),
     ] = None,
 ) -> None:
