@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dynamo_chat.cases.everything import DELETIONS, NOT_MADE, Everything, populate
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.testing import Engine, FakeClock
 from tests.scene import Scene
+from tooling.everything import DELETIONS, NOT_MADE, Everything, populate
 
 KINDS = set(KEY_SPACE.layouts)
 
@@ -20,7 +20,7 @@ def populated(dynamo_chat_engine: Engine) -> Iterator[tuple[Scene, Everything]]:
 
 
 def test_every_kind_is_made(populated: tuple[Scene, Everything]) -> None:
-    """A kind that is missing here needs its line in `dynamo_chat/cases/everything.py`."""
+    """A kind that is missing here needs its line in `scripts/tooling/everything.py`."""
     scene, _ = populated
     assert KINDS - set(scene.kinds()) == set(NOT_MADE)
 

@@ -18,7 +18,6 @@ from unittest.mock import patch
 
 from ulid import ULID
 
-from dynamo_chat.cases.everything import populate
 from dynamo_chat.cases.scenarios import scenarios
 from dynamo_chat.cases.stage import Stage
 from dynamo_chat.core import ulids
@@ -26,6 +25,7 @@ from dynamo_chat.store import ChatStore
 from dynamo_chat.testing.clock import FakeClock
 from dynamo_chat.testing.engine import EmbeddedEngine
 from fuzzing.image import Image, Item, Key, Table
+from tooling.everything import populate
 
 START: Final = datetime(2026, 1, 15, 12, tzinfo=UTC)
 VICTIM, OTHER = "ann", "zoe"

@@ -22,13 +22,13 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from dynamo_chat import ChatStore
-from dynamo_chat.cases.everything import PERIOD, Everything
 from dynamo_chat.catalogue import repositories
 from dynamo_chat.core.entity import UNCHANGED
 from dynamo_chat.core.patterns import declared_pattern
 from dynamo_chat.testing.clock import FakeClock
 from fuzzing.corpus import VICTIM, town
 from fuzzing.image import Table
+from tooling.everything import PERIOD, Everything
 
 LEFT_OUT: Final = ("table",)
 """What belongs to the operator, who has nobody to fear."""

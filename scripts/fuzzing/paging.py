@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from dynamo_chat.cases.everything import TITLE, Everything
 from dynamo_chat.catalogue import catalogue, repositories
 from dynamo_chat.store import ChatStore
+from tooling.everything import TITLE, Everything
 
 EVERYBODYS: Final = {
     "messages.list_by_feedback",

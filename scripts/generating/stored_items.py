@@ -16,12 +16,12 @@ from typing import Any
 from uuid import uuid4
 
 from dynamo_chat import ChatStore
-from dynamo_chat.cases.everything import DELETIONS, Everything, populate
 from dynamo_chat.core.item import plan
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.testing import EmbeddedEngine, FakeClock, FaultInjector, Kill
 from dynamo_chat.testing.faults import Killed
 from tooling.environment import ROOT
+from tooling.everything import DELETIONS, Everything, populate
 
 FOLDER = Path("tests", "compatibility")
 NOW = datetime(2025, 12, 30, 14, 0, 0, 123456, tzinfo=UTC)

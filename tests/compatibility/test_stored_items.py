@@ -185,7 +185,7 @@ def test_every_attribute_is_in_an_example(kind: str) -> None:
     current = [each for each in STORED if (each.kind, each.version) == (kind, newest(kind))]
     attributes = {each.attr_name for each in plan(KEY_SPACE.entities[kind]).attributes.values()}
     missing = attributes - {name for each in current for name in each.item}
-    assert not missing, "give it these attributes in dynamo_chat/cases/everything.py"
+    assert not missing, "give it these attributes in scripts/tooling/everything.py"
 
 
 def test_no_released_item_is_damaged_to_the_doctor() -> None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from dynamo_chat.cases.everything import populate
 from dynamo_chat.core.item import helper_item
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.keyspace import PROBE
@@ -13,6 +12,7 @@ from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.testing import Engine
 from tests.doctor.scene import doctor_of
 from tests.scene import Item, Scene
+from tooling.everything import populate
 
 
 def _probe(scene: Scene) -> Item:

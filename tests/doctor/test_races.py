@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, NewMessage
-from dynamo_chat.cases.everything import Everything
 from dynamo_chat.operations.doctor.doctor import Doctor
 from dynamo_chat.operations.doctor.findings import Code
 from tests.doctor.damage import changed, cut_short, gone, one
 from tests.doctor.scene import doctor_of
 from tests.scene import Item, Scene, just_before
+from tooling.everything import Everything
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from dynamo_chat import ChatStore, NewEmail, NewInteraction
-from dynamo_chat.cases.everything import Everything
 from tests.chat.scenes import assistant, user
 from tests.scene import MINUTE
 from tests.tenancy.handover import Call
+from tooling.everything import Everything
 
 
 def _paged(ask: Callable[[ChatStore, Everything], Callable[..., Any]]) -> Call:

@@ -12,13 +12,13 @@ from typing import Any
 from botocore.awsrequest import AWSResponse
 
 from dynamo_chat import ChatStore
-from dynamo_chat.cases.everything import Everything
 from dynamo_chat.core.errors import DynamoChatError, NotFound
 from dynamo_chat.testing import Fault
 from dynamo_chat.testing.answers import json_answer
 from dynamo_chat.testing.faults import Attempt
 from tests.scene import Item, Scene, address, at_request, before_each_request, faults
 from tests.tenancy.lives import NEW, Domain
+from tooling.everything import Everything
 
 Call = Callable[[ChatStore, Everything, Everything], Any]
 

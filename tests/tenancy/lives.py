@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from dynamo_chat import ChatStore, Feedback, NewEmail, NewInteraction, NewInvocation
-from dynamo_chat.cases.everything import PERIOD, Everything
 from tests.chat.scenes import assistant, user
 from tests.scene import DAY, MINUTE, Item, Scene
+from tooling.everything import PERIOD, Everything
 
 OLD, NEW = "ann", "zed"
 HOUR: Final = timedelta(hours=1)

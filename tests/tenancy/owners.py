@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any, Final
 
 from dynamo_chat import ChatStore, Exchange, Feedback, NewMessage
-from dynamo_chat.cases.everything import Everything
 from dynamo_chat.catalogue import Entry, catalogue, repositories
 from fuzzing.paging import paged_methods, required
+from tooling.everything import Everything
 
 Attempt = Callable[[ChatStore, Everything, Everything], Any]
 """A call for things of the first estate, by the owner of the second."""

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, Conflict, InvalidArgument, InvalidCursor, NotFound, Page
-from dynamo_chat.cases.everything import Everything, populate
 from dynamo_chat.catalogue import OWNER_ARGUMENTS, catalogue, repositories
 from dynamo_chat.testing import RequestMeter
 from dynamo_chat.testing.engine import EmbeddedEngine
 from tests.scene import Scene
 from tests.tenancy.owners import CHECKED, PAGED, READS, paged
+from tooling.everything import Everything, populate
 
 
 class Town:
