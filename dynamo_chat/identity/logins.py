@@ -185,7 +185,7 @@ class Logins(Repository):
         owner=NoOwner("it takes a login that was read before, by its secret or for its user"),
     )
     def revoke(self, login: LoginSession) -> None:
-        """End a login that was read before. Revoking again changes nothing."""
+        """Revoke a login that was read before. Revoking it again changes nothing."""
         fields = _read_before("login", login).__dict__
         attributes = plan(LoginSession).model
         # A caller may have opened another login with the same secret: that one stays.

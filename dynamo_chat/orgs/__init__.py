@@ -1,1 +1,1 @@
-"""Organizations, their members, and the invites to join them."""
+"""Organizations, their members and their invites."""

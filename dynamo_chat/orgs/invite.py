@@ -4,9 +4,9 @@
        │ ╰────cancel──▶ cancelled
        ╰──── expire, or expires_at has passed ──▶ expired
 
-An invite that has expired is kept, and reads as expired: it has no TTL. It goes with its
-organization, or by `delete`. The invite is in the organization's partition; an item by its id and
-one by the hash of its token lead to it.
+An invite has no TTL: an expired one is kept and reads as expired. It is deleted with its
+organization, or by `delete`. The invite is in the organization's partition; two other items point
+to it, one keyed by its id and one by the hash of its token.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ InviteRole = Literal["member", "admin"]
 InviteStatus = Literal["pending", "accepted", "expired", "cancelled"]
 
 HASH_ATTRIBUTE = "token_hash"
-"""Attribute of an invite's item, and of no entity: the hash of its token."""
+"""Attribute of an invite's item that is no field of `Invite`: the hash of its token."""
 
 
 class Invite(Entity):
@@ -52,38 +52,38 @@ class Invite(Entity):
     created_at: Time
     invite_id: Id
     email: Address
-    """The address it was made to, as it was given."""
+    """The invited address, as it was given."""
     invited_by: Id
     role: InviteRole
     status: InviteStatus
     expires_at: Time
     accepted_at: Time | None = None
     accepted_by: Id | None = None
-    """The user id of whoever accepted it."""
+    """The id of the user who accepted it."""
 
     def as_of(self, now: datetime) -> Invite:
-        """The invite as it reads at `now`: a pending one whose time is up has expired."""
+        """The invite at `now`: ``expired`` if it is stored as pending but past `expires_at`."""
         if self.status == "pending" and self.expires_at <= now:
             return self.model_copy(update={"status": "expired"})
         return self
 
     def indexed(self) -> Indexed:
-        """Under the normal form of its address."""
+        """GSI1 sorts it by the normal form of its address."""
         return {GSI1: {**self.__dict__, "address": address_key(self.email)}}
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedInvite:
-    """An invite and its token, which is shown here and never again."""
+    """A new invite and its token. The token is not stored and is returned only here."""
 
     invite: Invite
     token: str = field(repr=False)
-    """What the invited person presents, for a link in an e-mail."""
+    """What the invited person presents, for example in a link."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvitePlace:
-    """Where an invite is: what the items that lead to it say."""
+    """Where an invite is stored, as its two pointer items say."""
 
     organization_id: str
     created_at: datetime
@@ -100,7 +100,7 @@ class InvitePlace:
 
 
 def invite_items(invite: Invite, token_hash: str) -> tuple[AttributeValues, ...]:
-    """The items of an invite: itself, by its id, by its token's hash."""
+    """The three items of an invite: itself, and the pointers by id and by token hash."""
     item = plan(Invite).encode(invite) | {HASH_ATTRIBUTE: {"S": token_hash}}
     fields = {**invite.__dict__, "token_hash": token_hash}
     place = {
@@ -113,7 +113,7 @@ def invite_items(invite: Invite, token_hash: str) -> tuple[AttributeValues, ...]
 
 
 def place_of(pointer: AttributeValues, invite_id: str | None = None) -> InvitePlace:
-    """Where the invite is that an id item, or a token item, leads to. CorruptItem."""
+    """Where the invite of a pointer is: an id item if `invite_id` is given. CorruptItem."""
     layout = keyspace.INVITE_TOKEN if invite_id is None else keyspace.INVITE_ID
     place = InvitePlace(
         organization_id=helper_text(pointer, "organization_id", layout),
@@ -121,12 +121,12 @@ def place_of(pointer: AttributeValues, invite_id: str | None = None) -> InvitePl
         invite_id=helper_text(pointer, "invite_id", layout) if invite_id is None else invite_id,
     )
     with leading(pointer, layout):
-        place.key  # noqa: B018 - made to see that it can be
+        place.key  # noqa: B018 - checks that the key can be built
     return place
 
 
 def token_hash_of(item: AttributeValues) -> str:
-    """The hash of the token of the invite stored as `item`. CorruptItem."""
+    """The token hash stored with an invite's item. CorruptItem."""
     found = helper_text(item, HASH_ATTRIBUTE, keyspace.INVITE)
     with leading(item, keyspace.INVITE):
         keyspace.INVITE_TOKEN.key(token_hash=found)
@@ -134,9 +134,9 @@ def token_hash_of(item: AttributeValues) -> str:
 
 
 def pointer_deletes(item: AttributeValues) -> Iterator[Delete]:
-    """Deletes what leads to the invite stored as `item`, unless it leads to another one by now.
+    """Deletes of the pointers to the invite stored as `item`, unless they now point elsewhere.
 
-    CorruptItem at the first pointer that the item does not name.
+    CorruptItem at the first pointer whose key the item does not give.
     """
     (organization_id,) = key_parts(keyspace.INVITE, item, PK)
     created_at, invite_id = key_parts(keyspace.INVITE, item, SK)
@@ -151,13 +151,13 @@ def pointer_deletes(item: AttributeValues) -> Iterator[Delete]:
 
 
 def has_token(token_hash: str) -> Condition:
-    """The invite has this token: it is the very one that was read, not another of its id."""
+    """Condition: the invite has this token, so it is not a newer invite with the same id."""
     condition: Condition = Path(HASH_ATTRIBUTE) == token_hash
     return condition
 
 
 def is_pending(now: datetime) -> Condition:
-    """The invite can still be accepted, or cancelled."""
+    """Condition: the invite is pending and has not expired."""
     attributes = plan(Invite).model
     condition: Condition = (attributes.status == "pending") & (attributes.expires_at > now)
     return condition

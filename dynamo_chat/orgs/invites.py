@@ -1,6 +1,6 @@
 """The repository of invites: O5–O8. The entity is in `invite`.
 
-Accepting an invite needs the user who accepts: the store hands in how (`workflows.accept_invite`).
+Accepting an invite also reads users: the store passes in the function (`workflows.accept_invite`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ MAX_LIFETIME = timedelta(days=366)
 
 
 AcceptInvite: TypeAlias = Callable[[str, str, bool], Member]
-"""Accepts the invite of a token as a user, whose address may be another: see `Invites.accept`."""
+"""Accepts an invite; takes token, user id and `any_address`: see `Invites.accept`."""
 
 
 class Invites(Repository):
@@ -77,12 +77,12 @@ class Invites(Repository):
         invite_id: str | None = None,
         token: str | None = None,
     ) -> IssuedInvite:
-        """Invite an address to an organization; returns the invite with its token.
+        """Invite an address to an organization. Returns the invite with its token.
 
-        Bring an id and a token of your own, at least 128 random bits, to make the call
-        repeatable: again with both, it returns what is there. AlreadyExists when one of them is
-        another invite's. Conflict when the organization verifies domains and the address is of
-        another one. NotFound when there is no such organization.
+        To make retries safe, pass your own id and a token of at least 128 random bits: a retry
+        with both returns the existing invite. AlreadyExists if one of them belongs to another
+        invite. Conflict if the organization verifies domains and the address has another domain.
+        NotFound if the organization does not exist.
         """
         known = brought_or_new("token", token)
         now = self._now()
@@ -115,16 +115,16 @@ class Invites(Repository):
 
     @access_pattern("O6", "GetItem, BatchGetItem", "≤2", owner="read")
     def get(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
-        """The invite with this id; one whose time is up reads as expired.
+        """The invite with this id; its status is ``expired`` once its time is up.
 
-        NotFound, also when it is not `organization_id`'s. So for the methods below.
+        NotFound, also if `organization_id` is given and it is another organization's.
         """
         _, item = self._by_id(invite_id, organization_id)
         return plan(Invite).decode(item).as_of(self._now())
 
     @access_pattern("O6", "GetItem, BatchGetItem", "≤2", owner=BEARER)
     def get_by_token(self, token: str) -> Invite:
-        """The invite that this token is of; one whose time is up reads as expired. NotFound."""
+        """The invite with this token; its status is ``expired`` once its time is up. NotFound."""
         place = place_by_token(self._get_item(token_key(token), consistent=True))
         organization, item = self._get_items(
             [organization_key(place.organization_id), place.key], consistent=True
@@ -145,7 +145,7 @@ class Invites(Repository):
         cursor: str | None = None,
         consistent: bool = False,
     ) -> Page[Invite]:
-        """An organization's invites by creation, newest first, whatever became of them.
+        """An organization's invites in every status, by creation time, newest first.
 
         With `since` and `until`, those created in [since, until).
         """
@@ -174,7 +174,7 @@ class Invites(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Invite]:
-        """The invites made to an address, by creation, newest first; case does not matter.
+        """The invites to an address, by creation time, newest first; case does not matter.
 
         With `since` and `until`, those created in [since, until).
         """
@@ -190,39 +190,39 @@ class Invites(Repository):
         "O8", "GetItem, BatchGetItem, TransactWriteItems", "≤3", owner=BEARER, domain="workflows"
     )
     def accept(self, token: str, user_id: str, *, any_address: bool = False) -> Member:
-        """Accept an invite as a user, and return the membership; again, the same one.
+        """Accept an invite as a user and return the membership. A retry returns the same one.
 
-        The invited address must be the user's e-mail, unless `any_address` lets whoever holds the
-        token in. A response e-mail does not count: users choose it themselves. NotFound when there
-        is no such invite, or not for this user, or no such user. IllegalTransition when it has
-        expired, was cancelled, or was accepted before. AlreadyExists when the user is a member
-        already. LimitExceeded when no seat is left. Conflict when the organization admits only its
+        The invited address must be the user's e-mail; with `any_address`, the token is enough. A
+        response e-mail does not count, because users can choose it freely. NotFound if user or
+        invite does not exist, or the invite is for another address. IllegalTransition if it has
+        expired, was cancelled, or was accepted before. AlreadyExists if the user is a member
+        already. LimitExceeded if no seat is free. Conflict if the organization admits only its
         own domain.
         """
         return self._accept(token, user_id, any_address)
 
     @access_pattern("O8", "GetItem, BatchGetItem, UpdateItem", "≤3", owner="condition")
     def cancel(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
-        """Take a pending invite back, and return it; one that is cancelled already stays so.
+        """Cancel a pending invite and return it. Cancelling it again changes nothing.
 
-        IllegalTransition when it was accepted or has expired. NotFound.
+        IllegalTransition if it was accepted or has expired. NotFound, as for `get`.
         """
         return self._moved(invite_id, organization_id, "cancelled", is_pending(self._now()))
 
     @access_pattern("O8", "GetItem, BatchGetItem, UpdateItem", "≤3", owner="condition")
     def expire(self, invite_id: str, *, organization_id: str | None = None) -> Invite:
-        """Let a pending invite expire before its time, and return it; an expired one stays so.
+        """Set a pending invite to ``expired`` now and return it. Repeating this changes nothing.
 
-        IllegalTransition when it was accepted or cancelled. NotFound.
+        IllegalTransition if it was accepted or cancelled. NotFound, as for `get`.
         """
         is_open = plan(Invite).model.status == "pending"
         return self._moved(invite_id, organization_id, "expired", is_open)
 
     @access_pattern("O8", "GetItem, BatchGetItem, TransactWriteItems", "≤3", owner="condition")
     def delete(self, invite_id: str, *, organization_id: str | None = None) -> None:
-        """Delete an invite with what leads to it, as if it had never been made. NotFound.
+        """Delete an invite and its pointer items; its id is free again. NotFound, as for `get`.
 
-        So too when its id has become another invite's in the meantime: that one stays.
+        If another call gave the id to a new invite meanwhile, that one stays: NotFound, too.
         """
         place, item = self._by_id(invite_id, organization_id)
         is_it = Item.PK.does_not_exist() | has_token(token_hash_of(item))
@@ -236,7 +236,7 @@ class Invites(Repository):
     def _by_id(
         self, invite_id: str, organization_id: str | None
     ) -> tuple[InvitePlace, AttributeValues]:
-        """Where the invite is, and its item; NotFound, also when its organization is going."""
+        """Where the invite is, and its item. NotFound, also while its organization is deleted."""
         check_owner("organization_id", organization_id)
         pointer = self._get_item(keyspace.INVITE_ID.key(invite_id=invite_id), consistent=True)
         if pointer is None or not is_owned(pointer, "organization_id", organization_id):
@@ -261,7 +261,7 @@ class Invites(Repository):
         invite = plan(Invite).decode(item).as_of(now)
         if invite.status == status:
             return invite
-        # Of the very invite that was read, and not of another one that has its id by now.
+        # Only the invite that was read, not a newer one with the same id.
         is_it = allowed & has_token(token_hash_of(item))
         update = Update(place.key, [plan(Invite).model.status.set(status)], is_it)
         try:
@@ -276,7 +276,7 @@ class Invites(Repository):
             raise illegal(invite, status) from failed
 
     def _already_there(self, failed: ConditionFailed, wanted: Invite, token_hash: str) -> Invite:
-        """What `create` answers when the id or the token is taken."""
+        """The existing invite, if it equals the wanted one. AlreadyExists otherwise."""
         by_id = failed.items.get(2)
         if by_id is None:
             raise AlreadyExists("the invite token is in use") from failed
@@ -297,26 +297,26 @@ class Invites(Repository):
 
 
 def illegal(invite: Invite, status: InviteStatus) -> IllegalTransition:
-    """The error of a move that the state of an invite does not allow."""
+    """The error for a change to `status` that the invite's status does not allow."""
     return IllegalTransition(
-        f"an invite that is {invite.status} cannot become {status}; make a new one", invite
+        f"a {invite.status} invite cannot become {status}; create a new one", invite
     )
 
 
 def token_key(token: str) -> Key:
-    """The key of the item that leads from a token to its invite."""
+    """The key of the item that points from a token to its invite."""
     return keyspace.INVITE_TOKEN.key(token_hash=hash_of("token", token))
 
 
 def place_by_token(pointer: AttributeValues | None) -> InvitePlace:
-    """Where the invite is that the item at a `token_key` leads to. NotFound."""
+    """Where the invite is that a token item points to. NotFound."""
     if pointer is None:
         raise NotFound("invite")
     return place_of(pointer)
 
 
 def invite_of(item: AttributeValues | None, token: str) -> Invite:
-    """The invite stored as `item`, whose token this is. NotFound."""
+    """The invite stored as `item`. NotFound if it is missing or has another token."""
     if item is None or not is_same(token_hash_of(item), hash_of("token", token)):
         raise NotFound("invite")
     return plan(Invite).decode(item)
@@ -329,5 +329,5 @@ def _says_the_same(there: Invite, wanted: Invite) -> bool:
 
 def _lifetime(lifetime: timedelta) -> timedelta:
     if not isinstance(lifetime, timedelta) or not timedelta() < lifetime <= MAX_LIFETIME:
-        raise InvalidArgument("lifetime", "must be a timedelta above zero, of 366 days at most")
+        raise InvalidArgument("lifetime", "must be a timedelta above 0 and at most 366 days")
     return lifetime

@@ -1,8 +1,8 @@
-"""Lists of members and invites: what belongs to an organization that is gone is in none of them.
+"""Lists of members and invites, without those of deleted organizations.
 
-Deleting an organization takes a while, and may be cut short behind its tombstone. So each list
-reads the organization, too: in the same query where its item is next to what is listed, else by
-itself.
+Deleting an organization takes a while, and may be interrupted after its tombstone is written. So
+each list reads the organization, too: in the same query if its item sorts next to the listed
+items, otherwise in a request of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NOTHING: QueryResult = ([], None)
 
 
 class Lists(Repository):
-    """Pages of what belongs to organizations."""
+    """Reads pages of members and invites."""
 
     def invites(
         self,
@@ -37,7 +37,7 @@ class Lists(Repository):
         decode: Callable[[AttributeValues], T],
     ) -> Page[T]:
         """A page of an organization's invites."""
-        self._narrowed(asked, [collection])  # refuses a cursor before anything is read
+        self._narrowed(asked, [collection])  # refuses an invalid cursor before any request
         check_page_size(asked.page_size)
         item = self._get_item(organization_key(organization_id), consistent=asked.consistent)
         begun = None if _is_living(item) else _NOTHING
@@ -46,7 +46,7 @@ class Lists(Repository):
     def members(
         self, asked: PageRequest, organization_id: str, decode: Callable[[AttributeValues], T]
     ) -> Page[T]:
-        """A page of an organization's members, whose items are followed by the organization's."""
+        """A page of an organization's members; the organization's item sorts after them."""
         shape = keyspace.MEMBER.table.sk
         keys = KeyRange(shape.range().lower, keyspace.ORGANIZATION.table.sk.range().upper)
         partition = keyspace.ORGANIZATION_PARTITION.encode(organization_id)
@@ -77,7 +77,7 @@ class Lists(Repository):
         collection: Collection,
         decode: Callable[[AttributeValues], T],
     ) -> Page[T]:
-        """A page of what belongs to several organizations."""
+        """A page of items from several organizations."""
         living: dict[str, bool] = {}
 
         def look(items: Sequence[AttributeValues]) -> None:
@@ -91,7 +91,7 @@ class Lists(Repository):
         )
 
     def _may_be_newer(self, root: AttributeValues | None) -> bool:
-        """Whether the organization may have been made anew after its members were read."""
+        """True if the organization may have been created after its members were read."""
         try:
             created_at = helper_time(root or {}, "created_at", keyspace.ORGANIZATION)
         except CorruptItem:
@@ -100,5 +100,5 @@ class Lists(Repository):
 
 
 def _is_living(item: AttributeValues | None) -> bool:
-    """Whether it is an organization; one that cannot be read is not gone."""
+    """True if the organization exists and has no tombstone, even if it is unreadable."""
     return item is not None and not is_kind(item, keyspace.ORGANIZATION_TOMBSTONE)

@@ -1,4 +1,4 @@
-"""The repository of members: O2–O4. The entity and the counting of seats are in `seats`."""
+"""The repository of members: O2–O4. The entity and the seat counts are in `seats`."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class Members(Repository):
         invited_by: str | None = None,
         joined_at: datetime | None = None,
     ) -> Member:
-        """Add a member to an organization and return it; again the same returns what is there.
+        """Add a member to an organization and return it. A retry returns the existing member.
 
-        AlreadyExists when the user is a member in another way. LimitExceeded when no seat is
-        left. NotFound when there is no such organization, or the user has been deleted.
+        AlreadyExists if the user is a member with other values. LimitExceeded if no seat is free.
+        NotFound if the organization does not exist or the user was deleted.
         """
         now = self._now()
         joined = now if joined_at is None else utc("joined_at", joined_at)
@@ -92,12 +92,12 @@ class Members(Repository):
                     refused = refusal(organization_id, failed.items[0], moves)
                 if isinstance(refused, NotFound):
                     raise refused from failed
-                # A full organization may be full because this call was carried out before.
+                # The organization may be full because an earlier try of this call succeeded.
                 there = self._seats.member(organization_id, user_id)
                 if there is None:
                     if refused is not None:
                         raise refused from failed
-                    continue  # the member in the way has been removed since
+                    continue  # the existing member has been removed since
                 if not _says_the_same(there, member):
                     message = f"user {user_id!r} is a member already"
                     raise AlreadyExists(message, there) from failed
@@ -115,10 +115,10 @@ class Members(Repository):
         status: MemberStatus | Unchanged = UNCHANGED,
         permissions: Mapping[str, Any] | Unchanged | None = UNCHANGED,
     ) -> Member:
-        """Change role, status or permissions of a member, and return it. NotFound.
+        """Change role, status or permissions of a member and return it. NotFound.
 
-        Permissions are replaced whole; None empties them. IllegalTransition when the organization
-        would be left without an active owner; LimitExceeded when no seat is left to take.
+        Permissions are replaced as a whole; None empties them. IllegalTransition if the
+        organization would have no active owner. LimitExceeded if it needs a seat and none is free.
         """
         if not isinstance(permissions, Unchanged):
             permissions = _permissions(permissions)
@@ -136,9 +136,9 @@ class Members(Repository):
 
     @access_pattern("O2", "BatchGetItem, TransactWriteItems", "≤2", owner="key")
     def remove(self, organization_id: str, user_id: str) -> Member:
-        """Remove a member from an organization, and return it as it was. NotFound.
+        """Remove a member from an organization and return it as it was. NotFound.
 
-        IllegalTransition when it is the last active owner.
+        IllegalTransition if it is the last active owner.
         """
 
         def decide() -> Decision:
@@ -149,11 +149,11 @@ class Members(Repository):
 
     @access_pattern("O2", "BatchGetItem, TransactWriteItems", "≤2", owner="key")
     def replace(self, organization_id: str, user_id: str, *, heir_id: str) -> Member:
-        """Remove a member and put another user in their place, in one step; returns the latter.
+        """Replace a member with another user, the heir. Returns the heir's membership.
 
-        This is how the last owner leaves. The heir becomes active in the better role of the two;
-        one who is no member yet takes over the permissions as well. NotFound when `user_id` is no
-        member, or the heir has been deleted.
+        This is how the last owner leaves, in one transaction. The heir becomes active, with the
+        higher role of the two; an heir who was no member also gets the permissions. NotFound if
+        `user_id` is no member, or the heir was deleted.
         """
         checked_as(Member, "user_id", heir_id, "heir_id")
         if heir_id == user_id:
@@ -180,7 +180,7 @@ class Members(Repository):
 
     @access_pattern("O2", "BatchGetItem, UpdateItem", "≤2", owner="key")
     def touch(self, organization_id: str, user_id: str) -> Member:
-        """Note that a member is active now, and return it. NotFound."""
+        """Set a member's last activity to now and return it. NotFound."""
         self._seats.present(organization_id, user_id)
         now = self._now()
         attributes = plan(Member).model
@@ -196,13 +196,13 @@ class Members(Repository):
             there = failed.items.get(0)
             if there is None:
                 raise no_member(organization_id, user_id) from failed
-            return plan(Member).decode(there)  # a server whose clock is ahead was faster
+            return plan(Member).decode(there)  # another server wrote a later time
 
     @access_pattern("O3", "BatchGetItem", "1", owner="key")
     def get(self, organization_id: str, user_id: str, *, consistent: bool = False) -> Member:
         """The membership of a user in an organization. NotFound.
 
-        An organization that is being deleted has no members, however far that has come.
+        An organization that is being deleted has no members.
         """
         return self._seats.present(organization_id, user_id, consistent=consistent)
 
@@ -222,7 +222,7 @@ class Members(Repository):
         cursor: str | None = None,
         consistent: bool = False,
     ) -> Page[Member]:
-        """An organization's members, by user id; empty when there is no such organization."""
+        """An organization's members by user id; empty if the organization does not exist."""
         return self._lists.members(
             PageRequest((organization_id,), descending, page_size, cursor, consistent=consistent),
             organization_id,
@@ -238,7 +238,7 @@ class Members(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Member]:
-        """A user's memberships, by organization id."""
+        """A user's memberships by organization id."""
         return self._lists.across(
             PageRequest((user_id,), descending, page_size, cursor),
             keyspace.MEMBER.collection(GSI1, user_id)(),

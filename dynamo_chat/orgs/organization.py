@@ -1,7 +1,7 @@
-"""An organization: the entity, its settings and billing, and the condition that it is there.
+"""An organization: the entity, its settings and billing, and the condition that it exists.
 
-Settings and billing are attributes of their own in the item: each can be changed alone, and a
-condition can say "as long as there are fewer members than seats".
+Each setting and billing value is an attribute of its own: each can be changed alone, and be part
+of a condition such as "fewer members than seats".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BillingPlan = Literal["basic", "pro", "enterprise"]
 
 
 Gigabytes = Annotated[Decimal, BeforeValidator(exact), Field(ge=0, max_digits=24, decimal_places=9)]
-"""An exact amount, to the byte. An int is taken too, a float is not: it is not exact."""
+"""An exact amount, to the byte: a Decimal or an int. A float is refused: it is not exact."""
 
 Seats = Annotated[int, Field(ge=1, le=10**9)]
 
@@ -35,15 +35,15 @@ class OrganizationSettings(Model):
     """What an organization allows."""
 
     email_domain_verification: bool = False
-    """Only addresses of the organization's domain may be invited; without a domain, none."""
+    """If True, only addresses of the organization's domain can be invited; none without one."""
     ai_response_enabled: bool = True
     max_users: Seats | None = None
-    """The most members that are active or pending; None for no limit."""
+    """The most active and pending members; None for no limit."""
     storage_limit_gb: Gigabytes | None = None
 
 
 class Usage(Model):
-    """What an organization has used in the present billing period."""
+    """What an organization has used in the current billing period."""
 
     emails_processed: Count = 0
     storage_used_gb: Gigabytes = Decimal(0)
@@ -70,24 +70,24 @@ class Organization(Entity, OrganizationSettings, BillingTerms, Usage):
     organization_id: Id
     name: Annotated[Text, Field(min_length=1, max_length=200)]
     domain: Domain | None = None
-    """Its mail domain, in lower case and ASCII."""
+    """Its mail domain, in lower case and ASCII (IDNA)."""
     status: OrganizationStatus = "active"
     created_at: Time
     updated_at: Time
-    """When it was last changed by an update; counting usage and members is none."""
+    """When an update last changed it; counting usage or members does not."""
     member_count: Count
-    """Active and pending members: those that take a seat."""
+    """Active and pending members; each takes a seat."""
     owner_count: Count
-    """Active owners: at least one, always."""
+    """Active owners; always at least one."""
 
     @property
     def settings(self) -> OrganizationSettings:
-        """Its settings by themselves."""
+        """Only the settings."""
         return OrganizationSettings(**_part(self, OrganizationSettings))
 
     @property
     def billing(self) -> Billing:
-        """Its billing by itself."""
+        """Only the billing."""
         return Billing(**_part(self, BillingTerms), usage=Usage(**_part(self, Usage)))
 
 
@@ -97,25 +97,25 @@ def organization_key(organization_id: str) -> Key:
 
 
 def is_organization(item: AttributeValues | None) -> bool:
-    """Whether `item` is an organization that readers may see."""
+    """True if `item` is an organization; False if it is missing or a tombstone."""
     layout = keyspace.ORGANIZATION
     return item is not None and kind_of(item, layout) == layout.kind
 
 
 def organization_exists() -> Condition:
-    """What `is_organization` says, as a condition."""
+    """`is_organization` as a condition."""
     condition: Condition = Path(KIND) == keyspace.ORGANIZATION.kind
     return condition
 
 
 def has_one_owner() -> Condition:
-    """The organization exists, with one active owner."""
+    """Condition: the organization exists and has exactly one active owner."""
     condition: Condition = organization_exists() & (plan(Organization).model.owner_count == 1)
     return condition
 
 
 def admits(domain: str) -> Condition:
-    """The organization lets addresses of this domain in."""
+    """Condition: the organization admits addresses of this domain."""
     attributes = plan(Organization).model
     is_open = attributes.email_domain_verification.does_not_exist()
     is_open |= attributes.email_domain_verification == False  # noqa: E712 - a condition

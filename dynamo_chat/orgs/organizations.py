@@ -47,7 +47,7 @@ _COMPARED = {
     *BillingTerms.model_fields,
 }
 
-# What the fields of `Usage` take: a sum beyond it could be stored, and not be read again.
+# The maxima of the fields of `Usage`: a higher sum could be stored, but not read.
 _MOST_EMAILS = 10**30
 _MOST_GIGABYTES = Decimal("999999999999999.999999999")
 
@@ -71,10 +71,10 @@ class Organizations(Repository):
         settings: OrganizationSettings | None = None,
         billing: Billing | None = None,
     ) -> Organization:
-        """Create an organization with its first owner, and return it.
+        """Create an organization with its first owner and return it.
 
-        With an id that the same owner has given to the same organization, return what is there;
-        AlreadyExists when it is another one's. NotFound when the owner has been deleted.
+        A retry with the same id returns the existing organization. AlreadyExists if the id belongs
+        to a different one. NotFound if the owner was deleted.
         """
         now = self._now()
         settings = OrganizationSettings() if settings is None else settings
@@ -129,7 +129,7 @@ class Organizations(Repository):
         domain: str | Unchanged | None = UNCHANGED,
         status: OrganizationStatus | Unchanged = UNCHANGED,
     ) -> Organization:
-        """Change what is given, nothing else, and return the organization. NotFound."""
+        """Change only the given fields of an organization and return it. NotFound."""
         changes = checked(Organization, name=name, domain=domain, status=status)
         return self._changed(organization_id, changes)
 
@@ -143,10 +143,9 @@ class Organizations(Repository):
         max_users: int | Unchanged | None = UNCHANGED,
         storage_limit_gb: Decimal | int | Unchanged | None = UNCHANGED,
     ) -> Organization:
-        """Change the settings that are given, nothing else, and return the organization.
+        """Change only the given settings and return the organization. NotFound.
 
-        None takes a limit away. LimitExceeded when more members have a seat than `max_users`
-        would allow. NotFound.
+        None removes a limit. LimitExceeded if more members have a seat than `max_users` allows.
         """
         changes = checked(
             Organization,
@@ -171,9 +170,9 @@ class Organizations(Repository):
         emails_processed: int | Unchanged = UNCHANGED,
         storage_used_gb: Decimal | int | Unchanged = UNCHANGED,
     ) -> Organization:
-        """Change plan and billing date, or set usage anew at a period's start. NotFound.
+        """Change plan, billing date or usage and return the organization. NotFound.
 
-        Returns the organization. To count usage, use `count_usage`.
+        Set usage at the start of a period; to add to it, use `count_usage`.
         """
         changes = checked(
             Organization,
@@ -192,11 +191,11 @@ class Organizations(Repository):
         emails_processed: int = 0,
         storage_used_gb: Decimal | int = 0,
     ) -> None:
-        """Add to the usage counters; storage may be negative, when something was deleted.
+        """Add to the usage counters; negative storage subtracts from them. NotFound.
 
-        Concurrent calls all count, each once, also when an answer is lost and the request is
-        sent again. LimitExceeded when storage would fall below zero, or a counter pass what the
-        organization can hold (10**30 e-mails, 10**15 GB). NotFound.
+        Each call counts exactly once, also when calls are concurrent or a request is sent again.
+        LimitExceeded if storage would become negative, or a counter too large (10**30 e-mails,
+        10**15 GB).
         """
         emails: int = checked(Usage, emails_processed=emails_processed)["emails_processed"]
         size = checked(Usage, storage_used_gb=_magnitude(storage_used_gb))["storage_used_gb"]
@@ -224,9 +223,9 @@ class Organizations(Repository):
             if there is None or not is_organization(there):
                 raise NotFound("organization", organization_id) from failed
             why = (
-                "storage in use cannot fall below zero"
+                "storage in use cannot become negative"
                 if stored < 0
-                else "usage cannot be counted that high; set it anew with update_billing"
+                else "usage cannot be counted that high; reset it with update_billing"
             )
             raise LimitExceeded(why, plan(Organization).decode(there)) from failed
 
@@ -234,10 +233,10 @@ class Organizations(Repository):
         "O9", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="argument"
     )
     def delete(self, organization_id: str) -> int:
-        """Delete an organization with its members and invites; the number of items that went.
+        """Delete an organization with its members and invites. Returns the items deleted.
 
-        Readers see it gone at once; its id blocks creation until everything is gone. After a
-        crash half-way, call it again to finish. NotFound when there is nothing to delete.
+        Readers no longer see it from the first request on; its id is free when all items are
+        deleted. After a crash, call it again to finish. NotFound if it does not exist.
         """
         return self._remover.delete(organization_id)
 
@@ -263,7 +262,7 @@ class Organizations(Repository):
             there = failed.items.get(0)
             if there is None or not is_organization(there):
                 raise NotFound("organization", organization_id) from failed
-            if "max_users" not in changes:  # only the number of seats is a condition of its own
+            if "max_users" not in changes:  # no other change has a condition of its own
                 raise contended("the organization") from failed
             raise _too_small(changes["max_users"], plan(Organization).decode(there)) from failed
         return plan(Organization).decode(item)
@@ -274,27 +273,27 @@ def _attributes() -> Any:
 
 
 def _fields_of(argument: str, given: Model, model: type[Model]) -> dict[str, Any]:
-    """The fields of `model` in what was given; InvalidArgument when that is something else."""
+    """The fields of `model` in `given`. InvalidArgument if `given` has another type."""
     if not isinstance(given, model):
         raise InvalidArgument(argument, f"must be {model.__name__}, not {type(given).__name__}")
     return {name: getattr(given, name) for name in model.model_fields}
 
 
 def _already_there(failed: ConditionFailed, wanted: Organization) -> Organization:
-    """What `create` answers when the id is taken."""
+    """The existing organization, if it equals the wanted one. AlreadyExists otherwise."""
     item = failed.items.get(0)
     if item is None or not is_organization(item):
         raise AlreadyExists(
             f"organization {wanted.organization_id!r} is being deleted; finish that first"
         )
     there = plan(Organization).decode(item)
-    # Places 0 and 1 of the transaction are the organization and its owner.
+    # Writes 0 and 1 of the transaction are the organization and its owner.
     member = failed.items.get(1)
     has_owner = member is not None and plan(Member).decode(member).role == "owner"
     said = there.model_dump(include=_COMPARED) == wanted.model_dump(include=_COMPARED)
     if has_owner and said:
         return there
-    # Whoever does not own it learns nothing of it.
+    # The existing one is shown only to its owner.
     raise AlreadyExists(
         f"organization id {wanted.organization_id!r} is taken", there if has_owner else None
     )
@@ -302,12 +301,12 @@ def _already_there(failed: ConditionFailed, wanted: Organization) -> Organizatio
 
 def _too_small(seats: int, organization: Organization) -> LimitExceeded:
     return LimitExceeded(
-        f"{organization.member_count:,} members have a seat, not {seats:,}; remove some first",
+        f"{organization.member_count:,} members are more than {seats:,} seats; remove some first",
         organization,
     )
 
 
 def _magnitude(amount: Any) -> Any:
     if type(amount) is Decimal:
-        return amount.copy_abs()  # abs() stumbles over a signalling NaN
+        return amount.copy_abs()  # abs() raises for a signalling NaN
     return abs(amount) if type(amount) is int else amount

@@ -1,11 +1,11 @@
-"""Removing an organization with its members and invites (O9), resumably.
+"""Deleting an organization with its members and invites (O9). After a crash, it can be resumed.
 
     organization ──tombstone──▶ no reader finds it, no condition of a writer holds
-                 ──walk──────▶ members and invites go, each together with what leads to it
-                 ──finish────▶ the tombstone goes with the last of them; the id is free again
+                 ──walk──────▶ each member and invite is deleted together with its pointers
+                 ──finish────▶ the tombstone is deleted with the last of them; the id is free
 
-A new organization of the same id would use the keys of the old members. Each step is fenced to this
-deletion, so that a slow second worker deletes none of those: see `dynamo_chat.core.deletion`.
+A new organization with the same id has members under the same keys. Each step is fenced to this
+deletion, so that a slow second worker deletes none of them: see `dynamo_chat.core.deletion`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class OrganizationRemover(Repository):
     """Deletes whole organizations."""
 
     def delete(self, organization_id: str) -> int:
-        """Delete an organization; returns the number of items deleted. NotFound."""
+        """Delete an organization. Returns the number of items deleted. NotFound."""
         stored = (each.attr_name for each in plan(Organization).attributes.values())
         actions = [
             Path(KIND).set(_TOMBSTONE.kind),
@@ -49,9 +49,9 @@ class OrganizationRemover(Repository):
         return self._clear(organization_id, deletion)
 
     def finish(self, tombstone: AttributeValues) -> int:
-        """Finish the deletion that left this tombstone; returns the number of items deleted.
+        """Finish the deletion that left this tombstone. Returns the number of items deleted.
 
-        0 if another worker has finished it, whatever has been created under the id since.
+        0 if another worker has finished it, even if the id has been used again since.
         """
         deletion = resume(self._connection, tombstone, self._new_id(), _TOMBSTONE)
         (organization_id,) = key_parts(_TOMBSTONE, tombstone, PK)
@@ -61,7 +61,7 @@ class OrganizationRemover(Repository):
         return deletion.run(self._belongings(organization_id))
 
     def _belongings(self, organization_id: str) -> Iterator[Group]:
-        """Members and invites, each with what leads to it from elsewhere."""
+        """Members and invites, each with its pointers in other partitions."""
         partition = keyspace.ORGANIZATION_PARTITION.encode(organization_id)
         first = keyspace.INVITE.table.sk.range().lower
         last = keyspace.MEMBER.table.sk.range().upper
@@ -73,7 +73,7 @@ class OrganizationRemover(Repository):
 
 
 def _with_pointers(item: AttributeValues, organization_id: str) -> Group:
-    # What a damaged item led to is lost; the item itself must not keep the organization here.
+    # The pointers of a damaged item are unknown, but it must not block the deletion.
     group = [Delete(key_of(item))]
     with suppress(CorruptItem):
         if is_kind(item, keyspace.MEMBER):
@@ -81,5 +81,5 @@ def _with_pointers(item: AttributeValues, organization_id: str) -> Group:
             key = keyspace.MEMBERSHIP.key(user_id=user_id, organization_id=organization_id)
             group.append(Delete(key))
         elif is_kind(item, keyspace.INVITE):
-            group.extend(pointer_deletes(item))  # up to what it does not name
+            group.extend(pointer_deletes(item))  # those whose key it gives
     return group

@@ -1,7 +1,7 @@
-"""Who is in an organization: members, and the counts that must agree with them.
+"""Members of an organization, and the counts that must match them.
 
 Every change of membership is one transaction, made of moves. A move is a member before and after;
-what the organization's counts must become follows from it:
+the change of the organization's counts follows from it:
 
     before      after       seats  owners
     –           active        +1     +1 for an owner     (a pending member takes a seat, too)
@@ -9,9 +9,9 @@ what the organization's counts must become follows from it:
     owner       admin          0     -1
     any         –             -1 if it had a seat, -1 if it was an active owner
 
-The conditions ride on the same update of the organization: a seat is free, an owner stays.
-Whoever changes memberships reads them, decides on moves, and writes on condition that what was
-read still holds; when it does not, reads and decides again.
+The same update of the organization has the conditions: a seat is free, an owner remains. A change
+reads the memberships, decides on the moves, and writes on condition that what was read is
+unchanged; if that fails, it reads and decides again.
 """
 
 from __future__ import annotations
@@ -74,61 +74,61 @@ class Member(Entity):
     status: MemberStatus
     permissions: JsonObject = Field(default_factory=dict)
     invited_by: Id | None = None
-    """The user id of whoever invited or added them."""
+    """The id of the user who invited or added them."""
     joined_at: Time
     last_active: Time | None = None
 
     @property
     def takes_seat(self) -> bool:
-        """Whether the member counts towards `max_users`."""
+        """True if the member counts towards `max_users`."""
         return self.status != "inactive"
 
     @property
     def is_active_owner(self) -> bool:
-        """Whether the member is one of the owners that an organization must have."""
+        """True if the member is an active owner; an organization needs at least one."""
         return self.role == "owner" and self.status == "active"
 
 
 class Move(NamedTuple):
-    """A member before and after a change; None where there is none."""
+    """A member before and after a change; None if there is no member."""
 
     before: Member | None
     after: Member | None
 
     @property
     def seats(self) -> int:
-        """How many more seats are taken after it."""
+        """The change in the number of seats taken."""
         return _count(self.after, "takes_seat") - _count(self.before, "takes_seat")
 
     @property
     def owners(self) -> int:
-        """How many more active owners there are after it."""
+        """The change in the number of active owners."""
         return _count(self.after, "is_active_owner") - _count(self.before, "is_active_owner")
 
 
 class Decision(NamedTuple):
-    """What a change of membership comes to, after looking at what is there."""
+    """The moves of one change of membership, decided from what was read."""
 
     member: Member
-    """What the caller gets, once it is done."""
+    """What the caller gets after the change."""
     moves: Sequence[Move]
-    """Empty when there is nothing to do."""
+    """Empty if there is nothing to do."""
     domain: str | None = None
-    """Only if the organization lets addresses of this domain in."""
+    """If given, the organization must admit addresses of this domain."""
     also: Sequence[Write] = ()
-    """Written in the same transaction."""
+    """Further writes of the same transaction."""
     known: Container[str | None] = ()
-    """Users whose existence is one of those writes."""
+    """Users whose existence those writes check."""
 
 
 class SeatKeeper(Repository):
     """Changes who is in an organization."""
 
     def carry_out(self, organization_id: str, decide: Callable[[], Decision]) -> Member:
-        """Write what `decide` reads and decides, and decide anew whenever that was overtaken.
+        """Write what `decide` decides; if the items have changed since, decide again.
 
-        What the organization refuses is an error only when a second look comes to the same: the
-        first try may have been carried out, and its answer lost; or the member is another by now.
+        A refusal is raised only if a second decision is refused as well: the first try may have
+        succeeded and its answer been lost, or the member may have changed.
         """
         refused: tuple[DynamoChatError, tuple[int, int]] | None = None
         for attempt in range(self._connection.options.transaction_attempts):
@@ -160,7 +160,7 @@ class SeatKeeper(Repository):
     def member(
         self, organization_id: str, user_id: str, *, consistent: bool = True
     ) -> Member | None:
-        """The member; None when there is none, or no organization."""
+        """The member; None if the member or the organization does not exist."""
         key = keyspace.MEMBER.key(organization_id=organization_id, user_id=user_id)
         organization, member = self._get_items(
             [organization_key(organization_id), key], consistent=consistent
@@ -185,11 +185,11 @@ def seat_writes(
     domain: str | None = None,
     known: Container[str | None] = (),
 ) -> list[Write]:
-    """The transaction that makes `moves`, the organization's own write first.
+    """The writes of the transaction that makes `moves`, the organization's own write first.
 
-    With `domain`, only if the organization lets addresses of that domain in. Nobody whose user is
-    being deleted, or whose id is retired, becomes a member or an owner; of the `known` users the
-    caller's own writes see to that.
+    With `domain`, only if the organization admits addresses of that domain. A user who is being
+    deleted, or whose id is retired, cannot become a member or owner; for the `known` users the
+    caller's own writes check that.
     """
     writes: list[Write] = [_organization_write(organization_id, moves, domain)]
     for before, after in moves:
@@ -207,8 +207,8 @@ def seat_writes(
 
 
 def not_deleted(user_id: str) -> Check:
-    """Holds unless the user is being deleted, or the id is retired."""
-    # Users may be kept elsewhere: then there is no item.
+    """Check that the user is not being deleted and the id is not retired."""
+    # Applications may store users elsewhere: then there is no item.
     is_elsewhere = Path(KIND).does_not_exist()
     return Check(
         keyspace.USER.key(user_id=user_id),
@@ -217,7 +217,7 @@ def not_deleted(user_id: str) -> Check:
 
 
 def deleted_user(failed: ConditionFailed) -> NotFound | None:
-    """The error of a change that is refused because its user has been deleted."""
+    """The error if a change failed because its user was deleted; None otherwise."""
     for item in failed.items.values():
         if item is not None and is_kind(item, keyspace.USER_TOMBSTONE):
             (user_id,) = key_parts(keyspace.USER_TOMBSTONE, item, PK)
@@ -232,7 +232,7 @@ def refusal(
     *,
     domain: str | None = None,
 ) -> DynamoChatError | None:
-    """Why the organization stored as `item` does not allow `moves`; None when it does."""
+    """The error if the organization stored as `item` does not allow `moves`; None if it does."""
     if item is None or not is_organization(item):
         return NotFound("organization", organization_id)
     organization = plan(Organization).decode(item)
@@ -240,13 +240,13 @@ def refusal(
     limit = organization.max_users
     if seats > 0 and limit is not None and organization.member_count + seats > limit:
         return LimitExceeded(
-            f"all {limit:,} seats of the organization are taken; remove a member or raise "
+            f"all {limit:,} seats of the organization are taken; remove a member or increase "
             "max_users",
             organization,
         )
     if owners < 0 and organization.owner_count + owners < 1:
         return IllegalTransition(
-            "an organization keeps at least one active owner; make somebody else one first",
+            "an organization needs at least one active owner; make another member owner first",
             organization,
         )
     if domain is not None and not _lets_in(organization, domain):
@@ -260,7 +260,7 @@ def member_key(member: Member) -> Key:
 
 
 def successor(leaving: Member, heir: Member | None, heir_id: str, now: datetime) -> Member:
-    """The membership of who takes over from `leaving`: active, in the better role of the two."""
+    """The heir's membership in place of `leaving`: active, with the higher role of the two."""
     if heir is None:
         joined = {"user_id": heir_id, "status": "active", "joined_at": now}
         return leaving.model_copy(update={**joined, "invited_by": None, "last_active": None})
@@ -269,12 +269,12 @@ def successor(leaving: Member, heir: Member | None, heir_id: str, now: datetime)
 
 
 def no_member(organization_id: str, user_id: str) -> NotFound:
-    """The error of looking for a membership that is not there."""
+    """The error for a membership that does not exist."""
     return NotFound(f"member of organization {organization_id!r}", user_id)
 
 
 def _is_granted(before: Member | None, after: Member) -> bool:
-    """Whether somebody becomes a member, or an active owner."""
+    """True if the user becomes a member or an active owner."""
     if before is None:
         return True
     return after.is_active_owner and not before.is_active_owner
@@ -286,7 +286,7 @@ def _organization_write(
     attributes = plan(Organization).model
     seats, owners = _sums(moves)
     if seats > 1:
-        raise TypeError("one transaction fills one seat: a condition cannot add")
+        raise TypeError("one transaction can fill one seat only: a condition cannot add")
     condition = organization_exists()
     changed = []
     if seats:
@@ -314,12 +314,12 @@ def _change(before: Member, after: Member) -> Update | Check:
 
 
 def membership_item(member: Member) -> AttributeValues:
-    """The item of a member in its user's partition."""
+    """The item in the user's partition that points to a member."""
     return helper_item(keyspace.MEMBERSHIP, member.__dict__)
 
 
 def is_active_owner() -> Condition:
-    """What `Member.is_active_owner` says, as a condition."""
+    """`Member.is_active_owner` as a condition."""
     attributes = plan(Member).model
     condition: Condition = (attributes.role == "owner") & (attributes.status == "active")
     return condition
@@ -331,7 +331,7 @@ def _is_still(before: Member) -> Condition:
         (Path(KIND) == keyspace.MEMBER.kind)
         & (attributes.role == before.role)
         & (attributes.status == before.status)
-        & (attributes.joined_at == before.joined_at)  # not of another life of the organization
+        & (attributes.joined_at == before.joined_at)  # not of a newer organization with the same id
     )
     return condition
 

@@ -187,7 +187,7 @@ def _readable_member(item: AttributeValues | None) -> Member | None:
 
 def _needs_heir(standing: Standing) -> IllegalTransition:
     return IllegalTransition(
-        "the user is the last active owner of an organization; name an heir, or make somebody "
-        "else an owner first",
+        "the user is the last active owner of an organization; name an heir, or make another "
+        "member owner first",
         standing.organization,
     )
