@@ -1,1 +1,1 @@
-"""The machinery under every domain: keys, items, reads, writes, pages, errors."""
+"""What every domain is built on: keys, items, reads, writes, pages, errors."""

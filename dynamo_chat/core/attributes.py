@@ -1,7 +1,7 @@
 """How one field is stored: PynamoDB attributes, one class per type of value.
 
-They serve writing, conditions and updates. Reading does not go through them: the decoders here
-take the AttributeValue of a response straight to the Python value.
+PynamoDB uses them to write, and for conditions and updates. Reading uses their `decode` directly:
+from the AttributeValue of a response to the Python value.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from dynamo_chat.core.patterns import running_repository
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES, MAX_BODY_BYTES
 
 _VALUE_BYTES = 64
-"""What a value of JSON takes in memory, beside its text."""
+"""The memory that a JSON value takes in addition to its text."""
 
 _SURELY_SMALL = 1_024
 COMPRESS_ABOVE_BYTES = 1_024
-"""Bodies longer than this are stored compressed where that makes them smaller.
+"""Bodies longer than this are stored compressed if that makes them smaller.
 
-Below it nothing is won: DynamoDB bills writes by the started kilobyte."""
+Shorter ones would not cost less: DynamoDB bills writes by the started kilobyte."""
 
 AttributeValue = dict[str, Any]
 
 
 class Raw(Value):
-    """An operand that is an AttributeValue already: one made here, or one that was read."""
+    """An operand that is an AttributeValue already."""
 
     def __init__(self, value: AttributeValue) -> None:
         if "B" in value:  # as text it would be encoded a second time
@@ -85,12 +85,12 @@ class IntegerAttribute(Attribute[int]):
     @staticmethod
     def decode(stored: AttributeValue) -> Any:
         text = stored["N"]
-        # DynamoDB may give a large integer back in scientific notation.
+        # DynamoDB may return a large integer in scientific notation.
         return int(text) if "E" not in text and "." not in text else _whole(text)
 
 
 class FloatAttribute(Attribute[float]):
-    """A float as N; 17 significant digits at most, so it comes back exactly."""
+    """A float as N. It has at most 17 significant digits, so it comes back exactly."""
 
     attr_type = NUMBER
 
@@ -103,12 +103,12 @@ class FloatAttribute(Attribute[float]):
 
 
 class DecimalAttribute(Attribute[Decimal]):
-    """An exact decimal as N; 38 digits at most."""
+    """An exact decimal as N, of at most 38 digits."""
 
     attr_type = NUMBER
 
     def serialize(self, value: Any) -> Any:
-        return format(value, "f")  # not every engine adds to numbers in scientific notation
+        return format(value, "f")  # some engines cannot add to numbers in scientific notation
 
     @staticmethod
     def decode(stored: AttributeValue) -> Any:
@@ -129,7 +129,7 @@ class FlagAttribute(Attribute[bool]):
 
 
 class TextSetAttribute(Attribute[frozenset[str]]):
-    """A set of texts as SS, which writers can add to without knowing what is in it."""
+    """A set of texts as SS, which writers can add to without reading it."""
 
     attr_type = STRING_SET
 
@@ -142,7 +142,7 @@ class TextSetAttribute(Attribute[frozenset[str]]):
 
 
 class CountersAttribute(Attribute[dict[str, int]]):
-    """Named counters as M, each of which can be moved alone; see `counter`."""
+    """Named counters as M. Each can be changed alone; see `counter`."""
 
     attr_type = MAP
 
@@ -154,13 +154,13 @@ class CountersAttribute(Attribute[dict[str, int]]):
         return {name: IntegerAttribute.decode(number) for name, number in stored["M"].items()}
 
     def set(self, value: Any) -> SetAction:
-        """An update action that stores `value`, whatever its counters are called."""
+        """An update action that stores `value`. The counters' names may hold any character."""
         if not isinstance(value, dict):  # an operand, such as if_not_exists
             return SetAction(Path(self), value)
         return SetAction(Path(self), Raw({self.attr_type: self.serialize(value)}))
 
     def counter(self, name: str) -> Path:
-        """One of the counters, under any name."""
+        """The path of one counter, whose name may hold any character."""
         return ExactPath([*self.attr_path, name])
 
 
@@ -174,7 +174,7 @@ class ExactPath(Path):
 
 
 class DeadlineAttribute(Attribute[datetime]):
-    """The TTL attribute: whole seconds since 1970, never before the moment itself."""
+    """The TTL attribute: whole seconds since 1970, rounded up."""
 
     attr_type = NUMBER
 
@@ -187,7 +187,7 @@ class DeadlineAttribute(Attribute[datetime]):
 
 
 class BodyAttribute(Attribute[Any]):
-    """Text or JSON of any length: S, or compressed as B where that is smaller."""
+    """Text or JSON of any length: S, or compressed as B if that is smaller."""
 
     attr_type = STRING
 
@@ -234,7 +234,7 @@ class FreeJsonAttribute(BodyAttribute):
         return pydantic_core.from_json(_json_of(stored), allow_inf_nan=False)
 
 
-# Made once: `json.dumps` would make an encoder for each value.
+# Created once: `json.dumps` would create an encoder for each value.
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _sorted_json = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True
@@ -242,12 +242,12 @@ _sorted_json = json.JSONEncoder(
 
 
 def json_text(value: Any, *, sort_keys: bool = False) -> str:
-    """`value` as compact JSON. Floats in their shortest exact form, keys in their order."""
+    """`value` as compact JSON: floats in their shortest exact form, keys in the given order."""
     return (_sorted_json if sort_keys else _json).encode(value)
 
 
 def packed(text: str, name: str = "body") -> AttributeValue:
-    """`text` as S, or compressed as B where that is smaller. ItemTooLarge calls it `name`."""
+    """`text` as S, or compressed as B if that is smaller. ItemTooLarge names it `name`."""
     if len(text) <= COMPRESS_ABOVE_BYTES // 4:
         return {"S": text}
     plain = text.encode()
@@ -261,7 +261,7 @@ def packed(text: str, name: str = "body") -> AttributeValue:
 
 
 def unpacked(stored: AttributeValue) -> str:
-    """The text that `packed` was given."""
+    """The inverse of `packed`: the text."""
     if "S" in stored:
         text = stored["S"]
         if not isinstance(text, str):
@@ -270,7 +270,7 @@ def unpacked(stored: AttributeValue) -> str:
     inflater = zlib.decompressobj()
     plain = inflater.decompress(_binary(stored["B"]), MAX_BODY_BYTES + 1)
     if len(plain) > MAX_BODY_BYTES:
-        raise ValueError(f"a compressed body has more than {MAX_BODY_BYTES:,} bytes")
+        raise ValueError(f"a body has more than {MAX_BODY_BYTES:,} bytes when decompressed")
     if not inflater.eof or inflater.unused_data:
         raise ValueError("a compressed body is damaged")
     _inflated.size += len(plain)
@@ -278,7 +278,7 @@ def unpacked(stored: AttributeValue) -> str:
 
 
 def _json_of(stored: AttributeValue) -> str:
-    """`unpacked`, of JSON: an empty list is two bytes of it, and sixty once it is read."""
+    """`unpacked` for JSON. Counts its values too: an empty list is 2 bytes, but 60 in memory."""
     text = unpacked(stored)
     if len(text) > _SURELY_SMALL:
         _inflated.size += _VALUE_BYTES * sum(map(text.count, "[{,"))
@@ -286,7 +286,7 @@ def _json_of(stored: AttributeValue) -> str:
 
 
 class _Inflated(threading.local):
-    """Bytes of the bodies that this thread has decompressed, and of what their values take."""
+    """Bytes of memory for the bodies that this thread has decompressed and parsed."""
 
     size = 0
 
@@ -295,18 +295,18 @@ _inflated = _Inflated()
 
 
 def inflated() -> int:
-    """Bytes that what this thread has read so far took at most, once it was in memory."""
+    """Bytes of memory, at most, for all bodies that this thread has read so far."""
     return _inflated.size
 
 
 def _max_body_bytes() -> int:
-    """What the store takes that this thread writes for."""
+    """The limit of the store whose method is running."""
     connection = getattr(running_repository(), "_connection", None)
     return DEFAULT_BODY_BYTES if connection is None else int(connection.options.max_body_bytes)
 
 
 def _binary(stored: Any) -> bytes:
-    # A success is parsed by us (base64 text), an error by botocore (bytes).
+    # We parse successes (base64 text); botocore parses errors (bytes).
     return base64.b64decode(stored, validate=True) if isinstance(stored, str) else bytes(stored)
 
 
@@ -318,7 +318,7 @@ def epoch_seconds(moment: datetime) -> int:
 
 def _whole(text: str) -> int:
     number = Decimal(text)
-    # Above what DynamoDB holds, `int` would write out as many digits as the exponent asks for.
+    # Checked first: `int` would write out as many digits as a huge exponent asks for.
     if not number.is_finite() or number.adjusted() > 126 or number != number.to_integral_value():
         raise ValueError("expected an integer")
     return int(number)

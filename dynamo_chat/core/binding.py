@@ -1,4 +1,4 @@
-"""What ties the repositories of a store to one table."""
+"""What the repositories of a store share."""
 
 from __future__ import annotations
 

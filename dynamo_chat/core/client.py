@@ -1,8 +1,8 @@
-"""The botocore client of one connection: made once, made cheap, and never shared with a fork.
+"""The botocore client of one connection: created once, fast, and never shared with a fork.
 
-Public botocore events make it cheap: the response body is parsed as plain JSON (`before-parse`, see
-`core/answers.py`), instead of walking the shape of every AttributeValue, requests are signed by a
-signer that knows their form, and the user-agent is fixed once per client.
+Public botocore events make it fast: `before-parse` parses the response body as plain JSON (see
+`core/answers.py`) instead of checking every AttributeValue against its shape, and `core/signing.py`
+signs requests. The user agent is built once per client.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from dynamo_chat.core.size import DEFAULT_BODY_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """How a store talks to its endpoint, and how much it takes. Times are in seconds."""
+    """Timeouts (in seconds), retries, size limits and credentials of a store."""
 
     connect_timeout: float = 3.0
     read_timeout: float = 10.0
     max_attempts: int = 5
-    """HTTP tries of one request, by botocore's standard retry mode."""
+    """HTTP attempts of one request, in botocore's standard retry mode."""
     transaction_attempts: int = 25
-    """Tries of one change whose condition or transaction keeps losing races."""
+    """Attempts of one change when other writers change the same items first."""
     max_pool_connections: int = 50
     max_body_bytes: int = DEFAULT_BODY_BYTES
-    """The most that a text or a piece of JSON may have when it is written, before compression.
+    """The largest text or JSON that may be written, before compression; up to 16 MiB.
 
-    Up to 16 MiB; what is stored is read up to there, whatever this is."""
+    Reading always allows 16 MiB."""
     aws_access_key_id: str | None = None
     aws_secret_access_key: str | None = field(default=None, repr=False)
     aws_session_token: str | None = field(default=None, repr=False)
@@ -56,7 +56,7 @@ class ConnectionOptions:
 
 
 def new_session() -> botocore.session.Session:
-    """A botocore session of its own, that shares what botocore knows of the services."""
+    """A new botocore session that shares the parsed service descriptions."""
     session = botocore.session.Session()
     session.register_component(
         "data_loader", _descriptions(session.get_config_variable("data_path"))
@@ -66,12 +66,12 @@ def new_session() -> botocore.session.Session:
 
 @cache
 def _descriptions(data_path: str | None) -> botocore.loaders.Loader:
-    """Botocore's files, parsed once in a process: that is half of what a client costs."""
+    """Botocore's service descriptions, parsed once per process: half the cost of a client."""
     return botocore.loaders.create_loader(data_path)
 
 
 class PynamoClient(PynamoConnection):
-    """PynamoDB's connection with a session of its own and one client, made once."""
+    """PynamoDB's connection with its own session and a single client."""
 
     def __init__(self, options: ConnectionOptions, region: str | None, host: str | None) -> None:
         super().__init__(
@@ -105,23 +105,23 @@ class PynamoClient(PynamoConnection):
         return self._session
 
     def send(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """One API call, with its signals; reads and writes report what they consumed."""
+        """Make one API call; reads and writes also ask for the consumed capacity."""
         self._tries.count = 0
         self._tries.lost = False
         if operation in DATA_OPERATIONS:
             answer: dict[str, Any] = self.dispatch(operation, request)
-        else:  # dispatch would ask for consumed capacity, which these do not know
+        else:  # dispatch would ask for consumed capacity, which these do not support
             answer = self._make_api_call(operation, request)
         return answer
 
     @property
     def tries(self) -> int:
-        """HTTP tries of the call that this thread made last."""
+        """HTTP attempts of this thread's last call."""
         return int(self._tries.count)
 
     @property
     def was_lost(self) -> bool:
-        """Whether a try of that call got no answer: it may have been done all the same."""
+        """True if an attempt of that call got no answer: it may have happened anyway."""
         return bool(self._tries.lost)
 
     def _count_try(self, **_: Any) -> None:
@@ -133,8 +133,8 @@ class PynamoClient(PynamoConnection):
 
     @property
     def client(self) -> Any:
-        # PynamoDB makes its client without a lock (16 threads, 16 clients), and makes it anew
-        # while credentials are missing; the handler must be on whichever is in use.
+        # PynamoDB creates its client without a lock (16 threads, 16 clients), and creates it again
+        # while credentials are missing; the handlers must be on the one in use.
         client = self._client
         if client is not None and client is self._fitted and self._has_credentials(client):
             return client
@@ -143,23 +143,23 @@ class PynamoClient(PynamoConnection):
                 client = PynamoConnection.client.__get__(self)
             except aws.BotoCoreError:
                 raise
-            except ValueError as error:  # what botocore itself found in the environment
+            except ValueError as error:  # botocore could not read an environment variable
                 raise settings.unusable_environment(error) from error
             if client is not self._fitted:
-                # Botocore takes more for an address than anything can be sent to.
+                # Botocore accepts addresses that nothing can be sent to.
                 settings.check_endpoint(client.meta.endpoint_url)
                 client.meta.events.register("before-parse.dynamodb", parse_answer)
                 client.meta.events.register("request-created.dynamodb", self._count_try)
-                # First, because botocore's own handler decides by the status that is set there.
+                # First, because it sets the status that botocore's own handler decides by.
                 client.meta.events.register_first("needs-retry.dynamodb", self._note_loss)
                 PostSigner().attach(client)
                 self._fitted = client
             return client
 
     def let_go(self) -> None:
-        """Close this process's copies of the sockets of a client that its parent uses.
+        """Close a forked process's copies of the sockets that its parent uses.
 
-        A thread of the parent may have held the lock of a pool: each pool is begun anew first.
+        A thread of the parent may have held a pool's lock, so each pool is reset first.
         """
         for pool in _pools(self._client):
             inherited = list(pool.queue)
@@ -174,11 +174,11 @@ class PynamoClient(PynamoConnection):
 
 
 def _pools(client: Any) -> list[Any]:
-    """The queues of urllib3 in which a client keeps its open connections."""
+    """The urllib3 queues that hold a client's open connections."""
     try:
-        session = client._endpoint.http_session  # noqa: SLF001 - neither library tells it
+        session = client._endpoint.http_session  # noqa: SLF001 - neither library exposes it
         managers = [session._manager, *session._proxy_managers.values()]  # noqa: SLF001
         containers = [manager.pools._container for manager in managers]  # noqa: SLF001
         return [each.pool for pools in containers for each in pools.values() if each.pool]
     except AttributeError:
-        return []  # another version keeps them elsewhere, and closes them some time
+        return []  # another version keeps them elsewhere, and closes them later

@@ -1,4 +1,4 @@
-"""Where time and fresh ids come from. Both are injected, so that tests can move them."""
+"""The clock and the source of new ids. Both are injected, so that tests can control them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 from dynamo_chat.core.errors import InvalidArgument
 
 MAX_AHEAD = timedelta(minutes=5)
-"""How far ahead of the store's clock a time may be that lists are sorted by."""
+"""How far ahead of the store's clock a time that lists are sorted by may be."""
 
 _SECOND = timedelta(seconds=1)
 
 Clock = Callable[[], datetime]
-"""A function that returns the present as an aware datetime."""
+"""A function that returns the current time as an aware datetime."""
 
 IdSource = Callable[[datetime], str]
-"""A function that returns a fresh, unique id; ids made later sort later."""
+"""A function that returns a new, unique id; ids made later sort later."""
 
 
 def system_clock() -> datetime:
@@ -25,27 +25,27 @@ def system_clock() -> datetime:
 
 
 def ulid_ids(moment: datetime) -> str:
-    """A fresh ULID whose time part is `moment`."""
-    from dynamo_chat.core.ulids import new_ulid  # the library behind it imports much
+    """A new ULID whose time part is `moment`."""
+    from dynamo_chat.core.ulids import new_ulid  # the ULID library is slow to import
 
     return new_ulid(moment)
 
 
 def utc(argument: str, moment: datetime) -> datetime:
-    """`moment` in UTC; InvalidArgument names `argument` when it is naive or no datetime."""
+    """`moment` in UTC. InvalidArgument names `argument` when it is naive or not a datetime."""
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidArgument(argument, "must be an aware datetime (with a time zone)")
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise InvalidArgument(argument, "must lie in the years 1 to 9999 in UTC") from error
+        raise InvalidArgument(argument, "must be in the years 1 to 9999 in UTC") from error
 
 
 def not_ahead(argument: str, moment: datetime, now: datetime) -> datetime:
-    """`moment`, or InvalidArgument when it is further ahead of the clock than clocks disagree.
+    """`moment`, or InvalidArgument when it is more than `MAX_AHEAD` ahead of `now`.
 
-    What lists are sorted by may lie in the past, as history does when it is brought over; in the
-    future it would stand before everything that comes.
+    Past times are allowed, because imported history has them. An item with a future time would
+    sort as the newest, ahead of everything that is added until then.
     """
     if moment > now + MAX_AHEAD:
         raise InvalidArgument(argument, "must not be more than 5 minutes ahead of the clock")
@@ -53,5 +53,5 @@ def not_ahead(argument: str, moment: datetime, now: datetime) -> datetime:
 
 
 def whole_second(moment: datetime) -> datetime:
-    """`moment`, rounded up to the second: the precision of a deadline in the table."""
+    """`moment`, rounded up to the second: the table stores deadlines in whole seconds."""
     return moment if not moment.microsecond else moment.replace(microsecond=0) + _SECOND

@@ -1,7 +1,7 @@
-"""One connection to one table: sends requests, tells who asked, translates what goes wrong.
+"""The connection to one table: sends requests, reports them to the hook, translates errors.
 
-Built on PynamoDB's `Connection`, bound per instance: nothing is configured on a class or a
-module, so two stores in one process never touch each other, nor do two processes.
+Built on an instance of PynamoDB's `Connection`. Nothing is configured on a class or a module, so
+two stores in one process never affect each other, nor do two processes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from dynamo_chat.core.size import MAX_ITEM_BYTES
 logger = logging.getLogger("dynamo_chat")
 
 AttributeValues = dict[str, dict[str, Any]]
-"""An item as DynamoDB's JSON has it: attribute name to ``{"S": …}``."""
+"""An item in DynamoDB's JSON: attribute name to ``{"S": …}``."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestEvent:
-    """One API request, told to the store's ``on_request`` hook after its answer."""
+    """One API request, passed to the store's ``on_request`` hook after its response."""
 
     pattern: str
     """The access pattern it served, such as ``C7``; empty for table management."""
@@ -43,22 +43,21 @@ class RequestEvent:
     index: str | None
     seconds: float
     capacity: float | None
-    """Capacity units as DynamoDB reported them; None when it reported none."""
+    """Capacity units that DynamoDB reported; None when it reported none."""
     attempts: int
-    """HTTP tries, the last one included; 0 when nothing could be sent."""
+    """HTTP attempts, including the last; 0 when nothing could be sent."""
     error: str | None
-    """DynamoDB's or botocore's error code, or the name of what interrupted the request; None when
-    it succeeded."""
+    """DynamoDB's or botocore's error code, or the exception's name; None when it succeeded."""
 
 
 RequestHook = Callable[[RequestEvent], None]
 
 
 class ConditionFailed(Exception):
-    """A condition did not hold. `items` maps the write's place in the request to what is stored.
+    """A condition did not hold. `items` maps the write's place in the request to the stored item.
 
-    `was_resent` tells that an earlier try of the same request got no answer: what is stored may
-    be its own work.
+    `was_resent` is True if an earlier attempt of the same request got no answer: that attempt may
+    have written the stored item.
     """
 
     def __init__(
@@ -70,10 +69,10 @@ class ConditionFailed(Exception):
 
 
 class TransactionClash(Exception):
-    """Another transaction was in the way, or the table was too busy for this one.
+    """The transaction conflicted with another one, or was throttled.
 
-    `is_open` tells that an earlier try of the same request may still be done, or may be the one
-    that is in the way.
+    `is_open` is True if an earlier attempt of the same request may still succeed, or may be what
+    this one conflicts with.
     """
 
     def __init__(self, message: str, *, is_throttled: bool = False, is_open: bool = False) -> None:
@@ -114,7 +113,7 @@ class Connection:
         return f"Connection(table={self.table_name!r}, region={self.region!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Its specification: a copy, here or in another process, has a client of its own."""
+        """How to make it again: a copy, here or in another process, has its own client."""
         specification: dict[str, Any] = {
             "region": self.region,
             "endpoint_url": self.endpoint_url,
@@ -124,14 +123,14 @@ class Connection:
         return partial(type(self), self.table_name, **specification), ()
 
     def after_fork(self) -> None:
-        """Leave the client to the parent: two processes on one socket read each other's answers."""
+        """Use a new client: two processes on one socket would read each other's answers."""
         parents = self._pynamo
         self._pynamo = PynamoClient(self.options, self.region, self.endpoint_url)
         parents.let_go()
 
     @property
     def client(self) -> Any:
-        """The botocore client. Reading and writing through it bypasses every law of the store."""
+        """The botocore client. Using it directly bypasses every check of the store."""
         try:
             return self._pynamo.client
         except aws.BotoCoreError as error:
@@ -140,7 +139,7 @@ class Connection:
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Send one request and return the parsed response.
 
-        Raises `ConditionFailed` or `TransactionClash` for the writers above to decide on (see
+        Raises `ConditionFailed` and `TransactionClash`, which the caller handles (see
         `core/transaction.py`), and an error of `dynamo_chat.core.errors` for everything else.
         """
         started = time.perf_counter()
@@ -151,7 +150,7 @@ class Connection:
             response = answer
             return answer
         except aws.ClientError as error:
-            # PynamoDB wraps botocore's error in one that leaves out what was stored.
+            # PynamoDB wraps botocore's error in one that leaves out the stored item.
             wrapped = error.__cause__
             failure = cause = wrapped if isinstance(wrapped, aws.ClientError) else error
             response = cause.response
@@ -166,13 +165,13 @@ class Connection:
             raise
         finally:
             if self.on_request is not None:
-                self._tell(operation, request, response, failure, time.perf_counter() - started)
+                self._report(operation, request, response, failure, time.perf_counter() - started)
 
     def pause(self, attempt: int) -> None:
-        """Wait before try number `attempt` + 1: full jitter, from milliseconds up to a second."""
+        """Wait before attempt number `attempt` + 1: full jitter, at most one second."""
         time.sleep(self._random.uniform(0, min(1.0, 0.005 * 2 ** min(attempt, 10))))
 
-    def _tell(
+    def _report(
         self,
         operation: str,
         request: Mapping[str, Any],
@@ -197,12 +196,12 @@ class Connection:
         try:
             hook(event)
         except Exception:
-            # A broken hook must not fail, or hide the answer of, a request that was already made.
+            # The request was already made: a broken hook must not hide its result.
             logger.exception("the on_request hook failed")
 
 
 def _units(consumed: Any) -> list[float]:
-    """What an answer says that it consumed, table by table; it may say anything."""
+    """The capacity units in a response, by table. A stand-in's response may hold anything."""
     entries = consumed if isinstance(consumed, list) else [consumed]
     found = [each.get("CapacityUnits") for each in entries if isinstance(each, dict)]
     return [float(units) for units in found if isinstance(units, (int, float))]
@@ -238,7 +237,7 @@ _BAD_CREDENTIALS = {
 
 
 _OF_THE_TABLE = {"ResourceNotFoundException", "ValidationException"}
-# An index that is not there, and one that is still being built.
+# For a missing index, and for one that is still being built.
 _OF_AN_INDEX = re.compile("specified index|backfilling|invalid index", re.IGNORECASE)
 
 
@@ -270,7 +269,7 @@ def _translated_client_error(  # noqa: PLR0911 - one return per kind of trouble
         )
     if code in {"AccessDeniedException", "AccessDenied"}:
         return errors.AccessDenied(
-            f"the credentials may not do this on table {table!r}; the role's policy must allow "
+            f"the credentials do not allow this on table {table!r}; the role's policy must allow "
             f"the action on the table and its indexes ({_action_of(message)})",
             code,
         )
@@ -281,17 +280,17 @@ def _translated_client_error(  # noqa: PLR0911 - one return per kind of trouble
         return unheard(code, error.operation_name)
     if code in _BAD_CREDENTIALS:
         return errors.CredentialsMissing(
-            "DynamoDB did not accept the AWS credentials; renew them or configure others", code
+            "DynamoDB did not accept the AWS credentials; renew or replace them", code
         )
     if code == "ValidationException" and "item size" in message.lower():
         return errors.ItemTooLarge("item", None, MAX_ITEM_BYTES)
-    # What DynamoDB says of an item may quote a key; of the table's management it may not.
+    # DynamoDB's message about an item may quote a key; about table management it does not.
     detail = "" if error.operation_name in DATA_OPERATIONS else f" ({message})"
     return errors.RequestRejected(f"DynamoDB rejected the request: {code}{detail}", code)
 
 
 def throttled(table: str, code: str) -> errors.Throttled:
-    """The error of a request that the table had no capacity for, however often it was tried."""
+    """The error of a request that was throttled after every retry."""
     return errors.Throttled(
         f"DynamoDB throttled table {table!r} after every retry; try again later, or give the "
         "table more capacity",
@@ -300,9 +299,9 @@ def throttled(table: str, code: str) -> errors.Throttled:
 
 
 def unheard(code: str, operation: str) -> errors.Unreachable:
-    """The error of a request of which no try got an answer that says what happened."""
+    """The error of a request that got no valid answer at any attempt."""
     return errors.Unreachable(
-        "DynamoDB failed to answer properly after every retry" + _maybe_done(operation), code
+        "DynamoDB gave no valid answer after every retry" + _maybe_done(operation), code
     )
 
 
@@ -319,29 +318,29 @@ def _translated_cancellation(error: aws.ClientError, message: str, *, was_lost: 
         for place, code in enumerate(codes)
         if code == "ConditionalCheckFailed"
     }
-    told = [code for code in codes if code != "None"]
-    # A conflict or a throttle beside a failed condition passes: what was compared may be half of a
-    # transaction that is under way, of the first try of this very one even. It is asked again.
-    passing = set(told) & {"TransactionConflict", *_THROTTLED_IN_TRANSACTION}
+    causes = [code for code in codes if code != "None"]
+    # A conflict or a throttle beside a failed condition is retried: the condition may have seen
+    # another transaction half done, even an earlier attempt of this one.
+    passing = set(causes) & {"TransactionConflict", *_THROTTLED_IN_TRANSACTION}
     if failed and not passing:
         return ConditionFailed(failed, was_resent=was_lost)
     if any("item size" in str(reason.get("Message", "")).lower() for reason in reasons):
         return errors.ItemTooLarge("item", None, MAX_ITEM_BYTES)
     if {"ItemCollectionSizeLimitExceeded", "ValidationError"} & set(codes):
-        return errors.RequestRejected("DynamoDB rejected a write of the transaction", told[0])
-    if set(told) <= passing | {"ConditionalCheckFailed"}:
+        return errors.RequestRejected("DynamoDB rejected a write of the transaction", causes[0])
+    if set(causes) <= passing | {"ConditionalCheckFailed"}:
         is_throttled = bool(_THROTTLED_IN_TRANSACTION & passing)
         return TransactionClash(message, is_throttled=is_throttled, is_open=was_lost)
     return errors.RequestRejected(
-        f"DynamoDB cancelled the transaction: {', '.join(codes)}", told[0]
+        f"DynamoDB cancelled the transaction: {', '.join(codes)}", causes[0]
     )
 
 
 def _maybe_done(operation: str) -> str:
-    """What to do about a request without an answer: one that only reads is asked again."""
+    """The advice for a request without an answer: reads can simply be tried again."""
     if operation.startswith(_READING):
         return "; try again"
-    return "; it may have happened all the same: call again with the same ids"
+    return "; it may have happened anyway: call again with the same ids"
 
 
 def _translated_botocore(
@@ -350,13 +349,14 @@ def _translated_botocore(
     name = type(error).__name__
     if isinstance(error, aws.NoRegionError):
         return errors.RegionMissing(
-            "no AWS region: pass region=, or set AWS_REGION or AWS_DEFAULT_REGION", name
+            "no AWS region found: pass region=, or set AWS_REGION or AWS_DEFAULT_REGION", name
         )
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)) or (
         "Credential" in name or "Token" in name or "Profile" in name
     ):
         return errors.CredentialsMissing(
-            "no usable AWS credentials: configure a role, a profile or AWS_ACCESS_KEY_ID", name
+            "no usable AWS credentials found: configure a role, a profile or AWS_ACCESS_KEY_ID",
+            name,
         )
     if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
         return errors.Unreachable(
@@ -368,7 +368,7 @@ def _translated_botocore(
 
 
 def _action_of(message: str) -> str:
-    """The ``dynamodb:…`` action in an access-denied message; the rest may hold account ids."""
+    """The ``dynamodb:…`` action in an access-denied message, whose rest may hold account ids."""
     for word in message.replace(",", " ").split():
         if word.startswith("dynamodb:"):
             return word

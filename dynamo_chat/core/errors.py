@@ -3,34 +3,34 @@
     DynamoChatError
     ├── InvalidArgument (ValueError)     the call is wrong; nothing was sent
     │   ├── InvalidKey                   a value cannot become part of a key
-    │   ├── InvalidCursor                a cursor altered, or made for another question
+    │   ├── InvalidCursor                a cursor that was altered, or made by another call
     │   ├── ItemTooLarge                 an item over DynamoDB's 400 KB, after compression
-    │   └── ImageMissing                 a record of a stream that carries too little
-    ├── NotFound (LookupError)           no such thing, or not the caller's, or expired
-    ├── Conflict                         what is there contradicts the call; ``current`` holds it
+    │   └── ImageMissing                 a stream record without the item's image
+    ├── NotFound (LookupError)           it does not exist, has expired, or is someone else's
+    ├── Conflict                         stored data contradicts the call; ``current`` holds it
     │   ├── AlreadyExists                the id or address is taken
-    │   ├── MessageDeleted               it was appended, and has been deleted since
-    │   ├── RevisionConflict             somebody saved in between
-    │   ├── IllegalTransition            a status cannot move that way
-    │   └── LimitExceeded                a quota, a balance or a seat limit says no
-    ├── CorruptItem                      an item of the table cannot be read as its kind
-    └── ServiceError                     DynamoDB, the network or the configuration said no
+    │   ├── MessageDeleted               the message with this id was deleted
+    │   ├── RevisionConflict             someone else saved in between
+    │   ├── IllegalTransition            a status cannot change that way
+    │   └── LimitExceeded                a quota, a balance or a seat limit is reached
+    ├── CorruptItem                      a stored item cannot be read
+    └── ServiceError                     DynamoDB, the network or the configuration failed
         ├── TableNotFound
         ├── IndexNotReady
         ├── AccessDenied
         ├── CredentialsMissing
         ├── RegionMissing
-        ├── Throttled                    retried already; try later
+        ├── Throttled                    throttled after every retry; try again later
         ├── Contended                    other writers kept winning; call again
         ├── Unreachable                  no answer: the write may or may not have happened
         ├── BatchIncomplete              leftovers of a batch after all retries
-        ├── StillRunning                 a long operation goes on after the wait for it ended
+        ├── StillRunning                 the wait ended, but the operation is still running
         ├── RecoveryUnavailable          point-in-time recovery is off
-        ├── NotSupported                 the engine does not know the operation
+        ├── NotSupported                 the endpoint does not support the operation
         └── RequestRejected              anything else DynamoDB refused
 
-Errors name what was asked, what was found and what to do. They never show a key, an
-AttributeValue or a secret, and are short whatever was asked.
+Errors say what was asked, what was found and what to do. They never show a key, an AttributeValue
+or a secret, and their length is limited.
 """
 
 from __future__ import annotations
@@ -39,17 +39,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _SHOWN: Final = ("_id", "_at", "position", "timestamp", "_date", "resource")
-"""How components of a key are called that may be shown: ids, times and places."""
-
+"""The endings of the key components that an error may show: ids, times and positions."""
 
 MAX_SHOWN: Final = 1_000
-"""The most characters that an error says."""
+"""The most characters in an error's message."""
 
 _MAX_VALUE: Final = 100
 
 
 def shown(value: object) -> str:
-    """`value` as an error may quote it: cut where it is long."""
+    """`value` as an error quotes it: long values are cut."""
     if isinstance(value, str):
         return repr(_cut(value, _MAX_VALUE))
     return _cut(str(value), _MAX_VALUE)
@@ -60,21 +59,18 @@ def _cut(text: str, most: int) -> str:
 
 
 class DynamoChatError(Exception):
-    """Base of every error raised by this package.
-
-    Errors can be pickled and copied, whatever their constructors take.
-    """
+    """Base of every error raised by this package. Errors can be pickled and copied."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(_cut(message, MAX_SHOWN))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What it says and what it carries. By default Python would pass the text, alone."""
+        """The message and the attributes. By default Python would keep only the message."""
         return _made_again, (type(self), self.args), self.__dict__
 
 
 def _made_again(kind: type[DynamoChatError], args: tuple[Any, ...]) -> DynamoChatError:
-    """An error without what it carries, which pickle and copy add."""
+    """The error without its attributes, which pickle and copy add."""
     return kind.__new__(kind, *args)
 
 
@@ -99,9 +95,9 @@ class InvalidCursor(InvalidArgument):
 
 
 class ItemTooLarge(InvalidArgument):
-    """An item would pass DynamoDB's limit even after compression.
+    """An item would exceed DynamoDB's limit even after compression.
 
-    Or a body has more before it than the store takes: what is read must fit into memory.
+    Or an uncompressed body exceeds the store's `max_body_bytes`: what is read must fit in memory.
     """
 
     def __init__(
@@ -114,20 +110,20 @@ class ItemTooLarge(InvalidArgument):
     ) -> None:
         found = f"of {size:,} bytes" if size is not None else "that is too large"
         super().__init__(
-            argument, f"makes an {what} {found}; {taker} takes at most {limit:,} bytes"
+            argument, f"makes an {what} {found}; {taker} allows at most {limit:,} bytes"
         )
         self.size = size
         self.limit = limit
 
 
 class ImageMissing(InvalidArgument):
-    """A record of the table's stream lacks an image of its item: the stream does not carry it."""
+    """A stream record lacks an image of its item: the stream's view type leaves it out."""
 
     def __init__(self, event: str, image: str, view_type: str = "") -> None:
-        found = f"; the stream's view type is {view_type}" if view_type else ""
+        found = f"; it is {view_type}" if view_type else ""
         super().__init__(
             "record",
-            f"a record of {event} must have an {image}: switch the table's stream to the view type "
+            f"an {event} record must have an {image}: set the stream's view type to "
             f"NEW_AND_OLD_IMAGES{found}",
         )
         self.event = event
@@ -136,7 +132,7 @@ class ImageMissing(InvalidArgument):
 
 
 class NotFound(DynamoChatError, LookupError):
-    """There is no such thing, it has expired, or it belongs to somebody else."""
+    """It does not exist, has expired, or belongs to someone else."""
 
     def __init__(self, what: str, identifier: str = "") -> None:
         super().__init__(
@@ -147,7 +143,7 @@ class NotFound(DynamoChatError, LookupError):
 
 
 class Conflict(DynamoChatError):
-    """What is stored contradicts the call. ``current`` is the stored entity, where known."""
+    """Stored data contradicts the call. ``current`` is the stored entity, if known."""
 
     def __init__(self, message: str, current: Any = None) -> None:
         super().__init__(message)
@@ -155,13 +151,13 @@ class Conflict(DynamoChatError):
 
 
 class AlreadyExists(Conflict):
-    """The id, or something that must be unique, is taken."""
+    """The id, or another value that must be unique, is taken."""
 
 
 class MessageDeleted(Conflict):
-    """A message of this id was appended before, and has been deleted since. Nothing is to be done.
+    """A message with this id was appended before and has been deleted; do not retry.
 
-    Its id stays taken for as long as its conversation lives.
+    Its id stays taken for as long as its conversation exists.
     """
 
 
@@ -170,35 +166,35 @@ class RevisionConflict(Conflict):
 
 
 class IllegalTransition(Conflict):
-    """A status cannot move from where it is to where the call asked."""
+    """The current status cannot change to the requested one."""
 
 
 class LimitExceeded(Conflict):
-    """A quota, a balance or a seat limit refuses the call."""
+    """A quota, a balance or a seat limit does not allow the call."""
 
 
 class CorruptItem(DynamoChatError):
-    """An item of the table cannot be read. ``kind`` and ``reason`` say what is wrong with it.
+    """A stored item cannot be read. ``kind`` is its kind, ``reason`` says what is wrong.
 
-    ``identity`` names it: what its key says, field by field, as far as that can be read. The
-    message shows the ids and places among it, and no address, hash or name.
+    ``identity`` holds the fields of its key that can be read. The message shows the ids, times and
+    positions among them, but no address, hash or name.
     """
 
     def __init__(self, kind: str, reason: str, identity: Mapping[str, Any] | None = None) -> None:
         self.kind = kind
         self.reason = reason
         self.identity = dict(identity or {})
-        told = ", ".join(
+        fields = ", ".join(
             f"{name} {shown(value)}"
             for name, value in self.identity.items()
             if name.endswith(_SHOWN)
         )
-        named = f" ({told})" if told else ""
+        named = f" ({fields})" if fields else ""
         super().__init__(f"a stored {kind or 'item'} cannot be read{named}: {reason}")
 
 
 class ServiceError(DynamoChatError):
-    """DynamoDB, the network or the configuration refused. ``code`` is the service's own code."""
+    """DynamoDB, the network or the configuration failed. ``code`` is DynamoDB's error code."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -214,7 +210,7 @@ class IndexNotReady(ServiceError):
 
 
 class AccessDenied(ServiceError):
-    """The credentials lack a permission."""
+    """The AWS credentials lack a permission."""
 
 
 class CredentialsMissing(ServiceError):
@@ -230,18 +226,18 @@ class Throttled(ServiceError):
 
 
 class Contended(ServiceError):
-    """Concurrent writers of the same items kept winning after every retry; call again.
+    """Other writers changed the same items first, at every retry; call again.
 
-    The change that lost was not made. What the same call changed before it, step by step, stays.
+    The change that lost was not made. Earlier steps of the same call are not undone.
     """
 
 
 class Unreachable(ServiceError):
-    """No answer came. A write may or may not have happened; call again with the same ids."""
+    """No valid answer came. A write may have happened; call again with the same ids."""
 
 
 class BatchIncomplete(ServiceError):
-    """Part of a batch was left over after every retry. ``remaining`` counts it."""
+    """DynamoDB left part of a batch undone after every retry. ``remaining`` is how many items."""
 
     def __init__(self, message: str, remaining: int) -> None:
         super().__init__(message, "UnprocessedItems")
@@ -249,7 +245,7 @@ class BatchIncomplete(ServiceError):
 
 
 class StillRunning(ServiceError):
-    """A backup, restore or export goes on by itself; only the wait ended. ``arn`` names it."""
+    """The wait for a backup, restore or export ended, but it is still running as ``arn``."""
 
     def __init__(self, message: str, arn: str) -> None:
         super().__init__(message)
@@ -257,12 +253,12 @@ class StillRunning(ServiceError):
 
 
 class RecoveryUnavailable(ServiceError):
-    """The table has no point-in-time recovery, which restoring to a time and exports need."""
+    """Point-in-time recovery is off; exports and restoring to a time need it."""
 
 
 class NotSupported(ServiceError):
-    """The engine at the endpoint does not know the operation."""
+    """The endpoint does not support the operation."""
 
 
 class RequestRejected(ServiceError):
-    """DynamoDB rejected the request for a reason that this package did not foresee."""
+    """DynamoDB rejected the request for a reason that no other error covers."""

@@ -1,13 +1,14 @@
 """Pages and the cursors between them.
 
-A cursor carries one thing: the sort key of the last entity of a page. The partition is always
-rebuilt from the arguments of the call that the cursor is given to, and the position must lie in
-that query's own range, and be of its shape unless it is stray; so a cursor, forged even, can only
-ever move a caller about in what the call itself may read. A digest (an HMAC, when the store has a
-secret) binds it to the access pattern, the arguments and the table, so that a mix-up is told.
+A cursor holds only the sort key of the last entity of a page. The partition is always rebuilt from
+the arguments of the call that receives the cursor, and the position must be in that query's range
+and have its shape (unless it is stray). So even a forged cursor can only reach what the call may
+read anyway. A digest (an HMAC, when the store has a secret) binds it to the access pattern, the
+arguments and the table, so that a cursor of another query is rejected.
 
-A damaged item may stand at a sort key of no shape. A page that ends with it has a cursor that is
-marked as stray; else nobody could ever get past it. It is held to the range like any other.
+A damaged item may have a sort key that no shape allows. The cursor of a page that ends with such
+an item is marked as stray; otherwise no caller could get past the item. It must be in the range,
+too.
 
 The next page is a narrower range of the same query, not an ExclusiveStartKey: it does not matter
 whether the item at the cursor still exists, and several partitions can be merged under one cursor.
@@ -40,9 +41,9 @@ _STRAY = b"\x02"
 
 
 class Items(tuple[T, ...]):
-    """What could be read, in its order. Items that cannot be read are told in `unreadable`.
+    """Items in order. Those that cannot be read are listed in `unreadable` instead.
 
-    `is_cut` says that there are fewer than were asked for because their bodies pass 16 MiB.
+    `is_cut` is True if there are fewer than requested because their bodies exceed 16 MiB.
     """
 
     unreadable: tuple[CorruptItem, ...] = ()
@@ -52,7 +53,7 @@ class Items(tuple[T, ...]):
     def of(
         cls, items: Iterable[T], unreadable: Iterable[CorruptItem] = (), *, is_cut: bool = False
     ) -> Items[T]:
-        """These items, and those that cannot be read."""
+        """`items`, with the errors of those that cannot be read."""
         made = cls(items)
         made.unreadable = tuple(unreadable)
         made.is_cut = is_cut
@@ -61,11 +62,11 @@ class Items(tuple[T, ...]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Part of a list, in its order. `cursor` leads to the next part; None when there is none.
+    """Part of a list, in order. `cursor` leads to the next page; None on the last page.
 
-    A page holds `page_size` items unless there are no more, or their bodies together pass 16 MiB;
-    `cursor` alone says whether it is the last one, and may lead to an empty one. Items that cannot
-    be read are left out of `items` and told in `unreadable`.
+    A page holds `page_size` items unless there are no more, or their bodies exceed 16 MiB in total.
+    Only `cursor` shows whether it is the last page; the next page may be empty. Items that cannot
+    be read are not in `items` but in `unreadable`.
     """
 
     items: tuple[T, ...]
@@ -89,7 +90,7 @@ def check_page_size(page_size: int, maximum: int = MAX_PAGE_SIZE) -> int:
 
 
 class CursorCodec:
-    """Seals positions into cursors, and opens them for the same question only."""
+    """Makes cursors from positions, and reads them back for the same query only."""
 
     def __init__(self, table_name: str, secret: bytes | None = None) -> None:
         if secret is not None and (not isinstance(secret, bytes) or not secret):
@@ -102,7 +103,7 @@ class CursorCodec:
     ) -> str:
         """The cursor for the page after `position`.
 
-        A position that is stray is no sort key of the list's shape: a damaged item has it.
+        A stray position is a damaged item's sort key, which does not have the list's shape.
         """
         body = position.encode()
         packed = (_STRAY if is_stray else _VERSION) + self._mark(pattern, arguments, body) + body
@@ -113,7 +114,7 @@ class CursorCodec:
     ) -> str:
         """The position in `cursor`, or InvalidCursor."""
         if not isinstance(cursor, str):
-            raise InvalidCursor(f"it is {type(cursor).__name__}, not text")
+            raise InvalidCursor(f"must be text, not {type(cursor).__name__}")
         if len(cursor) > 2_048:
             raise InvalidCursor("it is too long")
         packed = _unpacked(cursor)
@@ -142,8 +143,8 @@ class CursorCodec:
 
 
 def _unpacked(cursor: str) -> bytes:
-    """The bytes of a cursor; none of one that is no base64."""
-    # What goes wrong holds the cursor, and must not stay in the chain of an error.
+    """The bytes of a cursor; empty if it is not base64."""
+    # The decoder's error contains the cursor, so it must not be chained to ours.
     with suppress(ValueError, binascii.Error):
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     return b""

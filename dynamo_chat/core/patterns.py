@@ -1,8 +1,8 @@
-"""How a repository method declares the access pattern that it serves.
+"""The decorator with which a repository method declares its access pattern.
 
 The declaration is data on the method: the catalogue collects it, the documentation is generated
-from it, and the tests hold every method to it. While a method runs, its pattern is known to the
-connection, so that every request can be told by the question it answers.
+from it, and the tests check every method against it. While a method runs, the connection knows its
+pattern and reports it with every request.
 """
 
 from __future__ import annotations
@@ -20,74 +20,74 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_ARGUMENT_CHARACTERS = 4_096
-"""The most that an id, a name, a secret or the like may have, before anything is done with it."""
+"""The longest id, name, secret or other short text; checked before it is used."""
 
 _BODIES = frozenset(
     {"ai_response", "comments", "content", "errors", "ip_address", "name", "user_agent"}
 )
-"""Arguments that are kept as texts of any length that an item can hold."""
+"""Arguments that are stored as long text, limited only by the size of an item."""
 
 _CURSOR = "cursor"
-"""The argument whose length its codec looks at first: it has an error of its own."""
+"""Not checked here: the cursor codec checks its length and raises InvalidCursor."""
 
 
 class _Running(NamedTuple):
     pattern: str = ""
-    """The outer question: the pattern that requests are counted as."""
+    """The pattern of the outermost method: requests are counted as this one."""
     repository: Any = None
-    """The repository whose method that is."""
+    """The repository of that method."""
     cursor_id: str = ""
-    """What the cursors of the innermost method name."""
+    """The id that cursors of the innermost method are bound to."""
 
 
 _NOTHING: Final = _Running()
 _running: ContextVar[_Running] = ContextVar("dynamo_chat_pattern", default=_NOTHING)
 
 OwnerCheck = Literal["argument", "key", "condition", "read", "creation"]
-"""How a method serves nobody but the owner. `OWNER_CHECKS` says what each means."""
+"""How a method makes sure that only the owner is served. `OWNER_CHECKS` explains each."""
 
 OWNER_CHECKS: Final[Mapping[OwnerCheck, str]] = {
-    "argument": "The call names the owner and nothing else, so it reaches nothing of anyone else.",
+    "argument": "The owner is the only id in the call, so nobody else's items can be reached.",
     "key": "The owner is part of the key or of the index partition, beside another id.",
     "read": "The owner is compared with the item that was read, before anything is returned.",
-    "condition": "The write is conditioned on the owner, or on the item whose owner was compared.",
-    "creation": "It makes something for the owner. An id that someone else has is a Conflict, "
-    "which shows nothing of theirs.",
+    "condition": "The write's condition checks the owner, or the item whose owner was compared.",
+    "creation": "It creates something for the owner. If someone else has the id, it raises a "
+    "Conflict that shows nothing of theirs.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class NoOwner:
-    """A method that checks no owner, and why."""
+    """Why a method checks no owner."""
 
     why: str
 
 
-BEARER: Final = NoOwner("whoever has the secret is let in")
-STAFF: Final = NoOwner("for staff: it spans users, who must not be offered it")
+BEARER: Final = NoOwner("anyone who has the secret may use it")
+STAFF: Final = NoOwner("for staff only: it reads across users, so do not offer it to them")
 OPERATOR: Final = NoOwner("the table belongs to its operator")
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPattern:
-    """One documented question or change, as one repository method answers it."""
+    """The access pattern of one repository method."""
 
     id: str
     """The id in the catalogue, such as ``C3``."""
     operation: str
-    """The DynamoDB operations it makes, such as ``Query`` or ``GetItem, TransactWriteItems``."""
+    """The DynamoDB operations it uses, such as ``Query`` or ``GetItem, TransactWriteItems``."""
     requests: str
-    """The request budget: a number, or a formula in the words of the catalogue."""
+    """The request budget: a number or a formula, as the catalogue shows it."""
     budget: int
-    """The most requests of one uncontended call on a warm store and a small range."""
+    """The most requests of one call on a warm store, for few items and without conflicts."""
     index: str
     """``table``, ``GSI1``, ``GSI2``, or several joined by `` + ``."""
     description: str
     """The first sentence of the method's docstring."""
     owner: OwnerCheck | NoOwner
-    """How the owner is checked, or why there is none."""
+    """How the owner is checked, or why it is not."""
     domain: str
-    """The package whose work it is; empty for the one that the method is written in."""
+    """The package that the pattern belongs to; empty for the package of the method's module."""
 
 
 def access_pattern(
@@ -103,9 +103,9 @@ def access_pattern(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare the access pattern of a repository method: its id, its operations, its requests.
 
-    `budget` is the number that a test holds the method to; it is read from `requests` where that
-    is a plain number or ``≤`` a number. `cursor_id` is what the method's cursors are bound to
-    where that is not the pattern's id, because they were before.
+    `budget` is the number of requests that a test allows; by default it is read from `requests`,
+    which must then be a number or ``≤`` a number. `cursor_id` replaces the pattern's id in the
+    method's cursors, for cursors that were issued under another id.
     """
     bound = cursor_id or pattern_id
     number = budget if budget is not None else int(requests.removeprefix("≤").strip())
@@ -127,7 +127,7 @@ def access_pattern(
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             check(args, kwargs)
             outer = _running.get()
-            if outer.pattern:  # one method built on another: the outer question is the pattern
+            if outer.pattern:  # called by another method: requests count as the outer pattern
                 token = _running.set(outer._replace(cursor_id=bound))
             else:
                 token = _running.set(_Running(pattern_id, args[0] if args else None, bound))
@@ -149,7 +149,7 @@ def declared_pattern(method: Any) -> AccessPattern | None:
 
 
 def running_pattern() -> str:
-    """The id of the access pattern that the current call serves; empty outside of any."""
+    """The id of the access pattern of the current call; empty outside of any."""
     return _running.get().pattern
 
 
@@ -159,7 +159,7 @@ def running_repository() -> Any:
 
 
 def running_cursor_id() -> str:
-    """What cursors made now are bound to: the id of the innermost pattern, whoever called it."""
+    """The id that new cursors are bound to: that of the innermost running method."""
     return _running.get().cursor_id
 
 
@@ -174,14 +174,13 @@ def running(pattern_id: str) -> Iterator[None]:
 
 
 def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], None]:
-    """What holds for the arguments of every method, whatever its question is.
+    """The check of the arguments that is the same for every method.
 
-    A flag is True or False: ``consistent="false"`` would count as true. UNCHANGED is taken only
-    where it is the default, since elsewhere there is nothing that could stay as it is. A text that
-    is no body is short, and could be written: what is done with it afterwards may take long by its
-    length.
+    A flag must be True or False: ``consistent="false"`` would count as true. UNCHANGED is allowed
+    only where it is the default. Texts other than bodies must be short and encodable, because the
+    work done with them grows with their length.
     """
-    # Whoever declares methods has loaded it; whoever only sends requests need not.
+    # Imported here: code that only sends requests does not need pydantic.
     from dynamo_chat.core.entity import UNCHANGED
 
     code = method.__code__
@@ -198,13 +197,13 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
     def check_one(name: str, value: Any) -> None:
         if value is UNCHANGED:
             if name not in may_stay:
-                raise InvalidArgument(name, "must be given: there is nothing to leave as it is")
+                raise InvalidArgument(name, "must be given a value, not UNCHANGED")
         elif name in flags and value is not True and value is not False:
             raise InvalidArgument(name, f"must be True or False, not {type(value).__name__}")
         elif name in texts and isinstance(value, str):
             if len(value) > MAX_ARGUMENT_CHARACTERS:
                 most = f"{MAX_ARGUMENT_CHARACTERS:,}"
-                raise InvalidArgument(name, f"must have {most} characters at most")
+                raise InvalidArgument(name, f"must have at most {most} characters")
             if not value.isascii() and _has_surrogates(value):
                 raise InvalidArgument(name, "must not contain lone surrogates")
 

@@ -1,7 +1,7 @@
 """What every repository can do: get, query in pages, write, delete in bulk.
 
-Small on purpose. A repository of a domain names the question, builds the keys and decides what a
-failed condition means; everything here is free of any domain.
+Small on purpose. A domain's repository builds the keys and decides what a failed condition means;
+nothing here depends on a domain.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ MAX_BATCH_WRITE = 25
 _BATCH_ATTEMPTS = 10
 MIN_FOLLOW_UP = 25
 MAX_PAGE_BODY_BYTES = MAX_BODY_BYTES
-"""What decompressing one page may come to, but for its last item."""
+"""The most bytes that decompressing one page may take; its last item may go over it."""
 
 QueryResult: TypeAlias = tuple[list[AttributeValues], Mapping[str, Any] | None]
-"""The items of one Query, and where the next one starts; None at the end."""
+"""The items of one Query, and the start key of the next one; None at the end."""
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Entity)
@@ -43,27 +43,27 @@ E = TypeVar("E", bound=Entity)
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a list the caller wants, in the method that declares the list's pattern."""
+    """Which page of a list the caller wants. Created in the method that declares the pattern."""
 
     chosen: tuple[Any, ...]
-    """The arguments that choose the list. A cursor is bound to them."""
+    """The arguments that select the list. A cursor is bound to them."""
     descending: bool
     page_size: int
     cursor: str | None = None
     _: KW_ONLY
     consistent: bool = False
     one_way: bool = False
-    """Whether the list has this direction only. Else a cursor is bound to the direction, too."""
+    """True if the list has only this direction. Otherwise a cursor is bound to it, too."""
     cursor_id: str = field(default_factory=running_cursor_id, init=False)
 
     @property
     def forward(self) -> bool:
-        """Whether the page goes up."""
+        """True if the page is in ascending order."""
         return not self.descending
 
     @property
     def bound(self) -> tuple[Any, ...]:
-        """All that a cursor is bound to, beside the pattern."""
+        """Everything that a cursor is bound to, except the pattern."""
         return self.chosen if self.one_way else (*self.chosen, self.descending)
 
 
@@ -75,17 +75,17 @@ class Repository:
         self._connection = binding.connection
 
     def _now(self) -> datetime:
-        """The present in UTC, whatever clock the store was given."""
+        """The current time of the store's clock, in UTC."""
         return present(self._binding.clock())
 
     def _new_id(self, moment: datetime | None = None) -> str:
-        """A fresh ULID of this moment; of the present, if none is given."""
+        """A new ULID with the time `moment`, by default the current time."""
         return fresh_id(self._binding.ids(self._now() if moment is None else moment))
 
     # -- reading ------------------------------------------------------------------------------
 
     def _get_item(self, key: Key, *, consistent: bool = False) -> AttributeValues | None:
-        """The item at `key`, expired or not; None when there is none."""
+        """The item at `key`, even if it has expired; None when there is none."""
         request: dict[str, Any] = {"TableName": self._connection.table_name, "Key": key}
         if consistent:
             request["ConsistentRead"] = True
@@ -102,7 +102,7 @@ class Repository:
     def _get_items(
         self, keys: Sequence[Key], *, consistent: bool = False
     ) -> list[AttributeValues | None]:
-        """The items at `keys`, in their order, None where there is none. One request per 100."""
+        """The items at `keys`, in the same order; None for a missing one. One request per 100."""
         found: dict[tuple[str, str], AttributeValues] = {}
         table = self._connection.table_name
         unique = list({(key[PK]["S"], key[SK]["S"]): key for key in keys}.values())
@@ -132,7 +132,7 @@ class Repository:
         start: Mapping[str, Any] | None = None,
         only: Sequence[str] = (),
     ) -> QueryResult:
-        """One Query: its items (of their attributes `only` some), and where the next one starts."""
+        """Send one Query; its items, with the attributes in `only` if given, and the next start."""
         place, keys = collection.place, collection.keys
         if keys.is_empty:
             return [], None
@@ -171,7 +171,7 @@ class Repository:
         limit: int | None = None,
         only: Sequence[str] = (),
     ) -> Iterator[list[AttributeValues]]:
-        """Every item of a collection, page by page as DynamoDB cuts them, expired ones too."""
+        """Every item of a collection, in DynamoDB's own pages. Expired items are included."""
         start: Mapping[str, Any] | None = None
         while True:
             items, start = self._query(
@@ -199,10 +199,10 @@ class Repository:
     ) -> Page[T]:
         """One page of `collections`, merged in the order of their sort keys.
 
-        Expired items, and those that `is_kept` turns down, are passed over until the page is full
-        or nothing is left. It ends earlier once the bodies on it were larger, decompressed, than
-        `MAX_PAGE_BODY_BYTES`. `begun` is the first query's result, where the caller made it; `look`
-        is shown each query's items before any of them is kept.
+        Expired items, and those that `is_kept` rejects, are skipped until the page is full or
+        nothing is left. The page is shorter if its decompressed bodies exceed
+        `MAX_PAGE_BODY_BYTES`. `begun` is the first query's result, if the caller sent it already;
+        `look` is called with each query's items before they are filtered.
         """
         size = check_page_size(asked.page_size, max_page_size)
         narrowed = self._narrowed(asked, collections)
@@ -212,7 +212,7 @@ class Repository:
             try:
                 return is_live(item, now) and (is_kept is None or is_kept(item))
             except errors.CorruptItem:
-                return True  # it has its place on the page: decoding tells it
+                return True  # it takes a place on the page: decoding reports it
 
         def kept_of(items: Sequence[AttributeValues]) -> list[AttributeValues]:
             if look is not None:
@@ -220,7 +220,7 @@ class Repository:
             return [item for item in items if keeps(item)]
 
         runs = [self._run(each, asked, size, kept_of, begun) for each in narrowed]
-        # Each collection's items under their sort key there: the lists may be of several indexes.
+        # Each item with its sort key in its collection's index: the collections may differ in that.
         keyed = [
             [(item[each.place.sk]["S"], item) for item in kept]
             for each, (kept, _) in zip(narrowed, runs, strict=True)
@@ -247,12 +247,12 @@ class Repository:
     def _cursor_after(
         self, asked: PageRequest, collections: Sequence[Collection], position: str
     ) -> str:
-        """The cursor that leads on from this sort key."""
+        """The cursor for the page after this sort key."""
         is_stray = not collections[0].shape.matches(position)
         return self._binding.cursors.seal(asked.cursor_id, asked.bound, position, is_stray=is_stray)
 
     def _cursor_position(self, asked: PageRequest, collection: Collection) -> str | None:
-        """The sort key that the cursor names; None without one. InvalidCursor."""
+        """The sort key in the cursor; None without a cursor. InvalidCursor."""
         if asked.cursor is None:
             return None
         return self._binding.cursors.open(
@@ -278,7 +278,7 @@ class Repository:
         kept_of: Callable[[Sequence[AttributeValues]], list[AttributeValues]],
         begun: QueryResult | None,
     ) -> tuple[list[AttributeValues], bool]:
-        """Up to `size` kept items of one collection, and whether it may hold more of them."""
+        """Up to `size` kept items of one collection, and whether there may be more."""
         kept: list[AttributeValues] = []
         start: Mapping[str, Any] | None = None
         limit, follow_up = size, MIN_FOLLOW_UP
@@ -296,7 +296,7 @@ class Repository:
                 return kept[:size], start is not None or len(kept) > size
             if start is None:
                 return kept, False
-            # Behind a run of expired items, small steps would cost a request each.
+            # Ask for more after many skipped items: small steps would cost a request each.
             limit = max(size - len(kept), follow_up)
             follow_up = min(2 * follow_up, MAX_PAGE_SIZE)
 
@@ -308,7 +308,7 @@ class Repository:
         return write(self._connection, *writes, returning=returning, once=once)
 
     def _delete_items(self, keys: Iterable[Key]) -> int:
-        """Delete the items at `keys`, 25 a request; the number of keys. BatchIncomplete."""
+        """Delete the items at `keys`, 25 per request, and return their number. BatchIncomplete."""
         deletes = [{"DeleteRequest": {"Key": key}} for key in keys]
         self._batch_write(deletes)
         return len(deletes)
@@ -325,7 +325,7 @@ class Repository:
                 self._hold_back(attempt, len(waiting))
 
     def _sent_batch(self, table: str, waiting: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What DynamoDB left over of one batch: all of it, where a transaction was in the way."""
+        """The writes that DynamoDB left undone: all of them if a transaction conflicted."""
         request = {"RequestItems": {table: waiting}}
         try:
             answer = self._connection.call("BatchWriteItem", request)
@@ -335,12 +335,12 @@ class Repository:
         return left
 
     def _hold_back(self, attempt: int, remaining: int) -> None:
-        """Pause before the leftovers of a batch are sent again; give up when nothing moves."""
+        """Pause before the rest of a batch is sent again; give up when nothing gets done."""
         if not remaining:
             return
         if attempt >= _BATCH_ATTEMPTS:
             raise errors.BatchIncomplete(
-                f"DynamoDB left {remaining} items of a batch over after {_BATCH_ATTEMPTS} tries; "
+                f"DynamoDB left {remaining} items of a batch undone after {_BATCH_ATTEMPTS} tries; "
                 "call again to finish",
                 remaining,
             )
@@ -348,7 +348,7 @@ class Repository:
 
 
 def time_range(since: datetime | None, until: datetime | None) -> tuple[Any, Any]:
-    """`since` and `until` of a range [since, until), in UTC. InvalidArgument names a bad one."""
+    """`since` and `until` in UTC, as the range [since, until). InvalidArgument names a bad one."""
     lower = None if since is None else utc("since", since)
     upper = None if until is None else utc("until", until)
     if lower is not None and upper is not None and lower > upper:

@@ -1,6 +1,6 @@
-"""What a store is made of, checked when it is made: each complaint names the argument.
+"""Checks of a store's settings, made when the store is created. Each error names the argument.
 
-botocore checks the same when the first request is sent, with errors of its own and without a name.
+botocore would check them only at the first request, and its errors name no argument.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)", re.ASCII)
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
 _NUMBERS = ("AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS")
 _TIMES = ("AWS_CREDENTIAL_EXPIRATION",)
-_ENDPOINT = "must be an address such as 'http://127.0.0.1:8000', of http or https"
+_ENDPOINT = "must be an http or https address such as 'http://127.0.0.1:8000'"
 
 
 def check_table_name(name: Any) -> None:
-    """InvalidArgument unless DynamoDB could have a table of this name."""
+    """InvalidArgument unless it is a valid name, or the ARN, of a table."""
     if not isinstance(name, str) or _TABLE_NAME.fullmatch(name) is None:
         raise InvalidArgument(
             "table_name", "must be 3 to 255 letters, digits, '-', '_' or '.', or a table's ARN"
@@ -37,7 +37,7 @@ def check_table_name(name: Any) -> None:
 
 
 def check_region(region: Any) -> None:
-    """InvalidArgument unless it is None or could be a region's name."""
+    """InvalidArgument unless it is None or a valid name of a region."""
     if region is not None and (not isinstance(region, str) or not _REGION.fullmatch(region)):
         raise InvalidArgument("region", "must be the name of an AWS region such as 'eu-west-1'")
 
@@ -49,7 +49,7 @@ def check_endpoint(endpoint_url: Any) -> None:
 
 
 def unusable_environment(error: ValueError) -> InvalidArgument:
-    """The error for a setting that botocore could not read: names the variable."""
+    """The error for an environment variable that botocore could not read; it names the variable."""
     for variables, read, why in (
         (_NUMBERS, int, "must be a whole number"),
         (_TIMES, parse_timestamp, "must be a time such as 2026-01-31T12:00:00Z"),
@@ -69,19 +69,21 @@ def check_callable(argument: str, function: Any) -> None:
 
 
 def check_seconds(argument: str, seconds: Any) -> None:
-    """InvalidArgument unless it is a time to wait."""
+    """InvalidArgument unless it is a number of seconds, up to a day."""
     if type(seconds) not in {int, float} or not 0 < seconds <= MAX_SECONDS:
-        raise InvalidArgument(argument, f"must be seconds, more than 0, at most {MAX_SECONDS:,}")
+        raise InvalidArgument(
+            argument, f"must be a number of seconds above 0, at most {MAX_SECONDS:,}"
+        )
 
 
 def check_count(argument: str, count: Any) -> None:
-    """InvalidArgument unless it is a number of tries or connections."""
+    """InvalidArgument unless it is a number of attempts or connections."""
     if type(count) is not int or not 1 <= count <= MAX_TRIES:
         raise InvalidArgument(argument, f"must be an integer from 1 to {MAX_TRIES:,}")
 
 
 def check_body_bytes(argument: str, size: Any) -> None:
-    """InvalidArgument unless bodies of this size can be read again."""
+    """InvalidArgument unless it is a body size that can be read again."""
     if type(size) is not int or not MIN_BODY_BYTES <= size <= MAX_BODY_BYTES:
         raise InvalidArgument(
             argument, f"must be an integer from {MIN_BODY_BYTES:,} to {MAX_BODY_BYTES:,}"
@@ -89,7 +91,7 @@ def check_body_bytes(argument: str, size: Any) -> None:
 
 
 def check_credentials(key_id: Any, secret: Any, token: Any) -> None:
-    """InvalidArgument unless they are text; a secret needs its id, and a token needs both."""
+    """InvalidArgument unless they are text. A key id needs its secret, and a token needs both."""
     for argument, value in (
         ("aws_access_key_id", key_id),
         ("aws_secret_access_key", secret),
@@ -104,18 +106,18 @@ def check_credentials(key_id: Any, secret: Any, token: Any) -> None:
 
 
 def present(moment: Any) -> datetime:
-    """The time that a clock gave, in UTC; InvalidArgument when it is none."""
+    """A clock's time, in UTC. InvalidArgument when it is not an aware datetime."""
     if type(moment) is datetime and moment.tzinfo is UTC:
         return moment
     return utc("clock", moment)
 
 
 def fresh_id(identifier: Any) -> str:
-    """What a source of ids gave; InvalidArgument unless it is a ULID."""
-    from dynamo_chat.core.ulids import is_ulid  # the library behind it imports much
+    """`identifier`, which a source of ids made. InvalidArgument unless it is a ULID."""
+    from dynamo_chat.core.ulids import is_ulid  # the ULID library is slow to import
 
     if not isinstance(identifier, str) or not is_ulid(identifier):
-        raise InvalidArgument("ids", "must give ULIDs: 26 digits and upper-case letters")
+        raise InvalidArgument("ids", "must return ULIDs: 26 digits and upper-case letters")
     return identifier
 
 
@@ -125,7 +127,7 @@ def _is_endpoint(endpoint_url: Any) -> bool:
     try:
         parts = urlsplit(endpoint_url)
         is_address = parts.scheme in {"http", "https"} and parts.port != 0
-    except ValueError:  # a port that is no number, or an unclosed bracket
+    except ValueError:  # a port that is not a number, or an unclosed bracket
         return False
     return is_address and (
         is_valid_endpoint_url(endpoint_url) or is_valid_ipv6_endpoint_url(endpoint_url)

@@ -1,6 +1,6 @@
-"""What an item weighs and what that costs, by DynamoDB's published rules.
+"""The size of an item and what it costs to read and write, by DynamoDB's published rules.
 
-An item weighs the UTF-8 bytes of its attribute names plus its values:
+An item's size is the UTF-8 bytes of its attribute names plus its values:
 
     S            UTF-8 bytes
     B            bytes (before base64)
@@ -24,12 +24,12 @@ MAX_ITEM_BYTES = 409_600
 MAX_TRANSACTION_BYTES = 4 * 1_048_576
 
 MAX_BODY_BYTES = 16 * 2**20
-"""The most that a body that is read may have before it was compressed.
+"""The largest uncompressed size of a body that is read.
 
-Zeros shrink to a thousandth: without a bound, 400 KB in the table would be 400 MB in memory."""
+Zeros compress a thousandfold: without a limit, 400 KB in the table could be 400 MB in memory."""
 
 DEFAULT_BODY_BYTES = 2**20
-"""The most that a body that is written may have, unless the store's options say otherwise."""
+"""The largest uncompressed size of a body that is written, unless the store's options change it."""
 
 READ_UNIT_BYTES = 4_096
 WRITE_UNIT_BYTES = 1_024
@@ -40,16 +40,16 @@ _MEMBER_BYTES = 1
 
 
 def item_size(item: Mapping[str, Mapping[str, Any]]) -> int:
-    """Bytes that `item`, a map of AttributeValues, takes of the `MAX_ITEM_BYTES` it may have.
+    """The size in bytes of `item`, a map of AttributeValues. The limit is `MAX_ITEM_BYTES`.
 
-    Binary may be given as bytes or as the base64 text of DynamoDB's own JSON. ValueError for an
-    AttributeValue that is not exactly one known type.
+    Binary may be bytes or the base64 text of DynamoDB's own JSON. ValueError for an AttributeValue
+    that does not have exactly one known type.
     """
     return sum(_text_size(name) + attribute_size(value) for name, value in item.items())
 
 
 def attribute_size(value: Mapping[str, Any]) -> int:
-    """Bytes of one AttributeValue, without a name."""
+    """The size in bytes of one AttributeValue, without a name."""
     if len(value) != 1:
         raise ValueError(f"an AttributeValue has exactly one type, not {sorted(value)}")
     ((kind, content),) = value.items()
@@ -60,17 +60,17 @@ def attribute_size(value: Mapping[str, Any]) -> int:
 
 
 def read_units(size: int, *, consistent: bool) -> float:
-    """Read units of one request, or of one item in a batch, that read `size` bytes.
+    """Read units for `size` bytes, read by one request or as one item of a batch.
 
-    Every 4 KB begun costs 1 unit, or 0.5 when eventually consistent; reading nothing costs as
-    much as reading one byte. A transactional read is `TRANSACTION_FACTOR` consistent ones.
+    Each started 4 KB costs 1 unit, or 0.5 when eventually consistent; reading nothing costs as
+    much as reading one byte. A transactional read costs `TRANSACTION_FACTOR` consistent ones.
     """
     blocks = max(1, -(-size // READ_UNIT_BYTES))
     return float(blocks) if consistent else blocks / 2
 
 
 def write_units(size: int) -> float:
-    """Write units of writing `size` bytes: 1 for every KB begun, at least 1.
+    """Write units of writing `size` bytes: 1 for each started KB, at least 1.
 
     `size` is the larger of the item before and after. A transactional write costs
     `TRANSACTION_FACTOR` times as much.
@@ -79,7 +79,7 @@ def write_units(size: int) -> float:
 
 
 def _text_size(text: str) -> int:
-    # surrogatepass: measuring must not fail where sending would say better what is wrong.
+    # surrogatepass: measuring must not fail, because sending raises a better error.
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 

@@ -306,7 +306,7 @@ def test_feedback_that_does_not_fit(scene: Scene, store: ChatStore, talk: str) -
     """Refused with the size and the limit, and the message stays as it was."""
     before = scene.items()
     noise = "".join(chr(0x4E00 + n * 7_919 % 20_000) for n in range(300_000))
-    with pytest.raises(ItemTooLarge, match="takes at most 409,600 bytes") as refused:
+    with pytest.raises(ItemTooLarge, match="allows at most 409,600 bytes") as refused:
         store.messages.give_feedback(talk, "m-1", Feedback(type="positive", text=noise))
     assert refused.value.argument == "feedback"
     assert refused.value.size is not None

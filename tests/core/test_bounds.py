@@ -269,7 +269,7 @@ def test_a_body_has_what_the_store_takes(scene: Scene) -> None:
 
     for store, limit in ((small, 2_000), (usual, DEFAULT_BODY_BYTES), (large, MAX_BODY_BYTES)):
         append(store, limit)
-        with pytest.raises(ItemTooLarge, match=f"this store takes at most {limit:,} bytes"):
+        with pytest.raises(ItemTooLarge, match=f"this store allows at most {limit:,} bytes"):
             append(store, limit + 1)
     found = small.messages.get("c-1", f"m-{MAX_BODY_BYTES}")
     assert len(found.content or "") == MAX_BODY_BYTES

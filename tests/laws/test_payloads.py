@@ -197,7 +197,7 @@ def test_what_still_does_not_fit_is_refused() -> None:
     room = 409_600 - item_size(plan(Letter).encode(Letter(needed=1, says="x"))) + 1
     chars = "".join(random.Random(3).choices(string.ascii_letters, k=600_000))
     large = Letter(needed=1, says=noise + chars)
-    with pytest.raises(ItemTooLarge, match="DynamoDB takes at most 409,600 bytes") as refused:
+    with pytest.raises(ItemTooLarge, match="DynamoDB allows at most 409,600 bytes") as refused:
         plan(Letter).encode(large)
     assert refused.value.argument == "says"
     assert refused.value.size is not None
