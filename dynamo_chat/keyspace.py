@@ -158,17 +158,6 @@ REVIEW_ID: Final = Layout(
     note="With the comments, so that archiving knows the whole review.",
 )
 
-CHAT: Final = (
-    CONVERSATION,
-    CONVERSATION_TOMBSTONE,
-    CONVERSATION_TITLE,
-    CONVERSATION_STATE,
-    MESSAGE,
-    MESSAGE_ID,
-    REVIEW,
-    REVIEW_ID,
-)
-
 # -- identity -----------------------------------------------------------------------------------
 #
 # An address item is uniqueness and look-up in one. E-mail and response e-mail are two namespaces.
@@ -224,16 +213,6 @@ LOGIN_LISTING: Final = Layout(
     serves="U6, U8",
     helper=True,
     note="Written and deleted with its login: revoking all of them must not rest on an index.",
-)
-
-IDENTITY: Final = (
-    USER,
-    USER_TOMBSTONE,
-    USER_EMAIL,
-    USER_RESPONSE_EMAIL,
-    ACTIVITY,
-    LOGIN,
-    LOGIN_LISTING,
 )
 
 # -- orgs ---------------------------------------------------------------------------------------
@@ -294,16 +273,6 @@ INVITE_TOKEN: Final = Layout(
     serves="O6, O8",
     helper=True,
     note="`token_hash` is the SHA-256 of the token, which is stored nowhere.",
-)
-
-ORGS: Final = (
-    ORGANIZATION,
-    ORGANIZATION_TOMBSTONE,
-    MEMBER,
-    MEMBERSHIP,
-    INVITE,
-    INVITE_ID,
-    INVITE_TOKEN,
 )
 
 # -- mail ---------------------------------------------------------------------------------------
@@ -392,16 +361,6 @@ EV_SCORE: Final = Layout(
     serves="M11",
 )
 
-MAIL: Final = (
-    EMAIL_THREAD,
-    EMAIL_THREAD_TOMBSTONE,
-    EMAIL,
-    EMAIL_CONTENT,
-    EMAIL_RESPONSE_ID,
-    EMAIL_MESSAGE_ID,
-    EV_SCORE,
-)
-
 # -- limits -------------------------------------------------------------------------------------
 
 RATE_LIMIT: Final = Layout(
@@ -412,8 +371,6 @@ RATE_LIMIT: Final = Layout(
     serves="R1–R3",
     note="The running window is inside: one update decides and counts.",
 )
-
-LIMITS: Final = (RATE_LIMIT,)
 
 # -- telemetry ----------------------------------------------------------------------------------
 #
@@ -464,8 +421,6 @@ INVOCATION: Final = Layout(
     serves="L3",
 )
 
-TELEMETRY: Final = (LLM_USAGE, LLM_CONTENT, LLM_REPORT, INVOCATION)
-
 # -- calls --------------------------------------------------------------------------------------
 #
 # Points, waiting state and live call of a user are one item, so that one condition decides on all
@@ -514,8 +469,6 @@ CALL_ROOM: Final = Layout(
     note="While the call is live: makes the room's name unique, and lists the live calls.",
 )
 
-CALLS: Final = (CALLER, QUEUE_TICKET, CALL, CALL_ROOM)
-
 # -- the table itself ---------------------------------------------------------------------------
 
 PROBE: Final = Layout(
@@ -529,16 +482,5 @@ PROBE: Final = Layout(
     note="Written, read and deleted by a test of access; expires after an hour if that stays.",
 )
 
-PROVISION: Final = (PROBE,)
-
-KEY_SPACE: Final = KeySpace(
-    chat=CHAT,
-    identity=IDENTITY,
-    orgs=ORGS,
-    mail=MAIL,
-    limits=LIMITS,
-    telemetry=TELEMETRY,
-    calls=CALLS,
-    provision=PROVISION,
-)
+KEY_SPACE: Final = KeySpace(each for each in [*globals().values()] if isinstance(each, Layout))
 """Every layout of the table, by domain."""

@@ -6,7 +6,7 @@ entity's keys follow from its layout, and what a key says is not stored a second
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -85,6 +85,14 @@ class Layout:
     note: str = ""
 
     @property
+    def domain(self) -> str:
+        """The package of its entity, or of what it belongs to; else ``provision``."""
+        if self.of is not None:
+            return self.of.domain
+        module = self.entity if isinstance(self.entity, str) else self.entity.__module__
+        return module.split(".")[1] if module else "provision"
+
+    @property
     def is_tombstone(self) -> bool:
         """Whether it takes the place of what it belongs to while that is being deleted."""
         return self.helper and self.of is not None and self.table == self.of.table
@@ -145,8 +153,10 @@ class Layout:
 class KeySpace:
     """Every kind of item in a table, by domain."""
 
-    def __init__(self, **domains: tuple[Layout, ...]) -> None:
-        self.domains = domains
+    def __init__(self, layouts: Iterable[Layout]) -> None:
+        self.domains: dict[str, list[Layout]] = {}
+        for layout in layouts:
+            self.domains.setdefault(layout.domain, []).append(layout)
 
     def __iter__(self) -> Iterator[Layout]:
         """Every layout, domain by domain."""

@@ -142,7 +142,7 @@ def test_there_is_no_way_round_it() -> None:
     """No module makes texts or consoles of rich's own, which take data for markup."""
     folder = Path(dynamo_chat.cli.__path__[0])
     modules = [each for each in folder.rglob("*.py") if each.name != "console.py"]
-    assert len(modules) > 30
+    assert len(modules) > 10
     for module in modules:
         tree = list(ast.walk(ast.parse(module.read_text("utf-8"))))
         imported = {each.module for each in tree if isinstance(each, ast.ImportFrom)}

@@ -32,8 +32,10 @@ def assert_sound(scene: Scene) -> None:
     expected = Counter(chain.from_iterable(_needed_by(item) for item in items))
     helpers = {
         layout.kind
-        for layout in (*keyspace.IDENTITY, *keyspace.ORGS)
-        if layout.helper and not layout.kind.endswith("tombstone")
+        for layout in keyspace.KEY_SPACE
+        if layout.domain in {"identity", "orgs"}
+        and layout.helper
+        and not layout.kind.endswith("tombstone")
     }
     found = Counter(address(item) for item in items if item[KIND]["S"] in helpers)
     assert found == expected

@@ -89,4 +89,4 @@ def test_a_layout_may_have_its_entity_at_hand() -> None:
         """A note."""
 
     layout = Layout("note", table=Slot(partition("NOTE", text("id")), sort("NOTE")), entity=Note)
-    assert KeySpace(notes=(layout,)).entities == {"note": Note}
+    assert KeySpace([layout]).entities == {"note": Note}
