@@ -1,11 +1,16 @@
-"""The documentation tells the truth: its programs run, its links lead somewhere."""
+"""The documentation is true: its programs run, and its links, paths and names of code exist."""
 
+import ast
 import re
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = ("docs", "dynamo_chat", "scripts", "tests")
 
 
 def programs(page: str) -> list[str]:
@@ -26,8 +31,7 @@ def test_programs_run_as_they_stand(
 
 
 def test_every_program_of_the_guide_compiles() -> None:
-    pages = [*sorted((ROOT / "docs" / "guide").glob("*.md")), ROOT / "README.md"]
-    for page in pages:
+    for page in PAGES:
         for number, program in enumerate(programs(str(page.relative_to(ROOT)))):
             compile(program, f"{page.name}#{number}", "exec")
 
@@ -49,6 +53,44 @@ def test_the_request_hook_of_the_guide_works(
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+    for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_path_on_a_page_exists(page: Path) -> None:
+    """A folder of the repository, or a module: from its root, from the package, or by its name."""
+    for path in re.findall(r"`([\w./*-]+)`", page.read_text(encoding="utf-8")):
+        if path.endswith(".py") or path.partition("/")[0] in FOLDERS:
+            assert any(_found(path)), f"{path} does not exist"
+
+
+def _found(path: str) -> Iterator[Path]:
+    yield from ROOT.glob(path)
+    for folder in FOLDERS:
+        yield from (ROOT / folder).rglob(path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_module_on_a_page_exists(page: Path) -> None:
+    """``dynamo_chat.x.y.Name``: the module is a file, in whose text the name is."""
+    for name in re.findall(r"(?<![\w\"./-])dynamo_chat(?:\.\w+)+", page.read_text("utf-8")):
+        module, rest = ROOT, name.split(".")
+        while rest and (module / rest[0]).is_dir():
+            module /= rest.pop(0)
+        if rest and (module / f"{rest[0]}.py").exists():
+            module /= f"{rest.pop(0)}.py"
+        files = [module] if module.is_file() else sorted(module.glob("__init__.py*"))
+        text = "".join(file.read_text("utf-8") for file in files)
+        assert all(re.search(rf"\b{part}\b", text) for part in rest), f"{name} does not exist"
+
+
+def test_every_import_of_the_guide_works() -> None:
+    for page in PAGES:
+        for program in programs(str(page.relative_to(ROOT))):
+            for node in ast.walk(ast.parse(program)):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dynamo"):
+                    module = import_module(node.module or "")
+                    for each in node.names:
+                        assert hasattr(module, each.name), f"{page.name}: {each.name}"
