@@ -46,7 +46,7 @@ def test_the_request_hook_of_the_guide_works(
     names: dict[str, object] = {}
     exec(compile(program, "observing", "exec"), names)  # noqa: S102 - the page is ours
     with EmbeddedEngine() as engine, caplog.at_level("INFO", "chat.dynamodb"):
-        store = engine.store("observed", on_request=names["told"])
+        store = engine.store("observed", on_request=names["log_request"])
         caplog.clear()
         store.conversations.create("user-1")
     assert [record.getMessage().split()[:2] for record in caplog.records] == [["C1", "PutItem"]]
