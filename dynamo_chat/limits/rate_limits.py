@@ -1,20 +1,19 @@
 """Rate limits of accounts: AI and AWS calls in fixed windows (R1–R3).
 
-An account has one item per resource, with the running window in it, so one update decides and
-counts. Three writes exclude one another by their conditions, whatever the number of callers:
+An account has one item per resource, which holds the current window, so one update decides and
+counts. There are three writes; their conditions exclude one another, also with concurrent callers:
 
-    count     the window runs, has room, and nobody blocked the account     1 request
-    turn      there is no window, or it has ended, and nobody blocked it    2 requests
-    throttle  refused: the window that refused gets one throttled call      2 requests
+    count     the window runs, has room, and the account is not blocked     1 request
+    turn      there is no window, or it has ended, and no block             2 requests
+    throttle  the call is refused and counted as throttled                  2 requests
 
-A window ends by the clock of the caller that comes after its end; a clock that lags behind counts
-in the window that it finds, so a window never comes back. `reset` ends one that was opened by
-mistake: it puts the window before, which is over, in its place.
+The first caller whose clock is past a window's end opens the next one. A caller whose clock is
+behind counts in the window that it finds, so an old window never returns. `reset` ends a window
+that was opened by mistake: it replaces it by the previous window, which is over.
 
-A call may be counted twice when the answer to its update was lost and it was sent again: a limit
-that errs on the safe side. Making that impossible takes a transaction for every call, at twice
-the price, and callers of one account would cancel each other's. Never is a call that was allowed
-left uncounted.
+Every allowed call is counted. A call may be counted twice if the answer to its update was lost and
+the request was sent again. Preventing that would take a transaction for every call, at twice the
+price, and concurrent callers of one account would cancel each other's transactions.
 """
 
 from __future__ import annotations
@@ -41,54 +40,54 @@ from dynamo_chat.core.transaction import Key, Put, Update, absent, contended
 Resource = Literal["ai", "aws"]
 
 DEFAULT_LIMITS: Final[Mapping[Resource, int]] = {"ai": 100, "aws": 1_000}
-"""Calls a window, where a call gives no limit."""
+"""Calls per window if no limit is given."""
 DEFAULT_WINDOW: Final = timedelta(hours=1)
 MAX_LIMIT: Final = 10**12
 MAX_WINDOW: Final = timedelta(days=366)
 
 MAX_NAMES: Final = 50
-"""A window tells this many functions or services apart, so that its item stays small."""
+"""A window counts at most this many functions or services by name, to keep its item small."""
 MAX_NAME_CHARACTERS: Final = 100
 MAX_LOADED: Final = 10**15
-"""The most of anything that `load` takes: what is counted on top can always be read again."""
+"""The highest count that `load` accepts: adding further calls to it cannot overflow."""
 MAX_LOADED_NAMES: Final = 1_000
 OTHERS: Final = "(others)"
-"""Where calls of further functions are counted."""
+"""The name under which calls of further functions are counted."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
 class RateLimit(Entity):
-    """What an account did with one resource in the current window."""
+    """The calls of an account to one resource in the current window."""
 
     layout: ClassVar[Layout] = keyspace.RATE_LIMIT
 
     account_id: Id
     resource: Resource
     limit: Count
-    """Calls that a window allows, as the latest call gave it."""
+    """Calls allowed per window, as given by the latest call."""
     window_start: Time
     window_end: Time
-    """When the window is over: the first moment that no longer belongs to it."""
+    """When the window ends: the first moment after it."""
     request_count: Count
     """Calls allowed in this window."""
     throttled_requests: Count
-    """Calls refused in this window, by the limit or a block, and throttles of the provider."""
+    """Calls refused in this window by the limit or a block, and throttles by the provider."""
     breakdown: Counters
-    """Calls allowed, by function (AI) or service (AWS)."""
+    """Allowed calls by function (AI) or service (AWS)."""
     last_request: Time | None = None
-    """When a call was allowed last, in whichever window."""
+    """When a call was last allowed, in any window."""
     blocked_until: Time | None = None
 
     @property
     def reset_time(self) -> datetime:
-        """When the count starts again: the window's end."""
+        """When the next window starts: the end of this one."""
         return self.window_end
 
     @property
     def remaining(self) -> int:
-        """Calls that the window still allows, a block aside."""
+        """Calls that the window still allows, without regard to a block."""
         return max(0, self.limit - self.request_count)
 
 
@@ -111,17 +110,17 @@ class RateLimits(Repository):
         limit: int | None = None,
         window: timedelta | None = None,
     ) -> RateLimit:
-        """Count one call of a function (AI) or service (AWS), and return the window with it.
+        """Count one call of a function (AI) or service (AWS) and return the current window.
 
-        LimitExceeded, with the window as ``current``, when the window already has `limit` calls
-        or the account is blocked; the refusal is counted as throttled. Without `limit` and
-        `window`, 100 AI calls or 1,000 AWS calls an hour. Windows are aligned to the clock (UTC);
-        another length takes effect when the running window is over.
+        LimitExceeded, with the window as ``current``, if the window already has `limit` calls or
+        the account is blocked; the refusal is counted as throttled. The defaults are 100 AI calls
+        or 1,000 AWS calls an hour. Windows are aligned to the clock (UTC); a new length takes
+        effect when the current window is over.
         """
         _check_text("function", function, MAX_NAME_CHARACTERS)
         terms = _terms(account_id, resource, limit, window)
         for attempt in range(self._connection.options.transaction_attempts):
-            if attempt > 1:  # losing once is usual where a window turns
+            if attempt > 1:  # one failure is usual when a new window opens
                 self._connection.pause(attempt)
             now = self._now()
             try:
@@ -133,7 +132,7 @@ class RateLimits(Repository):
             try:
                 return self._not_in_this_window(function, terms, now, there)
             except ConditionFailed:
-                continue  # the window is not what it was: look again
+                continue  # the window has changed: read it again
         raise contended("the rate limit")
 
     @access_pattern("R2", "GetItem", "1", owner="argument")
@@ -146,10 +145,10 @@ class RateLimits(Repository):
         window: timedelta | None = None,
         consistent: bool = False,
     ) -> RateLimit:
-        """The current window of an account; an empty one when nothing was counted in it yet.
+        """The current window of an account; an empty one if nothing was counted in it yet.
 
-        `limit` and `window` say what holds in a window that no call has opened yet; without them,
-        what held in the last one.
+        `limit` and `window` apply if no call has opened the current window yet; the defaults are
+        those of the last window.
         """
         terms = _terms(account_id, resource, limit, window)
         item = self._get_item(terms.key, consistent=consistent)
@@ -166,18 +165,18 @@ class RateLimits(Repository):
 
     @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def block(self, account_id: str, resource: Resource, until: datetime) -> RateLimit:
-        """Refuse every call of an account until a time; the current window.
+        """Block all calls of an account until a time and return the current window.
 
-        A later call of this sets another time. InvalidArgument when the time is not ahead. This
-        opens no window: the next call that is counted does, with its own limit and length.
+        Calling this again replaces the time. InvalidArgument if the time is not in the future.
+        This opens no window: the next counted call does, with its own limit and length.
         """
         now = self._now()
         moment = utc("until", until)
         if moment <= now:
-            raise InvalidArgument("until", "must lie ahead")
+            raise InvalidArgument("until", "must be in the future")
         terms = _terms(account_id, resource, None, None)
         limits = plan(RateLimit).model
-        # An account that has none yet gets the window before, which is over.
+        # An account without a window gets the previous one, which is over.
         empty = _empty(terms, now - terms.window)
         blocked = self._updated(
             terms.key,
@@ -201,7 +200,7 @@ class RateLimits(Repository):
 
     @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def unblock(self, account_id: str, resource: Resource) -> RateLimit:
-        """Take a block back; the current window. Nothing happens when there is none."""
+        """Remove a block and return the current window. Without a block, nothing changes."""
         now = self._now()
         limits = plan(RateLimit).model
         terms = _terms(account_id, resource, None, None)
@@ -217,15 +216,16 @@ class RateLimits(Repository):
 
     @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def reset(self, account_id: str, resource: Resource) -> RateLimit:
-        """End the running window and forget what it counted; the current window, an empty one.
+        """End the current window, drop its counts, and return an empty window.
 
-        For a window that was opened by mistake, with a length of months: the next call opens one of
-        its own length. A block stays: `unblock` takes it back. Nothing happens when no window runs.
+        For a window that was opened by mistake, for example with a length of months: the next call
+        opens one of its own length. A block stays; `unblock` removes it. If no window runs,
+        nothing changes.
         """
         now = self._now()
         limits = plan(RateLimit).model
         terms = _terms(account_id, resource, None, None)
-        # As if it had been the window before, which is over.
+        # The previous window, which is over.
         over = _empty(terms, now - terms.window)
         actions = [
             getattr(limits, name).set(getattr(over, name))
@@ -262,17 +262,17 @@ class RateLimits(Repository):
         limit: int | None = None,
         window: timedelta | None = None,
     ) -> RateLimit:
-        """Count a throttle that the provider reported, and return the window with it.
+        """Count a throttle reported by the provider and return the current window.
 
-        With `blocked_until`, as a provider's Retry-After says it, the account is blocked, too; a
-        block that lasts longer stays, and a time that has passed blocks nothing. `limit` and
-        `window` are those of the window that this may open.
+        `blocked_until`, such as a provider's Retry-After, also blocks the account. A longer block
+        stays, and a time in the past is ignored. `limit` and `window` apply if this opens a new
+        window.
         """
         terms = _terms(account_id, resource, limit, window)
         until = None if blocked_until is None else utc("blocked_until", blocked_until)
         limits = plan(RateLimit).model
         there: RateLimit | None = None
-        is_over = False  # as is usual; what is there is read only when this was wrong
+        is_over = False  # the usual case; if it is wrong, the failed condition returns the window
         for _ in range(self._connection.options.transaction_attempts):
             now = self._now()
             actions, condition = _blocking(until, there, now)
@@ -291,12 +291,11 @@ class RateLimits(Repository):
 
     @access_pattern("R1", "PutItem", "1", owner="argument")
     def load(self, counted: RateLimit) -> RateLimit:
-        """Put a window that was counted elsewhere, as it is, and return it.
+        """Store a window that was counted elsewhere, unchanged, and return it.
 
-        It may say what no calls here could bring about: more than its limit, or a breakdown that
-        does not add up. Where something was counted or blocked here before, that stays and is
-        returned. InvalidArgument for counts above 10**15, more than 1,000 names, or a window that
-        begins more than five minutes ahead.
+        It may hold more calls than its limit, or a breakdown whose sum is different. If the account
+        has a window or a block here already, that stays and is returned. InvalidArgument for counts
+        above 10**15, more than 1,000 names, or a start more than five minutes ahead.
         """
         if not isinstance(counted, RateLimit):
             raise InvalidArgument("counted", f"must be a RateLimit, not {type(counted).__name__}")
@@ -321,9 +320,9 @@ class RateLimits(Repository):
     def _not_in_this_window(
         self, name: str, terms: _Terms, now: datetime, there: RateLimit | None
     ) -> RateLimit:
-        """What becomes of a call that the window, which is `there`, did not count.
+        """Count or refuse a call that the window, `there`, could not count.
 
-        ConditionFailed when the window is another one by now.
+        LimitExceeded if it is refused. ConditionFailed if the window has changed since.
         """
         limits = plan(RateLimit).model
         blocked = there is not None and (there.blocked_until or now) > now
@@ -340,7 +339,7 @@ class RateLimits(Repository):
             actions = [limits.throttled_requests.add(1), limits.limit.set(terms.limit)]
             is_same: Condition = limits.window_end == there.window_end
             raise _refused(self._updated(terms.key, actions, is_same), now)
-        # It has room for the call, but not for another name.
+        # The window has room for the call, but not for another name.
         return self._updated(terms.key, _count(OTHERS, terms, now), _may_count(OTHERS, terms, now))
 
     def _updated(
@@ -350,7 +349,7 @@ class RateLimits(Repository):
 
 
 class _Terms(NamedTuple):
-    """Whose calls are counted, and how many may be in how long."""
+    """The account and resource, and how many calls are allowed in how long."""
 
     account_id: str
     resource: Resource
@@ -364,9 +363,9 @@ class _Terms(NamedTuple):
 
 
 def window_at(moment: datetime, length: timedelta) -> tuple[datetime, datetime]:
-    """The window of this length that `moment` lies in: its start, and the start of the next.
+    """Start and end of the window of this length that contains `moment`; the end is exclusive.
 
-    Windows are laid out from 1970 on, in UTC, so that hours begin at the full hour.
+    Windows are counted from 1970 in UTC, so that windows of an hour start on the hour.
     """
     start = _EPOCH + (moment - _EPOCH) // length * length
     return start, start + length
@@ -397,7 +396,7 @@ def _may_count(name: str, terms: _Terms, now: datetime) -> Condition:
 def _opening(
     opened: RateLimit, *, throttled: int = 0, calls: dict[str, int] | None = None
 ) -> list[Action]:
-    """Actions that put a new window in place of whatever there is. A block stays."""
+    """Update actions that replace any existing window by a new one. A block stays."""
     limits = plan(RateLimit).model
     breakdown = calls or {}
     return [
@@ -414,20 +413,20 @@ def _opening(
 def _marks() -> list[Action]:
     return [
         Path(KIND).set(keyspace.RATE_LIMIT.kind),
-        # What is there keeps its version: not everything of it is written anew.
+        # An existing item keeps its version: not all of its attributes are replaced.
         Path(VERSION).set(Path(VERSION) | RateLimit.schema_version),
     ]
 
 
 def _is_over(now: datetime) -> Condition:
-    """There is no window, or it has ended."""
+    """Condition: there is no window, or it has ended."""
     limits = plan(RateLimit).model
     condition: Condition = limits.window_end.does_not_exist() | (limits.window_end <= now)
     return condition
 
 
 def _is_free(now: datetime) -> Condition:
-    """Nobody has blocked the account."""
+    """Condition: the account is not blocked."""
     limits = plan(RateLimit).model
     condition: Condition = limits.blocked_until.does_not_exist() | (limits.blocked_until <= now)
     return condition
@@ -436,7 +435,7 @@ def _is_free(now: datetime) -> Condition:
 def _blocking(
     until: datetime | None, there: RateLimit | None, now: datetime
 ) -> tuple[list[Action], Condition | None]:
-    """Actions that block until a time, and what must hold: they never shorten a block."""
+    """Update actions that block until a time, and their condition: no block gets shorter."""
     blocked_until = plan(RateLimit).model.blocked_until
     if until is None or until <= now:
         return [], None
@@ -460,7 +459,7 @@ def _refused(window: RateLimit, now: datetime) -> LimitExceeded:
 
 
 def _current(there: RateLimit, terms: _Terms, now: datetime) -> RateLimit:
-    """What was read, seen at `now`: a window that is over reads as an empty one."""
+    """The window at `now`: `there`, or an empty one if `there` is over."""
     blocked_until = there.blocked_until
     if blocked_until is not None and blocked_until <= now:
         blocked_until = None

@@ -1,1 +1,1 @@
-"""What LLMs and functions did and cost: interactions, reports, invocations."""
+"""Usage and cost of LLMs and functions: interactions, reports and invocations."""

@@ -1,7 +1,7 @@
 """Exact amounts: money, measures, sums and means, as decimals that DynamoDB stores unrounded.
 
-DynamoDB keeps 38 significant digits. What goes in has at most 15 digits before the point and 12
-behind it, so that a sum of up to 10**11 of them is still exact.
+DynamoDB stores 38 significant digits. An amount has at most 15 digits before the decimal point and
+12 after it, so that a sum of up to 10**11 amounts is exact.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EXACT = Context(prec=200, traps=[Inexact])
 
 
 def _from_json(value: Any) -> Any:
-    """JSON has no decimals: inside of it they are text."""
+    """A decimal from its text: JSON has no decimals."""
     if type(value) is not str:
         return value
     try:
@@ -36,7 +36,7 @@ def _without_sign_of_zero(value: Decimal) -> Decimal:
 
 def _storable(value: Decimal) -> Decimal:
     _, digits, exponent = value.as_tuple()
-    # Written out, as engines give it back: a large power of ten has its zeros.
+    # Counted in full, as engines return it: a large power of ten has all its zeros.
     zeros = exponent if isinstance(exponent, int) and value else 0
     if len(digits) + max(0, zeros) > MAX_DIGITS:
         raise ValueError(f"must have at most {MAX_DIGITS} digits")
@@ -51,13 +51,13 @@ Amount = Annotated[
     Field(ge=0, max_digits=27, decimal_places=12),
     AfterValidator(_without_sign_of_zero),
 ]
-"""A measured or billed amount from 0: a Decimal or an integer, with 12 decimal places at most."""
+"""A measured or billed amount from 0: a Decimal or an int with at most 12 decimal places."""
 
 Measure = Annotated[int, Field(ge=0, le=10**15)]
-"""A whole number of tokens or milliseconds: a sum of 10**11 of them is a `Count` still."""
+"""A whole number of tokens or milliseconds; a sum of 10**11 of them still fits into a `Count`."""
 
 Total = Annotated[int, Field(ge=0, le=2 * 10**15)]
-"""Two measures together."""
+"""The sum of two measures."""
 
 Sum = Annotated[
     Decimal,
@@ -66,7 +66,7 @@ Sum = Annotated[
     AfterValidator(_storable),
     AfterValidator(_without_sign_of_zero),
 ]
-"""A sum of amounts, or their mean."""
+"""A sum or mean of amounts."""
 
 
 def plus(one: Decimal, other: Decimal) -> Decimal:
@@ -75,7 +75,7 @@ def plus(one: Decimal, other: Decimal) -> Decimal:
 
 
 def mean(total: Decimal | int, number: int) -> Decimal | None:
-    """`total` over `number`, rounded half-even to six places; None when there is nothing."""
+    """`total` / `number`, rounded half-even to six decimal places; None if `number` is 0."""
     if not number:
         return None
     millionths = round(Fraction(total) * 1_000_000 / number)  # of two halves, the even one

@@ -1,4 +1,4 @@
-"""Invocations of functions: when, how long, how they ended (L3). Recorded, never changed."""
+"""Invocations of functions: time, duration and outcome (L3). They are never changed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ InvocationStatus = Literal["success", "error", "timeout"]
 
 
 class NewInvocation(Model):
-    """An invocation to be recorded."""
+    """An invocation to record."""
 
     account_id: Id
     function_name: Id
@@ -43,12 +43,12 @@ class NewInvocation(Model):
     duration_ms: Amount
     memory_used_mb: Count | None = None
     invoked_at: Time | None = None
-    """When, not ahead of now; now if not given."""
+    """When it ran; not in the future. The default is now."""
     invocation_id: Id | None = None
-    """The caller's own id: a retry with the same one records once."""
+    """The caller's own id: retries with the same id are recorded once."""
     error_message: Text | None = None
     request_id: Id | None = None
-    """The id that the platform gave the request."""
+    """The platform's id of the request."""
     cold_start: bool = False
     metadata: JsonObject = Field(default_factory=dict)
 
@@ -72,23 +72,23 @@ class Invocation(Entity):
 
     @property
     def shard(self) -> int:
-        """Where the list of the account has it."""
+        """Its shard in the list of the account."""
         return keyspace.shard_of(self.invocation_id, keyspace.INVOCATION_SHARDS)
 
     def indexed(self) -> Indexed:
-        """In a shard of the account's list."""
+        """GSI1 has it in a shard of the account's list."""
         return {GSI1: {**self.__dict__, "shard": self.shard}}
 
 
 class Invocations(Repository):
-    """Record invocations, find one, list those of an account."""
+    """Record and read invocations."""
 
     @access_pattern("L3", "PutItem", "1", owner="creation")
     def record(self, invocation: NewInvocation) -> Invocation:
         """Record an invocation and return it.
 
-        With an id that was used before: the same invocation again returns what is there, another
-        one raises AlreadyExists, with that one if it is the account's. InvalidArgument for a time
+        A retry with the same id returns the existing invocation. AlreadyExists if that one is
+        different, with it as ``current`` if it is the same account's. InvalidArgument for a time
         more than five minutes ahead.
         """
         if not isinstance(invocation, NewInvocation):
@@ -116,7 +116,7 @@ class Invocations(Repository):
     def get(
         self, invocation_id: str, *, account_id: str | None = None, consistent: bool = False
     ) -> Invocation:
-        """The invocation with this id. NotFound, also when it is not `account_id`'s."""
+        """The invocation with this id. NotFound, also if it is not `account_id`'s."""
         check_owner("account_id", account_id)
         found = self._get(Invocation, consistent=consistent, invocation_id=invocation_id)
         if found is None or account_id not in {None, found.account_id}:

@@ -1,12 +1,11 @@
-"""LLM interactions: what a model was asked, what it said, how long it took and what it cost (L1).
+"""LLM interactions: prompt and response of a call, its duration and its cost (L1).
 
 An interaction is two items. Its usage (model, tokens, time, cost, quality) is a few hundred bytes
-and stands in the list of its account, which reports are built from. Its content (prompt,
-response, metadata) lies beside it, in no index.
+and is in the list of its account, which reports are built from. Its content (prompt, response,
+metadata) is next to it and in no index.
 
-Both lie with the e-mails of the conversation, so that deleting the thread takes them along. The
-list of an account is spread over `LLM_SHARDS` partitions: how much they take is worked out in the
-design notes.
+Both are in the partition of the conversation's e-mails, so that deleting the thread deletes them.
+The list of an account is spread over `LLM_SHARDS` partitions; the design notes give their capacity.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ _ACCOUNT: Final = "account_id"
 
 
 class NewInteraction(Model):
-    """One call of a model, to be recorded."""
+    """One call of a model, to record."""
 
     account_id: Id
     function_name: Id
@@ -58,15 +57,15 @@ class NewInteraction(Model):
     prompt_tokens: Measure
     response_tokens: Measure
     total_tokens: Total | None = None
-    """The sum of the two if not given."""
+    """The default is the sum of the two."""
     response_time_ms: Measure
     cost_usd: Amount | None = None
     quality_score: Amount | None = None
-    """Without one, the interaction does not count in a mean quality."""
+    """Without a score, the interaction does not count in the mean quality."""
     generated_at: Time | None = None
-    """When, not ahead of now; now if not given."""
+    """When it ran; not in the future. The default is now."""
     interaction_id: Id | None = None
-    """The caller's own id: together with the time, it makes a retry record once."""
+    """The caller's own id: retries with the same id and time are recorded once."""
     temperature: Number | None = None
     top_p: Number | None = None
     max_tokens: Count | None = None
@@ -77,12 +76,12 @@ class NewInteraction(Model):
     @model_validator(mode="after")
     def _check(self) -> NewInteraction:
         if self.interaction_id is not None and self.generated_at is None:
-            raise ValueError("an interaction_id needs generated_at: the two name the interaction")
+            raise ValueError("interaction_id needs generated_at: they identify it together")
         return self
 
 
 class LLMUsage(Entity):
-    """What an interaction used: everything but what was said."""
+    """What an interaction used: all of it except prompt, response and metadata."""
 
     layout: ClassVar[Layout] = keyspace.LLM_USAGE
 
@@ -102,36 +101,36 @@ class LLMUsage(Entity):
     top_p: Number | None = None
     max_tokens: Count | None = None
     has_content: bool = False
-    """Whether prompt, response or metadata were recorded."""
+    """True if prompt, response or metadata were recorded."""
 
     @property
     def part(self) -> str:
-        """What tells its usage and its content apart."""
+        """The last part of the sort key: usage or content."""
         return "usage"
 
     @property
     def shard(self) -> int:
-        """Where the list of the account has it."""
+        """Its shard in the list of the account."""
         return keyspace.shard_of(self.interaction_id, keyspace.LLM_SHARDS)
 
     def implied(self) -> frozenset[str]:
-        """The total, where it is the sum."""
+        """The total is not stored if it is the sum."""
         is_sum = self.total_tokens == self.prompt_tokens + self.response_tokens
         return frozenset({"total_tokens"} if is_sum else ())
 
     @classmethod
     def complete(cls, fields: dict[str, Any]) -> None:
-        """The sum, where no total is stored."""
+        """Set the total to the sum if none is stored."""
         if "total_tokens" not in fields:
             fields["total_tokens"] = fields["prompt_tokens"] + fields["response_tokens"]
 
     def indexed(self) -> Indexed:
-        """In a shard of the account's list."""
+        """GSI1 has it in a shard of the account's list."""
         return {GSI1: {**self.__dict__, "shard": self.shard}}
 
 
 class LLMInteraction(LLMUsage):
-    """An interaction with what was said in it."""
+    """An interaction with its prompt, response and metadata."""
 
     prompt: Text | None = None
     response: Text | None = None
@@ -139,7 +138,7 @@ class LLMInteraction(LLMUsage):
 
 
 class LLMContent(Entity):
-    """What was said in an interaction, as it is stored beside its usage."""
+    """Prompt, response and metadata of an interaction, stored next to its usage."""
 
     layout: ClassVar[Layout] = keyspace.LLM_CONTENT
 
@@ -152,12 +151,12 @@ class LLMContent(Entity):
 
     @property
     def part(self) -> str:
-        """What tells an interaction's usage and its content apart."""
+        """The last part of the sort key: usage or content."""
         return CONTENT
 
 
 class LLMInteractions(Repository):
-    """Record interactions; list those of a conversation and those of an account."""
+    """Record interactions and list them by conversation or account."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -169,10 +168,10 @@ class LLMInteractions(Repository):
     def record(self, conversation_id: str, interaction: NewInteraction) -> LLMInteraction:
         """Record an interaction of a conversation and return it.
 
-        The same interaction under the same id and time is recorded once; another one raises
-        AlreadyExists, with that one if it is the account's. The conversation needs no thread;
-        Conflict when it has one of another account, or one that is being deleted. InvalidArgument
-        for a time more than five minutes ahead.
+        A retry with the same id and time changes nothing. AlreadyExists if another interaction has
+        them, with it as ``current`` if it is the same account's. The conversation needs no thread;
+        Conflict if it has another account's, or one that is being deleted. InvalidArgument for a
+        time more than five minutes ahead.
         """
         if not isinstance(interaction, NewInteraction):
             raise InvalidArgument(
@@ -196,7 +195,7 @@ class LLMInteractions(Repository):
             )
             if there != made:
                 seen = own(there, _ACCOUNT, made.account_id)
-                raise AlreadyExists("the interaction id is taken at that time", seen) from failed
+                raise AlreadyExists("another interaction has this id and time", seen) from failed
         return made
 
     @access_pattern("L1", "Query", "1", owner="read")
@@ -212,10 +211,10 @@ class LLMInteractions(Repository):
         account_id: str | None = None,
         consistent: bool = False,
     ) -> Page[LLMInteraction]:
-        """A conversation's interactions with what was said, by time, oldest first.
+        """A conversation's interactions with their content by time, oldest first.
 
-        With `since` and `until`, those of [since, until). With `account_id`, those of that account:
-        without a thread, several accounts may have recorded some.
+        With `since` and `until`, those of [since, until). With `account_id`, only those of that
+        account: without a thread, several accounts may record interactions.
         """
         lower, upper = time_range(since, until)
         return self._pairs.page(
@@ -244,7 +243,7 @@ class LLMInteractions(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[LLMUsage]:
-        """What an account's interactions used, by time, newest first.
+        """The usage of an account's interactions by time, newest first.
 
         With `since` and `until`, those of [since, until).
         """
@@ -259,7 +258,7 @@ class LLMInteractions(Repository):
 def account_usage(
     account_id: str, lower: datetime | None, upper: datetime | None
 ) -> list[Collection]:
-    """What an account used in [lower, upper): one part of the list for each shard."""
+    """The account's usage in [lower, upper): one collection for each shard."""
     return [
         keyspace.LLM_USAGE.collection(GSI1, account_id, shard)(lower=lower, until=upper)
         for shard in range(keyspace.LLM_SHARDS)
@@ -267,7 +266,7 @@ def account_usage(
 
 
 def content_item(made: LLMInteraction) -> AttributeValues:
-    """The item of what was said in an interaction."""
+    """The content item of an interaction."""
     fields = {name: getattr(made, name) for name in LLMContent.model_fields}
     return plan(LLMContent).encode(LLMContent(**fields))
 
@@ -277,7 +276,7 @@ def _thread_key(conversation_id: str) -> Key:
 
 
 def _is_open_to(account_id: str) -> Condition:
-    """The conversation has a thread of this account, or none."""
+    """Condition: the conversation has a thread of this account, or none."""
     is_theirs: Condition = Path(_ACCOUNT) == account_id
     is_thread: Condition = Path(KIND) == keyspace.EMAIL_THREAD.kind
     is_open: Condition = Path(PK).does_not_exist() | (is_thread & is_theirs)
@@ -285,7 +284,7 @@ def _is_open_to(account_id: str) -> Condition:
 
 
 def _closed(there: AttributeValues) -> Conflict:
-    """Why a conversation is not open, of which this is stored."""
+    """The error if `there`, a thread or a tombstone, refuses an interaction."""
     if is_kind(there, keyspace.EMAIL_THREAD):
         return Conflict("the e-mail thread belongs to another account")
     return Conflict("the e-mail thread is being deleted; delete it again to finish")

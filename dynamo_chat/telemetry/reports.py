@@ -1,8 +1,8 @@
-"""Reports of what an account used of LLMs in a period, built from its interactions (L2).
+"""Reports of an account's LLM usage in a period, built from its interactions (L2).
 
-A report is named by its account and its period, so building it again replaces it by a fresh one.
-It is exact for the interactions that the index shows while it is built: one recorded a moment
-before may be missed, and is there when the report is built again.
+A report's id is made of its account and period, so building it again replaces it. A report counts
+the interactions that the index shows while it is built: an interaction that was just recorded may
+be missing until the report is built again.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from dynamo_chat.telemetry.amounts import Sum, mean, plus
 from dynamo_chat.telemetry.llm import LLMUsage, account_usage
 
 MAX_NAMES: Final = 100
-"""A report tells this many models and functions apart, so that it always fits into an item."""
+"""A report has at most this many models and functions by name, so that it fits into an item."""
 MAX_COUNTED_NAMES: Final = 10_000
-"""So many are told apart while counting; then it is decided which are used most."""
+"""At most this many names are counted while building; then the most used ones are selected."""
 MAX_LOADED_NAMES: Final = 1_000
 OTHERS: Final = "(others)"
-"""Where the usage of further models and functions is added up."""
+"""The name under which the usage of further models and functions is added up."""
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _LAST_MONTH = (9999, 12)
 
 
 class Period(Model):
-    """From `start`, included, to `end`, not included."""
+    """The time from `start` (inclusive) to `end` (exclusive)."""
 
     start: Time
     end: Time
@@ -66,7 +66,7 @@ class Period(Model):
 
     @classmethod
     def month(cls, name: str) -> Period:
-        """The calendar month in UTC that is written like ``2024-01``. InvalidArgument."""
+        """The calendar month in UTC with a name such as ``2024-01``. InvalidArgument."""
         match = _MONTH.fullmatch(name) if isinstance(name, str) else None
         year, month = (int(match[1]), int(match[2])) if match else (0, 0)
         if not year or (year, month) == _LAST_MONTH:
@@ -76,7 +76,7 @@ class Period(Model):
 
     @property
     def name(self) -> str:
-        """``2024-01`` for a calendar month; otherwise its start and end with a slash between."""
+        """``2024-01`` for a calendar month; otherwise ``start/end``."""
         if (self.start.year, self.start.month) != _LAST_MONTH:
             month = f"{self.start.year:04d}-{self.start.month:02d}"
             if Period.month(month) == self:
@@ -85,7 +85,7 @@ class Period(Model):
 
 
 class ModelUsage(Model):
-    """What was used of one model."""
+    """The usage of one model."""
 
     requests: Count
     tokens: Count
@@ -94,29 +94,29 @@ class ModelUsage(Model):
 
 
 class LLMReport(Entity):
-    """What an account used of LLMs in a period."""
+    """An account's LLM usage in a period."""
 
     layout: ClassVar[Layout] = keyspace.LLM_REPORT
 
     report_id: Id
     account_id: Id
     report_period: Annotated[str, StringConstraints(min_length=1)]
-    """``2024-01`` for a calendar month; otherwise start and end with a slash between."""
+    """``2024-01`` for a calendar month; otherwise ``start/end``."""
     period_start: Time
     period_end: Time
-    """The first moment that no longer belongs to the period."""
+    """The first moment after the period."""
     generated_at: Time
     total_requests: Count
     total_tokens: Count
     total_cost_usd: Sum
     average_response_time_ms: Sum | None = None
-    """To six places, rounded half-even; None without requests."""
+    """Rounded half-even to six decimal places; None without requests."""
     average_quality_score: Sum | None = None
-    """Over the interactions that have a score, to six places; None when none has."""
+    """The mean of the interactions with a score, to six decimal places; None without any."""
     model_usage: dict[str, ModelUsage] = Field(default_factory=dict)
-    """Requests, tokens and cost by model; beyond the 100 most used together, as ``(others)``."""
+    """Requests, tokens and cost of the 100 most used models; the rest is in ``(others)``."""
     function_breakdown: dict[str, Count] = Field(default_factory=dict)
-    """Requests by function; beyond the 100 most used together, as ``(others)``."""
+    """Requests of the 100 most used functions; the rest is in ``(others)``."""
 
 
 class LLMReports(Repository):
@@ -134,8 +134,8 @@ class LLMReports(Repository):
         """Build the report of an account for a period, store it and return it.
 
         The period is a calendar month in UTC, such as ``2024-01``, or a `Period`. Building it
-        again gives one report, with what was recorded since. When another call has built it from
-        a later moment on, that one stays, and is returned.
+        again replaces the report. If another call that started later has stored one, that report
+        stays and is returned.
         """
         asked = period if isinstance(period, Period) else Period.month(period)
         generated_at = self._now()
@@ -150,11 +150,11 @@ class LLMReports(Repository):
 
     @access_pattern("L2", "PutItem", "1", owner="creation")
     def load(self, report: LLMReport) -> LLMReport:
-        """Put a report that was made elsewhere, under its own id, as it is, and return it.
+        """Store a report that was made elsewhere, unchanged, under its own id, and return it.
 
         Its totals need not be the sums of its parts. Loading it again changes nothing;
-        AlreadyExists when the id is another report's. `build` leaves it alone: what is built here
-        has an id of its own. InvalidArgument for more than 1,000 models or functions.
+        AlreadyExists if the id belongs to a different report. `build` never replaces it: built
+        reports have other ids. InvalidArgument for more than 1,000 models or functions.
         """
         if not isinstance(report, LLMReport):
             raise InvalidArgument("report", f"must be an LLMReport, not {type(report).__name__}")
@@ -180,7 +180,7 @@ class LLMReports(Repository):
     def get(
         self, report_id: str, *, account_id: str | None = None, consistent: bool = False
     ) -> LLMReport:
-        """The report with this id. NotFound, also when it is not `account_id`'s."""
+        """The report with this id. NotFound, also if it is not `account_id`'s."""
         check_owner("account_id", account_id)
         item = self._get_item(keyspace.LLM_REPORT.key(report_id=report_id), consistent=consistent)
         if item is None or not is_live(item, self._now()):
@@ -200,7 +200,7 @@ class LLMReports(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[LLMReport]:
-        """An account's reports by the start of their period, the latest first.
+        """An account's reports by the start of their period, latest first.
 
         With `since` and `until`, those whose period starts in [since, until).
         """
@@ -234,23 +234,23 @@ class _Tally:
 
 
 class _Tallies(dict[str, _Tally]):
-    """Tallies by name, of a bounded number of names."""
+    """Tallies of a limited number of names."""
 
     def of(self, name: str) -> _Tally:
-        """Where to count a name: with the others, if it is one too many."""
+        """The tally of a name; that of `OTHERS` if there are too many names."""
         is_known = name in self or len(self) < MAX_COUNTED_NAMES
         return self.setdefault(name if is_known else OTHERS, _Tally())
 
     def most_used(self) -> dict[str, _Tally]:
-        """Those of `MAX_NAMES` names in the order of the names, with the rest added up."""
+        """The tallies of the `MAX_NAMES` most used names, sorted by name; the rest is added up."""
         names = sorted(self.keys() - {OTHERS}, key=lambda name: (-self[name].requests, name))
-        told = {name: self[name] for name in sorted(names[:MAX_NAMES])}
+        named = {name: self[name] for name in sorted(names[:MAX_NAMES])}
         rest = [*names[MAX_NAMES:], *self.keys() & {OTHERS}]
         if rest:
-            told[OTHERS] = _Tally()
+            named[OTHERS] = _Tally()
             for name in rest:
-                told[OTHERS].add(self[name])
-        return told
+                named[OTHERS].add(self[name])
+        return named
 
 
 @dataclass(slots=True)
@@ -273,7 +273,7 @@ class _Totals:
 
 
 def report_id_of(account_id: str, period: Period) -> str:
-    """The id of the report of this account and period."""
+    """The id of the report that is built for this account and period."""
     return keyspace.digest_of(
         json_text([account_id, format_time(period.start), format_time(period.end)])
     )
@@ -309,7 +309,7 @@ def _report(
 
 
 def _check_names(argument: str, named: Mapping[str, object]) -> None:
-    """InvalidArgument for more names than a report can be read with, and for longer ones."""
+    """InvalidArgument if a loaded report has too many names, or one too long."""
     if len(named) > MAX_LOADED_NAMES:
         raise InvalidArgument(argument, f"may have {MAX_LOADED_NAMES:,} names")
     if not all(1 <= len(name) <= MAX_ID_CHARACTERS for name in named):
