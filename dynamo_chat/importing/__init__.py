@@ -1,1 +1,1 @@
-"""Importing: conversations and other records that were kept elsewhere, brought into a store."""
+"""Imports conversations and other records of other systems into a store."""

@@ -1,8 +1,8 @@
-"""Loading the thirteen records of `acs`, an e-mail service, into five domains.
+"""Loads the thirteen records of `acs`, an e-mail service, into five domains.
 
-They are one world: the user is a member of the organization, the e-mail has a thread, a score and
-an LLM interaction. So they move in time together, and each is written at its own moment. Loading
-again finds what is there.
+The records refer to each other: the user is a member of the organization, the e-mail has a thread,
+a score and an LLM interaction. So all of them are moved in time by the same amount, and each is
+written at its own time. Loading again returns the existing entities.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ M = TypeVar("M", bound=Model)
 
 SETTLED: Final = (
     "Sessions.session_id, OrganizationInvites.invite_token: fresh secrets, stored as hashes",
-    "Sessions.ttl: follows from expires_at, which it lies before",
-    "OrganizationMembers.invited_by: whoever invited is the organization's first owner, and a user",
-    "OrganizationInvites.accepted_at: a user is made for the invited address, to accept it",
-    "Threads.message_count, participants, subject: those of the e-mails that are there, one",
+    "Sessions.ttl: replaced by expires_at, which is later",
+    "OrganizationMembers.invited_by: the inviter becomes a user and the organization's first owner",
+    "OrganizationInvites.accepted_at: a user is created for the invited address, to accept it",
+    "Threads.message_count, participants, subject: those of the one e-mail that exists",
     "LLMDataCollection: account of the thread, function generate_email, id of the conversation",
-    "RL_AI, RL_AWS: as they are (150 counted over a limit of 100), in a window that still runs",
-    "LLMReportData: as it is (totals above their parts), for its own month",
+    "RL_AI, RL_AWS: unchanged (150 counted over a limit of 100), in a window that has not ended",
+    "LLMReportData: unchanged (totals above the sums of their parts), for its own month",
 )
-"""What the mapping of the document's records to the store's had to settle."""
+"""Decisions where the document's records do not match the store's."""
 
 _FUNCTION: Final = "generate_email"
 _MINUTE: Final = timedelta(minutes=1)
@@ -58,11 +58,11 @@ _MINUTE: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Acs:
-    """The records of `acs`, as they are in the store."""
+    """The records of `acs` as entities in the store."""
 
     user: User
     login: LoginSession | None
-    """None when it has expired since it was loaded."""
+    """None if it has expired since it was loaded."""
     organization: Organization
     member: Member
     invite: Invite
@@ -77,7 +77,7 @@ class Acs:
     moved_by: timedelta
 
     def rows(self) -> Iterator[tuple[str, Entity | None]]:
-        """Each table of the document, and what its record has become."""
+        """Each table of the document with the entity of its record."""
         yield "Users", self.user
         yield "Sessions", self.login
         yield "Organizations", self.organization
@@ -93,7 +93,7 @@ class Acs:
         yield "Invocations", self.invocation
 
     def partitions(self) -> list[str]:
-        """The partition keys of the table that hold them, and what leads to them."""
+        """The partition keys of the entities and of their id and address items."""
         email, invite = self.email, self.invite
         users = [self.user.user_id, *filter(None, (self.member.invited_by, invite.accepted_by))]
         found = [
@@ -122,7 +122,7 @@ class Acs:
 
 
 def load_acs(factory: StoreFactory, sample: Sample, now: datetime) -> Acs:
-    """Load the records of `acs`, moved in time so that nothing has expired or lies ahead."""
+    """Load the records of `acs`, moved in time so that none is expired or in the future."""
     rows = {table: found[0] for table, found in sample.records.items()}
     store = factory()
     by = _moved_by(store, rows, now)
@@ -152,7 +152,7 @@ def load_acs(factory: StoreFactory, sample: Sample, now: datetime) -> Acs:
 
 
 def _moved_by(store: ChatStore, rows: Mapping[str, Row], now: datetime) -> timedelta:
-    """As far as on the day when they were loaded first, or so that they are of the last days."""
+    """How far to move the records: as at the first load, or to the most recent days."""
     row = rows["Users"]
     try:
         there = store.users.get(row["id"], consistent=True)
@@ -187,7 +187,7 @@ def _login(store: ChatStore, replay: Replay, row: Row, now: datetime) -> LoginSe
 
 
 def _member(replay: Replay, organization: Row, row: Row) -> Member:
-    """The organization, with its first owner, and the member that the document has."""
+    """Create the organization with its first owner, and return the document's member."""
     owner = row["invited_by"]
     replay.at(organization["created_at"]).users.create(_address_of(owner), user_id=owner)
     settings, billing = organization["settings"], organization["billing"]
@@ -217,7 +217,7 @@ def _member(replay: Replay, organization: Row, row: Row) -> Member:
 
 
 def _address_of(owner_id: str) -> str:
-    """The address that is made up for whoever the document only has the id of."""
+    """A made-up address for a user of whom the document has only the id."""
     return f"{owner_id}@example.com"
 
 
@@ -229,7 +229,7 @@ def _invite(store: ChatStore, replay: Replay, row: Row) -> Invite:
     else:
         if there.status == "accepted":
             return there
-        store.invites.delete(there.invite_id)  # nobody knows its token any more
+        store.invites.delete(there.invite_id)  # its token is lost
     issued = replay.at(row["timestamp"]).invites.create(
         row["organization_id"],
         row["email"],
@@ -284,13 +284,13 @@ def _score(replay: Replay, row: Row) -> EVScore:
 
 
 class _Limits(NamedTuple):
-    """Loads counted windows as they are, which no number of calls could bring about."""
+    """Loads rate-limit windows unchanged: counting calls could not exceed the limit."""
 
     store: ChatStore
     now: datetime
 
     def load(self, resource: Resource, row: Row, count: str, parts: str) -> RateLimit:
-        """The window, moved so that its last request was a minute ago."""
+        """Load the window, moved so that its last request was a minute ago."""
         last = datetime.fromisoformat(row["last_request"])
         by = (self.now - _MINUTE - last) // _MINUTE * _MINUTE
         window = _made(
@@ -358,15 +358,15 @@ def _invocation(replay: Replay, row: Row) -> Invocation:
 
 
 def _made(model: type[M], row: Row, **settled: Any) -> M:
-    """What the record says under the names of `model`'s fields, and what had to be settled."""
+    """A `model` of the row's fields with the same names, and the given other fields."""
     return model(**{**_same(row, *(model.model_fields.keys() & row.keys())), **settled})
 
 
 def _same(row: Row, *names: str) -> dict[str, Any]:
-    """What is called the same here."""
+    """The row's values of these names."""
     return {name: row[name] for name in names}
 
 
 def _exact(number: float) -> Decimal:
-    """The decimal number that was written in the record."""
+    """The decimal number as written in the record."""
     return Decimal(str(number))

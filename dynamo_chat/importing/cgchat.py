@@ -1,4 +1,4 @@
-"""Conversations of `cgchat`: one item each, its messages and the results of tools inside."""
+"""Conversations of `cgchat`: one item each, with its messages and tool results inside."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class CgchatConversation(Model):
 
 
 def cgchat_record(item: Mapping[str, Any]) -> ConversationRecord:
-    """An item of ``cg-chatbot-conversations``. Its messages have no ids: they get numbered ones.
+    """Convert an item of ``cg-chatbot-conversations``; its messages get numbered ids.
 
-    InvalidArgument names what is wrong with it.
+    InvalidArgument names the wrong field.
     """
     given = validated(CgchatConversation, "", **item)
     messages = [
@@ -61,10 +61,10 @@ def cgchat_record(item: Mapping[str, Any]) -> ConversationRecord:
 
 
 def cgchat_document(conversation: Conversation, messages: Sequence[Message]) -> dict[str, Any]:
-    """The conversation as one item of ``cg-chatbot-conversations``, messages inside.
+    """The conversation as one item of ``cg-chatbot-conversations``, with its messages inside.
 
-    A tool message becomes the result of the call it answers, and is not counted; one that answers
-    no call reads as a system message, because the document knows no other role for it.
+    A tool message becomes the result of its call, and is not counted; without a call it becomes a
+    system message, because the document has no role for it.
     """
     shown = _with_tool_results(messages)
     return plain(
@@ -81,7 +81,7 @@ def cgchat_document(conversation: Conversation, messages: Sequence[Message]) -> 
 
 
 def _with_tool_results(messages: Sequence[Message]) -> list[CgchatMessage]:
-    """Messages in `cgchat`'s shape, tool messages folded into the calls that they answer."""
+    """Messages in `cgchat`'s shape, with tool messages as the results of their calls."""
     shown: list[tuple[Message, list[ToolCall]]] = []
     for message in messages:
         if message.role != "tool" or not _is_taken(message, shown):
@@ -90,7 +90,7 @@ def _with_tool_results(messages: Sequence[Message]) -> list[CgchatMessage]:
 
 
 def _is_taken(result: Message, shown: Sequence[tuple[Message, list[ToolCall]]]) -> bool:
-    """Whether a call of an earlier message waits for this result; if so, it has it now."""
+    """Set the result of the earlier call that waits for it; False if there is none."""
     wanted = result.metadata.get(TOOL_CALL_ID)
     for _, calls in reversed(shown):
         for place, call in enumerate(calls):

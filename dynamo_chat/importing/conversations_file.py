@@ -1,4 +1,4 @@
-r"""Reading ``conversations.jsonl``: a conversation per line, messages as OpenAI's API has them.
+r"""Reads ``conversations.jsonl``: a conversation per line, with messages as in OpenAI's API.
 
     {"messages": [{"role": "user", "content": "Show me 4K renders"},
                   {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function",
@@ -8,14 +8,13 @@ r"""Reading ``conversations.jsonl``: a conversation per line, messages as OpenAI
 
 A line may name its conversation (``id`` or ``conversation_id``), its user (``user_id`` or
 ``user``), a ``title`` and ``created_at``; its messages may have an ``id`` and a ``timestamp``.
-Without ids, they are made from what the line says, so that a file can be loaded again.
+Missing ids are derived from the line's content, so that a file can be loaded again.
 
-Results of tools are folded into the calls that they answer; one that answers no call stays a
-message of its own. What a message says beyond that becomes its metadata, what a line says its
-conversation's state: nothing is dropped.
+A tool result is stored in its call; one without a call stays a message of its own. All other
+fields of a message become its metadata, those of a line its conversation's state: nothing is lost.
 
-A file may come from anywhere. A line is bounded before it is parsed, in bytes and in values, so
-that reading it takes time and memory in proportion to what is allowed.
+A file may come from anywhere. So the bytes and values of a line are limited before it is parsed,
+which limits the time and memory that parsing takes.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from dynamo_chat.importing.records import TOOL_CALL_ID, ConversationRecord, numb
 DEFAULT_USER = "demo"
 MAX_LINE_BYTES: Final = 16 * 2**20
 MAX_LINE_VALUES: Final = 1_000_000
-"""Values of JSON in a line: each takes some 60 bytes of memory, however few of the file."""
+"""JSON values in a line: each takes about 60 bytes of memory, even if it is one byte of text."""
 
 _ROLES = {"developer": "system", "function": "tool"}
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
@@ -53,7 +52,7 @@ _MESSAGE_KEYS = frozenset(
 
 
 class InvalidLine(InvalidArgument):
-    """A line of a file is no conversation. ``line`` counts from 1."""
+    """A line of a file is not a conversation. ``line`` counts from 1."""
 
     def __init__(self, source: str, line: int, problem: str) -> None:
         super().__init__(f"{source}, line {line}", problem)
@@ -61,16 +60,16 @@ class InvalidLine(InvalidArgument):
 
 
 class NumberedRecord(NamedTuple):
-    """A conversation of a file, and the line that it stands on."""
+    """A conversation of a file, and its line number."""
 
     line: int
     record: ConversationRecord
 
 
 def read_conversations(path: Path) -> Iterator[NumberedRecord]:
-    """The conversations of a file, in its order; empty lines are passed over.
+    """The conversations of a file, in file order; empty lines are skipped.
 
-    InvalidLine names the first line that is none, and what is wrong with it. OSError.
+    InvalidLine names the first line that is not a conversation, and its error. OSError.
     """
     with path.open("rb") as file:
         for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
@@ -86,24 +85,24 @@ def read_conversations(path: Path) -> Iterator[NumberedRecord]:
 
 
 def _check_size(raw: bytes) -> None:
-    """InvalidArgument for a line that would take too much to parse."""
+    """Raise InvalidArgument for a line that is too large to parse."""
     if len(raw) > MAX_LINE_BYTES:
-        raise InvalidArgument("line", f"may have {MAX_LINE_BYTES // 2**20} MiB at most")
+        raise InvalidArgument("line", f"must have at most {MAX_LINE_BYTES // 2**20} MiB")
     if _most_values(raw) > MAX_LINE_VALUES and _most_values(_TEXT.sub(b"", raw)) > MAX_LINE_VALUES:
-        raise InvalidArgument("line", f"may hold {MAX_LINE_VALUES:,} values at most")
+        raise InvalidArgument("line", f"must have at most {MAX_LINE_VALUES:,} values")
 
 
 def _most_values(raw: bytes) -> int:
-    """At most so many values are in a text of JSON: each but the first follows one of these."""
+    """An upper bound of the values in JSON text: each but the first follows one of these."""
     return 1 + sum(map(raw.count, (b",", b"[", b"{")))
 
 
 def parse_conversation(text: str) -> ConversationRecord:
-    """The conversation in one line. InvalidArgument names what is wrong with it."""
+    """The conversation in one line. InvalidArgument names the wrong field."""
     try:
         return _record(_json_object(text))
     except RecursionError as error:
-        raise InvalidArgument("line", "is nested too deep") from error
+        raise InvalidArgument("line", "is nested too deeply") from error
 
 
 def _record(line: Mapping[str, Any]) -> ConversationRecord:
@@ -129,7 +128,7 @@ def _record(line: Mapping[str, Any]) -> ConversationRecord:
 
 @dataclass(slots=True)
 class _Call:
-    """A call of a tool that may still wait for its result."""
+    """A tool call, perhaps still without its result."""
 
     tool: str
     args: Any
@@ -140,7 +139,7 @@ class _Call:
 
 @dataclass(slots=True)
 class _Draft:
-    """A message of a line, before the results of tools are folded into their calls."""
+    """A message of a line, before tool results are stored in their calls."""
 
     place: int
     role: str
@@ -193,7 +192,7 @@ def _draft(given: Any, place: int) -> _Draft:
 
 
 def _content(given: Any, where: str) -> tuple[str, list[Any]]:
-    """The text of a message, and its parts where they are not text alone."""
+    """The text of a message, and its parts unless all of them are text."""
     if given is None:
         return "", []
     if isinstance(given, str):
@@ -220,7 +219,7 @@ def _calls(given: Mapping[str, Any], where: str) -> Iterator[_Call]:
 
 
 def _call(given: Mapping[str, Any], where: str) -> _Call:
-    """A call as OpenAI writes it, or as `cgchat` does (``tool``, ``args``, ``result``)."""
+    """A tool call in OpenAI's format, or in that of `cgchat` (``tool``, ``args``, ``result``)."""
     call_id = _first_text(given, "id", "call_id", where=where)
     if "tool" in given:
         name, args = given["tool"], given.get("args")
@@ -236,7 +235,7 @@ def _call(given: Mapping[str, Any], where: str) -> _Call:
 
 
 def _folded(drafts: Sequence[_Draft]) -> list[_Draft]:
-    """The messages, without those that are results of a call before them: these are in the call."""
+    """The messages, with tool results moved into the earlier calls that they answer."""
     kept: list[_Draft] = []
     waiting = _Waiting()
     for draft in drafts:
@@ -250,27 +249,27 @@ def _folded(drafts: Sequence[_Draft]) -> list[_Draft]:
 
 
 class _Waiting:
-    """The calls so far that wait for their results."""
+    """The calls so far that have no result yet."""
 
     def __init__(self) -> None:
         self._by_id: defaultdict[str, list[_Call]] = defaultdict(list)
         self._by_tool: defaultdict[str, list[_Call]] = defaultdict(list)
 
     def add(self, calls: Sequence[_Call]) -> None:
-        """Add the calls of a message. Of these the first is found first."""
+        """Add the calls of a message; `answered_by` finds the first of them first."""
         for call in reversed(calls):
             self._by_tool[call.tool].append(call)
             if call.call_id is not None:
                 self._by_id[call.call_id].append(call)
 
     def answered_by(self, result: _Draft) -> _Call | None:
-        """The latest message's call that waits for this result: by its id or else by its tool."""
+        """The latest call that waits for this result, by call id, or else by tool name."""
         call_id, name = result.metadata.get(TOOL_CALL_ID), result.metadata.get("name")
         named, calls = (name, self._by_tool) if call_id is None else (call_id, self._by_id)
         found = calls.get(named, []) if isinstance(named, str) else []
         while found:
             call = found.pop()
-            if not call.is_answered:  # by its other name
+            if not call.is_answered:  # it is in both maps
                 return call
         return None
 
@@ -289,7 +288,7 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 def _maybe_json(text: Any) -> Any:
-    """What JSON text stands for, where it is an object or a list; otherwise `text` itself."""
+    """`text` parsed if it is a JSON object or list, else `text` itself."""
     if isinstance(text, str) and text.lstrip()[:1] in {"{", "["}:
         try:
             return json.loads(text, parse_constant=_no_constant)
@@ -301,7 +300,7 @@ def _maybe_json(text: Any) -> Any:
 def _integer(digits: str) -> int:
     limit = sys.get_int_max_str_digits()
     if limit and len(digits) > limit:
-        raise ValueError(f"an integer may have {limit:,} digits at most, not {len(digits):,}")
+        raise ValueError(f"an integer must have at most {limit:,} digits, not {len(digits):,}")
     return int(digits)
 
 
@@ -320,7 +319,7 @@ def _first_text(given: Mapping[str, Any], *names: str, where: str = "") -> str |
 
 
 def _moment(given: Any, where: str) -> datetime | None:
-    """A time given as ISO 8601 text (UTC without a zone) or as seconds or milliseconds."""
+    """A time from ISO 8601 text (UTC if it has no zone), or from seconds or milliseconds."""
     try:
         if given is None:
             return None

@@ -1,4 +1,4 @@
-"""What the demo loads: the documents' sample records, and conversations of a file."""
+"""Loads what the demo shows: the documents' sample records, and conversations of a file."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Loaded:
     conversation: Conversation
     record: ConversationRecord
     moved_by: timedelta = timedelta()
-    """How far its times were moved, because it would have expired."""
+    """How far its times were moved, so that it is not expired."""
     wanted: Json = None
-    """What reading it out must give: what was loaded, in the document's shape."""
+    """What `read_out` must return: what was loaded, in the document's shape."""
     read_out: Callable[[], Json] | None = None
 
 
@@ -44,7 +44,7 @@ class _Shape:
     """How one document's records are loaded and read out."""
 
     split: Callable[[Mapping[str, list[Any]]], list[Json]]
-    """The records of single conversations."""
+    """Splits the records by conversation."""
     parse: Callable[[Json], ConversationRecord]
     read_out: Callable[[ChatStore, Conversation], Json]
 
@@ -55,14 +55,14 @@ def chat_samples() -> list[Sample]:
 
 
 def load_sample(store: ChatStore, records: Sample, now: datetime) -> Iterator[Loaded]:
-    """Load the conversations of a sample, moved in time where they would have expired."""
+    """Load the conversations of a sample, moved in time if they would be expired."""
     shape = _SHAPES[records.document]
     for item in shape.split(records.records):
         by = shift_to_live(item, now)
         record = shape.parse(shifted(item, by))
         conversation = load(record, store)
         if record.created_at is not None:
-            # It may be there from an earlier day, when less was needed.
+            # It may exist from an earlier day, when it was moved less.
             by += conversation.created_at - record.created_at
         yield Loaded(
             source=records.document,
@@ -75,13 +75,13 @@ def load_sample(store: ChatStore, records: Sample, now: datetime) -> Iterator[Lo
 
 
 def load_file(store: ChatStore, path: Path) -> Iterator[Loaded]:
-    """Load the conversations of a file. Nothing is loaded when one of its lines is no conversation.
+    """Load the conversations of a file, or none if a line is not a conversation.
 
-    InvalidLine, also when the store refuses what a line says.
+    InvalidLine, also if the store refuses a line.
     """
     records = list(read_conversations(path))
     if not records:
-        raise InvalidArgument(path.name, "holds no conversation")
+        raise InvalidArgument(path.name, "has no conversation")
     for line, record in records:
         try:
             conversation = load(record, store)
@@ -112,7 +112,7 @@ def _items_of(table: str) -> Callable[[Mapping[str, list[Any]]], list[Json]]:
 
 
 def _support_sessions(records: Mapping[str, list[Any]]) -> list[Json]:
-    """Each session with its rows of the other two tables, as `support_rows` gives them."""
+    """Each session with its rows of the other two tables, as `support_rows` returns them."""
     return [
         [
             session,

@@ -1,4 +1,4 @@
-"""Loading the records of `oneonone`: two callers, their call, and who waits for the next one."""
+"""Loads the records of `oneonone`: two callers, their call, and the callers in the queue."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from dynamo_chat.store import ChatStore, StoreFactory
 Row = Mapping[str, Any]
 
 SETTLED: Final = (
-    "Users.pointsLeft: those of the call's own day; a new day has brought 15 again",
-    "Users.lastSessionTimestamp: when the call began",
+    "Users.pointsLeft: those of the day of the call; on a new day it is 15 again",
+    "Users.lastSessionTimestamp: the start of the call",
     f"Users.isWaitingInQueue: in the queue {DEFAULT_QUEUE!r}, for a week",
 )
-"""What the mapping of the document's records to the store's had to settle."""
+"""Decisions where the document's records do not match the store's."""
 
 
 @dataclass(frozen=True, slots=True)
 class OneOnOne:
-    """The records of `oneonone`, as they are in the store."""
+    """The records of `oneonone` as entities in the store."""
 
     callers: tuple[Caller, ...]
     call: Call
     moved_by: timedelta
 
     def rows(self) -> Iterator[tuple[str, Entity | None]]:
-        """Each table of the document, and what its records have become."""
+        """Each table of the document with the entity of each record."""
         for caller in self.callers:
             yield "Users", caller
         yield "Sessions", self.call
 
     def partitions(self) -> list[str]:
-        """The partition keys of the table that hold them."""
+        """The partition keys of the entities."""
         waiting = [each for each in self.callers if each.is_waiting]
         queues = dict.fromkeys((each.queue, each.queue_shard) for each in waiting)
         return [
@@ -54,7 +54,10 @@ class OneOnOne:
 
 
 def load_oneonone(factory: StoreFactory, sample: Sample, now: datetime) -> OneOnOne:
-    """Load the records of `oneonone`, moved in time to the last day. Again, what is there."""
+    """Load the records of `oneonone`, moved in time to the last day.
+
+    Loading again returns the existing entities.
+    """
     users, (session,) = sample.records["Users"], sample.records["Sessions"]
     store = factory()
     there = _loaded_before(store, session)
@@ -76,7 +79,7 @@ def _loaded_before(store: ChatStore, session: Row) -> Call | None:
 
 
 def _replayed(replay: Replay, users: list[dict[str, Any]], session: Row) -> Call:
-    """What led to the records, in the order in which it happened."""
+    """Repeat what led to the records, in its order in time; returns the call."""
     before = min(row["lastQueueEntry"] for row in users)
     queue = CallQueue()
     for row in users:

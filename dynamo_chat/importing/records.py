@@ -1,8 +1,7 @@
-"""Loading conversations that were kept elsewhere, their ids and times included.
+"""Loads conversations of other systems, with their ids and times.
 
-A record is a conversation on its way in: where it comes from is forgotten, what it says is kept.
-The documents' items and rows become records here; `load` puts a record into a store, and putting
-it in again changes nothing.
+A record is a conversation to import, in one form for all sources. The documents' items and rows
+are converted to records; `load` writes a record into a store, and writing it again changes nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from dynamo_chat.keyspace import digest_of
 from dynamo_chat.store import ChatStore
 
 TOOL_CALL_ID: Final = "tool_call_id"
-"""The key of a tool message's metadata that names the call it is the result of."""
+"""In a tool message's metadata: the id of the call whose result it is."""
 _PER_TURN = 20
 _TURN_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewRecord:
-    """A review on its way in."""
+    """A review to import."""
 
     review_id: str
     reviewed_by: str
@@ -42,7 +41,7 @@ class ReviewRecord:
 
 @dataclass(frozen=True, slots=True)
 class ConversationRecord:
-    """A conversation on its way in. All of its messages have ids."""
+    """A conversation to import. All of its messages have ids."""
 
     conversation_id: str
     user_id: str
@@ -60,11 +59,11 @@ class ConversationRecord:
 
 
 def load(record: ConversationRecord, into: ChatStore) -> Conversation:
-    """Put a record into a store, and return its conversation as it is then.
+    """Write a record into a store, and return its conversation.
 
-    Idempotent, also after a crash half-way: what is there already stays. Messages are found by
-    their ids, reviews by theirs. AlreadyExists when the conversation id is another user's,
-    Conflict when a message id is there with other content, InvalidArgument when it has expired.
+    Idempotent, also after a crash: messages and reviews whose ids exist are not written again.
+    AlreadyExists if the conversation id is another user's, Conflict if a message id exists with
+    other content, InvalidArgument if the conversation has expired.
     """
     talk = into.conversations.create(
         record.user_id,
@@ -106,7 +105,7 @@ def _append(messages: Messages, talk: Conversation, turn: Sequence[NewMessage]) 
             for message in turn:
                 _append(messages, talk, [message])
     except Conflict:
-        # The turn may have grown since it was first loaded: then some of its ids are known.
+        # The turn may have grown since it was first loaded: then some of its ids exist.
         if len(turn) == 1:
             raise
         for message in turn:
@@ -114,7 +113,7 @@ def _append(messages: Messages, talk: Conversation, turn: Sequence[NewMessage]) 
 
 
 def _turns(messages: Sequence[NewMessage]) -> Iterator[list[NewMessage]]:
-    """Messages cut before every user message, and where a transaction would grow too large."""
+    """Messages split before every user message, and where a transaction would be too large."""
     turn: list[NewMessage] = []
     size = 0
     for message in messages:
@@ -129,6 +128,6 @@ def _turns(messages: Sequence[NewMessage]) -> Iterator[list[NewMessage]]:
 
 
 def numbered_id(conversation_id: str, place: int) -> str:
-    """The id of a message that came without one: the same at every load."""
+    """The id for a message without one: the same at every load."""
     plain = f"{conversation_id}:{place}"
     return plain if len(plain) <= MAX_MESSAGE_ID else f"{digest_of(conversation_id)}:{place}"

@@ -1,8 +1,8 @@
 """The documents' own sample records, ready to be loaded.
 
-Some of the documents' records are not valid JSON (``a|b``, ``[...]``, comments): one value is
-chosen, and said so under `choices`. `support` and `oneonone` give no records: theirs are made for
-this package, and `origin` says so.
+Some of the documents' records are not valid JSON (``a|b``, ``[...]``, comments): for these one
+value is chosen, and `choices` lists it. `support` and `oneonone` have no records: theirs were made
+for this package, which `origin` states.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ DOCUMENTS = ("support", "trinity", "acs", "oneonone", "cgchat")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
 _DEADLINES_IN_SECONDS = frozenset({"ttl", "expiresAt"})
 _AHEAD = frozenset({"expires_at", "next_billing_date", "window_end", "reset_time"})
-"""What may lie ahead."""
+"""Fields that may be in the future."""
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The sample records of one document, by the table that they are of there."""
+    """The sample records of one document, by the document's table names."""
 
     document: str
     origin: str
@@ -45,9 +45,9 @@ def sample(document: str) -> Sample:
 
 
 def shift_to_live(record: Any, now: datetime) -> timedelta:
-    """By how much `record` must move so that it has not expired and does not lie ahead of `now`.
+    """How far to move `record` in time so that it is neither expired nor in the future.
 
-    Nothing when it is fine where it is; otherwise whole days, to the latest that is past.
+    Zero if it is neither; otherwise whole days, so that its latest time is within the last day.
     """
     deadlines = [found for name, found in _moments(record) if name in _DEADLINES_IN_SECONDS]
     times = [
@@ -61,7 +61,7 @@ def shift_to_live(record: Any, now: datetime) -> timedelta:
 
 
 def shifted(record: Any, by: timedelta) -> Any:
-    """A copy of `record` with every time in it moved."""
+    """A copy of `record` with all its times moved."""
     if isinstance(record, list):
         return [shifted(each, by) for each in record]
     if isinstance(record, dict):
@@ -72,10 +72,10 @@ def shifted(record: Any, by: timedelta) -> Any:
 
 
 class Replay:
-    """A store whose clock is set by hand: records are written at the moments they were made at.
+    """A store whose clock is set to the time of each record before the record is written.
 
-    The repositories stamp what they write with their clock and judge by it what has expired. So an
-    invite that was accepted on its fifth day is written on its first, and accepted on its fifth.
+    The repositories take creation times and expiry from their clock. So an invite that was accepted
+    on its fifth day is created with the clock at its first day, and accepted at its fifth.
     """
 
     def __init__(self, factory: StoreFactory, moved_by: timedelta) -> None:
@@ -84,12 +84,12 @@ class Replay:
         self._store = factory(clock=lambda: self._moment)
 
     def at(self, time: str) -> ChatStore:
-        """The store at this time of a record."""
+        """The store, with its clock set to this time of a record."""
         self._moment = self.moment(time)
         return self._store
 
     def moment(self, time: str) -> datetime:
-        """This time of a record, moved as all of them are."""
+        """This time of a record, moved as far as all records."""
         return datetime.fromisoformat(time) + self._moved_by
 
 
@@ -100,7 +100,7 @@ def _moved(name: str, value: Any, by: timedelta) -> Any:
 
 
 def _moments(record: Any, name: str = "") -> Iterator[tuple[str, datetime]]:
-    """Every time in `record`, with the name it stands under."""
+    """Every time in `record`, with the name of its field."""
     if isinstance(record, list):
         for each in record:
             yield from _moments(each, name)

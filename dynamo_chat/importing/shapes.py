@@ -1,4 +1,4 @@
-"""What the documents' shapes share: their times, and that what has no value is left out."""
+"""What the documents' shapes share: the format of times, and leaving out empty fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ M = TypeVar("M", bound=Model)
 
 
 def _read_moment(value: Any) -> Any:
-    """An ISO 8601 text as a time; without a zone it is UTC, as these products write it."""
+    """ISO 8601 text as a time; UTC if it has no zone, as these products write it."""
     if not isinstance(value, str):
         return value
     try:
@@ -33,7 +33,7 @@ Moment = Annotated[Time, BeforeValidator(_read_moment), PlainSerializer(_write_m
 
 
 def known(shape: type[M], **fields: Any) -> M:
-    """A shape of the fields that have a value: the others are left out when it is written."""
+    """A shape with only the fields that are not None, so that `plain` omits the others."""
     return shape(**{name: value for name, value in fields.items() if value is not None})
 
 

@@ -1,4 +1,4 @@
-"""Sessions of `support`: one row each, and rows of two more tables for messages and reviews."""
+"""Sessions of `support`: one row each, with rows of two more tables for messages and reviews."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class SupportSession(Model):
 
 
 class SupportMessage(Model):
-    """A row of ``messages``: a prompt, the response to it, and feedback on that."""
+    """A row of ``messages``: a prompt, its response, and feedback on the response."""
 
     pk_message_id: Id
     sk_session_id: Id
     user_prompt: Text
     bot_response: Text = ""
     metadata: Json = Field(default_factory=dict)
-    """A map whose ``documents`` are in order of relevance."""
+    """A map with ``documents`` in order of relevance."""
     sent_at: Moment
     response_time: Number | None = None
     """Seconds."""
@@ -64,11 +64,11 @@ def support_record(
     messages: Sequence[Mapping[str, Any]],
     reviews: Sequence[Mapping[str, Any]] = (),
 ) -> ConversationRecord:
-    """A row of ``chat_sessions`` with its rows of ``messages`` and ``reviews``.
+    """Convert a row of ``chat_sessions`` with its rows of ``messages`` and ``reviews``.
 
-    A row's id names the response in it, which its feedback is given on; the prompt's id is the
-    same with ``:prompt`` after it. InvalidArgument names what is wrong, also when a row belongs to
-    another session or the session counts other than its rows.
+    A row's id becomes the id of its response, which has the feedback; the prompt's id is the same
+    with ``:prompt`` at the end. InvalidArgument names the wrong field, also if a row belongs to
+    another session or `message_count` is not the number of rows.
     """
     given = validated(SupportSession, "chat_sessions", **session)
     rows = [validated(SupportMessage, f"messages.{n}", **row) for n, row in enumerate(messages)]
@@ -78,7 +78,7 @@ def support_record(
         raise InvalidArgument("sk_session_id", "a row belongs to another session")
     if given.message_count != len(rows):
         raise InvalidArgument(
-            "message_count", f"says {given.message_count}, but there are {len(rows)} rows"
+            "message_count", f"is {given.message_count}, but there are {len(rows)} rows"
         )
     rows.sort(key=lambda row: row.sent_at)
     return ConversationRecord(
@@ -114,7 +114,7 @@ def _exchange(row: SupportMessage) -> Exchange:
 
 
 def _documents(metadata: Any) -> tuple[Any, ...]:
-    """The documents in a row's metadata: under ``documents``, a list itself, or one alone."""
+    """The documents in a row's metadata: its ``documents``, or a list, or a single one."""
     if isinstance(metadata, dict):
         metadata = metadata.get("documents", [metadata] if metadata else [])
     if not isinstance(metadata, list):
@@ -150,10 +150,10 @@ class SupportRows(NamedTuple):
 def support_rows(
     conversation: Conversation, messages: Sequence[Message], reviews: Sequence[Review] = ()
 ) -> SupportRows:
-    """The conversation as its row of ``chat_sessions``, and those of ``messages`` and ``reviews``.
+    """The conversation as rows of ``chat_sessions``, ``messages`` and ``reviews``.
 
-    `messages` are all of its messages in time order. Each user message and the response to it
-    make one row; the session counts rows, as the document does.
+    `messages` must be all of its messages in time order. Each user message and its response make
+    one row; the session's `message_count` is the number of rows, as in the document.
     """
     exchanges = exchanges_of(messages)
     session = SupportSession(

@@ -1,4 +1,4 @@
-"""Sessions of `trinity`, a film chatbot: one item each, queries and responses inside."""
+"""Sessions of `trinity`, a film chatbot: one item each, with queries and responses inside."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CAMEL: Final = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 class TrinityFilters(ExtractedFilters):
-    """What the film chatbot understood of a query."""
+    """The filters that the film chatbot extracted from a query."""
 
     model_config = _CAMEL
 
@@ -59,9 +59,9 @@ class TrinitySession(Model):
 
 
 def trinity_record(item: Mapping[str, Any]) -> ConversationRecord:
-    """An item of ``trinity-chat-sessions-dev``: it is kept until its `ttl`, its last 10 messages.
+    """Convert an item of ``trinity-chat-sessions-dev``; it is kept until its `ttl`.
 
-    InvalidArgument names what is wrong with it.
+    Only its last 10 messages are kept. InvalidArgument names the wrong field.
     """
     given = validated(TrinitySession, "", **item)
     retention = None
@@ -94,10 +94,10 @@ def _message(given: TrinityMessage) -> NewMessage:
 
 
 def trinity_document(conversation: Conversation, messages: Sequence[Message]) -> dict[str, Any]:
-    """The conversation as one item of ``trinity-chat-sessions-dev``, messages inside.
+    """The conversation as one item of ``trinity-chat-sessions-dev``, with its messages inside.
 
-    System and tool messages are neither shown nor counted: the document knows only queries and
-    responses, and its client would show everything as one of them.
+    System and tool messages are left out and not counted: the document has only queries and
+    responses.
     """
     shown = [_shown(message) for message in messages if message.role in _TYPES]
     expires_at = conversation.expires_at

@@ -237,7 +237,7 @@ def test_many_conversations_are_shown_in_part(run: Run, tmp_path: Path) -> None:
             [{**CONVERSATION, "title": "x" * 201}],
             "error: conversations.jsonl, line 1: title: ",
         ),
-        ([], "error: conversations.jsonl: holds no conversation"),
+        ([], "error: conversations.jsonl: has no conversation"),
     ],
 )
 def test_a_bad_file_is_one_clear_line(

@@ -320,7 +320,7 @@ def test_a_wrong_support_row_is_refused(changes: dict[str, Any], named: str) -> 
 
 
 def test_a_support_session_counts_its_rows() -> None:
-    with pytest.raises(InvalidArgument, match="says 2, but there are 1 rows"):
+    with pytest.raises(InvalidArgument, match="is 2, but there are 1 rows"):
         support_record(SUPPORT.chat_session, SUPPORT.messages[:1])
 
 
