@@ -1,1 +1,1 @@
-"""E-mail conversations: threads, e-mails, expected-value scores."""
+"""E-mail conversations: threads, e-mails and expected-value scores."""

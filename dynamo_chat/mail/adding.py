@@ -1,15 +1,15 @@
-"""Adding an e-mail (M1): one transaction keeps the thread in step, in one request or two.
+"""Adding an e-mail (M1): one transaction updates the thread, too, in one request or two.
 
-    Put or Update thread   opened by its first e-mail; afterwards counters, participants, subject,
-                           and its latest time with the index key made of it
-    Put e-mail, content    under their time and a fresh ULID
-    Put response id        that the caller brought, if it is new in the conversation
-    Put Message-ID         if it is new in the account
+    Put or Update thread   created by its first e-mail; then counters, participants, subject, and
+                           its latest time with the index key made of it
+    Put e-mail, content    keyed by their time and a new ULID
+    Put response id        if the caller supplied one; it must be new in the conversation
+    Put Message-ID         it must be new in the account
 
-Whether there is a thread, whether the e-mail is its latest, and whether the list of participants
-has room, is a guess that the transaction's condition proves. A wrong guess writes nothing and
-brings the thread as it is in its answer; the second request is then right, unless another e-mail
-came in between.
+The first request guesses whether the thread exists, whether the e-mail is its latest, and whether
+the list of participants has room. The transaction's condition checks that. A wrong guess writes
+nothing, and its answer contains the current thread; then the second request is right, unless
+another e-mail came in between.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ from dynamo_chat.mail.thread import (
 )
 
 _FIRST_ID = 3
-"""Where the id items stand in the transaction: behind the thread, the e-mail and its content."""
+"""Position of the first id item in the transaction: after thread, e-mail and content."""
 
 
 class Adder(Repository):
@@ -86,7 +86,7 @@ class Adder(Repository):
         """Add an e-mail to a thread and return it: see `EmailMessages.add`."""
         if not isinstance(new, NewEmail):
             raise InvalidArgument("new", f"must be a NewEmail, not {type(new).__name__}")
-        thread_key(conversation_id)  # an id that is none is refused before anything is made of it
+        thread_key(conversation_id)  # refuses an invalid id before anything else
         now = self._now()
         timestamp = not_ahead("timestamp", new.timestamp or now, now)
         place = EmailPlace(conversation_id, timestamp, self._new_id(now))
@@ -121,9 +121,9 @@ class Adder(Repository):
         ids: Sequence[AttributeValues],
         digest: str,
     ) -> EmailMessage | None:
-        """The e-mail that was added under the same ids; None when none of them is taken.
+        """The same e-mail, if an earlier call added it; None if none of the ids is taken.
 
-        AlreadyExists when they name another e-mail.
+        AlreadyExists if another e-mail has one of them.
         """
         for place, item in enumerate(ids, start=_FIRST_ID):
             taken = failed.items.get(place)
@@ -137,14 +137,14 @@ class Adder(Repository):
             ):
                 return there
             if there is not None and there.account_id != new.account_id:
-                raise _anothers()  # as without the id: it tells nothing, and shows no e-mail
+                raise _anothers()  # as without the id: the error does not reveal the other e-mail
             is_message_id = is_kind(item, keyspace.EMAIL_MESSAGE_ID)
             what = "Message-ID" if is_message_id else "response id"
-            raise AlreadyExists(f"the {what} is that of another e-mail", there)
+            raise AlreadyExists(f"the {what} belongs to another e-mail", there)
         return None
 
     def _pointed_to(self, pointer: AttributeValues) -> EmailMessage | None:
-        """The e-mail that an id item points to; None when there is none."""
+        """The e-mail that an id item points to; None if it does not exist."""
         if not is_live(pointer, self._now()):
             return None
         return self._pairs.get(*pointed_place(pointer), consistent=True)
@@ -152,15 +152,15 @@ class Adder(Repository):
 
 @dataclass(frozen=True, slots=True)
 class _Guess:
-    """What an e-mail may find: no thread, or one of which this is known."""
+    """A guess about the stored thread, which the transaction checks."""
 
     opens: bool
-    """There is no thread."""
+    """The thread does not exist yet."""
     thread_id: str
     is_late: bool
     """The thread has a later e-mail."""
     missing: frozenset[str]
-    """Participants that the thread lacks and has room for."""
+    """Participants to add to the thread's list, as far as it has room."""
 
 
 def _first_guess(new: NewEmail, conversation_id: str) -> _Guess:
@@ -173,7 +173,7 @@ def _first_guess(new: NewEmail, conversation_id: str) -> _Guess:
 
 
 def _better_guess(item: AttributeValues | None, new: NewEmail, place: EmailPlace) -> _Guess:
-    """What is stored. Conflict when the e-mail cannot belong to it."""
+    """The guess that matches the stored thread. Conflict if the e-mail cannot belong to it."""
     if item is None:
         return _Guess(
             opens=True,
@@ -193,7 +193,7 @@ def _better_guess(item: AttributeValues | None, new: NewEmail, place: EmailPlace
         opens=False,
         thread_id=thread.thread_id,
         is_late=place.timestamp < thread.last_message_at,
-        # Participants never leave a thread: one that is full stays full.
+        # Participants are never removed: a full list stays full.
         missing=frozenset(missing[: max(0, MAX_PARTICIPANTS - len(thread.participants))]),
     )
 
@@ -203,7 +203,7 @@ def _anothers() -> Conflict:
 
 
 def _thread_write(email: EmailMessage, guess: _Guess, now: datetime) -> Write:
-    """The change of the thread, under the condition that the guess is right."""
+    """The write of the thread, on condition that the guess is right."""
     if guess.opens:
         opened = EmailThread(
             conversation_id=email.conversation_id,
@@ -261,7 +261,7 @@ def _email(new: NewEmail, place: EmailPlace, guess: _Guess) -> EmailMessage:
 
 
 def id_items(email: EmailSummary, digest: str, *, has_response_id: bool) -> list[AttributeValues]:
-    """The items that keep the ids unique that an e-mail's caller brought, and lead to it."""
+    """The items that make an e-mail's caller-supplied ids unique and point to it."""
     fields: dict[str, Any] = dict(email.__dict__)
     said: dict[str, Any] = {
         "timestamp": format_time(email.timestamp),
@@ -299,13 +299,13 @@ def pointed_place(pointer: AttributeValues) -> EmailPlace:
 
 
 def _participants(new: NewEmail) -> frozenset[str]:
-    """Sender and recipient as a thread lists them; what is too long for an address is left out."""
+    """Sender and recipient as a thread lists them, without those too long for an address."""
     found = map(_participant, (new.sender_email, new.recipient_email))
     return frozenset(each for each in found if len(each) <= MAX_ADDRESS_BYTES)
 
 
 def _participant(address: str) -> str:
-    """An address in its normal form; what is no valid address, as it is."""
+    """An address in its normal form; an invalid address unchanged."""
     try:
         return address_key(address)
     except InvalidArgument:

@@ -1,13 +1,13 @@
-"""An e-mail: the entity, its content, and what names it.
+"""An e-mail: the entity, its content and its ids.
 
-An e-mail is two items. Its record says who wrote when and what became of it; it stands in the
-lists of its account and moves through its states. Its content (body, headers, attachments) is
-written once and read where an e-mail is shown.
+An e-mail is two items. Its record (sender, time, status and more) is in the lists of its account
+and changes with its status. Its content (body, headers, attachments) is written once and read only
+when the e-mail is shown.
 
-An e-mail is kept under its time and a fresh ULID, so that e-mails of one second keep the order in
-which they came. One that came without a response id is named by where it is,
-``<conversation_id>~<timestamp>~<entry_id>``: it is found by its id without a look-up. Ids that
-the caller brought are kept in items of their own.
+The keys are made of its time and a new ULID, so that e-mails of the same instant keep the order in
+which they were added. An e-mail added without a response id gets one that says where it is,
+``<conversation_id>~<timestamp>~<entry_id>``: it is found without a look-up. Caller-supplied ids
+are items of their own.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ EmailStatus = Literal["received", "processed", "responded", "scheduled"]
 MAX_PREVIEW_CHARACTERS = 100
 
 MessageId = Annotated[str, StringConstraints(min_length=1, max_length=998)]
-"""The Message-ID header of an e-mail: 1 to 998 characters, the longest line of the standard."""
+"""The Message-ID header of an e-mail: 1 to 998 characters, the line limit of RFC 5322."""
 
 Party = Annotated[str, StringConstraints(min_length=1, max_length=998)]
-"""Sender or recipient, as the e-mail has it: the world sends more than valid addresses."""
+"""Sender or recipient as the e-mail has it; it need not be a valid address."""
 
 Subject = Annotated[str, StringConstraints(max_length=998)]
-"""A subject: at most 998 characters. It is written again with each e-mail of its thread."""
+"""A subject of at most 998 characters: each e-mail rewrites the thread with its subject."""
 
 MAX_ATTACHMENTS = 1_000
 
@@ -60,21 +60,21 @@ class NewEmail(Model):
     """An e-mail to add to a conversation."""
 
     account_id: Id
-    """The account it belongs to; that of the whole conversation."""
+    """The account that owns the whole conversation."""
     sender_email: Party
     recipient_email: Party
     subject: Subject = ""
     body: Text = ""
     timestamp: Time | None = None
-    """When it was sent, not ahead of now; now if not given. Any order of arrival is right."""
+    """When it was sent; not in the future. The default is now. Any order of arrival works."""
     message_id: MessageId | None = None
-    """Its Message-ID, unique in the account: the same e-mail delivered twice is added once."""
+    """Its Message-ID, unique in the account: an e-mail that is delivered twice is added once."""
     response_id: Annotated[Id, Field(max_length=200)] | None = None
-    """The caller's own id, unique in the conversation: a retry with the same one adds once."""
+    """The caller's own id, unique in the conversation: retries with the same id add it once."""
     is_first_email: bool | None = None
-    """None: true when there is no thread yet."""
+    """The default is True if the thread does not exist yet, otherwise False."""
     thread_id: Id | None = None
-    """None: that of the thread; the conversation's id when there is no thread yet."""
+    """The default is the thread's own; for a new thread, the conversation's id."""
     status: EmailStatus = "received"
     ai_response: Text | None = None
     ev_score: Number | None = None
@@ -86,12 +86,12 @@ class NewEmail(Model):
     @model_validator(mode="after")
     def _check(self) -> NewEmail:
         if self.response_id is not None and parse_minted(self.response_id) is not None:
-            raise ValueError("response_id must not have the form of the store's own ids")
+            raise ValueError("response_id must not look like an id that the store generates")
         return self
 
 
 class EmailSummary(Entity):
-    """An e-mail as lists of an account show it: everything but its content."""
+    """An e-mail without its content, as in the lists of an account."""
 
     layout: ClassVar[Layout] = keyspace.EMAIL
 
@@ -99,9 +99,9 @@ class EmailSummary(Entity):
     timestamp: Time
     """When it was sent."""
     entry_id: str
-    """A ULID from when it was added: the order of e-mails of the same instant."""
+    """A ULID made when it was added: it orders e-mails of the same instant."""
     response_id: str
-    """Its id in the conversation: the caller's, or one that says where it is."""
+    """Its id in the conversation: the caller's, or a generated one."""
     account_id: Id
     thread_id: Id
     message_id: MessageId | None = None
@@ -111,21 +111,21 @@ class EmailSummary(Entity):
     preview: Text = ""
     """The beginning of the body, on one line."""
     body_length: Count = 0
-    """Characters of the body."""
+    """The number of characters in the body."""
     is_first_email: bool = False
     status: EmailStatus
     ai_response: Text | None = None
     ev_score: Number | None = None
-    """The expected value that it was given on its way."""
+    """The expected value of a reply to it."""
     spam_score: Number | None = None
 
     @property
     def part(self) -> str:
-        """What tells its record and its content apart."""
+        """The last part of the sort key: record or content."""
         return "email"
 
     def implied(self) -> frozenset[str]:
-        """What the key says already, and the usual thread id."""
+        """A generated response id and the default thread id are not stored."""
         names = set()
         if self.response_id == minted_id(self.conversation_id, self.timestamp, self.entry_id):
             names.add("response_id")
@@ -135,7 +135,7 @@ class EmailSummary(Entity):
 
     @classmethod
     def complete(cls, fields: dict[str, Any]) -> None:
-        """Name the e-mail by its place, and its thread by the conversation, if nothing is said."""
+        """Set response id and thread id if they are not stored."""
         conversation_id = fields["conversation_id"]
         fields.setdefault("thread_id", conversation_id)
         if "response_id" not in fields:
@@ -144,7 +144,7 @@ class EmailSummary(Entity):
             )
 
     def indexed(self) -> Indexed:
-        """In GSI2 only with a Message-ID."""
+        """GSI2 has it only with a Message-ID."""
         if self.message_id is None:
             return {GSI1: self.__dict__}
         message_hash = keyspace.digest_of(self.message_id)
@@ -161,7 +161,7 @@ class EmailMessage(EmailSummary):
 
 
 class EmailContent(Entity):
-    """The content of an e-mail, as it is stored beside it."""
+    """The content of an e-mail, stored next to its record."""
 
     layout: ClassVar[Layout] = keyspace.EMAIL_CONTENT
 
@@ -175,12 +175,12 @@ class EmailContent(Entity):
 
     @property
     def part(self) -> str:
-        """What tells an e-mail's record and its content apart."""
+        """The last part of the sort key: record or content."""
         return CONTENT
 
 
 class EmailPlace(NamedTuple):
-    """Where an e-mail is: what its key is made of."""
+    """Where an e-mail is stored: the parts of its key."""
 
     conversation_id: str
     timestamp: datetime
@@ -188,12 +188,12 @@ class EmailPlace(NamedTuple):
 
 
 def minted_id(conversation_id: str, timestamp: datetime, entry_id: str) -> str:
-    """The response id of an e-mail that came without one."""
+    """The response id of an e-mail that was added without one."""
     return _MARK.join((conversation_id, format_time(timestamp), entry_id))
 
 
 def parse_minted(response_id: str) -> EmailPlace | None:
-    """Where the e-mail is that an id of the store's names; None for a caller's id."""
+    """The place of the e-mail with this generated id; None for a caller's id."""
     parts = response_id.rsplit(_MARK, 2)
     if len(parts) != 3 or not parts[0] or not is_ulid(parts[2]):
         return None
@@ -205,21 +205,21 @@ def parse_minted(response_id: str) -> EmailPlace | None:
 
 def preview_of(body: str) -> str:
     """The beginning of `body`, on one line, at most 100 characters."""
-    # Twice as much is cut off first: a body may be long, and white space may shrink.
+    # Twice that length is enough to split: a body may be long, and white space shrinks.
     words = " ".join(body[: 2 * MAX_PREVIEW_CHARACTERS].split())
     return words[:MAX_PREVIEW_CHARACTERS]
 
 
 def digest_of(new: NewEmail, conversation_id: str) -> str:
-    """What tells two e-mails under one id apart: everything but the id itself."""
-    # Without defaults, so that a field added later does not tell old e-mails from their retries.
+    """A hash of all fields except the response id, to compare a retry with what was added."""
+    # Without defaults, so that a field added later does not change the hash of old e-mails.
     said = new.model_dump(mode="json", exclude={"response_id"}, exclude_defaults=True)
     said["conversation_id"] = conversation_id
     return keyspace.digest_of(json_text(said, sort_keys=True))
 
 
 def content_item(email: EmailMessage) -> AttributeValues:
-    """The item of an e-mail's content."""
+    """The content item of an e-mail."""
     fields = {name: getattr(email, name) for name in EmailContent.model_fields}
     return plan(EmailContent).encode(EmailContent(**fields))
 

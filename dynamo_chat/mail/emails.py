@@ -40,15 +40,15 @@ COMES_FROM: Final[dict[EmailStatus, tuple[EmailStatus, ...]]] = {
     "scheduled": ("processed",),
     "responded": ("processed", "scheduled"),
 }
-"""The states that each state can be reached from."""
+"""The statuses from which an e-mail can move to each status."""
 
 _ACCOUNT: Final = "account_id"
 _OF_NO_OWNER: Final = 25
-"""Id items of version 1 do not say whose they are: so many are looked through."""
+"""Id items of version 1 name no account: at most this many are searched."""
 
 
 class EmailMessages(Repository):
-    """Add e-mails, find them, move them through their states."""
+    """Add and find e-mails, and move them through their statuses."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -63,13 +63,12 @@ class EmailMessages(Repository):
         owner="creation",
     )
     def add(self, conversation_id: str, email: NewEmail) -> EmailMessage:
-        """Add an e-mail to a conversation, together with the change of its thread; return it.
+        """Add an e-mail to a conversation, update its thread, and return the e-mail.
 
-        The first one opens the thread. E-mails may arrive in any order. The same e-mail under the
-        same response id, or the same Message-ID, is added once and returned as it is now; another
-        one raises AlreadyExists with that e-mail. Conflict for another account's conversation,
-        another thread id, or a thread that is being deleted; InvalidArgument for a time more than
-        five minutes ahead.
+        The first e-mail creates the thread. E-mails may arrive in any order. A retry with the same
+        response id or Message-ID returns the existing e-mail; AlreadyExists if that one is
+        different. Conflict for another account's conversation, another thread id, or a thread that
+        is being deleted; InvalidArgument for a time more than five minutes ahead.
         """
         return self._adder.add(conversation_id, email)
 
@@ -86,12 +85,12 @@ class EmailMessages(Repository):
         account_id: str | None = None,
         consistent: bool = False,
     ) -> Page[EmailMessage]:
-        """A conversation's e-mails with their content by time, oldest first unless told otherwise.
+        """A conversation's e-mails with their content by time; oldest first by default.
 
-        With `since` and `until`, those of [since, until). A part that begins with the oldest
-        e-mail, or ends with it, is read together with the thread: NotFound when there is none,
-        or it is being deleted. Other parts may still show e-mails of a thread that is. With
-        `account_id`, another account's conversation reads as none.
+        With `since` and `until`, those of [since, until). A page with the oldest e-mail is read
+        together with the thread: NotFound if it does not exist or is being deleted. Other pages
+        may still show e-mails of a thread that is being deleted. With `account_id`, another
+        account's conversation is not found.
         """
         lower, upper = time_range(since, until)
         collection = keyspace.EMAIL.collection(TABLE, conversation_id)(lower=lower, until=upper)
@@ -125,7 +124,7 @@ class EmailMessages(Repository):
     ) -> EmailMessage:
         """The e-mail with this response id, with its content.
 
-        NotFound, also when it is not `account_id`'s.
+        NotFound, also if it is not `account_id`'s.
         """
         check_owner("account_id", account_id)
         place = self._place(conversation_id, response_id, account_id, consistent=consistent)
@@ -168,9 +167,9 @@ class EmailMessages(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[EmailSummary]:
-        """An account's e-mails that open a conversation, or follow up, by time, newest first.
+        """An account's first e-mails, or its follow-ups, by time, newest first, without content.
 
-        Without their content. With `since` and `until`, those of [since, until).
+        With `since` and `until`, those of [since, until).
         """
         if not isinstance(is_first_email, bool):
             raise InvalidArgument("is_first_email", "must be True or False")
@@ -203,10 +202,10 @@ class EmailMessages(Repository):
     def get_by_response_id(
         self, response_id: str, *, account_id: str | None = None
     ) -> EmailMessage:
-        """The e-mail with this response id, whichever its conversation, with its content.
+        """The e-mail with this response id in any conversation, with its content. NotFound.
 
-        Callers that give the same id in two conversations get the one that sorts first; with
-        `account_id`, the first of that account. NotFound.
+        If e-mails of several conversations have the id, the one that sorts first; with
+        `account_id`, the first of that account.
         """
         check_owner("account_id", account_id)
         place = parse_minted(_check_text("response_id", response_id))
@@ -230,11 +229,11 @@ class EmailMessages(Repository):
         ev_score: float | Unchanged | None = UNCHANGED,
         account_id: str | None = None,
     ) -> EmailSummary:
-        """Move an e-mail to `status`, set what is given with it, and return it without content.
+        """Move an e-mail to `status`, set the given fields, and return it without its content.
 
-        received → processed → responded or scheduled; scheduled → responded. An e-mail that is
-        there already is returned as it is. IllegalTransition, with the e-mail as ``current``, for
-        any other move. NotFound, also when the e-mail is not `account_id`'s.
+        received → processed → responded or scheduled; scheduled → responded. An e-mail that has
+        the status already is not changed. IllegalTransition, with the e-mail as ``current``, for
+        any other move. NotFound, also if the e-mail is not `account_id`'s.
         """
         changed = changes.checked(
             EmailSummary, status=status, ai_response=ai_response, ev_score=ev_score
@@ -266,19 +265,19 @@ class EmailMessages(Repository):
         account_id: str | None,
         status: EmailStatus,
     ) -> EmailSummary:
-        """The e-mail that is in `status`; IllegalTransition or NotFound when it is not."""
+        """The e-mail, if it has `status` already. IllegalTransition or NotFound otherwise."""
         is_there = item is not None and is_live(item, self._now())
         if item is None or not is_there or not is_owned(item, "account_id", account_id):
             raise NotFound("e-mail", response_id)
         there = plan(EmailSummary).decode(item)
         if there.status != status:
-            raise IllegalTransition(f"an e-mail does not go from {there.status} to {status}", there)
+            raise IllegalTransition(f"an e-mail cannot move from {there.status} to {status}", there)
         return there
 
     def _place(
         self, conversation_id: str, response_id: str, account_id: str | None, *, consistent: bool
     ) -> EmailPlace:
-        """Where an e-mail is: no request for the store's own id, one for a caller's. NotFound."""
+        """Where an e-mail is. Takes one request for a caller's id, else none. NotFound."""
         own = parse_minted(_check_text("response_id", response_id))
         if own is not None:
             if own.conversation_id != conversation_id:
@@ -295,7 +294,7 @@ class EmailMessages(Repository):
         return pointed_place(pointer)
 
     def _pointer(self, response_id: str, account_id: str | None) -> AttributeValues | None:
-        """The first id item of a caller's id, of this account if one is given."""
+        """The first id item of a caller-supplied id, of this account if one is given."""
         layout, now = keyspace.EMAIL_RESPONSE_ID, self._now()
         in_index = layout.collection(GSI2, response_id)
         unsaid = keyspace.EMAIL_RESPONSE_ID_OF_NO_OWNER.range()
@@ -325,11 +324,11 @@ class EmailMessages(Repository):
 
 
 def _leads(pointer: AttributeValues, account_id: str | None) -> bool:
-    """Whether an id item may lead to an e-mail of this account; an old one does not say."""
+    """True if an id item is this account's, or is an old one that names no account."""
     return _ACCOUNT not in pointer or is_owned(pointer, _ACCOUNT, account_id)
 
 
 def _check_text(argument: str, value: str) -> str:
     if not isinstance(value, str) or not value:
-        raise InvalidArgument(argument, "must be text, not empty")
+        raise InvalidArgument(argument, "must be text that is not empty")
     return value

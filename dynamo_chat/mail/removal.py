@@ -1,16 +1,16 @@
-"""Removing a conversation by e-mail with everything in its collection (M12), resumably.
+"""Deleting an e-mail conversation with everything in it (M12). After a crash, it can be resumed.
 
     thread ──tombstone──▶ no list shows the thread, no reader finds it, nothing can be added
            ──walk──────▶ everything is deleted, page by page
-           ──finish────▶ the tombstone goes; the id is free again
+           ──finish────▶ the tombstone is deleted; the id is free again
 
 Each step is fenced to this deletion: see `dynamo_chat.core.deletion`. An e-mail, its content and
-the item that keeps its Message-ID unique go together, because only the e-mail says where that item
-is; and that item goes only if it is still this e-mail's. The walk goes backwards, so ids that lead
-to e-mails go before the e-mails.
+its Message-ID item are deleted together, because only the e-mail says where that item is; it stays
+if it is another e-mail's by now. The walk goes backwards, so that response id items are deleted
+before their e-mails.
 
-LLM interactions may have been recorded before there was a thread, by another account than the
-thread's. Those are not the thread's, and stay.
+LLM interactions that another account recorded before the thread existed are not the thread's, and
+stay.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ _PAIRED: Final = (
 )
 
 _Name: TypeAlias = tuple[object, ...]
-"""What the sort keys of a record and of its content have in common."""
+"""The common part of the sort keys of a record and its content."""
 
 
 class ThreadRemover(Repository):
     """Deletes whole threads."""
 
     def delete(self, conversation_id: str, account_id: str | None) -> int:
-        """Delete a thread, of this account if one is given; the number of items. NotFound."""
+        """Delete a thread, of this account if one is given. Returns the items deleted. NotFound."""
         return self._clear(conversation_id, self._begin(conversation_id, account_id))
 
     def finish(self, tombstone: AttributeValues) -> int:
-        """Finish the deletion that left this tombstone; returns the number of items deleted.
+        """Finish the deletion that left this tombstone. Returns the number of items deleted.
 
-        0 if another worker has finished it, whatever has been created under the id since.
+        0 if another worker has finished it, even if the id has been used again since.
         """
         deletion = resume(self._connection, tombstone, self._new_id(), _TOMBSTONE)
         (conversation_id,) = keyspace.MAIL_PARTITION.decode(tombstone[PK]["S"])
@@ -77,9 +77,9 @@ class ThreadRemover(Repository):
         return deletion.run(_together(self._leaving(conversation_id)))
 
     def _begin(self, conversation_id: str, account_id: str | None) -> Deletion:
-        """Put a tombstone in the thread's place, or take over the one that is there.
+        """Replace the thread by a tombstone, or take over an existing one.
 
-        NotFound when there is nothing to delete, or nothing that says it is this account's.
+        NotFound if there is nothing to delete, or nothing known to be this account's.
         """
 
         def may_resume(there: AttributeValues) -> bool:
@@ -90,7 +90,7 @@ class ThreadRemover(Repository):
         try:
             return begin(self._connection, bury, identity, _TOMBSTONE, may_resume=may_resume)
         except ConditionFailed as failed:
-            # What a thread left behind without it says nothing of whose it was.
+            # Items without a thread do not say which account owned the thread.
             if account_id is not None or failed.items.get(0) is not None:
                 raise NotFound("e-mail thread", conversation_id) from failed
         # LLM interactions may have been recorded without a thread.
@@ -104,7 +104,7 @@ class ThreadRemover(Repository):
         raise contended("the e-mail thread")
 
     def _leaving(self, conversation_id: str) -> Iterator[AttributeValues]:
-        """What goes, from the end of the collection on: everything but other accounts' usage."""
+        """The items to delete, last first: all except other accounts' interactions."""
         tombstone = thread_key(conversation_id)
         is_owner_known, owner = False, None
         foreign: _Name | None = None
@@ -122,8 +122,8 @@ class ThreadRemover(Repository):
                     yield item
 
     def _owner(self, conversation_id: str, items: Sequence[AttributeValues]) -> str | None:
-        """Whose thread is being deleted; None when its tombstone does not say."""
-        # It sorts first, so a walk backwards ends with it: usually in the same answer.
+        """The account whose thread is being deleted; None if the tombstone does not say."""
+        # The tombstone sorts first, so a backward walk ends with it: usually in the same page.
         last = items[-1]
         tombstone: AttributeValues | None = last
         if not is_kind(last, _TOMBSTONE):
@@ -134,7 +134,7 @@ class ThreadRemover(Repository):
 
 
 def _burying() -> list[Action]:
-    """Actions that make a thread a tombstone: of what it said, only whose it was is left."""
+    """Update actions that make a thread a tombstone and keep only its account."""
     attributes = plan(EmailThread).attributes
     return [
         Path(KIND).set(_TOMBSTONE.kind),
@@ -150,7 +150,7 @@ def _everything_of(conversation_id: str) -> Collection:
 
 
 def _together(items: Iterable[AttributeValues]) -> Iterator[Group]:
-    """The deletes of `items`; one group for a record and its content, which comes next."""
+    """The deletes of `items`, grouped: a record and its content, which is next to it, together."""
     group: list[Delete] = []
     of: _Name | None = None
     for item in items:
@@ -165,7 +165,7 @@ def _together(items: Iterable[AttributeValues]) -> Iterator[Group]:
 
 
 def _name_of(item: AttributeValues) -> _Name | None:
-    """What an item shares with its other half; None for an item that has none."""
+    """The part of the key that a record and its content share; None for any other item."""
     for layout in _PAIRED:
         if is_kind(item, layout):
             with suppress(CorruptItem):
@@ -174,9 +174,9 @@ def _name_of(item: AttributeValues) -> _Name | None:
 
 
 def _deletes_of(item: AttributeValues) -> list[Delete]:
-    """The delete of an item; with the one that keeps the Message-ID of an e-mail unique."""
+    """The deletes of an item and, for an e-mail, of its Message-ID item."""
     deletes = [Delete(key_of(item))]
-    # Damage must not keep an e-mail in the table: what it says of its Message-ID is then lost.
+    # A damaged e-mail is deleted, too, even if its Message-ID item cannot be found.
     with suppress(CorruptItem, InvalidKey):
         if "message_id" in item:
             layout = keyspace.EMAIL

@@ -1,4 +1,4 @@
-"""Expected-value scores of conversations by e-mail (M11): recorded, never changed."""
+"""Expected-value scores of e-mail conversations (M11). They are never changed."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ _ACCOUNT = "account_id"
 
 
 class EVScore(Entity):
-    """What answering a conversation was expected to be worth, and why."""
+    """The expected value of replying to a conversation, and what it is based on."""
 
     layout: ClassVar[Layout] = keyspace.EV_SCORE
 
     conversation_id: Id
     calculation_date: Time
-    """Names the score: a conversation has one at a time."""
+    """Identifies the score: a conversation has at most one for each time."""
     ev_score: Number
     factors: dict[Text, Number] = Field(default_factory=dict)
-    """What went into it, by name, such as ``urgency``."""
+    """The factors of the score by name, such as ``urgency``."""
     algorithm_version: Text | None = None
     confidence_score: Number | None = None
     recommendations: Many[Text] = ()
     metadata: JsonObject = Field(default_factory=dict)
     account_id: Id | None = None
-    """Whose thread it was recorded of; None for a score of before scores said so."""
+    """The account that owned the thread; None for scores that an older version recorded."""
 
 
 class _Bounds(Model):
-    """What a score may be made of. What is stored may be more: it was taken before."""
+    """Limits for a new score. Stored scores of older versions may exceed them."""
 
     factors: Annotated[dict[_Name, Number], Field(max_length=MAX_FACTORS)]
     algorithm_version: _Name | None
@@ -69,7 +69,7 @@ class _Bounds(Model):
 
 
 class EVScores(Repository):
-    """Record scores, read the latest and the history."""
+    """Record scores and read the latest one or all."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -97,9 +97,9 @@ class EVScores(Repository):
     ) -> EVScore:
         """Record a score of a conversation and return it.
 
-        With a calculation date that was used before: the same score again returns what is there,
-        another one raises AlreadyExists. NotFound when there is no such thread (of `account_id`, if
-        given); InvalidArgument for a date ahead of the clock, which would stay the latest.
+        A retry with the same calculation date returns the existing score; AlreadyExists if that
+        one is different. NotFound if the thread does not exist, or is not `account_id`'s.
+        InvalidArgument for a date more than five minutes ahead: it would stay the latest.
         """
         given = validated(
             _Bounds,
@@ -133,15 +133,15 @@ class EVScores(Repository):
                     thread = failed.items[0]
                     if account_id is not None or not is_thread(thread):
                         raise NotFound("e-mail thread", conversation_id) from failed
-                    owner = _owner_of(thread or {})  # it has changed hands
+                    owner = _owner_of(thread or {})  # the thread has a new owner
                     continue
                 taken = failed.items.get(1)
                 there = None if taken is None else plan(EVScore).decode(taken)
                 if there is not None and _of(there, owner) == score:
                     return there
                 if calculation_date is not None:
-                    raise AlreadyExists("there is another score of that time", there) from failed
-                moment += _MICROSECOND  # somebody else's score of the same instant
+                    raise AlreadyExists("another score has this time", there) from failed
+                moment += _MICROSECOND  # another score has the same instant
             else:
                 return score
         raise contended("the scores")
@@ -152,9 +152,9 @@ class EVScores(Repository):
     def latest(
         self, conversation_id: str, *, account_id: str | None = None, consistent: bool = False
     ) -> EVScore | None:
-        """The latest score of a conversation; None when it has none.
+        """The latest score of a conversation; None if it has none.
 
-        With `account_id` the thread is read first: NotFound when there is none of this account.
+        With `account_id`, NotFound if the thread does not exist or is another account's.
         """
         if account_id is not None:
             self._threads.item(conversation_id, account_id, consistent=consistent)
@@ -180,10 +180,10 @@ class EVScores(Repository):
         account_id: str | None = None,
         consistent: bool = False,
     ) -> Page[EVScore]:
-        """A conversation's scores by calculation date, newest first; empty when it has none.
+        """A conversation's scores by calculation date, newest first; empty if it has none.
 
-        With `since` and `until`, those of [since, until). With `account_id` the thread is read
-        first: NotFound when there is none of this account.
+        With `since` and `until`, those of [since, until). With `account_id`, NotFound if the
+        thread does not exist or is another account's.
         """
         lower, upper = time_range(since, until)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)(lower=lower, until=upper)
@@ -195,26 +195,26 @@ class EVScores(Repository):
             consistent=consistent,
         )
         if account_id is not None:
-            self._narrowed(asked, [collection])  # somebody else's cursor reads nothing
+            self._narrowed(asked, [collection])  # refuses an invalid cursor before any request
             self._threads.item(conversation_id, account_id, consistent=consistent)
         return self._page(asked, [collection], plan(EVScore).decode, is_kept=_may_show(account_id))
 
 
 def _owner_of(thread: AttributeValues) -> str:
-    """Whose thread it is. CorruptItem."""
+    """The account that owns a thread. CorruptItem."""
     return helper_text(thread, _ACCOUNT, keyspace.EMAIL_THREAD)
 
 
 def _may_show(account_id: str | None) -> Callable[[AttributeValues], bool]:
-    """Whether a score says of nobody else that it is theirs.
+    """A filter that drops scores of other accounts; scores that name none are kept.
 
-    The thread was read before, and may be another account's by now.
+    The thread was read before and may be another account's by now.
     """
     return lambda item: _ACCOUNT not in item or is_owned(item, _ACCOUNT, account_id)
 
 
 def _of(score: EVScore, account_id: str) -> EVScore:
-    """A score as of this account, if it does not say of which it is."""
+    """The score with this account, if it names none."""
     if score.account_id is not None:
         return score
     return score.model_copy(update={_ACCOUNT: account_id})

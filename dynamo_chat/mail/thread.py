@@ -1,4 +1,4 @@
-"""A thread: what is known of a conversation by e-mail as a whole, kept in step with its e-mails."""
+"""A thread: the data of an e-mail conversation as a whole. Adding an e-mail updates it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Key
 
 MAX_PARTICIPANTS = 100
-"""A thread lists this many addresses; its e-mails name the others."""
+"""A thread lists at most this many addresses; more are only in its e-mails."""
 
 ThreadStatus = Literal["active", "closed", "archived"]
 Urgency = Literal["high", "medium", "low"]
@@ -27,7 +27,7 @@ Sentiment = Literal["positive", "neutral", "negative"]
 
 
 class EmailThread(Entity):
-    """A conversation by e-mail."""
+    """An e-mail conversation."""
 
     layout: ClassVar[Layout] = keyspace.EMAIL_THREAD
 
@@ -37,15 +37,15 @@ class EmailThread(Entity):
     created_at: Time
     """When its first e-mail was added."""
     updated_at: Time
-    """When an e-mail was added, or the thread changed, last."""
+    """When an e-mail was last added or the thread last changed."""
     status: ThreadStatus = "active"
     subject: Text = ""
-    """That of its first e-mail; until that has come, of the one that was added first."""
+    """The subject of its first e-mail; until that one arrives, of the e-mail added first."""
     participants: TextSet = frozenset()
-    """Senders and recipients in the normal form of addresses, at most 100."""
+    """Senders and recipients, at most 100, as normalised addresses."""
     message_count: Count = 0
     last_message_at: Time
-    """The latest time of its e-mails."""
+    """The time of its latest e-mail."""
     urgency: Urgency | None = None
     category: Category | None = None
     priority: Annotated[int, Field(ge=1, le=10)] | None = None
@@ -61,13 +61,13 @@ def thread_key(conversation_id: str) -> Key:
 
 
 def is_thread(item: AttributeValues | None) -> bool:
-    """Whether `item` is a thread that readers may see: none that is being deleted."""
+    """True if `item` is a thread; False if it is missing or a tombstone."""
     layout = keyspace.EMAIL_THREAD
     return bool(item) and kind_of(item or {}, layout) == layout.kind
 
 
 def exists_thread(account_id: str | None = None) -> Condition:
-    """What `is_thread` says, as a condition; and that it is this account's, if one is given."""
+    """`is_thread` as a condition; with `account_id`, the thread must be that account's."""
     check_owner("account_id", account_id)
     thread = plan(EmailThread).model
     condition: Condition = thread.kind == keyspace.EMAIL_THREAD.kind

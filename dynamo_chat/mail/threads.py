@@ -30,7 +30,7 @@ from dynamo_chat.mail.thread import (
 
 
 class EmailThreads(Repository):
-    """Find, list, change and delete threads. Adding an e-mail creates its thread."""
+    """Read, list, change and delete threads. Adding an e-mail creates its thread."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -43,7 +43,7 @@ class EmailThreads(Repository):
     ) -> EmailThread:
         """The thread of a conversation. NotFound, also while it is being deleted.
 
-        With `account_id`, another account's thread is not found either.
+        With `account_id`, NotFound for another account's thread, too.
         """
         return plan(EmailThread).decode(
             self._reader.item(conversation_id, account_id, consistent=consistent)
@@ -64,11 +64,10 @@ class EmailThreads(Repository):
         max_response_length: int | Unchanged | None = UNCHANGED,
         account_id: str | None = None,
     ) -> EmailThread:
-        """Change status, attributes and AI settings of a thread, and return it as it is now.
+        """Change only the given fields of a thread and return it. NotFound.
 
-        What is not given stays, also when another call changes it at the same time; None sets to
-        nothing. NotFound, also for a thread of another account than `account_id`. InvalidArgument
-        for a value that the documents do not know.
+        None removes a value. NotFound also if the thread is not `account_id`'s. InvalidArgument
+        for a value that a field does not allow.
         """
         changed = changes.checked(
             EmailThread,
@@ -109,7 +108,7 @@ class EmailThreads(Repository):
     ) -> Page[EmailThread]:
         """An account's threads by the time of their latest e-mail, newest first.
 
-        With `since` and `until`, those whose latest e-mail is of [since, until).
+        With `since` and `until`, those whose latest e-mail is in [since, until).
         """
         lower, upper = time_range(since, until)
         return self._page(
@@ -122,11 +121,11 @@ class EmailThreads(Repository):
         "M12", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="condition"
     )
     def delete(self, conversation_id: str, *, account_id: str | None = None) -> int:
-        """Delete a thread with its e-mails, scores and LLM interactions; the number of items.
+        """Delete a thread with its e-mails, scores and LLM interactions. Returns the items deleted.
 
-        Readers of the thread see it gone at once, and its id takes nothing new until it is. When a
-        call does not come to its end, calling again finishes it. LLM interactions that another
-        account recorded before there was a thread stay. NotFound when there is nothing, or nothing
-        of `account_id`, if given.
+        Readers no longer see the thread from the first request on, and nothing can be added to it
+        until it is deleted. After a crash, call it again to finish. LLM interactions that another
+        account recorded before the thread existed stay. NotFound if there is nothing to delete,
+        or nothing of `account_id`.
         """
         return self._remover.delete(conversation_id, account_id)
