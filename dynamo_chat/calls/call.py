@@ -1,8 +1,8 @@
 """A call between two users, and its room, which exists while the call is live.
 
-The call is the record that history shows: in GSI1 for the one, in GSI2 for the other. The room is
-an item of its own under the room's name, which makes the name unique among live calls, and in GSI1
-lists them; it carries what the list shows and is deleted when the call ends.
+The call is the record in the history: in GSI1 for `user_a`, in GSI2 for `user_b`. The room is an
+item of its own whose key is the room's name, so the name is unique among live calls. It has what
+the list of live calls (GSI1) shows, and is deleted when the call ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dynamo_chat.core.layout import GSI1, GSI2, Layout
 from dynamo_chat.core.transaction import Key
 
 CALL_RETENTION: Final = timedelta(days=90)
-"""How long a call is kept: after its end, or, while nobody ended it, after its start."""
+"""How long a call is kept after its end; after its start if nobody ended it."""
 
 _A_MINUTE: Final = timedelta(minutes=1)
 
@@ -31,27 +31,27 @@ class Call(Entity):
 
     call_id: Id
     user_a: Id
-    """Who waited longer, when they were matched; who called, when not."""
+    """If matched from a queue, the caller who waited longer; otherwise the one who called."""
     user_b: Id
     room_name: Id
-    """The name of the room they talk in: no other live call has it."""
+    """The name of the room, unique among live calls."""
     queue: Id | None = None
-    """The queue they were matched in; None when they were not."""
+    """The queue they were matched in; None for a direct call."""
     started_at: Time
     ended_at: Time | None = None
     """None while the call is live."""
     duration_minutes: Number | None = None
-    """Minutes spoken, rounded to hundredths; None while the call is live."""
+    """Minutes from start to end, rounded to hundredths; None while the call is live."""
     created_at: Time
     expires_at: ExpiresAt
 
     @property
     def is_live(self) -> bool:
-        """Whether nobody ended the call yet."""
+        """True until the call has ended."""
         return self.ended_at is None
 
     def indexed(self) -> Indexed:
-        """In the history of both users: of the one in GSI1, of the other in GSI2."""
+        """In the history of both users: GSI1 for `user_a`, GSI2 for `user_b`."""
         return {
             GSI1: {**self.__dict__, "user_id": self.user_a},
             GSI2: {**self.__dict__, "user_id": self.user_b},
@@ -59,7 +59,7 @@ class Call(Entity):
 
 
 class CallRoom(Entity):
-    """A live call, under the name of its room."""
+    """The room of a live call, by its name."""
 
     layout: ClassVar[Layout] = keyspace.CALL_ROOM
 
@@ -110,7 +110,7 @@ def call_in_room(item: AttributeValues) -> Call:
 
 
 def ended(call: Call, ended_at: datetime) -> Call:
-    """The call as it is when it ended then. Clocks may say that this was before it began."""
+    """The call, ended at this time; at its start if clocks differ and the time is earlier."""
     end = max(ended_at, call.started_at)
     return call.model_copy(
         update={

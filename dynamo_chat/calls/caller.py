@@ -1,14 +1,14 @@
-"""A caller: what a user has for calls, as one item, and what may be done with it.
+"""A caller: a user's points, queue place and live call, with their conditions and updates.
 
-Points, place in a queue and live call are together because they decide together: one condition on
-one item says whether a user may wait, be matched, or be called.
+All are in one item because they are checked together: one condition on one item decides whether a
+user may wait, be matched, or be called.
 
     idle ──join──▶ waiting ──match──▶ in a call ──end──▶ idle
       │               └─leave─▶ idle      ▲
       └──────────────start────────────────┘
 
-Each of waiting and being in a call has a time at which it is over by itself, so that nobody is
-stuck in it when the other half of it (a ticket, a call) has expired.
+Waiting and being in a call both end by themselves at a stored time, so no caller stays in a state
+whose other item (a ticket, a call) has expired.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _DATE = r"\d{4}-\d{2}-\d{2}"
 
 
 QueueShard = Annotated[int, Field(ge=0, le=99)]
-"""Part of a queue: what the key of a ticket has room for."""
+"""A shard of a queue; a ticket's key has room for two digits."""
 
 
 class Caller(Entity):
-    """What a user has for calls: points, a place in a queue, a live call."""
+    """A user's state for calls: points, place in a queue, live call."""
 
     layout: ClassVar[Layout] = keyspace.CALLER
 
@@ -50,39 +50,39 @@ class Caller(Entity):
     email: Annotated[str, StringConstraints(min_length=1, max_length=254)] | None = None
     """For support; it is neither checked nor unique."""
     time_zone: str | None = None
-    """IANA name of the zone whose days the points are counted by; None for UTC."""
+    """IANA name of the time zone in which the caller's days begin; None for UTC."""
     points_left: Points
-    """What is left of the day's 15."""
+    """Points left of the day's 15."""
     points_day: Annotated[str, StringConstraints(pattern=rf"^{_DATE}$")]
-    """The date that the points are of, in the caller's own calendar."""
+    """The date of the points, in the caller's own time zone."""
     points_until: Time
-    """When that date is over, and the points are 15 again."""
+    """When that date ends, and the points are 15 again."""
     spends: Counters
-    """What was spent since they were 15, by spend id. At most 15, as each takes a point."""
+    """Points spent since they were 15, by spend id. At most 15 entries."""
     spent_before: Counters
-    """The spends before that: a late retry of one is told, and does not spend again."""
+    """The spends before that, so that a late retry is recognised and does not spend again."""
     reset_id: Id | None = None
-    """The bulk reset that reached this caller last."""
+    """The id of the last bulk reset of this caller."""
     last_call_at: Time | None = None
-    """When the latest call began."""
+    """When the caller's latest call began."""
     last_queue_entry: Time | None = None
-    """When the caller joined a queue last."""
+    """When the caller last joined a queue."""
     queue: Id | None = None
     """The queue that the caller waits in."""
     queue_shard: QueueShard | None = None
     ticket_id: Id | None = None
-    """The caller's ticket there."""
+    """The caller's ticket in that queue."""
     waiting_until: Time | None = None
-    """When the caller stops waiting unmatched."""
+    """When the caller stops waiting if not matched."""
     live_call_id: Id | None = None
     """The call that the caller is in."""
     live_until: Time | None = None
-    """When that call is forgotten if nobody ends it."""
+    """When that call expires if nobody ends it."""
     created_at: Time
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the caller waits in a queue."""
+        """True if the caller waits in a queue."""
         return self.ticket_id is not None
 
     @property
@@ -92,19 +92,19 @@ class Caller(Entity):
 
     @property
     def is_in_call(self) -> bool:
-        """Whether the caller is in a live call."""
+        """True if the caller is in a live call."""
         return self.live_call_id is not None
 
 
 class Charge(NamedTuple):
-    """What takes points, and what allows it."""
+    """The actions that take points, and their condition."""
 
     actions: list[Action]
     condition: Condition | None
 
 
 class Place(NamedTuple):
-    """A place in a queue: the components of its ticket's key."""
+    """A place in a queue: the components of the ticket's key."""
 
     queue: str
     shard: int
@@ -122,23 +122,23 @@ def caller_key(user_id: str) -> Key:
 
 
 def found_caller(item: AttributeValues | None, user_id: str) -> Caller:
-    """The caller stored as `item`; NotFound when there is none."""
+    """The caller stored as `item`; NotFound if None."""
     if item is None:
         raise NotFound("caller", user_id)
     return plan(Caller).decode(item)
 
 
 def place_of(caller: Caller) -> Place | None:
-    """Where the caller waits; None when the caller does not."""
+    """The caller's place in a queue; None if not waiting."""
     if caller.queue is None or caller.queue_shard is None or caller.ticket_id is None:
         return None
     return Place(caller.queue, caller.queue_shard, caller.ticket_id)
 
 
 def as_of(caller: Caller, now: datetime) -> Caller:
-    """The caller at `now`: what was over by then since it was written is over.
+    """The caller at `now`: with new points if the day is over, without an expired wait or call.
 
-    CorruptItem when that needs a time zone which this machine does not know.
+    CorruptItem if that needs a time zone that this machine does not know.
     """
     changes: dict[str, Any] = {}
     if caller.points_until <= now:
@@ -161,7 +161,7 @@ def as_of(caller: Caller, now: datetime) -> Caller:
 
 
 def exists() -> Condition:
-    """There is such a caller."""
+    """The caller exists."""
     condition: Condition = Item.PK.exists()
     return condition
 
@@ -187,19 +187,19 @@ def waits_with(ticket_id: str, now: datetime) -> Condition:
 
 
 def has_ticket(ticket_id: str) -> Condition:
-    """The caller waits with this ticket, or did until its time was over."""
+    """The caller has this ticket, expired or not."""
     condition: Condition = plan(Caller).model.ticket_id == ticket_id
     return condition
 
 
 def waits_without(ticket_id: str, now: datetime) -> Condition:
-    """There is no caller who waits with this ticket."""
+    """The caller does not wait with this ticket."""
     condition: Condition = waits_nowhere(now) | (plan(Caller).model.ticket_id != ticket_id)
     return condition
 
 
 def may_have_points(at_least: int, now: datetime) -> Condition:
-    """The caller has so many points, or a new day may have brought them."""
+    """The caller has at least so many points, or a new day may have begun."""
     caller = plan(Caller).model
     condition: Condition = (caller.points_left >= at_least) | (caller.points_until <= now)
     return condition
@@ -212,7 +212,7 @@ _IN_CALL = ("live_call_id", "live_until")
 
 
 def waiting(place: Place, since: datetime, until: datetime) -> list[Action]:
-    """Actions that let the caller wait at `place`."""
+    """Actions that set the caller waiting at `place`."""
     caller = plan(Caller).model
     return [
         caller.queue.set(place.queue),
@@ -229,7 +229,7 @@ def waiting_no_more() -> list[Action]:
 
 
 def in_call(call_id: str, since: datetime, until: datetime) -> list[Action]:
-    """Actions that put the caller into a call, and out of any queue."""
+    """Actions that put the caller into a call, and take them out of any queue."""
     caller = plan(Caller).model
     return [
         caller.live_call_id.set(call_id),
@@ -247,11 +247,11 @@ def in_call_no_more() -> list[Action]:
 def charge(
     points: int, spend_id: str, now: datetime, *, at_least: int = 0, known: Caller | None = None
 ) -> Charge:
-    """What takes `points` once for this spend id, from a caller who has them and `at_least`.
+    """Take `points` once for this spend id, from a caller who has them and `at_least`.
 
-    `known` is the caller as it is stored, if it was read. Without it, or while the points that it
-    tells of are still today's, the charge holds for points of today only; when they are not, it
-    turns the day first, provided that nobody else did.
+    `known` is the stored caller, if it was read. Without it, or if its points are today's, the
+    charge works for points of today only. Otherwise the charge begins the new day first, on the
+    condition that no other writer did.
     """
     needed = max(points, at_least)
     if not needed:
@@ -263,26 +263,26 @@ def charge(
 
 
 def moving(now: datetime, known: Caller | None) -> Charge:
-    """What turns the caller's day, if it is over, before the time zone changes.
+    """Begin the caller's new day, if the old one is over, before the time zone changes.
 
-    So the points that a reader saw are those that stay. `known` as in `charge`.
+    So the change does not alter the points that readers see. `known` as in `charge`.
     """
     if known is None or known.points_until > now:
         return Charge([], are_todays(now))
     try:
         return _turning(0, "", 0, now, known)
-    except InvalidArgument:  # nobody knows here whose day it was, so it ends in the new zone
+    except InvalidArgument:  # the old zone is unknown here: the day ends in the new one
         return Charge([], _unturned(known))
 
 
 def are_todays(now: datetime) -> Condition:
-    """The points are those of a day that is not over."""
+    """The points are of a day that is not over."""
     condition: Condition = plan(Caller).model.points_until > now
     return condition
 
 
 def _turning(points: int, spend_id: str, needed: int, now: datetime, known: Caller) -> Charge:
-    """Turn the day, whose end has come, and take points of what is there then."""
+    """Begin the day after the one that is over, and take points of it."""
     caller = plan(Caller).model
     following = next_allowance(known.points_day, known.time_zone, now)
     unturned = _unturned(known)
@@ -297,7 +297,7 @@ def _turning(points: int, spend_id: str, needed: int, now: datetime, known: Call
 
 
 def _taking(points: int, spend_id: str, condition: Condition) -> Charge:
-    """Take points of the allowance that there is. Whoever takes none needs no spend id."""
+    """Take points of the current allowance. Without points no spend id is needed."""
     if not points:
         return Charge([], condition)
     caller = plan(Caller).model
@@ -313,16 +313,16 @@ def _taking(points: int, spend_id: str, condition: Condition) -> Charge:
 
 
 def _taking_of_new(points: int, spend_id: str, unturned: Condition, known: Caller) -> Charge:
-    """Take points of a new allowance: the spends of the one before are those before now."""
+    """Take points of a new allowance; the old one's spends move to `spent_before`."""
     caller = plan(Caller).model
     actions = [
         caller.points_left.set(DAILY_POINTS - points),
         caller.spends.set({spend_id: points} if points else {}),
     ]
-    if known.spends:  # what was spent before them is forgotten now
+    if known.spends:  # the older `spent_before` is dropped
         actions.append(caller.spent_before.set(Path(caller.spends)))
         remembered = caller.spends
-    else:  # a bulk reset has put them there
+    else:  # a bulk reset has already moved them
         unturned &= size(caller.spends) == 0  # type: ignore[no-untyped-call]
         remembered = caller.spent_before
     if points:
@@ -331,7 +331,7 @@ def _taking_of_new(points: int, spend_id: str, unturned: Condition, known: Calle
 
 
 def refill(reset_id: str) -> list[Action]:
-    """Actions that give the caller 15 points, whatever is left of the day's."""
+    """Actions that reset the caller to 15 points."""
     caller = plan(Caller).model
     return [
         caller.points_left.set(DAILY_POINTS),
@@ -342,7 +342,7 @@ def refill(reset_id: str) -> list[Action]:
 
 
 def spent_as(caller: Caller, spend_id: str) -> int | None:
-    """How many points went under this spend id; None when none did."""
+    """The points spent under this spend id; None if it is unknown."""
     spends: Mapping[str, int]
     for spends in (caller.spends, caller.spent_before):
         if spend_id in spends:
@@ -355,7 +355,7 @@ def _before(caller: Caller) -> dict[str, int]:
 
 
 def _unturned(known: Caller) -> Condition:
-    """Nobody has turned the day, or changed whose day it is, since the caller was read."""
+    """Neither the day nor the time zone has changed since the caller was read."""
     caller = plan(Caller).model
     zone = caller.time_zone
     same = zone.does_not_exist() if known.time_zone is None else zone == known.time_zone

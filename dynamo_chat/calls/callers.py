@@ -47,17 +47,17 @@ class _Spend(Model):
 
 
 class Callers(Repository):
-    """Create and find callers, spend their points, give them back."""
+    """Create and find callers, spend and reset their points."""
 
     @access_pattern("P1", "PutItem", "1", owner="argument")
     def create(
         self, user_id: str, *, email: str | None = None, time_zone: str | None = None
     ) -> Caller:
-        """Let a user make calls, with the 15 points of the day, and return the caller.
+        """Create a caller with the day's 15 points, and return it.
 
-        The day is that of `time_zone`, an IANA name; UTC without one. Creating the same caller
-        again returns what is there; AlreadyExists when that has another e-mail or time zone, with
-        that caller if the e-mail is the same: a user id may be somebody else's by now.
+        The caller's days are those of `time_zone`, an IANA name; None for UTC. Creating the same
+        caller again returns the existing one; AlreadyExists if its e-mail or time zone differs,
+        with that caller as ``current`` only if the e-mail is the same.
         """
         now = self._now()
         allowance = first_allowance(time_zone, now)
@@ -84,12 +84,11 @@ class Callers(Repository):
 
     @access_pattern("P1", "PutItem", "1", owner="argument")
     def load(self, caller: Caller) -> Caller:
-        """Put a caller that was kept elsewhere, as it is, and return it.
+        """Store a caller from another system unchanged, and return it.
 
-        With the points of a day that may be over: then the first look at a new day brings 15, as
-        always. Loading it again changes nothing; AlreadyExists when there is another caller of
-        this user id, as in `create`. InvalidArgument for one who waits or is in a call, and for
-        times ahead of the clock.
+        If the day of its points is over, it has 15 at the next read, as always. Loading it again
+        changes nothing; AlreadyExists if another caller has this user id, as in `create`.
+        InvalidArgument for a caller who waits or is in a call, and for times in the future.
         """
         loaded = loadable_caller(caller, self._now())
         try:
@@ -102,14 +101,14 @@ class Callers(Repository):
 
     @access_pattern("P1", "GetItem", "1", owner="argument")
     def get(self, user_id: str, *, consistent: bool = False) -> Caller:
-        """The caller as of now: points left today, whether waiting or in a call. NotFound."""
+        """The caller now: points left today, queue place, live call. NotFound."""
         item = self._get_item(caller_key(user_id), consistent=consistent)
         return as_of(found_caller(item, user_id), self._now())
 
     @access_pattern(
         "P1",
         "UpdateItem",
-        "1; 2 where a new time zone finds a day over",
+        "1; 2 to change the time zone after the day is over",
         budget=1,
         owner="argument",
     )
@@ -120,10 +119,10 @@ class Callers(Repository):
         email: str | Unchanged | None = UNCHANGED,
         time_zone: str | Unchanged | None = UNCHANGED,
     ) -> Caller:
-        """Change what is given, nothing else, and return the caller. None takes it away. NotFound.
+        """Change the given fields only, and return the caller. None removes a field. NotFound.
 
-        In a new time zone what is left of the running day stays until that is over where it
-        began; no date gives points twice.
+        After a change of time zone the points left today stay until the day ends in the old zone;
+        no date gives points twice.
         """
         changes = checked(Caller, email=email, time_zone=time_zone)
         if not changes:
@@ -131,7 +130,7 @@ class Callers(Repository):
         zone_named(changes.get("time_zone"))
         known: Caller | None = None
         for attempt in range(self._connection.options.transaction_attempts):
-            if attempt > 1:  # turning the day takes a second try
+            if attempt > 1:  # beginning a new day takes a second try
                 self._connection.pause(attempt)
             now = self._now()
             turned, condition = list(actions(Caller, changes)), exists()
@@ -154,16 +153,15 @@ class Callers(Repository):
     def spend(self, user_id: str, points: int, *, spend_id: str | None = None) -> Caller:
         """Spend 1 to 15 points, once for each spend id, and return the caller.
 
-        With an id that was used before nothing is spent again; Conflict when that was another
-        number of points. Ids are remembered with the points they took, and through the next day
-        on which the caller spends. LimitExceeded, with the caller as ``current``, when fewer
-        points are left; then none is taken. NotFound.
+        A repeated id spends nothing; Conflict if the number of points differs. Ids are remembered
+        until the end of the next day on which the caller spends. LimitExceeded, with the caller
+        as ``current``, if fewer points are left; then none is spent. NotFound.
         """
         identity = self._new_id() if spend_id is None else spend_id
         wanted = validated(_Spend, spend_id=identity, points=points)
         known: Caller | None = None
         for attempt in range(self._connection.options.transaction_attempts):
-            if attempt > 1:  # turning the day takes a second try
+            if attempt > 1:  # beginning a new day takes a second try
                 self._connection.pause(attempt)
             now = self._now()
             paying = charge(wanted.points, wanted.spend_id, now, known=known)
@@ -183,7 +181,7 @@ class Callers(Repository):
             if before is not None:
                 if before == wanted.points:
                     return seen
-                raise Conflict(f"{before} points were spent under this id before", seen)
+                raise Conflict(f"{before} points were spent with this id before", seen)
             if seen.points_left < wanted.points:
                 raise LimitExceeded(
                     f"{seen.points_left} points are left until {seen.points_until.isoformat()}",
@@ -195,12 +193,11 @@ class Callers(Repository):
     def reset_points(
         self, user_ids: Iterable[str], *, reset_id: str | None = None
     ) -> tuple[str, ...]:
-        """Give callers 15 points now, whatever they have left; those who have them, in order.
+        """Reset each caller to 15 points. Returns the callers that were reset, in input order.
 
-        Nobody needs this for the daily points: they are back with the first look at a new day.
-        With a `reset_id` a caller whose last reset was under it is not reset again, so a job that
-        died is finished by calling it again, before another one begins. Ids of no callers are
-        left out.
+        Daily points do not need this: a new day sets them to 15 by itself. A caller whose last
+        reset had this `reset_id` is not reset again (but is returned), so a job that crashed can
+        be called again, before another one begins. Unknown ids are left out.
         """
         wanted = _distinct(user_ids)
         identity = self._new_id() if reset_id is None else reset_id
@@ -214,7 +211,7 @@ class Callers(Repository):
         "P1", "DeleteItem, TransactWriteItems", "1; 2 when waiting", budget=1, owner="argument"
     )
     def delete(self, user_id: str) -> None:
-        """Delete a caller, and the caller's place in a queue. The calls stay. NotFound.
+        """Delete a caller and the caller's place in a queue; the calls stay. NotFound.
 
         Conflict while the caller is in a live call: end it first.
         """
@@ -234,7 +231,7 @@ class Callers(Repository):
                 return
             except ConditionFailed as failed:
                 if failed.items[0] is None and failed.was_resent:
-                    return  # our own deletion, whose answer was lost
+                    return  # our own deletion, whose response was lost
                 known = found_caller(failed.items[0], user_id)
             seen = as_of(known, now)
             if seen.is_in_call:
@@ -242,7 +239,7 @@ class Callers(Repository):
         raise contended("the caller")
 
     def _reset(self, user_ids: Sequence[str], reset_id: str) -> set[str]:
-        """Reset up to 100 callers; those of the ids that are no callers."""
+        """Reset up to 100 callers; returns the ids without a caller."""
         reset = plan(Caller).model.reset_id
         is_due = exists() & (reset.does_not_exist() | (reset != reset_id))
         waiting, unknown = list(user_ids), set[str]()
@@ -253,7 +250,7 @@ class Callers(Repository):
                 )
                 break
             except ConditionFailed as failed:
-                # Who failed was reset under this id already, or is no caller; the others follow.
+                # Those that failed were reset before or do not exist; try the others again.
                 found: dict[int, AttributeValues | None] = failed.items
                 unknown |= {waiting[place] for place, item in found.items() if item is None}
                 waiting = [each for place, each in enumerate(waiting) if place not in found]
@@ -261,16 +258,16 @@ class Callers(Repository):
 
 
 def _taken(there: Caller, email: str | None) -> AlreadyExists:
-    """The refusal of a taken user id: the caller is shown to whoever has the same address."""
+    """The error for a taken user id; it has the existing caller if the e-mail is the same."""
     shown = there if there.email == email else None
-    return AlreadyExists(f"caller {there.user_id!r} exists already", shown)
+    return AlreadyExists(f"caller {there.user_id!r} already exists", shown)
 
 
 def _distinct(user_ids: Iterable[str]) -> Sequence[str]:
-    """The ids, each once, in their order: all of them are looked at before anything is sent."""
+    """The ids in input order without duplicates; all are checked before any request."""
     if isinstance(user_ids, str | bytes) or not isinstance(user_ids, Iterable):
-        raise InvalidArgument("user_ids", "must be several ids, such as a list of text")
+        raise InvalidArgument("user_ids", "must be a list or other iterable of ids")
     ids = list(user_ids)
     for each in ids:
-        caller_key(each)  # refuses what is no id
+        caller_key(each)  # raises InvalidArgument for an invalid id
     return list(dict.fromkeys(ids))

@@ -63,10 +63,10 @@ MAX_OVERDUE: Final = 1_000
 MAX_LONGEST: Final = timedelta(days=365)
 
 _IDENTITY: Final = ("user_a", "user_b", "started_at")
-"""What is another call's, if its id is given anew."""
+"""Fields that differ if another call has the same id."""
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
-"""By so much the clock of whoever tells the end of a call may differ from ours."""
+"""How far the clock of the server that ends a call may differ from ours."""
 
 
 class Calls(Repository):
@@ -75,7 +75,7 @@ class Calls(Repository):
     @access_pattern(
         "P6",
         "TransactWriteItems",
-        "1; 2 when one of them waits in a queue, or their day turns",
+        "1; 2 when one of them waits in a queue, or begins a new day",
         budget=1,
         owner="creation",
     )
@@ -88,12 +88,12 @@ class Calls(Repository):
         call_id: str | None = None,
         room_name: str | None = None,
     ) -> Call:
-        """Start a call between two callers, and return it; who waits in a queue leaves it.
+        """Start a call between two callers, and return it; they leave their queues.
 
-        Each spends `cost` points. The room is named after the call unless a name is given. With
-        an id that the same two have a call under, that one is returned. AlreadyExists when the id
-        is another call's, or a live call has the room's name; Conflict, with the caller as
-        ``current``, when one of them is in a call; LimitExceeded with too few points; NotFound.
+        Each spends `cost` points. The room's name is the call id unless given. If the same two
+        already have a call with this id, it is returned. AlreadyExists if the id is another
+        call's, or a live call has the room's name; Conflict, with the caller as ``current``, if
+        one of them is in a call; LimitExceeded if one has too few points; NotFound.
         """
         if type(cost) is not int or not 0 <= cost <= DAILY_POINTS:
             raise InvalidArgument("cost", f"must be an integer from 0 to {DAILY_POINTS}")
@@ -134,12 +134,11 @@ class Calls(Repository):
     def end(
         self, call_id: str, *, ended_at: datetime | None = None, user_id: str | None = None
     ) -> Call:
-        """End a call, now or when it ended, and return it with its minutes.
+        """End a call, now or at `ended_at`, and return it with its minutes.
 
-        Both callers are free again, and so is the room's name. A call that has ended already is
-        returned as it is: the first end stands. InvalidArgument when `ended_at` lies more than
-        five minutes, which clocks may differ by, before the start or ahead of now. NotFound, also
-        when `user_id` is not in the call.
+        Both callers and the room's name are free again. A call that has already ended is returned
+        unchanged. InvalidArgument if `ended_at` is more than 5 minutes (allowed clock difference)
+        before the start or in the future. NotFound, also if `user_id` is not in the call.
         """
         check_owner("user_id", user_id)
         now = self._now()
@@ -154,7 +153,7 @@ class Calls(Repository):
             if call.started_at - moment > CLOCK_SLACK:
                 raise InvalidArgument("ended_at", "must not be before the call started")
             if moment - now > CLOCK_SLACK:
-                raise InvalidArgument("ended_at", "must not lie ahead")
+                raise InvalidArgument("ended_at", "must not be in the future")
         return self._end(call, moment)
 
     @access_pattern(
@@ -166,18 +165,18 @@ class Calls(Repository):
         owner=STAFF,
     )
     def end_overdue(self, longest: timedelta, *, limit: int = 100) -> tuple[Call, ...]:
-        """End the calls that are live for longer than anybody talks; the calls, oldest first.
+        """End calls that have been live for longer than `longest`; returns them, oldest first.
 
-        Such a call was left open: each is ended as having taken `longest`. At most `limit` are.
+        For calls that nobody ended: each ends `longest` after its start. Ends at most `limit`.
         """
         if not isinstance(longest, timedelta) or not timedelta(0) < longest <= MAX_LONGEST:
-            raise InvalidArgument("longest", "must be a timedelta above 0, of a year at most")
+            raise InvalidArgument("longest", "must be a timedelta above 0 and at most 365 days")
         if type(limit) is not int or not 1 <= limit <= MAX_OVERDUE:
             raise InvalidArgument("limit", f"must be an integer from 1 to {MAX_OVERDUE:,}")
         until = self._now() - longest
         found = self.list_live(until=until, page_size=limit)
         overdue = list(found)
-        while len(overdue) < limit and found.cursor is not None:  # past what cannot be read
+        while len(overdue) < limit and found.cursor is not None:  # unreadable rooms were left out
             found = self.list_live(until=until, page_size=limit, cursor=found.cursor)
             overdue += found
         closed = []
@@ -185,16 +184,16 @@ class Calls(Repository):
             try:
                 closed.append(self._end(call, call.started_at + longest))
             except NotFound:
-                continue  # the index still had what is gone
+                continue  # the index was behind: the call is gone
         return tuple(closed)
 
     @access_pattern("P6", "PutItem", "1", owner="creation")
     def load(self, call: Call) -> Call:
-        """Put a call that ended elsewhere into the history of both, as it is, and return it.
+        """Store an ended call from another system unchanged, and return it.
 
-        Neither of them needs to be a caller. It is kept until its ``expires_at``. Loading it again
-        changes nothing; AlreadyExists when the id is another call's. InvalidArgument for a call
-        without an end, for times ahead of the clock, and for one that has expired.
+        Both users see it in their history; neither needs to be a caller. It is kept until its
+        ``expires_at``. Loading it again changes nothing; AlreadyExists if the id is another
+        call's. InvalidArgument for a call without an end, in the future, or expired.
         """
         now = self._now()
         loaded = loadable_call(call, now)
@@ -208,7 +207,7 @@ class Calls(Repository):
 
     @access_pattern("P6", "GetItem", "1", owner="read")
     def get(self, call_id: str, *, user_id: str | None = None, consistent: bool = False) -> Call:
-        """The call with this id, live or ended. NotFound, also when `user_id` is not in it."""
+        """The call with this id, live or ended. NotFound, also if `user_id` is not in it."""
         check_owner("user_id", user_id)
         found = self._get(Call, call_id=call_id, consistent=consistent)
         if found is None or user_id not in {None, found.user_a, found.user_b}:
@@ -219,9 +218,9 @@ class Calls(Repository):
     def get_by_room(
         self, room_name: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Call:
-        """The live call in this room, as a media server's webhook names it.
+        """The live call in the room with this name (known to a media server's webhook).
 
-        NotFound, also when `user_id` is not in the call.
+        NotFound, also if `user_id` is not in the call.
         """
         check_owner("user_id", user_id)
         item = self._get_item(room_key(room_name), consistent=consistent)
@@ -244,9 +243,10 @@ class Calls(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Call]:
-        """The live calls by their start, oldest first; with a range those begun in [since, until).
+        """The live calls by start time, oldest first.
 
-        What was left open is found by an `until` in the past.
+        With `since` and `until`, only those started in [since, until). An `until` in the past
+        finds calls that nobody ended.
         """
         lower, upper = time_range(since, until)
         return self._page(
@@ -269,9 +269,9 @@ class Calls(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page[Call]:
-        """A user's calls on either side, live and ended, by their start, newest first.
+        """A user's calls as either user, live and ended, by start time, newest first.
 
-        With `since` and `until`, those begun in [since, until).
+        With `since` and `until`, only those started in [since, until).
         """
         lower, upper = time_range(since, until)
         return self._page(
@@ -284,7 +284,7 @@ class Calls(Repository):
         )
 
     def _end(self, call: Call, moment: datetime) -> Call:
-        """End a call that was read. NotFound when it is gone."""
+        """End a call that was read. NotFound if it is gone."""
         if not call.is_live:
             return call
         done = ended(call, moment)
@@ -301,12 +301,12 @@ class Calls(Repository):
                     if there is None or not _is_same(there, call):
                         raise NotFound("call", call.call_id) from failed
                     return there
-                # A caller who was deleted, or a room that is another call's, is left alone.
+                # Leave out a caller who was deleted, and a room that is another call's.
                 beside = [each for place, each in enumerate(beside, 1) if place not in failed.items]
 
 
 def _is_same(one: Call, other: Call) -> bool:
-    """Whether it is one call: an id may be given anew when a call has expired."""
+    """True if both are the same call: an expired call's id may be reused."""
     return all(getattr(one, name) == getattr(other, name) for name in _IDENTITY)
 
 
@@ -340,7 +340,7 @@ def _goes_free(call: Call, user_id: str) -> Write:
 def _another_try(
     item: AttributeValues | None, side: Side, call: Call, cost: int, now: datetime
 ) -> Side:
-    """How one who could not be taken into a call can be; or what makes that impossible."""
+    """The side for the next attempt, from the caller read; raises if the caller cannot join."""
     caller = found_caller(item, side.user_id)
     seen = as_of(caller, now)
     if seen.is_in_call:

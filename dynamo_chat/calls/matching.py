@@ -1,18 +1,18 @@
-"""Matching: the two who wait longest go into a call (P5).
+"""Matching: the two callers who have waited longest go into a call (P5).
 
-One call of `match` reads the head of the queue, strongly consistent, and takes two tickets of it
-in one transaction with the callers, their points and the call (`opening`). Uncontended that is two
-requests. There is no lock and no lease: who dies on the way leaves both waiting, or both in the
-call, and of many who want the same two tickets one wins.
+`match` reads the head of the queue, strongly consistent, and takes two tickets in one transaction
+with the callers, their points and the call (`opening`): two requests without contention. There is
+no lock and no lease: a matcher that crashes leaves both callers waiting, or both in the call, and
+of several matchers that take the same two tickets one succeeds.
 
-So that many matchers do not all want the same two, each takes a pair by lot among the first M of
-the queue, where M is how many matchers there are: one matcher takes the oldest pair, M take pairs
-among the oldest 2M tickets, which are disjoint as long as all see the same queue. M is given, or
-learnt from lost races: a race lost to another matcher adds one, a match takes a half away, which
-settles where each match loses half a race, at about M (see docs/design/calls.md).
+So that several matchers seldom take the same two, each takes a random pair of the first M pairs,
+where M is the number of matchers: one matcher takes the oldest pair, M take pairs among the oldest
+2M tickets, which do not overlap as long as all see the same queue. M is given, or learnt from lost
+races: losing a race to another matcher adds 1, a match subtracts ½. This settles at about M, where
+each match loses half a race (see docs/design/calls.md).
 
-What does not belong in the queue is cleared by whoever meets it there: tickets that expired, whose
-caller is gone or waits elsewhere, or has too few points left.
+A matcher deletes stale tickets that it reads: expired ones, and those whose caller is gone, waits
+elsewhere, or has too few points left.
 """
 
 from __future__ import annotations
@@ -62,31 +62,31 @@ from dynamo_chat.core.transaction import (
 from dynamo_chat.core.ulids import lowest_ulid
 
 MAX_MATCHERS: Final = 64
-"""More matchers than this take their pairs among the first 64."""
+"""More matchers than this count as 64."""
 
 _HEAD: Final = 20
-"""Tickets read at once, at the least: so many cost the same read unit as two."""
+"""The fewest tickets read at once: 20 cost the same read unit as two."""
 
 _REMEMBERED: Final = 10_000
-"""What was learnt of so many queues is kept; then it is learnt anew, which costs some races."""
+"""At most so many queues are remembered; then all are learnt again, which costs some races."""
 
 _SLACK: Final = timedelta(minutes=5)
-"""For so long an expired ticket is left lying: another server's clock may be behind."""
+"""How long an expired ticket is kept, as another server's clock may be behind."""
 
 Pair = tuple[QueueTicket, QueueTicket]
 
 
 class Matcher(Repository):
-    """Takes waiting callers out of queues, and into calls."""
+    """Takes waiting callers out of queues and into calls."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
         self._crowds = Crowds()
         self._heads = Heads()
-        self._lots = random.SystemRandom()  # no state, which forked matchers would share
+        self._lots = random.SystemRandom()  # has no state that forked matchers would share
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What it was made of: what it learnt of the queues stays behind."""
+        """Pickled without what it learnt of the queues."""
         return type(self), (self._binding,)
 
     def match(
@@ -140,7 +140,7 @@ class Matcher(Repository):
     def _drawn_pair(
         self, line: CallQueue, matchers: int | None, learnt: _Learnt, now: datetime
     ) -> Pair | None:
-        """Two neighbours at the head of the queue, by lot; None when fewer than two wait."""
+        """A random pair of neighbours at the head of the queue; None if fewer than two wait."""
         if matchers is None:
             width = self._crowds.size(line.name)
         else:
@@ -148,7 +148,7 @@ class Matcher(Repository):
         while True:
             waiting = self._head(line, 2 * width, learnt.unreadable, now)
             places = Counter(each.user_id for each in waiting)
-            # Seen without its caller before, or one of two that a caller cannot both have.
+            # Its caller was seen without it, or has two, of which one must be stale.
             stale = [
                 each
                 for each in waiting
@@ -168,7 +168,7 @@ class Matcher(Repository):
     def _head(
         self, line: CallQueue, wanted: int, passed: Collection[str], now: datetime
     ) -> list[QueueTicket]:
-        """Up to `wanted` tickets, oldest first: of one shard, or of all when it has no two."""
+        """Up to `wanted` tickets, oldest first: of one shard, or of all if it has fewer than 2."""
         first = self._heads.older_of_two(line, self._lots)
         tickets = self._oldest(line, first, wanted, passed, now)
         self._heads.seen(line, first, tickets, now)
@@ -182,10 +182,10 @@ class Matcher(Repository):
     def _oldest(
         self, line: CallQueue, shard: int, wanted: int, passed: Collection[str], now: datetime
     ) -> list[QueueTicket]:
-        """The first tickets of a shard, `wanted` and more where they came in the same request.
+        """The first tickets of a shard: `wanted`, or more if the same request returned them.
 
-        Those that are `passed` over are left out. Those that expired a while ago are deleted on
-        the way, and since they may be many, each request takes more than the one before.
+        Tickets in `passed` are left out. Tickets that expired some time ago are deleted; as there
+        may be many, each request reads more than the one before.
         """
         live: list[QueueTicket] = []
         expired: list[Key] = []
@@ -208,7 +208,7 @@ class Matcher(Repository):
     # -- what was in the way ------------------------------------------------------------------
 
     def _fates(self, failed: ConditionFailed, tried: _Tried, learnt: _Learnt) -> set[_Fate]:
-        """What became of those of the two who could not be taken."""
+        """Why the transaction failed, for each of the two callers whose condition failed."""
         return {
             self._fate(failed.items[place], ticket, tried, learnt)
             for place, ticket in zip(SIDES, tried.pair, strict=True)
@@ -231,7 +231,7 @@ class Matcher(Repository):
             check_unspent(seen, tried.call)
         if seen.is_in_call or seen.points_left < tried.line.needed:
             return _Fate.CLEARED if self._send_away(caller, ticket, tried.now) else _Fate.LEFT
-        learnt.known[caller.user_id] = caller  # a new day has begun for the caller, most likely
+        learnt.known[caller.user_id] = caller  # most likely the caller's new day has begun
         return _Fate.READY
 
     def _clear(self, ticket: QueueTicket, now: datetime) -> None:
@@ -241,7 +241,7 @@ class Matcher(Repository):
             self._write(Check(caller_key(ticket.user_id), nobodys), Delete(ticket.place.key))
 
     def _send_away(self, caller: Caller, ticket: QueueTicket, now: datetime) -> bool:
-        """Take a caller out of the queue who may not be matched; whether that was still so."""
+        """Take a caller who may not be matched out of the queue; False if they have changed."""
         attributes = plan(Caller).model
         unchanged = (
             waits_with(ticket.ticket_id, now)
@@ -258,7 +258,7 @@ class Matcher(Repository):
         return True
 
     def _matched_before(self, line: CallQueue, match_id: str) -> Call | None:
-        """The call that an earlier try of this match made; None when it made none."""
+        """The call that an earlier try of this match created; None if it created none."""
         item = self._get_item(call_key(match_id), consistent=True)
         if item is None or not is_live(item, self._now()):
             return None
@@ -269,9 +269,9 @@ class Matcher(Repository):
 
 
 class Crowds:
-    """How many matchers seem to be at work on each queue, learnt from who wins the races.
+    """Estimates how many matchers work on each queue, from races won and lost.
 
-    Safe to share between threads. A queue on which nobody is met is not remembered.
+    Safe to share between threads. A queue without lost races is not remembered.
     """
 
     def __init__(self) -> None:
@@ -280,15 +280,15 @@ class Crowds:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """A lock that no thread of another process holds."""
+        """Make a new lock in a forked process."""
         self._lock = threading.Lock()
 
     def size(self, queue: str) -> int:
-        """The number of matchers, oneself included."""
+        """The estimated number of matchers, including this one."""
         return round(self._sizes.get(queue, 1.0))
 
     def lost(self, queue: str) -> None:
-        """A race was lost to another matcher."""
+        """Count a race lost to another matcher."""
         with self._lock:
             size = self._sizes.get(queue, 1.0) + 1.0
             if len(self._sizes) >= _REMEMBERED:
@@ -296,7 +296,7 @@ class Crowds:
             self._sizes[queue] = min(size, float(MAX_MATCHERS))
 
     def won(self, queue: str) -> None:
-        """A match was made."""
+        """Count a match made."""
         with self._lock:
             size = self._sizes.pop(queue, 1.0) - 0.5
             if size > 1.0:
@@ -304,31 +304,31 @@ class Crowds:
 
 
 class Heads:
-    """Where the shards of a queue began when they were seen last.
+    """The first ticket of each shard of a queue when the shard was last read.
 
-    Shards drain unevenly when they are chosen blindly. The older of two drawn by lot is nearly as
-    fair as the oldest of all, does not send every matcher to the same one, and costs no request.
-    Safe to share between threads: an outdated memory only makes for a worse choice.
+    With a random shard, some shards would drain slowly. The older of two random shards is nearly as
+    fair as the oldest of all, spreads the matchers, and costs no request. Safe to share between
+    threads: outdated entries only make the choice worse.
     """
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, int], str] = {}
 
     def older_of_two(self, line: CallQueue, lots: random.Random) -> int:
-        """The shard to look at: one that was never seen comes first."""
+        """The older of two random shards; one that was never read counts as oldest."""
         drawn = lots.sample(range(line.shards), min(2, line.shards))
         return min(drawn, key=lambda shard: self._first.get((line.name, shard), ""))
 
     def seen(
         self, line: CallQueue, shard: int, tickets: Sequence[QueueTicket], now: datetime
     ) -> None:
-        """A shard began with `tickets`, the first two of which are about to be matched."""
+        """Remember that a shard begins with `tickets`; the first two will be matched now."""
         if line.shards > 1:
             alone = len(tickets) == 1
             rest = tickets if alone else tickets[2:]
             if len(self._first) >= _REMEMBERED:
                 self._first.clear()
-            # Who joins an empty shard from now on has a later ticket.
+            # A caller who joins an empty shard from now on gets a later ticket.
             self._first[line.name, shard] = rest[0].ticket_id if rest else lowest_ulid(now)
 
 
@@ -338,17 +338,17 @@ class _Fate(Enum):
     MATCHED = auto()
     """Another matcher was faster."""
     LEFT = auto()
-    """The caller waits no more, or something changed in the moment of looking."""
+    """The caller no longer waits, or changed while being read."""
     CLEARED = auto()
     """The caller may not be matched, and was taken out of the queue."""
     UNREADABLE = auto()
-    """The caller's item is damaged, or asks for a time zone that this machine does not know."""
+    """The caller's item is damaged, or has a time zone that this machine does not know."""
     READY = auto()
-    """Nothing is in the way of another try, with what is known of the caller now."""
+    """The caller has now been read: try again."""
 
 
 _PROGRESS: Final = frozenset({_Fate.CLEARED, _Fate.UNREADABLE})
-"""After these the next try meets others, so it is no lost race."""
+"""After these the next try takes other callers, so it does not count as an attempt."""
 
 
 class _Asked(Model):
@@ -368,14 +368,14 @@ class _Tried:
 
 @dataclass(slots=True)
 class _Learnt:
-    """What one match has found out on its way."""
+    """What one match has learnt from its failed tries."""
 
     gone: set[str] = field(default_factory=set)
-    """Tickets whose callers were seen without them."""
+    """Tickets that their callers no longer have."""
     unreadable: set[str] = field(default_factory=set)
-    """Tickets that are passed over. They stay: somebody may be able to read their callers."""
+    """Tickets to leave out. They are not deleted: another server may read their callers."""
     known: dict[str, Caller] = field(default_factory=dict)
-    """Callers as they were when they could not be taken, by user."""
+    """Callers read from failed conditions, by user id."""
 
 
 def _call_of(
@@ -396,7 +396,7 @@ def _call_of(
 
 
 def _readable(item: AttributeValues) -> list[QueueTicket]:
-    """The ticket stored as `item`; none when it is damaged, so that it does not block a queue."""
+    """The ticket stored as `item`; none if it is damaged, so that it does not block the queue."""
     try:
         return [plan(QueueTicket).decode(item)]
     except CorruptItem:

@@ -1,11 +1,11 @@
-"""The transaction that takes two callers into a call: matched from a queue, or called directly.
+"""The transaction that puts two callers into a call: matched from a queue, or called directly.
 
-    call    is written, unless its id is taken
-    room    is written, unless a live call has its name
-    a, b    each is free, has the points, pays, and is in the call from now on
-    tickets of those who waited are deleted
+    Put call        if its id is free
+    Put room        if no live call has its name
+    Update a, b     if each is in no call and has the points: each pays, and is in the call
+    Delete tickets  of those who waited
 
-All of it happens or nothing, so whoever dies on the way leaves both where they were.
+All writes happen or none, so a crash leaves both callers as they were.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent
 
 CALL, ROOM, SIDES = 0, 1, (2, 3)
-"""The places of the writes in the transaction."""
+"""The indexes of the writes in the transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two who go into a call."""
+    """One of the two callers of a call."""
 
     user_id: str
     place: Place | None = None
-    """Where the caller waits, and gives the place up; None for one who must not be waiting."""
+    """The place in a queue that the caller leaves; None for a caller who must not be waiting."""
     known: Caller | None = None
-    """The caller as it is stored, if it was read."""
+    """The stored caller, if it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a call costs each of the two."""
+    """What a call costs each caller."""
 
     points: int
     at_least: int
-    """What each must have; not below `points`."""
+    """Points that each must have; not below `points`."""
 
 
 def opening(call: Call, sides: Sequence[Side], price: Price, now: datetime) -> list[Write]:
@@ -81,17 +81,17 @@ def _entering(call: Call, side: Side, price: Price, now: datetime) -> Update:
 
 
 def opened_before(failed: ConditionFailed, wanted: Call) -> Call | None:
-    """The call that is there under the id of `wanted`, told by the failed transaction.
+    """The existing call with the id of `wanted`, from the failed transaction.
 
-    None when the id is free, and the room's name too: then one of the two callers was in the way.
-    AlreadyExists when the id is another call's, or the name that of another live call's room; who
-    is in that call is nobody else's business.
+    None if the id and the room's name are free: then a caller's condition failed. AlreadyExists if
+    the id is another call's, or another live call has the room's name; that call is shown only to
+    its own users.
     """
     if CALL in failed.items:
         there = plan(Call).decode(failed.items[CALL] or {})
         if (there.queue, wanted.queue) == (None, None):
             is_same = (there.user_a, there.user_b) == (wanted.user_a, wanted.user_b)
-        else:  # whom a queue brings together is not asked for, so it cannot differ
+        else:  # the users of a match are not given, so only the queue can differ
             is_same = there.queue == wanted.queue
         if not is_same:
             raise taken_call_id(there, wanted) from failed
@@ -102,12 +102,12 @@ def opened_before(failed: ConditionFailed, wanted: Call) -> Call | None:
 
 
 def taken_call_id(there: Call, wanted: Call) -> AlreadyExists:
-    """The refusal of a taken id: the call is shown to the two who are in it."""
+    """The error for a taken id; it has the existing call only for the same two users."""
     is_theirs = {there.user_a, there.user_b} == {wanted.user_a, wanted.user_b}
     return AlreadyExists(f"call id {wanted.call_id!r} is taken", there if is_theirs else None)
 
 
 def check_unspent(caller: Caller, call: Call) -> None:
-    """Refuse a call that costs points under an id that the caller spent some under before."""
+    """Raise Conflict if the caller has spent points with the call's id before."""
     if spent_as(caller, call.call_id) is not None:
-        raise Conflict(f"points were spent under the id {call.call_id!r} before", caller)
+        raise Conflict(f"points were spent with the id {call.call_id!r} before", caller)

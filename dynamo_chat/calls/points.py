@@ -1,13 +1,13 @@
-"""Whose day it is: when a caller's points are back, in the caller's own time zone.
+"""Daily points: when a caller's new day begins, in the caller's own time zone.
 
-A caller has 15 points for each date of their own calendar. Two things are kept of that: the date
-that the points are of, and the moment at which they end. While the moment lies ahead nobody needs
-to know the time zone, so a spend is one request; after it, the date decides:
+A caller has 15 points for each date in their time zone. Two values are stored: the date of the
+points, and the time at which it ends. Before that time the time zone is not needed, so a spend is
+one request; after it, the current date in the zone decides:
 
-* a later date has begun where the caller is: 15 new points, until that date is over there;
-* the same or an earlier one, because the caller moved west: the old points, until it is over.
+* a later date: 15 new points, until that date ends in the zone;
+* the same or an earlier date, because the caller moved west: the old points, until that date ends.
 
-So no date gives points twice, however the time zone is changed, and changing it gives none.
+So no date gives points twice, however the time zone changes, and changing it gives none.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MAX_ZONE_CHARACTERS: Final = 100
 _BEFORE_ALL_DAYS: Final = date.min.isoformat()
 _ONE_DAY: Final = timedelta(days=1)
 _NO_ZONES: Final = re.compile("localtime|posixrules|Factory|(posix|right)/.*", re.DOTALL)
-"""What is in a time zone database beside zones: the machine's own, other ways to count seconds."""
+"""Names in a time zone database that are not zones: the machine's own, and other second counts."""
 
 
 class Allowance(NamedTuple):
-    """Which date the points are of, until when, and whether they are new ones."""
+    """The date of the points, when it ends, and whether the points are new."""
 
     day: str
     until: datetime
@@ -37,12 +37,12 @@ class Allowance(NamedTuple):
 
 
 def first_allowance(time_zone: str | None, now: datetime) -> Allowance:
-    """The allowance of a caller who had none yet."""
+    """The allowance of a new caller."""
     return next_allowance(_BEFORE_ALL_DAYS, time_zone, now)
 
 
 def next_allowance(day: str, time_zone: str | None, now: datetime) -> Allowance:
-    """The allowance that follows at `now` on that of `day`, whose time is over."""
+    """The allowance at `now`, after that of `day` has ended."""
     zone = zone_named(time_zone)
     today, before = now.astimezone(zone).date(), date.fromisoformat(day)
     current = max(today, before)
@@ -50,10 +50,10 @@ def next_allowance(day: str, time_zone: str | None, now: datetime) -> Allowance:
 
 
 def zone_named(name: str | None) -> tzinfo:
-    """The time zone of this IANA name, such as ``Europe/Rome``; None is UTC. InvalidArgument.
+    """The time zone with this IANA name, such as ``Europe/Rome``; UTC for None. InvalidArgument.
 
-    The names are those of the machine's time zone database or, where it has none (Windows, slim
-    containers), of the package ``tzdata``.
+    Names are looked up in the machine's time zone database or, if it has none (Windows, slim
+    containers), in the package ``tzdata``.
     """
     if name is None:
         return UTC
@@ -71,11 +71,11 @@ def zone_named(name: str | None) -> tzinfo:
         ) from error
     if _NO_ZONES.fullmatch(name):
         raise InvalidArgument(
-            "time_zone", f"{name!r} is no name of a zone; give one such as 'Europe/Rome'"
+            "time_zone", f"{name!r} is not a time zone; give an IANA name such as 'Europe/Rome'"
         )
     return zone
 
 
 def _end_of(day: date, zone: tzinfo) -> datetime:
-    """The first moment after `day`, in UTC. Not always midnight: clocks may skip it."""
+    """The end of `day` in this zone, as UTC; not always at midnight, which clocks may skip."""
     return datetime.combine(day + _ONE_DAY, time.min, zone).astimezone(UTC)

@@ -1,8 +1,8 @@
 """The repository of queues: join, leave, position (P4), and matching (P5, in `matching`).
 
-A ticket and its caller's waiting state are written and removed in one transaction, so a caller
-has one place however often they join, and a ticket in the queue is somebody who waits. Who never
-comes back is not waited for: tickets expire, and joining again keeps them alive.
+A ticket and its caller's waiting state are written and removed in one transaction. So a caller has
+one place, however often they join, and each ticket belongs to a waiting caller. Tickets expire, and
+joining again extends them, so a caller who never comes back does not stay in the queue.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ DEFAULT_WAIT: Final = timedelta(hours=1)
 
 
 class Queue(Repository):
-    """Wait for a call, stop waiting, see how long it may take; match who waits."""
+    """Join and leave queues, find a caller's position, match waiting callers."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -69,11 +69,11 @@ class Queue(Repository):
         *,
         keep_for: timedelta = DEFAULT_WAIT,
     ) -> QueueTicket:
-        """Take a place in a queue and return its ticket; who has one keeps it.
+        """Join a queue and return the ticket; a caller who is already in it keeps their ticket.
 
-        The ticket expires after `keep_for`, an hour if not said; joining again in the second half
-        of that time lets it live as long once more. Conflict, with the caller as ``current``, in
-        another queue or in a live call; LimitExceeded with too few points; NotFound.
+        The ticket expires after `keep_for`, by default an hour; joining again in the second half
+        of that time extends it by as much. Conflict, with the caller as ``current``, if the caller
+        is in another queue or in a live call; LimitExceeded if they have too few points; NotFound.
         """
         line, span = queue_of(queue), check_wait(keep_for)
         for attempt in range(self._connection.options.transaction_attempts):
@@ -108,10 +108,10 @@ class Queue(Repository):
 
     @access_pattern("P4", "GetItem, TransactWriteItems", "≤2", owner="argument")
     def leave(self, user_id: str) -> Caller:
-        """Give the place in a queue up, and return the caller, who waits nowhere any more.
+        """Leave the queue, and return the caller, who is no longer in any queue.
 
-        Nothing happens when there is none: the caller may have been matched just before, and is
-        then in a call (``live_call_id``). NotFound.
+        No error if the caller is in none: they may just have been matched, and are then in a call
+        (``live_call_id``). NotFound.
         """
         item = self._get_item(caller_key(user_id), consistent=True)
         for attempt in range(self._connection.options.transaction_attempts):
@@ -119,7 +119,7 @@ class Queue(Repository):
                 self._connection.pause(attempt)
             stored = found_caller(item, user_id)
             seen = as_of(stored, self._now())
-            # Given up even if its time is over: to a server whose clock is behind it is not.
+            # Leave an expired place, too: a server whose clock is behind may still match it.
             place = place_of(stored)
             if place is None:
                 return seen
@@ -140,9 +140,9 @@ class Queue(Repository):
     def position(
         self, user_id: str, queue: str | CallQueue = DEFAULT_QUEUE
     ) -> QueuePosition | None:
-        """Where the caller stands in a queue, and for how long already; None when not in it.
+        """The caller's position in a queue and waiting time; None if not in it.
 
-        Positions are counted up to 1,000. NotFound when there is no such caller.
+        Positions are counted up to 1,000. NotFound if there is no such caller.
         """
         line = queue_of(queue)
         item = self._get_item(caller_key(user_id), consistent=True)
@@ -172,7 +172,7 @@ class Queue(Repository):
         cursor: str | None = None,
         consistent: bool = False,
     ) -> Page[QueueTicket]:
-        """Who waits in a queue, those who wait longest first."""
+        """The tickets of callers who wait in a queue, longest wait first."""
         line = queue_of(queue)
         return self._page(
             PageRequest(
@@ -185,8 +185,8 @@ class Queue(Repository):
     @access_pattern(
         "P5",
         "Query, TransactWriteItems, GetItem, BatchWriteItem",
-        "2; 3 where the day of one turns; 2 more for each lost race or stale ticket; "
-        "at the end of a sharded queue one for each shard more",
+        "2; 3 when one of them begins a new day; 2 more for each lost race or stale ticket; "
+        "1 for each other shard when one has fewer than two tickets",
         budget=3,
         owner=STAFF,
     )
@@ -198,18 +198,18 @@ class Queue(Repository):
         match_id: str | None = None,
         room_name: str | None = None,
     ) -> Call | None:
-        """Take two waiting callers into a call and return it; None when fewer than two wait.
+        """Put two waiting callers into a call and return it; None if fewer than two wait.
 
-        Both spend what the queue costs. `matchers` says how many are at work on the queue: one
-        takes those who wait longest, M take pairs among the oldest 2M. Without it the number is
-        learnt. With a `match_id`, which becomes the call's id, calling again after a lost answer
-        returns the call that was made. The room is named after the call unless a name is given;
-        AlreadyExists when a live call has that, or the id is another call's.
+        Both spend the queue's cost. `matchers` is the number of matchers that work on the queue:
+        one takes the longest-waiting pair, M take pairs among the oldest 2M tickets. Without it
+        the number is estimated. `match_id` becomes the call's id; after a lost response, calling
+        again with it returns the same call. The room's name is the call id unless given;
+        AlreadyExists if a live call has that name, or the id is another call's.
         """
         return self._matcher.match(queue, matchers=matchers, match_id=match_id, room_name=room_name)
 
     def _drawn(self, line: CallQueue, user_id: str, now: datetime, span: timedelta) -> QueueTicket:
-        """A fresh ticket."""
+        """A new ticket."""
         ticket_id = self._new_id()
         return QueueTicket(
             queue=line.name,
@@ -223,7 +223,7 @@ class Queue(Repository):
     def _kept_longer(
         self, ticket: QueueTicket, now: datetime, span: timedelta
     ) -> QueueTicket | None:
-        """The ticket, with a new lease if the old one is half over; None when it is gone."""
+        """The ticket, extended if half its time is over; None if it is gone."""
         if ticket.expires_at is not None and ticket.expires_at - now > span / 2:
             return ticket
         until = whole_second(now + span)
@@ -232,7 +232,7 @@ class Queue(Repository):
         try:
             self._write(
                 Update(caller_key(ticket.user_id), [leased], waits_with(ticket.ticket_id, now)),
-                # Whole: if a server with a fast clock cleared it away, it is there again.
+                # The whole item, in case a server whose clock is ahead has deleted it.
                 Put(plan(QueueTicket).encode(kept)),
             )
         except ConditionFailed:
@@ -240,7 +240,7 @@ class Queue(Repository):
         return kept
 
     def _count_before(self, line: CallQueue, shard: int, ticket_id: str, now: datetime) -> int:
-        """How many wait in a shard with a ticket before this one: up to 1,000, or some more."""
+        """The number of live tickets before this one in a shard; counting stops at about 1,000."""
         count = 0
         before = line.tickets(shard, until=ticket_id)
         for items in self._walk(before, limit=MAX_POSITION, only=(KIND, TTL)):
@@ -251,7 +251,7 @@ class Queue(Repository):
 
 
 def _refuse(seen: Caller, there: QueueTicket | None, line: CallQueue) -> None:
-    """Raise what keeps the caller from joining; return when nothing does any more."""
+    """Raise the reason why the caller cannot join; return if there is none any more."""
     if there is not None:
         raise Conflict(f"the caller waits in queue {there.queue!r}; leave it first", seen)
     if seen.is_in_call:
@@ -259,6 +259,6 @@ def _refuse(seen: Caller, there: QueueTicket | None, line: CallQueue) -> None:
     if seen.points_left < line.needed:
         raise LimitExceeded(
             f"{seen.points_left} points are left until {seen.points_until.isoformat()}; "
-            f"queue {line.name!r} asks for {line.needed}",
+            f"queue {line.name!r} needs {line.needed}",
             seen,
         )

@@ -1,4 +1,4 @@
-"""A ticket: a caller's place in a queue, and what a queue is."""
+"""Queues, and their tickets: a ticket is a caller's place in a queue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_WAIT: Final = timedelta(days=7)
 
 
 class QueueTicket(Entity):
-    """A caller's place in a queue. Tickets sort by the time at which they were drawn."""
+    """A caller's place in a queue. Tickets sort by the time at which the caller joined."""
 
     layout: ClassVar[Layout] = keyspace.QUEUE_TICKET
 
@@ -29,11 +29,11 @@ class QueueTicket(Entity):
     user_id: Id
     joined_at: Time
     expires_at: ExpiresAt
-    """When the caller stops waiting unmatched."""
+    """When the caller stops waiting if not matched."""
 
     @property
     def place(self) -> Place:
-        """Where the ticket is."""
+        """The components of the ticket's key."""
         return Place(self.queue, self.shard, self.ticket_id)
 
 
@@ -43,17 +43,18 @@ class _Named(Model):
 
 @dataclass(frozen=True, slots=True)
 class CallQueue:
-    """A queue: its name, its price, and over how many partitions it is spread.
+    """A queue: its name, its cost, and its number of shards.
 
-    Everyone who uses a queue must give it the same `shards`. More of them carry more callers a
-    second, and make the order of matches looser; tickets of a smaller number are still found.
+    All users of a queue must give the same `shards`. More shards allow more callers per second,
+    but matches follow the waiting order less strictly. After increasing the number, existing
+    tickets are still found.
     """
 
     name: str = DEFAULT_QUEUE
     cost: int = 1
-    """Points that each of the two spends when they are matched."""
+    """Points that each of the two callers spends when they are matched."""
     at_least: int = 1
-    """Points that one must have to wait and to be matched; never fewer than `cost`."""
+    """Points that a caller must have to wait and to be matched, if more than `cost`."""
     shards: int = 1
 
     def __post_init__(self) -> None:
@@ -64,21 +65,21 @@ class CallQueue:
 
     @property
     def needed(self) -> int:
-        """Points that one must have to be matched."""
+        """Points that a caller must have to wait and to be matched."""
         return max(self.cost, self.at_least)
 
     def tickets(self, shard: int, until: str | None = None) -> Collection:
-        """The tickets of one shard, in their order; those before the ticket `until`."""
+        """The tickets of one shard in order; with `until`, only those before that ticket."""
         return keyspace.QUEUE_TICKET.collection(TABLE, self.name, shard)(until=until)
 
 
 def queue_of(queue: str | CallQueue) -> CallQueue:
-    """The queue of this name, one shard and a point each; or the queue as it is."""
+    """`queue`, or a queue with this name and the default settings."""
     return queue if isinstance(queue, CallQueue) else CallQueue(queue)
 
 
 def ticket_of(caller: Caller) -> QueueTicket | None:
-    """The ticket of a caller; None when the caller does not wait."""
+    """The caller's ticket; None if the caller does not wait."""
     if (
         caller.queue is None
         or caller.queue_shard is None
@@ -97,7 +98,7 @@ def ticket_of(caller: Caller) -> QueueTicket | None:
 
 
 def check_wait(keep_for: timedelta) -> timedelta:
-    """`keep_for`, or InvalidArgument when nobody may wait for so long."""
+    """`keep_for`, or InvalidArgument if it is too long or too short."""
     if not isinstance(keep_for, timedelta) or not timedelta(seconds=1) <= keep_for <= MAX_WAIT:
         raise InvalidArgument("keep_for", "must be a timedelta from 1 second to 7 days")
     return keep_for
@@ -105,15 +106,15 @@ def check_wait(keep_for: timedelta) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition:
-    """Where a caller stands in a queue."""
+    """A caller's position in a queue."""
 
     queue: str
     position: int | None
-    """1 for the caller who waits longest; None behind the 1,000th."""
+    """1 for the caller who has waited longest; None after the 1,000th."""
     waiting_since: datetime
     waited: timedelta
     waiting_until: datetime | None
-    """When the caller stops waiting unmatched."""
+    """When the caller stops waiting if not matched."""
 
 
 def _check_integer(name: str, value: int, lowest: int, highest: int) -> None:

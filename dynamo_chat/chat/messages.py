@@ -224,8 +224,8 @@ class Messages(Repository):
     @access_pattern(
         "C9",
         "BatchGetItem, or Query + BatchGetItem",
-        "1; 2 for the caller's own id; + 1 for items that do not say whose they are yet, "
-        "and for each run of messages that are gone",
+        "1; 2 for the caller's own id; + 1 for id items that an older release stored, and "
+        "for each batch of deleted messages",
         budget=2,
         index="table or GSI2 + table",
         owner="read",

@@ -136,7 +136,7 @@ def test_points_are_spent_once_for_each_spend_id(scene: Scene, spend_id: str) ->
     for _ in range(3):
         assert scene.store.callers.spend("ann", 3, spend_id=spend_id) == spent
     assert scene.store.callers.spend("ann", 3, spend_id="another").points_left == 9
-    with pytest.raises(Conflict, match="3 points were spent under this id"):
+    with pytest.raises(Conflict, match="3 points were spent with this id"):
         scene.store.callers.spend("ann", 4, spend_id=spend_id)
 
 

@@ -348,7 +348,7 @@ def test_a_taken_room_is_refused(scene: Scene) -> None:
 def test_an_id_that_points_were_spent_under_is_refused(scene: Scene) -> None:
     join(scene, "ann", "bob")
     scene.store.callers.spend("bob", 2, spend_id="m-1")
-    with pytest.raises(Conflict, match="points were spent under the id 'm-1'"):
+    with pytest.raises(Conflict, match="points were spent with the id 'm-1'"):
         scene.store.queue.match(match_id="m-1")
     assert waiting(scene) == ["ann", "bob"]
 

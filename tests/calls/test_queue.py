@@ -50,7 +50,7 @@ def test_who_may_not_join(scene: Scene) -> None:
     with pytest.raises(LimitExceeded, match="0 points are left"):
         scene.store.queue.join("ann")
     scene.store.callers.spend("bob", 10)
-    with pytest.raises(LimitExceeded, match="asks for 6"):
+    with pytest.raises(LimitExceeded, match="needs 6"):
         scene.store.queue.join("bob", CallQueue("dear", cost=6))
     with pytest.raises(LimitExceeded):
         scene.store.queue.join("bob", CallQueue("exclusive", cost=0, at_least=6))
