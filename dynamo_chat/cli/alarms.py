@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dynamo_chat.cli.definition import tags_of
+from dynamo_chat.cli.definition import tags_of, takes
 from dynamo_chat.cli.template import (
     NameOption,
     OutputOption,
@@ -21,7 +21,19 @@ from dynamo_chat.provision.alarms_cloudformation import alarms_cloudformation
 from dynamo_chat.provision.alarms_terraform import alarms_terraform
 from dynamo_chat.provision.naming import table_name
 
-_DEFAULT: Final = Thresholds()
+_THRESHOLDS: Final = {
+    "throttled_requests": typer.Option(help="Throttled requests in 5 minutes."),
+    "system_errors": typer.Option(help="DynamoDB's own errors in 5 minutes."),
+    "user_errors": typer.Option(help="Rejected requests of the whole account in 5 minutes."),
+    "latency_ms": typer.Option(
+        "--latency", metavar="MS", help="The slowest operation's 99th percentile."
+    ),
+    "write_units": typer.Option(help="Write units in 5 minutes, indexes included."),
+    "read_units": typer.Option(help="Read units in 5 minutes, indexes included."),
+    "size_gb": typer.Option("--size", metavar="GB", help="The table with its indexes."),
+    "items": typer.Option(help="Items in the table."),
+    "budget_usd": typer.Option("--budget", metavar="USD", help="What a month may cost."),
+}
 _MOST_BYTES: Final = 51_200
 """CloudFormation takes no larger template without a bucket to put it in."""
 
@@ -33,6 +45,7 @@ class Format(StrEnum):
     TERRAFORM = "terraform"
 
 
+@takes("thresholds", Thresholds, _THRESHOLDS)
 def alarms(  # noqa: PLR0913 - each threshold is an option
     format_: Annotated[Format, typer.Argument(metavar="FORMAT", help=", ".join(Format))],
     *,
@@ -49,31 +62,7 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
             metavar="KEY", help="Encrypt the new topic by this KMS key; 'create' makes one for it."
         ),
     ] = None,
-    throttled_requests: Annotated[
-        int, typer.Option(help="Throttled requests in 5 minutes.")
-    ] = _DEFAULT.throttled_requests,
-    system_errors: Annotated[
-        int, typer.Option(help="DynamoDB's own errors in 5 minutes.")
-    ] = _DEFAULT.system_errors,
-    user_errors: Annotated[
-        int, typer.Option(help="Rejected requests of the whole account in 5 minutes.")
-    ] = _DEFAULT.user_errors,
-    latency: Annotated[
-        int, typer.Option(metavar="MS", help="The slowest operation's 99th percentile.")
-    ] = _DEFAULT.latency_ms,
-    write_units: Annotated[
-        int, typer.Option(help="Write units in 5 minutes, indexes included.")
-    ] = _DEFAULT.write_units,
-    read_units: Annotated[
-        int, typer.Option(help="Read units in 5 minutes, indexes included.")
-    ] = _DEFAULT.read_units,
-    size: Annotated[
-        int, typer.Option(metavar="GB", help="The table with its indexes.")
-    ] = _DEFAULT.size_gb,
-    items: Annotated[int, typer.Option(help="Items in the table.")] = _DEFAULT.items,
-    budget: Annotated[
-        int, typer.Option(metavar="USD", help="What a month may cost.")
-    ] = _DEFAULT.budget_usd,
+    thresholds: Thresholds,
     budget_tag: Annotated[
         str | None,
         typer.Option(
@@ -88,17 +77,7 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
         raise typer.BadParameter("--email and --topic-key are for a new topic, --topic is there")
     watch = Watch(
         table_name(name, stage, stage_as.value),
-        Thresholds(
-            throttled_requests=throttled_requests,
-            system_errors=system_errors,
-            user_errors=user_errors,
-            latency_ms=latency,
-            write_units=write_units,
-            read_units=read_units,
-            size_gb=size,
-            items=items,
-            budget_usd=budget,
-        ),
+        thresholds,
         email=email,
         topic_arn=topic,
         topic_key=topic_key,

@@ -12,50 +12,36 @@ import typer
 from rich.console import Console
 
 from dynamo_chat.cli.console import DataConsole, Text, output, print_json, table
+from dynamo_chat.cli.definition import takes
 from dynamo_chat.operations import cost as costs
 from dynamo_chat.operations.cost import Bill, Line, Prices, Provision, Workload, plain
 
 _BAR: Final = 40
 _SVG_WIDTH: Final = 110
-_DEFAULT: Final = Workload()
+_WORKLOAD: Final = {
+    "conversations": typer.Option(help="Conversations a month, of all users."),
+    "turns": typer.Option(help="Turns of a conversation: a question and its answer each."),
+    "question_bytes": typer.Option("--question", metavar="BYTES", help="The size of a question."),
+    "answer_bytes": typer.Option("--answer", metavar="BYTES", help="The size of an answer."),
+    "opens": typer.Option(help="How often a conversation is opened."),
+    "lists": typer.Option(help="How often the list of conversations is read, for each of them."),
+    "emails": typer.Option(help="E-mails a month."),
+    "email_bytes": typer.Option("--email-size", metavar="BYTES", help="The size of an e-mail."),
+    "calls": typer.Option(help="Voice calls a month."),
+    "users": typer.Option(help="Users who sign in."),
+    "sign_ins": typer.Option(help="How often a user signs in, in a month."),
+    "checks": typer.Option(help="How often a login is looked up and noted as in use, once opened."),
+    "retention_months": typer.Option(
+        "--retention", metavar="MONTHS", help="How many months are kept."
+    ),
+}
 _PROVISION: Final = Provision()
 
 
-def cost(  # noqa: PLR0913 - what happens in a month
+@takes("workload", Workload, _WORKLOAD)
+def cost(
     *,
-    conversations: Annotated[
-        int, typer.Option(help="Conversations a month, of all users.")
-    ] = _DEFAULT.conversations,
-    turns: Annotated[
-        int, typer.Option(help="Turns of a conversation: a question and its answer each.")
-    ] = _DEFAULT.turns,
-    question: Annotated[
-        int, typer.Option(metavar="BYTES", help="The size of a question.")
-    ] = _DEFAULT.question_bytes,
-    answer: Annotated[
-        int, typer.Option(metavar="BYTES", help="The size of an answer.")
-    ] = _DEFAULT.answer_bytes,
-    opens: Annotated[
-        int, typer.Option(help="How often a conversation is opened.")
-    ] = _DEFAULT.opens,
-    lists: Annotated[
-        int, typer.Option(help="How often the list of conversations is read, for each of them.")
-    ] = _DEFAULT.lists,
-    emails: Annotated[int, typer.Option(help="E-mails a month.")] = _DEFAULT.emails,
-    email_size: Annotated[
-        int, typer.Option(metavar="BYTES", help="The size of an e-mail.")
-    ] = _DEFAULT.email_bytes,
-    calls: Annotated[int, typer.Option(help="Voice calls a month.")] = _DEFAULT.calls,
-    users: Annotated[int, typer.Option(help="Users who sign in.")] = _DEFAULT.users,
-    sign_ins: Annotated[
-        int, typer.Option(help="How often a user signs in, in a month.")
-    ] = _DEFAULT.sign_ins,
-    checks: Annotated[
-        int, typer.Option(help="How often a login is looked up and noted as in use, once opened.")
-    ] = _DEFAULT.checks,
-    retention: Annotated[
-        int, typer.Option(metavar="MONTHS", help="How many months are kept.")
-    ] = _DEFAULT.retention_months,
+    workload: Workload,
     prices: Annotated[
         Path | None,
         typer.Option(
@@ -83,21 +69,6 @@ def cost(  # noqa: PLR0913 - what happens in a month
     conversations cost on demand in the other designs of the documents: all messages in one item,
     and a table per entity; and what the document itself says.
     """
-    workload = Workload(
-        conversations=conversations,
-        turns=turns,
-        question_bytes=question,
-        answer_bytes=answer,
-        opens=opens,
-        lists=lists,
-        emails=emails,
-        email_bytes=email_size,
-        calls=calls,
-        users=users,
-        sign_ins=sign_ins,
-        checks=checks,
-        retention_months=retention,
-    )
     from dynamo_chat.operations.rehearsal import bills
 
     tables = costs.load_prices(prices)

@@ -7,14 +7,17 @@ none of the options was given, and is decorated with `defines_table`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from enum import StrEnum
 from functools import wraps
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias, get_type_hints
 
 import typer
 
 from dynamo_chat.provision.definition import Capacity, TableDefinition
+
+Command: TypeAlias = Callable[..., None]
 
 
 class Encryption(StrEnum):
@@ -103,25 +106,58 @@ def _given(  # noqa: PLR0913 - each option is a setting of the table
 
 
 _OPTIONS: Final = inspect.signature(_given, eval_str=True).parameters
-_DEFAULTS: Final = {name: option.default or None for name, option in _OPTIONS.items()}
 
 
-def defines_table(command: Callable[..., None]) -> Callable[..., None]:
+def defines_table(command: Command) -> Command:
     """Give a command the options of a table in place of its parameter `definition`."""
-    signature = inspect.signature(command, eval_str=True)
-    asked = signature.parameters["definition"]
+    asked = inspect.signature(command, eval_str=True).parameters["definition"]
     is_optional = asked.annotation != TableDefinition
-    own = [each for name, each in signature.parameters.items() if name != "definition"]
-    parameters = [*own, *_OPTIONS.values()]
+
+    def made(given: dict[str, Any]) -> TableDefinition | None:
+        is_given = any(
+            (value or None) != (_OPTIONS[name].default or None) for name, value in given.items()
+        )
+        return _given(**given) if is_given or not is_optional else None
+
+    return _with_options(command, "definition", list(_OPTIONS.values()), made)
+
+
+def takes(
+    parameter: str, made_of: type[Any], options: Mapping[str, Any]
+) -> Callable[[Command], Command]:
+    """Give a command an option for each field of a dataclass in place of one parameter.
+
+    `options` has a ``typer.Option`` for each field, whose default is the field's own.
+    """
+    hints = get_type_hints(made_of)
+    asked = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[hints[field.name], options[field.name]],
+        )
+        for field in fields(made_of)
+    ]
+    return lambda command: _with_options(command, parameter, asked, lambda given: made_of(**given))
+
+
+def _with_options(
+    command: Command,
+    parameter: str,
+    options: Sequence[inspect.Parameter],
+    make: Callable[[dict[str, Any]], Any],
+) -> Command:
+    """The command with these options in place of one parameter, which is made of them."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    for each in signature.parameters.values():
+        parameters += options if each.name == parameter else [each]
 
     @wraps(command)
     def run(**arguments: Any) -> None:
-        options = {name: arguments.pop(name) for name in _OPTIONS}
-        is_given = any(
-            (value or None) != (_OPTIONS[name].default or None) for name, value in options.items()
-        )
-        definition = _given(**options) if is_given or not is_optional else None
-        command(definition=definition, **arguments)
+        given = {each.name: arguments.pop(each.name) for each in options}
+        command(**{parameter: make(given)}, **arguments)
 
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -42,10 +42,10 @@ def create(
     name: TableOption,
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
-    definition: TableDefinition,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait until it is active.")
     ] = 300.0,
+    definition: TableDefinition,
 ) -> None:
     """Create the table with its two indexes, and wait until it can be used.
 

@@ -74,7 +74,6 @@ def template(
             help="Write to this file instead of standard output; for cli, to this folder.",
         ),
     ] = None,
-    definition: TableDefinition,
     region: Annotated[str | None, typer.Option(help=_REGION_HELP)] = None,
     role: Annotated[
         str | None, typer.Option(metavar="NAME", help="For cli: give this role the service policy.")
@@ -85,6 +84,7 @@ def template(
             metavar="NAME", help="For cli: add the table's name to this Lambda's environment."
         ),
     ] = None,
+    definition: TableDefinition,
 ) -> None:
     """Write the table as a CloudFormation template, Terraform, files for the aws command, or CDK.
 
