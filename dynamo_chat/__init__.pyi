@@ -52,15 +52,9 @@ from dynamo_chat.core.errors import (
     Throttled as Throttled,
     Unreachable as Unreachable,
 )
-from dynamo_chat.core.page import (
-    Items as Items,
-    Page as Page,
-)
+from dynamo_chat.core.page import Items as Items, Page as Page
 from dynamo_chat.identity.activity import Activity as Activity
-from dynamo_chat.identity.logins import (
-    LoginSession as LoginSession,
-    OpenedLogin as OpenedLogin,
-)
+from dynamo_chat.identity.logins import LoginSession as LoginSession, OpenedLogin as OpenedLogin
 from dynamo_chat.identity.user import User as User
 from dynamo_chat.limits.rate_limits import RateLimit as RateLimit
 from dynamo_chat.mail.email import (
@@ -70,10 +64,7 @@ from dynamo_chat.mail.email import (
 )
 from dynamo_chat.mail.scores import EVScore as EVScore
 from dynamo_chat.mail.thread import EmailThread as EmailThread
-from dynamo_chat.orgs.invite import (
-    Invite as Invite,
-    IssuedInvite as IssuedInvite,
-)
+from dynamo_chat.orgs.invite import Invite as Invite, IssuedInvite as IssuedInvite
 from dynamo_chat.orgs.organization import (
     Billing as Billing,
     Organization as Organization,
@@ -81,10 +72,7 @@ from dynamo_chat.orgs.organization import (
     Usage as Usage,
 )
 from dynamo_chat.orgs.seats import Member as Member
-from dynamo_chat.provision.table import (
-    Difference as Difference,
-    TableDefinition as TableDefinition,
-)
+from dynamo_chat.provision.table import Difference as Difference, TableDefinition as TableDefinition
 from dynamo_chat.store import ChatStore as ChatStore
 from dynamo_chat.streams.changes import (
     Change as Change,

@@ -27,12 +27,7 @@ from dynamo_chat.calls.points import DAILY_POINTS, first_allowance, zone_named
 from dynamo_chat.core.changes import actions, checked
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Id, Model, Unchanged, validated
-from dynamo_chat.core.errors import (
-    AlreadyExists,
-    Conflict,
-    InvalidArgument,
-    LimitExceeded,
-)
+from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument, LimitExceeded
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import Repository

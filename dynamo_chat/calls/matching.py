@@ -37,11 +37,7 @@ from dynamo_chat.calls.caller import (
     waits_without,
 )
 from dynamo_chat.calls.opening import SIDES, Price, Side, check_unspent, opened_before, opening
-from dynamo_chat.calls.ticket import (
-    CallQueue,
-    QueueTicket,
-    queue_of,
-)
+from dynamo_chat.calls.ticket import CallQueue, QueueTicket, queue_of
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Id, Model, validated
@@ -50,15 +46,7 @@ from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.page import MAX_PAGE_SIZE
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import (
-    Check,
-    Delete,
-    Key,
-    Update,
-    contended,
-    is_live,
-    key_of,
-)
+from dynamo_chat.core.transaction import Check, Delete, Key, Update, contended, is_live, key_of
 from dynamo_chat.core.ulids import lowest_ulid
 
 MAX_MATCHERS: Final = 64

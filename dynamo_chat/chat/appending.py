@@ -31,12 +31,7 @@ from dynamo_chat.chat.conversation import (
     with_life,
 )
 from dynamo_chat.chat.living import with_alive_until
-from dynamo_chat.chat.message import (
-    Message,
-    NewMessage,
-    content_digest,
-    stored_message,
-)
+from dynamo_chat.chat.message import Message, NewMessage, content_digest, stored_message
 from dynamo_chat.chat.message_ids import message_id_item, pointed_position
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.sliding import SlidingExpiry

@@ -22,21 +22,8 @@ from dynamo_chat.chat.conversation import (
 )
 from dynamo_chat.chat.deletion import ConversationRemover
 from dynamo_chat.chat.living import LivingLists, Placed
-from dynamo_chat.chat.snapshot import (
-    Heads,
-    Snapshot,
-    SnapshotCache,
-    holds,
-    life_of,
-    snapshot_of,
-)
-from dynamo_chat.chat.titles import (
-    Titled,
-    title_item,
-    title_owner,
-    titles_of_all,
-    titles_of_user,
-)
+from dynamo_chat.chat.snapshot import Heads, Snapshot, SnapshotCache, holds, life_of, snapshot_of
+from dynamo_chat.chat.titles import Titled, title_item, title_owner, titles_of_all, titles_of_user
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc, whole_second

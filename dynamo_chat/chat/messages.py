@@ -19,22 +19,10 @@ from dynamo_chat.chat.conversation import (
     live_head,
     part_of,
 )
-from dynamo_chat.chat.exchange import (
-    Exchange,
-    Grouping,
-    exchange_turn,
-    exchanges_of,
-    new_exchange,
-)
+from dynamo_chat.chat.exchange import Exchange, Grouping, exchange_turn, exchanges_of, new_exchange
 from dynamo_chat.chat.feedback import RANKS, FeedbackWriter, feedback_lists
 from dynamo_chat.chat.living import LivingLists
-from dynamo_chat.chat.message import (
-    Feedback,
-    FeedbackType,
-    Message,
-    MessageBody,
-    NewMessage,
-)
+from dynamo_chat.chat.message import Feedback, FeedbackType, Message, MessageBody, NewMessage
 from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.snapshot import Heads, SnapshotCache
@@ -42,13 +30,7 @@ from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
-from dynamo_chat.core.errors import (
-    Conflict,
-    CorruptItem,
-    InvalidArgument,
-    ItemTooLarge,
-    NotFound,
-)
+from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import SK, TABLE, Collection

@@ -48,16 +48,7 @@ from dynamo_chat.core.entity import (
 )
 from dynamo_chat.core.errors import CorruptItem, InvalidKey, ItemTooLarge
 from dynamo_chat.core.keys import Shape, parse_time
-from dynamo_chat.core.layout import (
-    KEY_ATTRIBUTES,
-    KIND,
-    PK,
-    SK,
-    TTL,
-    VERSION,
-    Layout,
-    Place,
-)
+from dynamo_chat.core.layout import KEY_ATTRIBUTES, KIND, PK, SK, TTL, VERSION, Layout, Place
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size, item_size
 
 

@@ -25,12 +25,7 @@ from dynamo_chat.mail.email import EmailMessage, NewEmail
 from dynamo_chat.mail.scores import EVScore
 from dynamo_chat.mail.thread import EmailThread
 from dynamo_chat.orgs.invite import Invite
-from dynamo_chat.orgs.organization import (
-    Billing,
-    Organization,
-    OrganizationSettings,
-    Usage,
-)
+from dynamo_chat.orgs.organization import Billing, Organization, OrganizationSettings, Usage
 from dynamo_chat.orgs.seats import Member
 from dynamo_chat.store import ChatStore, StoreFactory
 from dynamo_chat.telemetry.invocations import Invocation, NewInvocation

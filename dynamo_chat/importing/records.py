@@ -12,11 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from dynamo_chat.chat.conversation import Conversation, ConversationStatus
-from dynamo_chat.chat.message import (
-    MAX_MESSAGE_ID,
-    Feedback,
-    NewMessage,
-)
+from dynamo_chat.chat.message import MAX_MESSAGE_ID, Feedback, NewMessage
 from dynamo_chat.chat.messages import Messages
 from dynamo_chat.core.errors import Conflict, MessageDeleted
 from dynamo_chat.keyspace import digest_of

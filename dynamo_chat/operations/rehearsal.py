@@ -15,14 +15,7 @@ from dynamo_chat.core.layout import PLACES
 from dynamo_chat.core.size import item_size
 from dynamo_chat.mail.email import NewEmail
 from dynamo_chat.operations import cost as costs
-from dynamo_chat.operations.cost import (
-    STORED_ITEM_BYTES,
-    Bill,
-    Prices,
-    Provision,
-    Usage,
-    Workload,
-)
+from dynamo_chat.operations.cost import STORED_ITEM_BYTES, Bill, Prices, Provision, Usage, Workload
 from dynamo_chat.operations.prose import prose
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing.engine import EmbeddedEngine

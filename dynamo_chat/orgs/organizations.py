@@ -12,12 +12,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, checked, checked_as
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Model, Unchanged, validated
-from dynamo_chat.core.errors import (
-    AlreadyExists,
-    InvalidArgument,
-    LimitExceeded,
-    NotFound,
-)
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository

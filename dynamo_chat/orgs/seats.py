@@ -38,16 +38,7 @@ from dynamo_chat.core.errors import (
 from dynamo_chat.core.item import helper_item, is_kind, key_parts, plan
 from dynamo_chat.core.layout import KIND, PK, Layout
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import (
-    Check,
-    Delete,
-    Key,
-    Put,
-    Update,
-    Write,
-    absent,
-    contended,
-)
+from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, Write, absent, contended
 from dynamo_chat.orgs.organization import (
     Organization,
     admits,

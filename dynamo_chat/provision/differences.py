@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamo_chat.core.layout import GSI1, GSI2, PLACES
-from dynamo_chat.provision.definition import (
-    STREAM_VIEW,
-    Capacity,
-    TableDefinition,
-    key_schema,
-)
+from dynamo_chat.provision.definition import STREAM_VIEW, Capacity, TableDefinition, key_schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,7 @@ from pydantic import Field, StringConstraints, model_validator
 from dynamo_chat import keyspace
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.connection import ConditionFailed
-from dynamo_chat.core.entity import (
-    MAX_ID_CHARACTERS,
-    Count,
-    Entity,
-    Id,
-    Model,
-    Time,
-    validated,
-)
+from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Entity, Id, Model, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import format_time

@@ -1,13 +1,7 @@
 """Tools to test an application with: engines, a strict hook, a request meter, injected faults."""
 
-from dynamo_chat.testing.clock import (
-    FakeClock as FakeClock,
-    SkewedClock as SkewedClock,
-)
-from dynamo_chat.testing.engine import (
-    EmbeddedEngine as EmbeddedEngine,
-    Engine as Engine,
-)
+from dynamo_chat.testing.clock import FakeClock as FakeClock, SkewedClock as SkewedClock
+from dynamo_chat.testing.engine import EmbeddedEngine as EmbeddedEngine, Engine as Engine
 from dynamo_chat.testing.faults import (
     Attempt as Attempt,
     BrokenAnswer as BrokenAnswer,
@@ -26,10 +20,7 @@ from dynamo_chat.testing.faults import (
     Unreachable as Unreachable,
     kill_points as kill_points,
 )
-from dynamo_chat.testing.meter import (
-    RequestMeter as RequestMeter,
-    RequestRecord as RequestRecord,
-)
+from dynamo_chat.testing.meter import RequestMeter as RequestMeter, RequestRecord as RequestRecord
 from dynamo_chat.testing.schema import (
     CHAT_TABLE as CHAT_TABLE,
     KeyNames as KeyNames,
@@ -39,7 +30,4 @@ from dynamo_chat.testing.servers import (
     MinistackServer as MinistackServer,
     ServerFailed as ServerFailed,
 )
-from dynamo_chat.testing.strict import (
-    StrictHook as StrictHook,
-    StrictViolation as StrictViolation,
-)
+from dynamo_chat.testing.strict import StrictHook as StrictHook, StrictViolation as StrictViolation

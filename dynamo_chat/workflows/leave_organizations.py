@@ -30,13 +30,7 @@ from dynamo_chat.orgs.organization import (
     is_organization,
     organization_key,
 )
-from dynamo_chat.orgs.seats import (
-    Member,
-    Move,
-    is_active_owner,
-    seat_writes,
-    successor,
-)
+from dynamo_chat.orgs.seats import Member, Move, is_active_owner, seat_writes, successor
 
 OWNED_AT_ONCE: Final = 19
 """The most owned organizations in one transaction: handing over one takes five writes."""

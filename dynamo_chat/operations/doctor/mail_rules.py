@@ -14,13 +14,7 @@ from dynamo_chat.core.layout import GSI2, PK, SK, VERSION
 from dynamo_chat.core.pairs import CONTENT
 from dynamo_chat.core.transaction import Check, Key, key_of
 from dynamo_chat.mail.adding import id_items, pointed_place
-from dynamo_chat.mail.email import (
-    EmailContent,
-    EmailSummary,
-    NewEmail,
-    digest_of,
-    parse_minted,
-)
+from dynamo_chat.mail.email import EmailContent, EmailSummary, NewEmail, digest_of, parse_minted
 from dynamo_chat.mail.thread import thread_key
 from dynamo_chat.operations.doctor.conditions import same, set_attributes
 from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
