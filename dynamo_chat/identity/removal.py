@@ -2,7 +2,7 @@
 
     user ──tombstone──▶ no reader finds it, by id or by address; nothing can be added to it
          ──logins────▶ deleted first: nobody can log in, even if the deletion stops here
-         ──walk──────▶ activity is deleted
+         ──walk──────▶ what belongs to the user alone is deleted: activity
          ──finish────▶ address items and tombstone are deleted together: addresses and id are free
          ──or retire─▶ address items are deleted; the tombstone stays without the user's data, so
                        that nobody can reuse the id and see what was kept
@@ -43,6 +43,14 @@ _RETIRED: Final = "retired_at"
 CLEARING: Final = "clearing"
 """Attribute of a tombstone: the conversation that this deletion began to delete last."""
 _ADDRESSES: Final = ("email", "response_email")
+_OF_THE_USER: Final = tuple(
+    each
+    for each in keyspace.KEY_SPACE
+    if each.of is keyspace.USER
+    and each.table.pk is keyspace.USER_PARTITION
+    and not each.is_tombstone
+)
+"""Kinds in a user's partition that belong to the user and to nothing else, such as activity."""
 
 
 class Wishes(NamedTuple):
@@ -230,10 +238,10 @@ def organizations_of(items: Iterable[AttributeValues]) -> list[str]:
 
 
 def _rest(left: Belongings) -> Iterator[Group]:
-    """Deletes of activity, and of memberships whose key cannot be read."""
+    """Deletes of what belongs to the user alone, and of memberships whose key cannot be read."""
     for item in chain(left.read, chain.from_iterable(left.unread)):
         is_astray = is_kind(item, keyspace.MEMBERSHIP) and not organizations_of([item])
-        if is_astray or is_kind(item, keyspace.ACTIVITY):
+        if is_astray or any(is_kind(item, layout) for layout in _OF_THE_USER):
             yield [Delete(key_of(item))]
 
 

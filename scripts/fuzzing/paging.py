@@ -1,13 +1,20 @@
 """Every paged method of a store, ready to be given a cursor."""
 
 import inspect
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import cache, partial
 from typing import Any, Final
 
 from dynamo_chat.catalogue import catalogue, repositories
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import KIND
+from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.store import ChatStore
-from tooling.everything import TITLE, Everything
+from fuzzing.corpus import VICTIM, town
+from tooling.everything import Everything
 
 EVERYBODYS: Final = {
     "messages.list_by_feedback",
@@ -19,18 +26,8 @@ EVERYBODYS: Final = {
 """Lists that span users, as they are called here."""
 
 
-def _arguments(name: str) -> dict[str, Any]:
-    """What the required arguments of paged methods are given, of the user of this name."""
-    ids = Everything.named(name)
-    return {
-        "user_id": ids.user_id,
-        "account_id": ids.account_id,
-        "organization_id": ids.organization_id,
-        "email": f"new-{name}@example.com",
-        "title": TITLE,
-        "feedback_type": "positive",
-        "is_first_email": False,
-    }
+_SAID: Final = {"feedback_type": "positive"}
+"""Required arguments that are no fields of what is listed."""
 
 
 def paged(store: ChatStore, name: str = "ann") -> dict[str, Callable[..., Any]]:
@@ -56,17 +53,45 @@ def _call(store: ChatStore, method: str, name: str, cursor: str | None, page_siz
 
 
 def required(method: str, name: str) -> dict[str, Any]:
-    """What a paged method must be given, of the user of this name."""
+    """What a paged method must be given, of the user of this name.
+
+    Ids are those of `Everything`. Another argument is a field of what is listed, such as the title
+    of conversations: it gets the value that most of the user's items have.
+    """
     repository, _, of = method.partition(".")
-    known = _arguments(name)
-    ids = Everything.named(name)
-    is_chat = repository in {"messages", "reviews"}
-    known["conversation_id"] = ids.conversation_id if is_chat else ids.thread_id
-    parameters = inspect.signature(getattr(repositories()[repository], of)).parameters
+    called = getattr(repositories()[repository], of)
+    ids = asdict(Everything.named(name))
+    if repository not in {"messages", "reviews"}:
+        ids["conversation_id"] = ids["thread_id"]
+    known = {**ids, **_SAID}
     return {
-        each: known[each] for each in parameters if each in known and _is_required(parameters[each])
+        each: known[each] if each in known else _usual(called, each, name)
+        for each, parameter in inspect.signature(called).parameters.items()
+        if parameter.default is parameter.empty and each != "self"
     }
 
 
-def _is_required(parameter: inspect.Parameter) -> bool:
-    return parameter.default is parameter.empty
+def _usual(method: Any, field: str, name: str) -> Any:
+    """The most frequent value of a field of what a method lists, for the user of this name."""
+    listed = str(inspect.signature(method).return_annotation)
+    found = Counter(
+        getattr(entity, field)
+        for entity in _entities()
+        if type(entity).__name__ in listed and VICTIM in repr(entity)
+    )
+    if not found:
+        raise LookupError(
+            f"{listed} has no field {field!r}: give the argument a value in _SAID of {__file__}"
+        )
+    ((value, _),) = found.most_common(1)
+    return value.replace(VICTIM, name) if isinstance(value, str) else value
+
+
+@cache
+def _entities() -> Sequence[Entity]:
+    """The entities of two users with one of everything each."""
+    return [
+        plan(entity).decode(dict(item))
+        for item in town().image.items.values()
+        if (entity := KEY_SPACE.entities.get(item[KIND]["S"])) is not None
+    ]

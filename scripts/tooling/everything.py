@@ -142,7 +142,7 @@ def _identity(store: ChatStore, ids: Everything, entries: int) -> Everything:
     for other in (ids.friend_id, ids.partner_id):
         store.users.create(f"{other}@example.com", user_id=other)
     for place in range(entries):
-        store.activity.record(name, f"signed in {place}")
+        store.activity.record(name, "signed in", details={"place": place})
     opened = store.logins.open(name, account_id=ids.account_id, secret=ids.secret)
     for _ in range(1, entries):
         store.logins.open(name, lifetime=timedelta(days=1))

@@ -188,12 +188,15 @@ def test_every_attribute_is_in_an_example(kind: str) -> None:
     assert not missing, "give it these attributes in scripts/tooling/everything.py"
 
 
+NEW_VERSION = "a new index key needs a new schema version: see docs/design/schema-versions.md"
+
+
 def test_no_released_item_is_damaged_to_the_doctor() -> None:
     examiner = Examiner(lambda: NOW, timedelta(days=7), timedelta(days=1))
     for stored in STORED:
         problems = examiner.form(stored.item).problems
         if stored.version == newest(stored.kind):
-            assert not problems, str(stored)
+            assert not problems, f"{stored}: {NEW_VERSION}"
         elif stored.kind in KEY_SPACE.entities:
             assert [each.code for each in problems] == ["older_version"], str(stored)
         else:  # what it lacks is known to what it leads to: see `tests/doctor/test_upgrades.py`

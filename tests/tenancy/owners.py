@@ -5,12 +5,16 @@ must be given is an id, which is the victim's, or stands below.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
 from dynamo_chat import ChatStore, Exchange, Feedback, NewMessage
 from dynamo_chat.catalogue import Entry, catalogue, repositories
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import KIND
+from dynamo_chat.keyspace import KEY_SPACE
 from fuzzing.paging import paged_methods, required
 from tooling.everything import Everything
 
@@ -59,9 +63,7 @@ def _ids(entry: Entry, of: Everything) -> dict[str, Any]:
         "conversation_id": of.thread_id if repository in _OF_MAIL else of.conversation_id,
         "invite_id": of.invite_id,
         "invocation_id": of.invocation_id,
-        "login_id": of.login.login_id if of.login is not None else "0" * 64,
         "message_id": of.rfc_id if repository == "emails" else of.message_id,
-        "report_id": of.report_id,
         "response_id": of.response_id,
         "room_name": of.room_name,
         "user_id": f"friend-{of.user_id}" if entry.method == "members.remove" else of.user_id,
@@ -80,11 +82,16 @@ def _attempt(
     repository, _, method = entry.method.partition(".")
     called = getattr(getattr(store, repository), method)
     known = {**_GIVEN, **_ids(entry, of), **_ALSO.get(entry.method, {})}
-    required = {
-        each.name: known[each.name]
+    asked = [
+        each.name
         for each in inspect.signature(called).parameters.values()
         if each.default is each.empty and each.name != entry.owner_argument
-    }
+    ]
+    if not known.keys() >= set(asked):
+        known = {**_stored(entry, store, _ids(entry, of), of), **known}
+    if unknown := [name for name in asked if name not in known]:
+        raise LookupError(f"{entry.method}: give {unknown} a value in _GIVEN of {__file__}")
+    required = {name: known[name] for name in asked}
     also = {
         **_ALSO.get(entry.method, {}),
         **{name: getattr(of, id_) for name, id_ in other.items()},
@@ -92,20 +99,54 @@ def _attempt(
     return called(**{**required, **also, **_owner(entry, by)})
 
 
+def _stored(
+    entry: Entry, store: ChatStore, known: Mapping[str, Any], of: Everything
+) -> Mapping[str, Any]:
+    """The fields of an estate's item of the kind that the method returns.
+
+    Of an estate that has none, those of somebody else's, with texts that nobody stored.
+    """
+    kind = str(inspect.signature(_method(entry)).return_annotation)
+    found = [each.__dict__ for each in _entities(store) if type(each).__name__ in kind]
+    own = {entry.owner_argument: getattr(of, entry.owner_argument), **known}
+    for fields in found:
+        if all(fields.get(name, value) == value for name, value in own.items()):
+            return fields
+    return {
+        name: value[::-1] if isinstance(value, str) else value
+        for name, value in (found[0] if found else {}).items()
+    }
+
+
+def _entities(store: ChatStore) -> Iterator[Entity]:
+    """What the store's table holds, read without anybody's hooks."""
+    connection = store.connection
+    spare = ChatStore(
+        connection.table_name, region=connection.region, endpoint_url=connection.endpoint_url
+    )
+    for item in spare.connection.client.scan(TableName=connection.table_name)["Items"]:
+        entity = KEY_SPACE.entities.get(item[KIND]["S"])
+        if entity is not None:
+            yield plan(entity).decode(item)
+
+
 def _attempts() -> Iterator[tuple[str, Attempt]]:
     """Each method, and once more where an id may also be the caller's own."""
     for entry in catalogue():
         if entry.owner in {"key", "read", "condition"}:
             yield entry.method, partial(_attempt, entry, {})
-            arguments = _parameters(entry.method)
+            arguments = _parameters(entry)
             for name, id_ in (("message_id", "brought_id"), ("response_id", "brought_response_id")):
                 if name in arguments and entry.owner != "key":
                     yield f"{entry.method} (brought id)", partial(_attempt, entry, {name: id_})
 
 
-def _parameters(method: str) -> set[str]:
-    repository, _, name = method.rpartition(".")
-    return set(inspect.signature(getattr(_REPOSITORIES[repository], name)).parameters)
+def _parameters(entry: Entry) -> set[str]:
+    return set(inspect.signature(_method(entry)).parameters)
+
+
+def _method(entry: Entry) -> Any:
+    return getattr(_REPOSITORIES[entry.repository], entry.method.rpartition(".")[2])
 
 
 CHECKED: Final[dict[str, Attempt]] = {

@@ -81,6 +81,8 @@ def asked(store: ChatStore, name: str, of: Everything, by: Everything) -> tuple[
 def form(error: Any, *estates: Everything) -> tuple[type, str]:
     """An error without the ids in it."""
     text = str(error)
+    if isinstance(error, NotFound):  # the id that was asked for, whatever it is
+        text = text.replace(repr(error.identifier), "'…'")
     for estate in estates:
         values = [getattr(estate, each.name) for each in fields(estate)]
         for value in sorted(filter(lambda v: isinstance(v, str), values), key=len, reverse=True):
