@@ -26,7 +26,7 @@ def new_secret() -> str:
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
-def brought_or_new(argument: str, secret: str | None) -> str:
+def given_or_new(argument: str, secret: str | None) -> str:
     """The caller-supplied secret, after a check of its length, or a new one. InvalidArgument."""
     if secret is None:
         return new_secret()

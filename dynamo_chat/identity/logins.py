@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from dynamo_chat import keyspace
-from dynamo_chat.core.bearer import brought_or_new, hash_of
+from dynamo_chat.core.bearer import given_or_new, hash_of
 from dynamo_chat.core.changes import check_rewritten
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -50,7 +50,7 @@ _REVOKED_AT_ONCE = MAX_TRANSACTION_WRITES // 2
 
 
 class LoginSession(Entity):
-    """A user's login on one device. It is active for as long as it can be read."""
+    """A user's login on one device. Expired and revoked logins are not found."""
 
     layout: ClassVar[Layout] = keyspace.LOGIN
 
@@ -98,7 +98,7 @@ class Logins(Repository):
         returns the existing login. AlreadyExists if the secret belongs to a different login.
         NotFound if the user does not exist.
         """
-        known = brought_or_new("secret", secret)
+        known = given_or_new("secret", secret)
         if metadata is not None and not isinstance(metadata, Mapping):
             raise InvalidArgument("metadata", f"must be a mapping, not {type(metadata).__name__}")
         now = self._now()

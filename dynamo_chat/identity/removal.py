@@ -106,7 +106,7 @@ class UserDeletionSteps(Repository):
         return None if root is None else Seen(root, organizations_of(items))
 
     def begin(self, user_id: str, seen: AttributeValues, wishes: Wishes) -> Deletion | None:
-        """Replace the user that was read by a tombstone, or take over the tombstone that was read.
+        """Replace the user with a tombstone, or take over the tombstone that was read.
 
         None if the item has changed since.
         """

@@ -201,7 +201,7 @@ class Users(Repository):
     @access_pattern(
         "U8",
         "Query, GetItem, BatchGetItem, UpdateItem, TransactWriteItems",
-        "5 + ⌈items/99⌉ + ⌈MB⌉; with memberships 2, and 1 for each; conversations as C16",
+        "5 + ⌈items/99⌉ + ⌈MB⌉; memberships: 2 + 1 each; conversations: C16 each",
         budget=9,
         index="table + GSI1",
         owner="argument",
@@ -281,7 +281,7 @@ def _already_there(item: AttributeValues | None, wanted: User) -> User:
             "another id"
         )
     if item is None or not is_user(item):
-        raise AlreadyExists(f"user {wanted.user_id!r} is being deleted; finish that first")
+        raise AlreadyExists(f"user {wanted.user_id!r} is being deleted; finish the deletion first")
     there = plan(User).decode(item)
     if there.model_dump(exclude=_NOT_COMPARED) == wanted.model_dump(exclude=_NOT_COMPARED):
         return there

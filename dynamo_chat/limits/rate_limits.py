@@ -9,7 +9,7 @@ counts. There are three writes; their conditions exclude one another, also with 
 
 The first caller whose clock is past a window's end opens the next one. A caller whose clock is
 behind counts in the window that it finds, so an old window never returns. `reset` ends a window
-that was opened by mistake: it replaces it by the previous window, which is over.
+that was opened by mistake: it replaces it with the previous window, which is over.
 
 Every allowed call is counted. A call may be counted twice if the answer to its update was lost and
 the request was sent again. Preventing that would take a transaction for every call, at twice the
@@ -97,7 +97,7 @@ class RateLimits(Repository):
     @access_pattern(
         "R1",
         "UpdateItem",
-        "1; 2 when refused, when the window turns, or for a function beyond the 50th",
+        "1; 2 when refused, for a new window, or for a function beyond the 50th",
         budget=2,
         owner="argument",
     )
@@ -249,7 +249,7 @@ class RateLimits(Repository):
     @access_pattern(
         "R3",
         "UpdateItem",
-        "1; 2 when the window turns, or a longer block stands",
+        "1; 2 for a new window, or if a longer block exists",
         budget=1,
         owner="argument",
     )
@@ -307,7 +307,9 @@ class RateLimits(Repository):
         for name in ("limit", "request_count", "throttled_requests"):
             _check_loaded(name, getattr(counted, name))
         if len(counted.breakdown) > MAX_LOADED_NAMES:
-            raise InvalidArgument("counted.breakdown", f"may have {MAX_LOADED_NAMES:,} names")
+            raise InvalidArgument(
+                "counted.breakdown", f"must have at most {MAX_LOADED_NAMES:,} names"
+            )
         for name, calls in counted.breakdown.items():
             _check_text("counted.breakdown", name, MAX_NAME_CHARACTERS)
             _check_loaded(f"breakdown.{name}", calls)
@@ -396,7 +398,7 @@ def _may_count(name: str, terms: _Terms, now: datetime) -> Condition:
 def _opening(
     opened: RateLimit, *, throttled: int = 0, calls: dict[str, int] | None = None
 ) -> list[Action]:
-    """Update actions that replace any existing window by a new one. A block stays."""
+    """Update actions that replace any existing window with a new one. A block stays."""
     limits = plan(RateLimit).model
     breakdown = calls or {}
     return [

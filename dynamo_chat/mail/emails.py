@@ -58,7 +58,7 @@ class EmailMessages(Repository):
     @access_pattern(
         "M1",
         "TransactWriteItems",
-        "1; 2 for an e-mail that opens its thread unannounced or is not its latest",
+        "1; 2 if it is not the latest, or creates the thread without is_first_email",
         budget=2,
         owner="creation",
     )
@@ -194,7 +194,7 @@ class EmailMessages(Repository):
     @access_pattern(
         "M7",
         "Query",
-        "1; 2 for the caller's own id; 3 for one that an older release wrote",
+        "1; 2 for the caller's own id; 3 for one of an older version",
         budget=2,
         index="table + GSI2",
         owner="read",

@@ -61,7 +61,7 @@ class ThreadRemover(Repository):
     """Deletes whole threads."""
 
     def delete(self, conversation_id: str, account_id: str | None) -> int:
-        """Delete a thread, of this account if one is given. Returns the items deleted. NotFound."""
+        """Delete a thread, of this account if one is given; the number of items. NotFound."""
         return self._clear(conversation_id, self._begin(conversation_id, account_id))
 
     def finish(self, tombstone: AttributeValues) -> int:
@@ -77,7 +77,7 @@ class ThreadRemover(Repository):
         return deletion.run(_together(self._leaving(conversation_id)))
 
     def _begin(self, conversation_id: str, account_id: str | None) -> Deletion:
-        """Replace the thread by a tombstone, or take over an existing one.
+        """Replace the thread with a tombstone, or take over an existing one.
 
         NotFound if there is nothing to delete, or nothing known to be this account's.
         """

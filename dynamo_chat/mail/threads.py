@@ -121,11 +121,11 @@ class EmailThreads(Repository):
         "M12", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="condition"
     )
     def delete(self, conversation_id: str, *, account_id: str | None = None) -> int:
-        """Delete a thread with its e-mails, scores and LLM interactions. Returns the items deleted.
+        """Delete a thread with its e-mails, scores and LLM interactions.
 
-        Readers no longer see the thread from the first request on, and nothing can be added to it
-        until it is deleted. After a crash, call it again to finish. LLM interactions that another
-        account recorded before the thread existed stay. NotFound if there is nothing to delete,
-        or nothing of `account_id`.
+        Returns the number of items deleted. Readers no longer see the thread from the first
+        request on, and nothing can be added to it until it is deleted. After a crash, call it
+        again to finish. LLM interactions that another account recorded before the thread existed
+        stay. NotFound if there is nothing to delete, or nothing of `account_id`.
         """
         return self._remover.delete(conversation_id, account_id)

@@ -40,7 +40,7 @@ InviteRole = Literal["member", "admin"]
 InviteStatus = Literal["pending", "accepted", "expired", "cancelled"]
 
 HASH_ATTRIBUTE = "token_hash"
-"""Attribute of an invite's item that is no field of `Invite`: the hash of its token."""
+"""Attribute of an invite's item, but no field of `Invite`: the hash of its token."""
 
 
 class Invite(Entity):

@@ -13,7 +13,7 @@ from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key, domain_of
-from dynamo_chat.core.bearer import brought_or_new, hash_of, is_same
+from dynamo_chat.core.bearer import given_or_new, hash_of, is_same
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
@@ -84,7 +84,7 @@ class Invites(Repository):
         invite. Conflict if the organization verifies domains and the address has another domain.
         NotFound if the organization does not exist.
         """
-        known = brought_or_new("token", token)
+        known = given_or_new("token", token)
         now = self._now()
         invite = validated(
             Invite,

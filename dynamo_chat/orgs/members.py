@@ -209,7 +209,7 @@ class Members(Repository):
     @access_pattern(
         "O3",
         "Query, GetItem",
-        "1 for a page with the last member, else 2; 3 in its first 5 minutes",
+        "1 for a page with the last member, else 2; 3 if the organization is under 5 minutes old",
         budget=2,
         owner="argument",
     )

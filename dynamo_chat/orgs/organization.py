@@ -35,7 +35,7 @@ class OrganizationSettings(Model):
     """What an organization allows."""
 
     email_domain_verification: bool = False
-    """If True, only addresses of the organization's domain can be invited; none without one."""
+    """Only addresses of the organization's domain can be invited; without a domain, none."""
     ai_response_enabled: bool = True
     max_users: Seats | None = None
     """The most active and pending members; None for no limit."""

@@ -228,7 +228,7 @@ class Organizations(Repository):
         "O9", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="argument"
     )
     def delete(self, organization_id: str) -> int:
-        """Delete an organization with its members and invites. Returns the items deleted.
+        """Delete an organization with its members and invites; returns the number of items deleted.
 
         Readers no longer see it from the first request on; its id is free when all items are
         deleted. After a crash, call it again to finish. NotFound if it does not exist.
@@ -279,7 +279,7 @@ def _already_there(failed: ConditionFailed, wanted: Organization) -> Organizatio
     item = failed.items.get(0)
     if item is None or not is_organization(item):
         raise AlreadyExists(
-            f"organization {wanted.organization_id!r} is being deleted; finish that first"
+            f"organization {wanted.organization_id!r} is being deleted; finish the deletion first"
         )
     there = plan(Organization).decode(item)
     # Writes 0 and 1 of the transaction are the organization and its owner.

@@ -113,7 +113,7 @@ class Decision(NamedTuple):
 
 
 class SeatKeeper(Repository):
-    """Changes who is in an organization."""
+    """Changes the members of an organization and its counts."""
 
     def carry_out(self, organization_id: str, decide: Callable[[], Decision]) -> Member:
         """Write what `decide` decides; if the items have changed since, decide again.

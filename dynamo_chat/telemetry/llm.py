@@ -52,7 +52,7 @@ class NewInteraction(Model):
 
     account_id: Id
     function_name: Id
-    """What called the model, such as ``generate_email``."""
+    """The function that called the model, such as ``generate_email``."""
     model_used: Id
     prompt_tokens: Measure
     response_tokens: Measure

@@ -117,7 +117,7 @@ class LLMReports(Repository):
     @access_pattern(
         "L2",
         "Query, PutItem",
-        "Σ pages of the shards + 1",
+        "pages of all shards + 1",
         budget=keyspace.LLM_SHARDS + 1,
         index="GSI1 + table",
         owner="argument",
@@ -303,6 +303,6 @@ def _report(
 def _check_names(argument: str, named: Mapping[str, object]) -> None:
     """InvalidArgument if a loaded report has too many names, or one too long."""
     if len(named) > MAX_LOADED_NAMES:
-        raise InvalidArgument(argument, f"may have {MAX_LOADED_NAMES:,} names")
+        raise InvalidArgument(argument, f"must have at most {MAX_LOADED_NAMES:,} names")
     if not all(1 <= len(name) <= MAX_ID_CHARACTERS for name in named):
-        raise InvalidArgument(argument, f"may have names of 1 to {MAX_ID_CHARACTERS} characters")
+        raise InvalidArgument(argument, f"must have names of 1 to {MAX_ID_CHARACTERS} characters")

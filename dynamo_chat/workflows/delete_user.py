@@ -129,8 +129,8 @@ class UserRemover(Repository):
             self._leave(user_id, organization_ids, heir_id, deletion, before)
             organization_ids = []
         if wishes.conversations == "remove":
-            went, finished = self._delete_conversations(user_id, deletion, finished)
-            count += went
+            deleted, finished = self._delete_conversations(user_id, deletion, finished)
+            count += deleted
         # Meanwhile another worker may have begun to delete a conversation, and crashed.
         deletion = deletion.only_if(_has_noted(finished))
         count += self._delete_caller(user_id, deletion, left)
@@ -180,8 +180,8 @@ class UserRemover(Repository):
             before = count
             for items in self._walk(collection, consistent=False, only=(PK, SK)):
                 for item in items:
-                    went, finished = self._delete_conversation(item, user_id, deletion, finished)
-                    count += went
+                    deleted, finished = self._delete_conversation(item, user_id, deletion, finished)
+                    count += deleted
             if count == before:
                 return count, finished
 
@@ -210,7 +210,7 @@ class UserRemover(Repository):
                 return count, conversation_id
 
     def _finish_conversation(self, user_id: str, tombstone: AttributeValues) -> int:
-        """Finish deleting the conversation that a crashed call began. Returns the items deleted."""
+        """Finish the conversation that a crashed call began to delete; the number of items."""
         conversation_id = _noted(tombstone)
         if conversation_id is None:
             return 0
@@ -221,7 +221,7 @@ class UserRemover(Repository):
         return self._conversations.finish(head)
 
     def _delete_caller(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
-        """Delete the user's caller and their queue ticket; returns the items deleted. Overtaken.
+        """Delete the user's caller and their queue ticket; the number of items. Overtaken.
 
         A live call is not ended.
         """

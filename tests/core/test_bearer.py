@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from hypothesis import given, strategies as st
 
-from dynamo_chat.core.bearer import brought_or_new, hash_of, is_same, new_secret
+from dynamo_chat.core.bearer import given_or_new, hash_of, is_same, new_secret
 from dynamo_chat.core.errors import InvalidArgument
 
 
@@ -28,11 +28,11 @@ def test_hashes_are_the_same_for_the_same_text_only(one: str, other: str) -> Non
 
 
 def test_a_secret_of_the_callers_is_checked_and_never_quoted() -> None:
-    assert brought_or_new("secret", "0123456789abcdef") == "0123456789abcdef"
-    assert len(brought_or_new("secret", None)) == 43
+    assert given_or_new("secret", "0123456789abcdef") == "0123456789abcdef"
+    assert len(given_or_new("secret", None)) == 43
     for bad in ("too-short", "", "x" * 1_025, b"0123456789abcdef", 5):
         with pytest.raises(InvalidArgument) as refused:
-            brought_or_new("secret", bad)  # type: ignore[arg-type]
+            given_or_new("secret", bad)  # type: ignore[arg-type]
         assert not bad or repr(bad) not in repr(refused.value)
     with pytest.raises(InvalidArgument):
         hash_of("secret", None)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 
-SECRET = "a-secret-that-the-caller-brought"
+SECRET = "a-secret-of-the-caller"
 
 
 @pytest.fixture

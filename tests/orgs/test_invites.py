@@ -21,7 +21,7 @@ from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
 
-TOKEN = "a-token-that-the-caller-brought"
+TOKEN = "a-token-of-the-caller"
 
 
 @pytest.fixture
