@@ -98,7 +98,7 @@ class ThreadRemover(Repository):
         if not left:
             raise NotFound("e-mail thread", conversation_id)
         empty = helper_item(_TOMBSTONE, {"conversation_id": conversation_id})
-        for write in (Put(empty, absent(self._now())), bury):  # unless a thread has begun
+        for write in (Put(empty, absent(self._now())), bury):  # unless a thread exists by now
             with suppress(ConditionFailed):
                 return begin(self._connection, write, identity, _TOMBSTONE)
         raise contended("the e-mail thread")
@@ -117,7 +117,7 @@ class ThreadRemover(Repository):
                         foreign = _name_of(item)
                         continue
                 elif foreign is not None and _name_of(item) == foreign:
-                    continue  # its content
+                    continue  # the content of another account's interaction
                 if item[SK] != tombstone[SK]:
                     yield item
 

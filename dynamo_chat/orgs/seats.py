@@ -118,8 +118,8 @@ class SeatKeeper(Repository):
     def carry_out(self, organization_id: str, decide: Callable[[], Decision]) -> Member:
         """Write what `decide` decides; if the items have changed since, decide again.
 
-        A refusal is raised only if a second decision is refused as well: the first try may have
-        succeeded and its answer been lost, or the member may have changed.
+        A refusal is raised only if deciding again gives the same change of counts: the first try
+        may have succeeded and its answer been lost, or the member may have changed.
         """
         refused: tuple[DynamoChatError, tuple[int, int]] | None = None
         for attempt in range(self._connection.options.transaction_attempts):

@@ -120,7 +120,7 @@ class UserRemover(Repository):
         heir_id: str | None,
         before: AttributeValues | None,
     ) -> int:
-        """All steps after the tombstone. They can be undone if the replaced item is given."""
+        """All steps after the tombstone. With the replaced item, `before`, they can be undone."""
         left = self._steps.revoke_logins(user_id, deletion)
         count = left.revoked + self._finish_conversation(user_id, left.tombstone)
         finished = _noted(left.tombstone)

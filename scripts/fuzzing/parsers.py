@@ -312,7 +312,7 @@ _TEXTS: Final[dict[str, Callable[[Any], object]]] = {
     "message id": parse_message_id,
     "e-mail id": parse_email_id,
     "secret": lambda text: bearer.hash_of("secret", text),
-    "brought secret": lambda text: bearer.brought_or_new("secret", text),
+    "brought secret": lambda text: bearer.given_or_new("secret", text),
     "is the same": lambda text: bearer.is_same(bearer.hash_of("secret", text), "0" * 64),
 }
 
