@@ -8,10 +8,12 @@ repository is in the catalogue because it is on the store.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.resources import files
 from typing import Any, Final
 
 from dynamo_chat.core.patterns import AccessPattern, NoOwner, declared_pattern
@@ -20,108 +22,9 @@ from dynamo_chat.store import ChatStore
 OWNER_ARGUMENTS: Final = ("organization_id", "account_id", "user_id")
 """What an owner is called in arguments. Where several are given, the first is the owner."""
 
-REPLACES: Final[Mapping[str, str]] = {
-    "table.create": "create-table and its configuration files",
-    "table.probe": "test table access",
-    "conversations.create": "PutItem per table",
-    "conversations.get": "chat_sessions.pk_session_id",
-    "conversations.list_by_user": "GSI on user_id, userId-index, user_id-created_at-index",
-    "conversations.find_by_title": "optional GSI on title",
-    "conversations.delete": "DeleteItem",
-    "messages.append": "add_message, messages.pk_message_id",
-    "messages.append_exchange": "messages: user_prompt + bot_response in one row",
-    "messages.list": "GSI on sk_session_id",
-    "messages.latest": "get_conversation",
-    "messages.list_exchanges": "messages rows",
-    "messages.get": "messages.pk_message_id",
-    "messages.prune": "10-message limit per session",
-    "messages.give_feedback": "feedback_* attributes",
-    "messages.list_by_feedback": "optional GSI on feedback attributes",
-    "states.save": "conversation state for multi-turn interactions",
-    "reviews.create": "reviews.pk_review_id",
-    "reviews.get": "reviews.pk_review_id",
-    "reviews.list_by_conversation": "GSI on session_id",
-    "reviews.list_by_status": "optional GSI on has_archived and reviewed_by",
-    "users.create": "Users PutItem",
-    "users.get": "Users partition key, id-index",
-    "users.get_by_email": "“user authentication”: find user by email",
-    "users.get_by_response_email": "Users responseEmail-index",
-    "users.update": "Users UpdateItem",
-    "activity.record": "Users activity items",
-    "activity.list_by_user": "Users userId-createdAt-index",
-    "logins.open": "Sessions PutItem with ttl",
-    "logins.get": "Sessions partition key",
-    "logins.touch": "Sessions last_activity",
-    "logins.list_active": "“find active sessions” by FilterExpression on is_active",
-    "organizations.create": "Organizations PutItem",
-    "organizations.get": "Organizations partition key",
-    "organizations.update": "Organizations UpdateItem",
-    "organizations.update_settings": "Organizations settings",
-    "organizations.update_billing": "Organizations billing",
-    "organizations.count_usage": "Organizations billing.usage",
-    "members.add": "OrganizationMembers PutItem",
-    "members.touch": "OrganizationMembers last_active",
-    "members.get": "OrganizationMembers partition and sort key",
-    "members.list_by_organization": "OrganizationMembers partition key",
-    "members.list_by_user": "OrganizationMembers user_id-index",
-    "invites.create": "OrganizationInvites PutItem",
-    "invites.get": "OrganizationInvites partition key",
-    "invites.get_by_token": "OrganizationInvites invite_token-index",
-    "invites.list_by_organization": "OrganizationInvites organization_id-index",
-    "invites.list_by_address": "OrganizationInvites email-index",
-    "invites.accept": "OrganizationInvites status and accepted_at",
-    "threads.get": "Threads PK, conversation_id-index",
-    "threads.update": "Threads PK",
-    "threads.list_by_account": "Threads associated_account index",
-    "emails.add": "Conversations and Threads",
-    "emails.list_by_conversation": "Conversations PK, conversation_id-index, "
-    "“get all messages in a conversation”",
-    "emails.get": "Conversations PK + SK",
-    "emails.list_by_account": "Conversations associated_account-index, "
-    "“get all conversations for an account”",
-    "emails.list_by_first_email": "Conversations associated_account-is_first_email-index",
-    "emails.get_by_message_id": "Conversations message_id-index",
-    "emails.get_by_response_id": "Conversations response_id-index",
-    "emails.move": "Conversations status",
-    "scores.record": "EVDataCollection PK",
-    "scores.latest": "EVDataCollection, conversation_id-index",
-    "rate_limits.count": "RL_AI, RL_AWS",
-    "rate_limits.load": "RL_AI, RL_AWS PutItem",
-    "rate_limits.get": "RL_AI, RL_AWS associated_account-index",
-    "rate_limits.block": "RL_AI blocked_until",
-    "rate_limits.unblock": "RL_AI blocked_until",
-    "rate_limits.reset": "RL_AI, RL_AWS PutItem",
-    "rate_limits.record_throttle": "RL_AWS throttled_requests",
-    "llm.record": "LLMDataCollection",
-    "llm.list_by_conversation": "LLMDataCollection conversation_id-index",
-    "reports.build": "LLMReportData",
-    "reports.load": "LLMReportData PutItem",
-    "reports.get": "LLMReportData PK, report_id-index",
-    "invocations.record": "Invocations",
-    "invocations.get": "Invocations PK, id-index",
-    "invocations.list_by_account": "Invocations associated_account-index",
-    "callers.create": "Users PutItem",
-    "callers.load": "Users PutItem",
-    "callers.get": "Users partition key",
-    "callers.update": "Users UpdateItem",
-    "callers.spend": "“enforce point usage rules”",
-    "callers.reset_points": "“reset points daily”",
-    "queue.join": "Users isWaitingInQueue, lastQueueEntry",
-    "queue.leave": "Users isWaitingInQueue",
-    "queue.position": "Users isWaitingInQueue, lastQueueEntry",
-    "queue.match": "Users isWaitingInQueue, a Scan",
-    "calls.start": "“store live session logs”",
-    "calls.end": "Sessions endTime, duration, expiresAt (P8)",
-    "calls.load": "Sessions PutItem",
-    "calls.get": "Sessions partition key",
-    "calls.get_by_room": "Sessions roomName",
-    "calls.list_live": "“live session logs”",
-    "calls.list_by_user": "UserSessionsIndex (userA), GSI2 (userB)",
-    "table.backups.create": "aws dynamodb create-backup",
-    "table.backups.restore": "aws dynamodb restore-table-from-backup",
-    "table.backups.restore_to_time": "aws dynamodb restore-table-to-point-in-time",
-    "table.backups.export": "aws dynamodb export-table-to-point-in-time",
-}
+REPLACES: Final[Mapping[str, str]] = json.loads(
+    (files("dynamo_chat") / "replaces.json").read_text("utf-8")
+)
 """What the methods replace in the documents that the store was designed from."""
 
 _PLACES = re.compile(r"table|GSI1|GSI2")

@@ -28,7 +28,7 @@ from dynamo_chat.core.layout import GSI2, PK, TTL, VERSION
 from dynamo_chat.core.transaction import Check, key_of
 from dynamo_chat.operations.doctor.conditions import same, set_attributes, still
 from dynamo_chat.operations.doctor.findings import Problem, Repair
-from dynamo_chat.operations.doctor.forms import Subject, index_difference
+from dynamo_chat.operations.doctor.forms import Subject, index_difference, older_version
 from dynamo_chat.operations.doctor.relations import (
     Found,
     Relation,
@@ -86,10 +86,7 @@ def _title(subject: Subject) -> Relation:
         elif head is not None and head.title is not None:
             wanted = index_keys(title_item(snapshot_of(head), head.title))
             titled = Check(key, _still_titled(head, subject))
-            for problem in index_difference(subject.item, wanted):
-                if problem.repair is not None:
-                    repair = Repair(problem.repair.does, (titled, *problem.repair.writes))
-                    yield Problem(problem.code, problem.says, repair)
+            yield from index_difference(subject.item, wanted, titled)
             yield from _deadline(subject, found[0])
 
     return Relation((key,), judge)
@@ -198,17 +195,9 @@ def _of_its_owner(subject: Subject, head: Conversation) -> Iterator[Problem]:
     version = int(item[VERSION]["N"])
     if version < layout.version:
         changes = {**wanted, VERSION: {"N": str(layout.version)}}
-        upgrade = (owned, set_attributes(item, changes))
-        yield Problem(
-            "older_version",
-            f"its schema version is {version}; {layout.version} is the present one",
-            Repair(f"upgrade it to schema version {layout.version}", upgrade),
-        )
+        yield older_version(version, layout.version, owned, set_attributes(item, changes))
         return
-    for problem in index_difference(item, wanted):
-        if problem.repair is not None:
-            repair = Repair(problem.repair.does, (owned, *problem.repair.writes))
-            yield Problem(problem.code, problem.says, repair)
+    yield from index_difference(item, wanted, owned)
 
 
 def _review(subject: Subject) -> Relation:

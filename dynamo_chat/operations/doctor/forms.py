@@ -15,7 +15,7 @@ from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, GSI2, PK, SK, TTL, VERSION, Layout
-from dynamo_chat.core.transaction import Delete, is_live, key_of
+from dynamo_chat.core.transaction import Check, Delete, Write, is_live, key_of
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.conditions import set_attributes
 from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
@@ -218,22 +218,23 @@ def _index_problems(
     )
     changes |= {name: value for name, value in made.items() if item.get(name) != value}
     changes |= _index_changes(item, index_keys(made))
-    newest = entity.schema_version
-    yield Problem(
-        "older_version",
-        f"its schema version is {version}; {newest} is the present one",
-        Repair(f"upgrade it to schema version {newest}", (set_attributes(item, changes),)),
-    )
+    yield older_version(version, entity.schema_version, set_attributes(item, changes))
+
+
+def older_version(version: int, newest: int, *upgrade: Write) -> Problem:
+    """An item of an older schema version, and the writes that upgrade it."""
+    says = f"its schema version is {version}; {newest} is the present one"
+    return Problem("older_version", says, Repair(f"upgrade it to schema version {newest}", upgrade))
 
 
 def index_difference(
-    item: AttributeValues, wanted: Mapping[str, AttributeValue]
+    item: AttributeValues, wanted: Mapping[str, AttributeValue], *checks: Check
 ) -> Iterator[Problem]:
-    """What is wrong with an item whose index keys should be `wanted`."""
+    """What is wrong with an item whose index keys should be `wanted`; `checks` guard its repair."""
     changes = _index_changes(item, wanted)
     if not changes:
         return
-    repair = Repair("compute its index keys anew", (set_attributes(item, changes),))
+    repair = Repair("compute its index keys anew", (*checks, set_attributes(item, changes)))
     for place in _INDEXES:
         if (place.pk in item) != (place.sk in item):
             yield Problem("half_index_key", f"half of its key in {place.index} is missing", repair)

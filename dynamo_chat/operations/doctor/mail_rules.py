@@ -17,8 +17,8 @@ from dynamo_chat.mail.adding import id_items, pointed_place
 from dynamo_chat.mail.email import EmailContent, EmailSummary, NewEmail, digest_of, parse_minted
 from dynamo_chat.mail.thread import thread_key
 from dynamo_chat.operations.doctor.conditions import same, set_attributes
-from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
-from dynamo_chat.operations.doctor.forms import Subject, index_difference
+from dynamo_chat.operations.doctor.findings import Problem, kind_of
+from dynamo_chat.operations.doctor.forms import Subject, index_difference, older_version
 from dynamo_chat.operations.doctor.relations import (
     Found,
     Relation,
@@ -135,18 +135,10 @@ def _of_its_owner(subject: Subject, email: AttributeValues) -> Iterator[Problem]
     owned = Check(key_of(email), same((_ACCOUNT,), email))
     version = int(item[VERSION]["N"])
     if version < layout.version:
-        newest = str(layout.version)
-        changes = {**wanted, VERSION: {"N": newest}, _ACCOUNT: {"S": account_id}}
-        repair = Repair(
-            f"upgrade it to schema version {newest}", (owned, set_attributes(item, changes))
-        )
-        says = f"its schema version is {version}; {newest} is the present one"
-        yield Problem("older_version", says, repair)
+        changes = {**wanted, VERSION: {"N": str(layout.version)}, _ACCOUNT: {"S": account_id}}
+        yield older_version(version, layout.version, owned, set_attributes(item, changes))
         return
-    for problem in index_difference(item, wanted):
-        if problem.repair is not None:
-            repair = Repair(problem.repair.does, (owned, *problem.repair.writes))
-            yield Problem(problem.code, problem.says, repair)
+    yield from index_difference(item, wanted, owned)
 
 
 _ID_OF: Final = {
