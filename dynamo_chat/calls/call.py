@@ -110,7 +110,7 @@ def call_in_room(item: AttributeValues) -> Call:
 
 
 def ended(call: Call, ended_at: datetime) -> Call:
-    """The call, ended at this time; at its start if clocks differ and the time is earlier."""
+    """The call as ended at `ended_at`, but not before its start, as clocks may differ."""
     end = max(ended_at, call.started_at)
     return call.model_copy(
         update={

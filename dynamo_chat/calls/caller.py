@@ -32,7 +32,7 @@ from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.transaction import Key
 
 Points = Annotated[int, Field(ge=0, le=DAILY_POINTS)]
-"""A number of points, from 0 to the 15 of a day."""
+"""A number of points, from 0 to 15."""
 
 _DATE = r"\d{4}-\d{2}-\d{2}"
 
@@ -136,7 +136,7 @@ def place_of(caller: Caller) -> Place | None:
 
 
 def as_of(caller: Caller, now: datetime) -> Caller:
-    """The caller at `now`: with new points if the day is over, without an expired wait or call.
+    """The caller at `now`: new points if the day is over; an expired wait or call is removed.
 
     CorruptItem if that needs a time zone that this machine does not know.
     """
@@ -282,7 +282,7 @@ def are_todays(now: datetime) -> Condition:
 
 
 def _turning(points: int, spend_id: str, needed: int, now: datetime, known: Caller) -> Charge:
-    """Begin the day after the one that is over, and take points of it."""
+    """Begin the caller's new day, and take points of it."""
     caller = plan(Caller).model
     following = next_allowance(known.points_day, known.time_zone, now)
     unturned = _unturned(known)
@@ -297,7 +297,7 @@ def _turning(points: int, spend_id: str, needed: int, now: datetime, known: Call
 
 
 def _taking(points: int, spend_id: str, condition: Condition) -> Charge:
-    """Take points of the current allowance. Without points no spend id is needed."""
+    """Take points of the current allowance. To take 0 points no spend id is needed."""
     if not points:
         return Charge([], condition)
     caller = plan(Caller).model

@@ -218,7 +218,7 @@ class Calls(Repository):
     def get_by_room(
         self, room_name: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Call:
-        """The live call in the room with this name (known to a media server's webhook).
+        """The live call in the room with this name, which a media server's webhook sends.
 
         NotFound, also if `user_id` is not in the call.
         """
@@ -245,8 +245,8 @@ class Calls(Repository):
     ) -> Page[Call]:
         """The live calls by start time, oldest first.
 
-        With `since` and `until`, only those started in [since, until). An `until` in the past
-        finds calls that nobody ended.
+        With `since` and `until`, only those started in [since, until). Use an `until` some
+        hours ago to find calls that nobody ended.
         """
         lower, upper = time_range(since, until)
         return self._page(
@@ -340,7 +340,7 @@ def _goes_free(call: Call, user_id: str) -> Write:
 def _another_try(
     item: AttributeValues | None, side: Side, call: Call, cost: int, now: datetime
 ) -> Side:
-    """The side for the next attempt, from the caller read; raises if the caller cannot join."""
+    """The side for the next attempt, with the stored caller; raises if the caller cannot join."""
     caller = found_caller(item, side.user_id)
     seen = as_of(caller, now)
     if seen.is_in_call:

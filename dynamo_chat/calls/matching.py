@@ -224,12 +224,12 @@ class Matcher(Repository):
 
     def _clear(self, ticket: QueueTicket, now: datetime) -> None:
         """Delete a ticket, unless its caller waits with it."""
-        nobodys = waits_without(ticket.ticket_id, now)
+        is_stale = waits_without(ticket.ticket_id, now)
         with suppress(ConditionFailed):
-            self._write(Check(caller_key(ticket.user_id), nobodys), Delete(ticket.place.key))
+            self._write(Check(caller_key(ticket.user_id), is_stale), Delete(ticket.place.key))
 
     def _send_away(self, caller: Caller, ticket: QueueTicket, now: datetime) -> bool:
-        """Take a caller who may not be matched out of the queue; False if they have changed."""
+        """Take a caller who may not be matched out of the queue; False if the caller changed."""
         attributes = plan(Caller).model
         unchanged = (
             waits_with(ticket.ticket_id, now)

@@ -25,7 +25,7 @@ MAX_ZONE_CHARACTERS: Final = 100
 _BEFORE_ALL_DAYS: Final = date.min.isoformat()
 _ONE_DAY: Final = timedelta(days=1)
 _NO_ZONES: Final = re.compile("localtime|posixrules|Factory|(posix|right)/.*", re.DOTALL)
-"""Names in a time zone database that are not zones: the machine's own, and other second counts."""
+"""Names in a time zone database to refuse: the machine's own zone, variants with leap seconds."""
 
 
 class Allowance(NamedTuple):

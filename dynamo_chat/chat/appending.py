@@ -144,7 +144,7 @@ class Appender(Repository):
         title: str | None,
         now: datetime,
     ) -> list[Write]:
-        """The transaction that appends `messages`: the head first, then in their order."""
+        """The writes that append `messages`: first the head's, then the messages' in order."""
         alive_until = snapshot.alive_until(ulid_time(messages[-1].position))
         items = [
             with_alive_until(with_life(plan(Message).encode(message), snapshot.life), alive_until)
@@ -325,10 +325,10 @@ def _check_turn(turn: Sequence[NewMessage], argument: str = "messages") -> None:
     for new in turn:
         if not isinstance(new, NewMessage):
             raise InvalidArgument(argument, f"must be NewMessage, not {type(new).__name__}")
-    brought = [new.message_id for new in turn if new.message_id is not None]
-    if brought and len(brought) < len(turn):
+    supplied = [new.message_id for new in turn if new.message_id is not None]
+    if supplied and len(supplied) < len(turn):
         raise InvalidArgument("messages", "either all messages of a turn have an id, or none has")
-    if len(set(brought)) < len(brought):
+    if len(set(supplied)) < len(supplied):
         raise InvalidArgument("messages", "two messages of the turn have the same id")
 
 

@@ -345,7 +345,7 @@ class Conversations(Repository):
         user_id: str | None,
         change: Callable[[Conversation, AttributeValues], Update],
     ) -> Conversation:
-        """Read the head and write `change` of it; repeat with the new head if that fails."""
+        """Read the head and write the update made by `change`; repeat if the head has changed."""
         item = self._get_item(head_key(conversation_id), consistent=True)
         for attempt in range(self._connection.options.transaction_attempts):
             head = self._heads.living(item, conversation_id, user_id)

@@ -162,7 +162,7 @@ class ConversationRemover(Repository):
         """The head, and the rated messages and reviews to delete at `begin`. NotFound.
 
         No messages and reviews if the deletion has already begun. One query over reviews, head and
-        messages, latest first: another user's conversation costs the same request as none.
+        messages, latest first: another user's conversation is refused as cheaply as a missing one.
         """
         found: list[Group] = []
         taken: set[tuple[str, str]] = set()

@@ -154,7 +154,7 @@ class Grouping:
         return [group for group in self._groups if group.is_spoken]  # all are, but maybe the last
 
     def add(self, messages: Iterable[Message]) -> None:
-        """Add the messages that come next."""
+        """Add the next messages in time order."""
         for message in messages:
             last = self._groups[-1] if self._groups else None
             if last is None or (message.role == "user" and last.is_spoken):

@@ -34,7 +34,7 @@ class Placed(NamedTuple, Generic[T]):
 
 
 class LivingLists(Repository):
-    """Pages of lists across conversations."""
+    """Reads pages of lists across conversations."""
 
     def page(
         self,

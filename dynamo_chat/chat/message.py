@@ -1,9 +1,9 @@
 """A message: the entity, the values inside it, and its id.
 
-A message's key is its position, a ULID: it gives the order in the conversation and the time for
-ranges. Without a caller-supplied id, the message's id is ``<conversation_id>~<position>``, which
-costs nothing to store and is enough to find the message. A caller-supplied id is stored in an item
-of its own beside the message.
+A message's key is its position, a ULID: it gives the order in the conversation and the time that
+`since` and `until` compare. Without a caller-supplied id, the message's id is
+``<conversation_id>~<position>``, which costs nothing to store and is enough to find the message. A
+caller-supplied id is stored in an item of its own beside the message.
 """
 
 from __future__ import annotations
@@ -103,14 +103,14 @@ class MessageBody(Model):
     @classmethod
     def _check_number(cls, value: Any) -> Any:
         if isinstance(value, (list, tuple)) and len(value) > MAX_PARTS:
-            raise ValueError(f"may have {MAX_PARTS:,} entries at most")
+            raise ValueError(f"must have at most {MAX_PARTS:,} entries")
         return value
 
     @field_validator("filters")
     @classmethod
     def _check_filters(cls, value: ExtractedFilters | None) -> ExtractedFilters | None:
         if value is not None and max(len(value.genres), len(value.keywords)) > MAX_PARTS:
-            raise ValueError(f"may have {MAX_PARTS:,} genres and keywords at most")
+            raise ValueError(f"must have at most {MAX_PARTS:,} genres and {MAX_PARTS:,} keywords")
         return value
 
 

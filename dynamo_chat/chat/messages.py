@@ -157,9 +157,9 @@ class Messages(Repository):
     ) -> Items[Message]:
         """The latest `count` messages in chronological order, for a model's context.
 
-        Unreadable messages are left out and reported in the result's `unreadable`. At 16 MiB the
-        result ends early and its `is_cut` is True; `list` pages through all. NotFound if there is
-        no such conversation (of `user_id`, if given).
+        Unreadable messages are left out and reported in `unreadable`. Beyond 16 MiB in total, the
+        oldest messages are left out and `is_cut` is True; `list` pages through all. NotFound if
+        there is no such conversation (of `user_id`, if given).
         """
         return self.open(conversation_id, count, user_id=user_id, consistent=consistent)[1]
 
@@ -174,9 +174,9 @@ class Messages(Repository):
     ) -> tuple[Conversation, Items[Message]]:
         """A conversation and its latest `count` messages in chronological order, in one request.
 
-        Unreadable messages are left out and reported in the messages' `unreadable`. At 16 MiB the
-        messages end early and their `is_cut` is True; `list` pages through all. NotFound if there
-        is no such conversation (of `user_id`, if given).
+        Unreadable messages are left out and reported in `unreadable`. Beyond 16 MiB in total, the
+        oldest messages are left out and `is_cut` is True; `list` pages through all. NotFound if
+        there is no such conversation (of `user_id`, if given).
         """
         if type(count) is not int or not 1 <= count <= MAX_PAGE_SIZE:
             raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
@@ -321,7 +321,7 @@ class Messages(Repository):
     ) -> Message:
         """Change parts of a message and return it; parts that are not given stay unchanged.
 
-        Its position, id and feedback never change. NotFound; ItemTooLarge.
+        Its position, id and feedback stay the same. NotFound; ItemTooLarge.
         """
         changes = _changes(
             content=content,

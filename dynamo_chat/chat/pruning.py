@@ -38,8 +38,8 @@ class Pruner(Repository):
     ) -> int:
         """Delete all but the last `keep` messages; returns the number deleted.
 
-        Counters stay exact. Only in the given life of the id, or in the one found first: NotFound
-        when that has ended.
+        Counters stay exact. NotFound if the conversation of this `life` (by default, of the one
+        read first) is gone.
         """
         gone = 0
         for attempt in range(self._connection.options.transaction_attempts):

@@ -93,7 +93,7 @@ def life_of(known: Conversation | Snapshot) -> Life:
 
 
 class SnapshotCache:
-    """The snapshots of a store's most recently used conversations. Safe to share by threads."""
+    """The snapshots of a store's most recently used conversations. Thread-safe."""
 
     def __init__(self, size: int = REMEMBERED_CONVERSATIONS) -> None:
         self._size = size

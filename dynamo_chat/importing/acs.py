@@ -147,7 +147,7 @@ def load_acs(factory: StoreFactory, sample: Sample, now: datetime) -> Acs:
 
 
 def _moved_by(store: ChatStore, rows: Mapping[str, Row], now: datetime) -> timedelta:
-    """How far to move the records: as at the first load, or to the most recent days."""
+    """How far to move the records: as far as at the first load, else to the latest past days."""
     row = rows["Users"]
     try:
         there = store.users.get(row["id"], consistent=True)

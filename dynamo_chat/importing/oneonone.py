@@ -54,7 +54,7 @@ class OneOnOne:
 
 
 def load_oneonone(factory: StoreFactory, sample: Sample, now: datetime) -> OneOnOne:
-    """Load the records of `oneonone`, moved in time to the last day.
+    """Load the records of `oneonone`, moved in time so that the latest is of the last day.
 
     Loading again returns the existing entities.
     """
@@ -79,7 +79,7 @@ def _loaded_before(store: ChatStore, session: Row) -> Call | None:
 
 
 def _replayed(replay: Replay, users: list[dict[str, Any]], session: Row) -> Call:
-    """Repeat what led to the records, in its order in time; returns the call."""
+    """Repeat the events that led to the records, in time order; returns the call."""
     before = min(row["lastQueueEntry"] for row in users)
     queue = CallQueue()
     for row in users:

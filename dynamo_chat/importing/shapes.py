@@ -1,4 +1,4 @@
-"""What the documents' shapes share: the format of times, and leaving out empty fields."""
+"""What the documents' shapes share: how times are written, and that empty fields are omitted."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _exchange(row: SupportMessage) -> Exchange:
 
 
 def _documents(metadata: Any) -> tuple[Any, ...]:
-    """The documents in a row's metadata: its ``documents``, or a list, or a single one."""
+    """The documents in metadata: a map with ``documents``, a list of them, or a single one."""
     if isinstance(metadata, dict):
         metadata = metadata.get("documents", [metadata] if metadata else [])
     if not isinstance(metadata, list):
