@@ -1,18 +1,18 @@
-"""E-mail addresses: which are taken, and when two of them are the same mailbox.
+"""E-mail addresses: which are accepted, and when two of them are the same mailbox.
 
-An address is kept as it was given. Keys and comparisons use its normal form, `address_key`:
+An address is stored as it was given. Keys and comparisons use its normal form, `address_key`:
 
 * The domain is compared as the DNS compares it: case-folded, in Unicode's compatibility form, and
   written in its ASCII form, so ``Bücher.example``, ``bücher.example`` and
-  ``xn--bcher-kva.example`` are one. ``ß`` and ``ss`` stay two, as they are two registrations.
-* The local part is compared in lower case, in Unicode's canonical form. By the letter of the
-  standard its case may matter; no mail service in use tells ``Ann`` from ``ann``.
-* Nothing else is folded. Dots and ``+tags`` mean something to some services and nothing to
-  others, so ``a.b@``, ``ab@`` and ``ab+news@`` are three addresses.
+  ``xn--bcher-kva.example`` are equal. ``ß`` and ``ss`` differ, as they are two registrations.
+* The local part is compared in lower case, in Unicode's canonical form. The standard allows case
+  to matter, but no mail service in use distinguishes ``Ann`` from ``ann``.
+* Nothing else is normalised. Dots and ``+tags`` matter to some services and not to others, so
+  ``a.b@``, ``ab@`` and ``ab+news@`` are three addresses.
 
-What is taken: one ``@`` between a local part of atoms joined by dots (at most 64 bytes) and a
-domain of two labels or more; 254 bytes in all. White space, quoted local parts, comments and IP
-addresses in brackets are refused: they are legal in places, and used by mistake or by attackers.
+Accepted: one ``@`` between a local part of atoms joined by dots (at most 64 bytes) and a domain of
+two labels or more; 254 bytes in all. White space, quoted local parts, comments and IP addresses in
+brackets are rejected: the standard allows them in places, but they are mistakes or attacks.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _ASCII_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
 _ASCII_LABEL = re.compile(_LABEL)
 _ENCODED = "xn--"
 _KEPT_APART = "ßẞς"
-"""Letters that case folding would merge with others, and that domain names tell apart."""
+"""Letters that case folding would merge with others, but that differ in domain names."""
 
 
 def address_key(address: str, argument: str = "email") -> str:
-    """The normal form of `address`: equal for two addresses of one mailbox. InvalidArgument."""
+    """The normal form of `address`; addresses of one mailbox have the same. InvalidArgument."""
     _check_text(argument, address)
     try:
         return _normal_form(address)
@@ -63,7 +63,7 @@ def _checked(address: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_checked)]
-"""An e-mail address, kept as it was given."""
+"""An e-mail address, stored as it was given."""
 
 
 def _normalised(domain: str) -> str:
@@ -71,11 +71,11 @@ def _normalised(domain: str) -> str:
 
 
 Domain = Annotated[str, AfterValidator(_normalised)]
-"""A mail domain, kept in its normal form."""
+"""A mail domain, stored in its normal form."""
 
 
 def _check_length(text: str) -> None:
-    """Before anything else is done with it: what follows may take the square of the length."""
+    """ValueError if it is too long. Checked first: the rest may take the square of the length."""
     if len(text) > MAX_ADDRESS_BYTES:
         raise ValueError(f"has more than {MAX_ADDRESS_BYTES} bytes")
 
@@ -92,16 +92,16 @@ def _normal_form(address: str) -> str:
 
 def _normal_local(local: str) -> str:
     composed = local if local.isascii() else unicodedata.normalize("NFC", local)
-    # Letter by letter: as a whole, Python lowers a sigma by its place in the word.
+    # Letter by letter: in a whole word, Python lowers a sigma by its place.
     lower = "".join(c.lower() for c in composed)
     normal = lower if lower.isascii() else unicodedata.normalize("NFC", lower)
     if max(len(_bytes(local)), len(_bytes(normal))) > MAX_LOCAL_BYTES:
         raise ValueError(f"has more than {MAX_LOCAL_BYTES} bytes before the @")
-    # What is not ASCII may stand wherever a letter may, if it is visible. The composed form is
-    # looked at: the Greek question mark is a semicolon there.
+    # A visible non-ASCII character is allowed wherever a letter is. The composed form is checked,
+    # because the Greek question mark is a semicolon there.
     letters = "".join("x" if c > "\x7f" and _is_visible(c) else c for c in composed)
     if _ASCII_LOCAL.fullmatch(letters) is None:
-        raise ValueError("has a character, a space or a dot before the @ that may not stand there")
+        raise ValueError("has a character, a space or a dot before the @ that is not allowed there")
     return normal
 
 
@@ -121,7 +121,7 @@ def _normal_domain(domain: str, before: int = 0) -> str:
 
 
 def _normal_label(label: str) -> str:
-    """One label of a case-folded domain, in ASCII; ValueError when it has no valid ASCII form."""
+    """The ASCII form of one label of a case-folded domain; ValueError if it has none."""
     if label.isascii():
         if label.startswith(_ENCODED):
             _check_encoded(label)
@@ -132,12 +132,12 @@ def _normal_label(label: str) -> str:
         raise ValueError("has a domain that begins with a combining mark")
     encoded = _ENCODED + label.encode("punycode").decode("ascii")
     if _ASCII_LABEL.fullmatch(encoded) is None:
-        raise ValueError("has a domain with a part that is too long or ends with a hyphen")
+        raise ValueError("has a domain part that is too long, or begins or ends with a hyphen")
     return encoded
 
 
 def _check_encoded(label: str) -> None:
-    """Refuse an ``xn--`` label that is not the ASCII form of anything."""
+    """ValueError for an ``xn--`` label that is not the ASCII form of any label."""
     try:
         decoded = label[len(_ENCODED) :].encode("ascii").decode("punycode")
         folded = unicodedata.normalize("NFKC", "".join(map(_fold, decoded)))

@@ -1,8 +1,8 @@
-"""What comes back over the network, before anybody believes it.
+"""Checks that a response is really DynamoDB's.
 
-A success that is not DynamoDB's (a proxy's page, half a body, nothing, `null`) proves nothing: the
-request may have been done or not, as if no answer had come. It is turned into a failure of the
-server here, so botocore tries again, and `Unreachable` is what is left after the last try.
+A response with a success status may be something else: a proxy's page, half a body, nothing,
+`null`. Then the request may have happened or not, as if no answer had come. It is treated as a
+server error here, so botocore retries it, and the caller gets `Unreachable` after the last attempt.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pydantic_core
 from botocore import exceptions as aws
 
 BROKEN_ANSWER: Final = "BrokenAnswer"
-"""The error code of a success that is none."""
+"""The error code of a response with a success status that is not DynamoDB's."""
 
-# Plain integers: each answer is compared with them.
+# Plain integers, because every response is compared with them.
 _NO_SUCCESS: Final = 300
 _SERVER_FAILED: Final = 500
 _BAD_GATEWAY: Final = 502
@@ -76,7 +76,7 @@ _FORMS: Final[dict[str, Callable[[Body], bool]]] = {
 }
 
 DATA_OPERATIONS: Final = frozenset(_FORMS)
-"""What reads and writes items. Their answers are plain JSON, whatever botocore knows of shapes."""
+"""The operations that read and write items. Their responses are parsed as plain JSON."""
 
 
 def parse_answer(
@@ -85,10 +85,10 @@ def parse_answer(
     customized_response_dict: dict[str, Any],
     **_: Any,
 ) -> None:
-    """A handler of `before-parse`: hands botocore what is in the body, once it is looked at.
+    """A handler of `before-parse` that checks the body before botocore parses it.
 
-    Of reads and writes that is everything, parsed; binary attributes stay base64 text. What
-    remains for botocore is an empty body.
+    For reads and writes it parses the body itself, with binary attributes as base64 text, and
+    leaves botocore an empty body.
     """
     body = response_dict["body"]
     if response_dict["status_code"] >= _NO_SUCCESS:
@@ -97,7 +97,7 @@ def parse_answer(
         return
     form = _FORMS.get(operation_model.name)
     if form is None and operation_model.output_shape is None and not body:
-        return  # TagResource answers nothing at all
+        return  # TagResource's response has no body
     parsed = _parsed(body)
     if parsed is None or (form is not None and not form(parsed)):
         response_dict["body"] = b"{}"
@@ -108,9 +108,9 @@ def parse_answer(
 
 
 def is_lost(response: tuple[Any, Body] | None, caught: BaseException | None) -> bool:
-    """Whether one try leaves open what happened; a handler of `needs-retry` asks.
+    """True if an attempt may have happened without an answer; for a `needs-retry` handler.
 
-    It sets the status of a broken answer to that of a bad gateway, by which botocore tries again.
+    Sets the status of a broken response to Bad Gateway, so that botocore retries it.
     """
     if response is None:
         not_sent = (aws.EndpointConnectionError, aws.ConnectTimeoutError)
@@ -130,7 +130,7 @@ def _parsed(body: bytes) -> Body | None:
 
 
 def _is_readable_error(parsed: Body | None) -> bool:
-    """Whether botocore can take the error apart; it believes what it gets."""
+    """True if botocore can parse the error; it does not check it."""
     if parsed is None:
         return False
     texts = ("__type", "code", "message", "Message")

@@ -1,4 +1,4 @@
-"""Partial updates: which fields a call changes, checked, and the actions that change them."""
+"""Partial updates: the checked fields that a call changes, and the actions that change them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MAX_REWRITTEN_JSON: Final = 65_536
 
 
 def checked(entity: type[Model], **given: Any) -> dict[str, Any]:
-    """What is `given` and not UNCHANGED, each checked as that field of `entity`.
+    """The values in `given` that are not UNCHANGED, each checked as that field of `entity`.
 
-    InvalidArgument names a field that may not have the value; None is the field's to allow.
+    InvalidArgument names a field that does not allow its value.
     """
     return {
         name: checked_as(entity, name, value, name)
@@ -40,19 +40,19 @@ def checked_as(entity: type[Model], name: str, value: Any, argument: str) -> Any
 
 
 def check_rewritten(**given: Any) -> None:
-    """InvalidArgument for what is too large to be written again with each change of its item.
+    """InvalidArgument if a value is too large to be written again with each change of its item.
 
-    A text has 4,096 characters at most, a JSON object 64 KiB. It has been checked otherwise.
+    A text may have 4,096 characters, a JSON object 64 KiB. The values' types were checked before.
     """
     for name, value in given.items():
         if isinstance(value, str) and len(value) > MAX_REWRITTEN_TEXT:
-            raise InvalidArgument(name, f"may have {MAX_REWRITTEN_TEXT:,} characters at most")
+            raise InvalidArgument(name, f"may have at most {MAX_REWRITTEN_TEXT:,} characters")
         if isinstance(value, dict) and len(json.dumps(value)) > MAX_REWRITTEN_JSON:
-            raise InvalidArgument(name, f"may have {MAX_REWRITTEN_JSON:,} bytes as JSON at most")
+            raise InvalidArgument(name, f"may have at most {MAX_REWRITTEN_JSON:,} bytes as JSON")
 
 
 def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:
-    """Actions that set the stored attributes of `entity`; None and emptiness remove them."""
+    """Actions that set the stored attributes of `entity`, or remove those that are left out."""
     item_plan = plan(entity)
     made: list[Action] = []
     for name, value in changes.items():
@@ -65,5 +65,5 @@ def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:
 @cache
 def _adapter(entity: type[Model], name: str) -> TypeAdapter[Any]:
     field = entity.model_fields[name]
-    annotated: Any = Annotated  # a type made at run time is none that a type checker follows
+    annotated: Any = Annotated  # a type checker cannot follow a type made at run time
     return adapter_of(annotated[field.annotation, field])

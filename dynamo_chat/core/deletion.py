@@ -1,13 +1,13 @@
-"""Deleting a collection step by step, fenced to one life of its id.
+"""Deletes a collection step by step, limited to one life of its id.
 
-    begin ──▶ a tombstone with a deletion id of its own takes the place of the root item:
-              no reader finds it, no condition of a writer holds
-    clear ──▶ everything else goes, each transaction only while that deletion goes on
-    finish ─▶ the tombstone goes with the last of it; the id is free again
+    begin ──▶ a tombstone with a new deletion id replaces the root item:
+              readers find nothing, and writers' conditions fail
+    clear ──▶ everything else is deleted, each transaction only while this deletion goes on
+    finish ─▶ the tombstone is deleted with the last items; the id is free again
 
-Whoever finds a tombstone takes its deletion over: the next call after a crash, a second worker, the
-doctor. When one of them has finished, the others' next step finds that the deletion id is gone,
-and does nothing, whatever has been created under the id by then.
+Anyone who finds a tombstone continues its deletion: the next call after a crash, a second worker,
+the doctor. When one of them has finished, the others' next step finds that the deletion id is gone,
+and changes nothing, even if the id is in use again.
 """
 
 from __future__ import annotations
@@ -48,30 +48,30 @@ class Deletion:
 
     @property
     def check(self) -> Check:
-        """Holds while this very deletion goes on: for transactions that are a part of it."""
+        """The check that this deletion still goes on, for transactions that are part of it."""
         return self._fence.check
 
     def only_if(self, condition: Condition) -> Deletion:
-        """The same deletion, whose steps happen only while `condition` holds at the tombstone."""
+        """The same deletion, but each step also requires `condition` at the tombstone."""
         return Deletion(self._connection, self._tombstone, self._deletion_id, condition)
 
     def goes_on_at(self, there: AttributeValues | None) -> bool:
-        """Whether `there` is the tombstone of this very deletion."""
+        """True if `there` is the tombstone of this deletion."""
         return bool(there) and (there or {}).get(DELETION_ID) == {"S": self._deletion_id}
 
     def clear(self, groups: Iterable[Group]) -> int:
-        """Apply `groups`, none of them split; the number of writes that happened. Overtaken."""
+        """Apply `groups`, without splitting one, and return the number of writes. Overtaken."""
         return self._fence.apply(groups)
 
     def finish(self, groups: Iterable[Group] = ()) -> int:
-        """Delete the tombstone together with `groups`; the number of deletes. Overtaken."""
+        """Delete the tombstone and `groups` together; the number of deleted items. Overtaken."""
         return 1 + self._fence.together(Delete(self._tombstone, self._goes_on), groups)
 
     def run(self, groups: Iterable[Group], last: Group = ()) -> int:
-        """`clear` and `finish` in as few requests as possible; the number of items that went.
+        """`clear` and `finish` in as few requests as possible; the number of deleted items.
 
-        `last` is what may go only with the tombstone. What somebody else finished is not counted.
-        Overtaken only where the deletion goes on, and not as `only_if` says.
+        `last` is deleted together with the tombstone, not before. What someone else deleted is not
+        counted. Overtaken only if the deletion still goes on, but `only_if`'s condition failed.
         """
         count = 0
         try:
@@ -103,18 +103,18 @@ def begin(
     beside: Sequence[Group] = (),
     part_of: Update | None = None,
 ) -> Deletion:
-    """Put a tombstone in the place of a root item, or take over the deletion that has begun there.
+    """Replace a root item by a tombstone, or continue the deletion that has begun there.
 
-    `bury` carries the condition that the root item is live and the caller's. ConditionFailed, with
-    what is there, when it is neither that nor a tombstone that the caller `may_resume`. `beside` is
-    what must not outlive the root item in any list: it goes in the same transaction, as much of it
-    as DynamoDB takes; what is left is for `clear`. `part_of` notes this deletion at the tombstone
-    of a larger one, if that goes on. Overtaken.
+    `bury` has the condition that the root item is live and the caller's. ConditionFailed, with the
+    stored item, if it is neither that nor a tombstone that the caller `may_resume`. `beside` must
+    not stay in a list after the root item: it is deleted in the same transaction, as far as it
+    fits; `clear` deletes the rest. `part_of` notes this deletion at the tombstone of a larger one;
+    Overtaken if that one no longer goes on.
     """
     key = key_of(bury.item) if isinstance(bury, Put) else bury.key
     try:
-        # A transaction: were the answer lost, a plain write that is sent again could bury the next
-        # life of the id.
+        # A transaction: after a lost answer, a resent plain write could delete the next item that
+        # uses this id.
         _write_with(connection, _marked(bury, deletion_id), beside, part_of)
     except ConditionFailed as failed:
         there = failed.items.get(0) or {}
@@ -160,10 +160,11 @@ def resume(
     *,
     part_of: Update | None = None,
 ) -> Deletion | None:
-    """The very deletion that left the tombstone `there`; None when somebody else has finished it.
+    """The deletion that left the tombstone `there`; None if someone else has finished it.
 
-    A tombstone of before deletions had ids is given `deletion_id` first. `part_of` is as in
-    `begin`: without that note, nobody who finishes the larger deletion would look here. Overtaken.
+    A tombstone from older versions, without a deletion id, gets `deletion_id` first. `part_of` is
+    as in `begin`: without that note, nobody who finishes the larger deletion would look here.
+    Overtaken.
     """
     key = key_of(there)
     is_named = DELETION_ID in there

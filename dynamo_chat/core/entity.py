@@ -1,6 +1,6 @@
-"""Entities: frozen pydantic models, and the types their fields are made of.
+"""Entities: frozen pydantic models, and the types of their fields.
 
-A field is declared once, here; `dynamo_chat.core.item` derives from it how the field is stored.
+A field is declared once; `dynamo_chat.core.item` derives from that how it is stored.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from dynamo_chat.core.layout import GSI1, GSI2, Layout, Place
 
 MAX_JSON_DEPTH: Final = 100
 MAX_JSON_VALUES: Final = 100_000
-"""The most values in one piece of JSON: an empty list is 3 bytes of it, and 60 in memory."""
+"""The most values in one piece of JSON: an empty list is 3 bytes of text, but 60 in memory."""
 
 MAX_ID_CHARACTERS: Final = 256
 _MAX_EXACT_BITS: Final = 512
-"""More than the 38 digits that DynamoDB keeps, by far."""
+"""Far more than the 38 digits that DynamoDB keeps."""
 
 _MISPLACED: Final = "misplaced"
 
@@ -52,18 +52,18 @@ class Unchanged:
         raise TypeError("compare with `is UNCHANGED`; UNCHANGED is neither true nor false")
 
     def __reduce__(self) -> str:
-        """Its name: there is one, also in another process and in a copy of what has it."""
+        """Its name, so that copies, and other processes, have this same object."""
         return "UNCHANGED"
 
 
 UNCHANGED: Final = Unchanged()
-"""The default of an update's arguments: leave the field as it is. None sets it to nothing."""
+"""The default of an update's arguments: leave the field as it is. None removes the value."""
 
 
 class Model(BaseModel):
     """Base of entities and of the values inside them: frozen, strict, no unknown fields.
 
-    Construction raises `InvalidArgument`, which names the field and says what is allowed.
+    The constructor raises `InvalidArgument`, which names the field and says what is allowed.
     """
 
     model_config = ConfigDict(
@@ -72,7 +72,7 @@ class Model(BaseModel):
         extra="forbid",
         defer_build=True,
         ser_json_inf_nan="constants",
-        hide_input_in_errors=True,  # a traceback shows the errors that led to it, too
+        hide_input_in_errors=True,  # a traceback would show the input
     )
 
     if not TYPE_CHECKING:
@@ -83,55 +83,55 @@ class Model(BaseModel):
                 return
             except ValidationError as error:
                 refused = as_invalid_argument(error)
-            # Not from that error: it holds the whole input, and a line for each complaint.
+            # Outside of the except block: the chained error would hold the whole input.
             raise refused
 
-        # Without this mark pydantic would call __init__ for every item that is read, too.
+        # Without this mark pydantic would also call __init__ for every item that is read.
         __init__.__pydantic_base_init__ = True
 
 
 Indexed: TypeAlias = Mapping[Place, Mapping[str, Any]]
-"""For each index, the values of the components of the keys in it."""
+"""For each index, the values of its key components."""
 
 
 class Entity(Model):
-    """Something a caller stores and gets back. Its `layout` says where it lives in the table."""
+    """What a caller stores and reads. Its `layout` says where it is in the table."""
 
     layout: ClassVar[Layout]
     schema_version: ClassVar[int] = 1
     upgrades: ClassVar[dict[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
-    """From a schema version to the next: changes the stored attributes when an item is read."""
+    """By schema version: converts stored attributes to the next version when an item is read."""
 
     def implied(self) -> frozenset[str]:
-        """Names of fields that need not be stored, because `complete` finds them again."""
+        """Names of fields that are not stored, because `complete` can compute them."""
         return frozenset()
 
     @classmethod
     def complete(cls, fields: dict[str, Any]) -> None:
-        """Add to the fields that were read what `implied` left out."""
+        """Add the fields that `implied` left out to those that were read."""
 
     def indexed(self) -> Indexed:
-        """The indexes that it is in, with the values that its keys there are made of.
+        """The indexes that it is in, with the values of its key components there.
 
-        By default its fields, in every index that its layout has a slot in.
+        By default its fields, in every index for which its layout has a slot.
         """
         slots = ((GSI1, self.layout.gsi1), (GSI2, self.layout.gsi2))
         return {place: self.__dict__ for place, slot in slots if slot is not None}
 
 
 def adapter_of(hint: Any) -> TypeAdapter[Any]:
-    """What checks values of this type, and shows none of them in its errors."""
+    """A validator for values of this type, whose errors show no value."""
     try:
         return TypeAdapter(hint, config=ConfigDict(hide_input_in_errors=True))
     except PydanticUserError:
-        return TypeAdapter(hint)  # a model, which says so itself
+        return TypeAdapter(hint)  # a model, which has its own configuration
 
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def validated(model: type[M], argument: str = "", /, **data: Any) -> M:
-    """`model(**data)`; InvalidArgument names the field, under `argument` if given."""
+    """`model(**data)`. InvalidArgument names the field, after `argument` if given."""
     try:
         made: M = model.__pydantic_validator__.validate_python(data)
         return made
@@ -141,20 +141,20 @@ def validated(model: type[M], argument: str = "", /, **data: Any) -> M:
 
 
 def as_invalid_argument(error: ValidationError, argument: str = "") -> InvalidArgument:
-    """The first complaint of a ValidationError, as the package's own error."""
+    """The first error of a ValidationError as an `InvalidArgument`."""
     first = error.errors(include_url=False, include_input=False)[0]
     named = first.get("ctx", {}).get(_MISPLACED, "")
     where = ".".join(str(part)[:100] for part in (argument, *first["loc"], named) if part != "")
     complaint = first["msg"].removeprefix("Value error, ")
     if first["type"] == "string_unicode":
         complaint = "must not contain lone surrogates"
-    if complaint.partition(" ")[0].istitle():  # a sentence's first word, and no name such as NaN
+    if complaint.partition(" ")[0].istitle():  # the first word of a sentence, not a name like NaN
         complaint = complaint[:1].lower() + complaint[1:]
     return InvalidArgument(where or error.title, complaint)
 
 
 def misplaced(field: str, complaint: str) -> PydanticCustomError:
-    """What a validator of a whole model raises about one of its fields."""
+    """The error that a validator of a whole model raises about one of its fields."""
     return PydanticCustomError(
         _MISPLACED, "{complaint}", {_MISPLACED: field, "complaint": complaint}
     )
@@ -168,7 +168,7 @@ def _to_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("must lie in the years 1 to 9999 in UTC") from None
+        raise ValueError("must be in the years 1 to 9999 in UTC") from None
 
 
 def _no_surrogates(value: str) -> str:
@@ -185,7 +185,7 @@ def _to_tuple(value: Any) -> Any:
 
 
 class _ListIsTaken:
-    """Lets a list in where a tuple is asked for. JSON, which knows no tuples, needs no help."""
+    """Accepts a list for a tuple. JSON has only lists, so it needs no conversion."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -198,16 +198,17 @@ class _ListIsTaken:
 
 
 def _finite(value: float) -> float:
-    # DynamoDB numbers go from 1E-130 to 9.99E+125.
+    # DynamoDB stores numbers from 1E-130 to 9.99E+125.
     if not math.isfinite(value) or (value != 0 and not 1e-128 < abs(value) < 1e125):
         raise ValueError("must be a finite number between 1E-128 and 1E+125 in size, or 0")
     return value + 0.0  # DynamoDB has no negative zero
 
 
 def exact(value: Any) -> Any:
-    """An integer as the decimal that it is; whatever else is left for pydantic to judge.
+    """An integer as a Decimal; any other value unchanged, for pydantic to check.
 
-    A float is not exact. A long integer is refused: turning it takes the square of its length.
+    Floats are not converted, because they are not exact. A very long integer is a ValueError,
+    because converting it takes time that grows with the square of its length.
     """
     if type(value) is not int:
         return value
@@ -219,13 +220,13 @@ def exact(value: Any) -> Any:
 def json_copy(value: Any) -> Any:
     """A deep copy of a JSON value.
 
-    ValueError for anything that JSON cannot give back unchanged, or that is too deep or too much.
+    ValueError for anything that JSON cannot return unchanged, or that is too deep or too large.
     """
     return _json_copy(value, 0, [MAX_JSON_VALUES])
 
 
 def _json_copy(value: Any, depth: int, room: list[int]) -> Any:
-    """A copy of what is so deep in a value of which so many more may be copied."""
+    """A copy of a value at this depth, while `room` counts down the values still allowed."""
     kind = type(value)
     if value is None or kind is bool:
         return value
@@ -234,7 +235,7 @@ def _json_copy(value: Any, depth: int, room: list[int]) -> Any:
     if kind is int:
         limit = sys.get_int_max_str_digits()
         if limit and value.bit_length() > limit * 3:
-            raise ValueError(f"integers may have about {limit * 9 // 10:,} digits at most")
+            raise ValueError(f"integers may have at most about {limit * 9 // 10:,} digits")
         return value
     if kind is float:
         if not math.isfinite(value):
@@ -247,10 +248,10 @@ def _json_copy(value: Any, depth: int, room: list[int]) -> Any:
 
 def _container_copy(value: Any, depth: int, room: list[int]) -> Any:
     if depth >= MAX_JSON_DEPTH:
-        raise ValueError(f"may be nested {MAX_JSON_DEPTH} levels deep at most")
+        raise ValueError(f"may be nested at most {MAX_JSON_DEPTH} levels deep")
     room[0] -= len(value)
     if room[0] < 0:
-        raise ValueError(f"may have {MAX_JSON_VALUES:,} values at most")
+        raise ValueError(f"may have at most {MAX_JSON_VALUES:,} values")
     if type(value) is list:
         return [_json_copy(each, depth + 1, room) for each in value]
     copied = {}
@@ -262,7 +263,7 @@ def _container_copy(value: Any, depth: int, room: list[int]) -> Any:
 
 
 STORED: Final = object()
-"""The validation context of what was read: free JSON was parsed just now and needs no copy."""
+"""The validation context of stored items: their free JSON was just parsed and needs no copy."""
 
 
 def _json_value(value: Any, info: ValidationInfo) -> Any:
@@ -278,12 +279,12 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(_json_value)]
 """A JSON object; it comes back exactly as it went in."""
 
 Text = Annotated[str, StringConstraints(min_length=0)]
-"""Text of any length that an item can hold; the empty string is kept.
+"""Text, limited only by the size of an item; may be empty.
 
-A string with a constraint is checked for lone surrogates, by pydantic and quickly."""
+The constraint makes pydantic check it for lone surrogates, which is fast."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS)]
-"""An identifier of the caller's or of the package's: 1 to 256 characters, any Unicode."""
+"""An identifier, caller-supplied or generated: 1 to 256 characters, any Unicode."""
 
 Time = Annotated[datetime, AfterValidator(_to_utc)]
 """An aware point in time, kept in UTC to the microsecond."""
@@ -300,27 +301,27 @@ TextSet = Annotated[
     # The order of a set changes from process to process; that of its JSON must not.
     PlainSerializer(sorted, return_type=list[str], when_used="json"),
 ]
-"""A set of texts that grows by atomic additions, kept as DynamoDB's own set.
+"""A set of texts, stored as a DynamoDB set, so that additions are atomic.
 
-Its JSON is a list in order."""
+In JSON it is a sorted list."""
 
 Counters = Annotated[dict[Text, Count], Field(max_length=10_000)]
-"""Named counters that are moved one by one, kept as DynamoDB's own map."""
+"""Named counters, stored as a DynamoDB map, so that each can be changed alone."""
 
 if TYPE_CHECKING:
-    Many = Sequence  # so that a type checker lets a list in; what comes out is a tuple
+    Many = Sequence  # so that a type checker accepts a list; the value is always a tuple
 else:
     Many = Annotated[tuple[T, ...], FailFast(), _ListIsTaken()]
-"""An ordered, immutable sequence; a list is taken too."""
+"""A tuple; a list is accepted and converted."""
 
 
 class Deadline:
-    """Marks the field that is kept in the table's TTL attribute."""
+    """Marks the field that is stored in the table's TTL attribute."""
 
 
 ExpiresAt = Annotated[Time | None, Deadline()]
-"""When the item stops existing for every reader, in whole seconds; None for never."""
+"""When the item expires for every reader, in whole seconds; None for never."""
 
 
 class Derived:
-    """Marks a field that the reader computes from others; it is not stored."""
+    """Marks a field that is computed from others when it is read, and not stored."""

@@ -1,12 +1,12 @@
-"""Work of many transactions on one life of an id.
+"""Work in many transactions, limited to one life of an id.
 
-A walk over a collection takes a while: the worker may stop between two steps, somebody else may
-finish, and the id may be given anew. So each step is a transaction whose first member checks, at
-one key, that the life that the work began on still goes on. A worker that was overtaken changes
+Working through a collection takes a while. The worker may stop between two steps, another one may
+finish the work, and the id may be used again. So each step is a transaction that first checks, at
+one key, that the item is still the one that the work began on. A worker that was overtaken changes
 nothing.
 
     fence = Fence(connection, Check(key, condition))
-    fence.apply(groups)        99 writes to a transaction; Overtaken when the check no longer holds
+    fence.apply(groups)       99 writes per transaction; Overtaken when the check no longer holds
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from dynamo_chat.core.transaction import (
 )
 
 Group: TypeAlias = Sequence[Put | Update | Delete]
-"""Writes that make sense only together, such as those of an item and of its pointer: never split.
+"""Writes that must be in one transaction, such as those of an item and its pointer.
 
-A write whose own condition fails is left out, and the rest of its group still happens: such a
-condition says that there is nothing left to do, or that the item is somebody else's.
+A write whose own condition fails is left out, and the rest of its group still happens: a failed
+condition means that there is nothing left to do, or that the item is someone else's.
 """
 
 _ROOM: Final = MAX_TRANSACTION_WRITES - 1
@@ -48,12 +48,12 @@ class Batch:
 
 
 class Overtaken(Exception):
-    """The check no longer holds: somebody else finished, and the id may have a new life."""
+    """The check no longer holds: someone else finished the work, and the id may be in use again."""
 
     def __init__(self, there: AttributeValues | None = None) -> None:
         super().__init__()
         self.there = there
-        """What is at the key of the check, if that is known."""
+        """The item at the key of the check, if known."""
 
 
 class Fence:
@@ -65,19 +65,19 @@ class Fence:
         self._room = _ROOM
 
     def apply(self, groups: Iterable[Group]) -> int:
-        """Apply all of `groups`, in order; the number of writes that happened. Overtaken."""
+        """Apply all `groups` in order and return the number of writes that happened. Overtaken."""
         return sum(self._in_parts(batch.groups) for batch in self.batches(groups) if batch.groups)
 
     def batches(self, groups: Iterable[Group], beside: Group = ()) -> Iterator[Batch]:
-        """`groups` in runs that fit into one transaction with the check and `beside`.
+        """`groups` in batches that each fit into a transaction with the check and `beside`.
 
-        The last one, which may be empty, says that it is the last.
+        The last one has `is_last` and may be empty.
         """
         reserved = keys_of(beside)
         batch, keys = Batch(), set(reserved)
         for group in groups:
             added = keys_of(group)
-            # DynamoDB takes an item only once in a transaction.
+            # DynamoDB allows an item only once in a transaction.
             is_full = len(keys) + len(added) > self._room or not keys.isdisjoint(added)
             if batch.groups and is_full:
                 yield batch
@@ -94,13 +94,13 @@ class Fence:
         except (RequestRejected, ItemTooLarge):
             if len(groups) == 1:
                 raise
-        # Their items add up to more than 4 MB: what follows is probably as large.
+        # Their items add up to more than 4 MB, and the next ones are probably as large.
         middle = len(groups) // 2
         self._room = max(1, sum(map(len, groups[:middle])))
         return self._in_parts(groups[:middle]) + self._in_parts(groups[middle:])
 
     def together(self, first: Check | Delete, groups: Iterable[Group]) -> int:
-        """One transaction of `first`, which carries the check, and of all `groups`. Overtaken.
+        """Apply `first`, which has the check, and all `groups` in one transaction. Overtaken.
 
         Returns the number of writes of `groups` that happened.
         """
@@ -111,7 +111,7 @@ class Fence:
             except ConditionFailed as failed:
                 if 0 in failed.items:
                     if failed.was_resent and failed.items[0] is None and isinstance(first, Delete):
-                        return len(writes)  # an earlier try, whose answer was lost, deleted it
+                        return len(writes)  # an earlier attempt, whose answer was lost, deleted it
                     raise Overtaken(failed.items[0]) from failed
                 writes = [each for at, each in enumerate(writes, 1) if at not in failed.items]
             else:

@@ -1,11 +1,11 @@
 """What a forked child must not share with its parent: sockets, held locks, the last ULID.
 
 A server that loads the program once and then forks its workers copies all of that into each of
-them. Two processes on one socket read one another's answers; a lock that another thread held is
-held for ever; two generators that go on from the same state make the same ids.
+them. Two processes on one socket read each other's answers; a lock that another thread held is
+never released; two generators that continue from the same state make the same ids.
 
-Whoever keeps such a thing registers itself, and is told in the child before anything else runs
-there. It costs nothing while no process forks, and keeps nothing alive.
+An object that has such a thing registers itself, and its `after_fork` is called in the child before
+anything else runs there. This costs nothing without a fork, and keeps no object alive.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from weakref import WeakSet
 
 
 class Forkable(Protocol):
-    """Something that holds what is of one process only."""
+    """An object with something that only one process may use."""
 
     def after_fork(self) -> None:
-        """Make it anew; called in the child, whose only thread this is."""
+        """Create it again; called in the child, on its only thread."""
 
 
 _forkable: WeakSet[Forkable] = WeakSet()
 
 
 def renew_after_fork(thing: Forkable) -> None:
-    """Call the `after_fork` of `thing` in every child, for as long as `thing` lives."""
+    """Call the `after_fork` of `thing` in every forked child, as long as `thing` exists."""
     _forkable.add(thing)
 
 
@@ -35,5 +35,5 @@ def _renew() -> None:
         thing.after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # not where there is no fork
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_renew)

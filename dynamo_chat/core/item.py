@@ -1,16 +1,15 @@
-"""Items: how an entity becomes one item of the table and is read back.
+"""Items: how an entity is stored as one item of the table and read back.
 
-For each entity the plan derives, from its pydantic fields, the PynamoDB model that conditions and
-updates are written with, and the decoders that reading uses. The rules:
+From an entity's pydantic fields, its plan derives the PynamoDB model for conditions and updates,
+and the decoders for reading. The rules:
 
-* what the item's key says is not stored again: fields named by the table's key shapes come from
-  the key;
-* None, False and empty collections are not stored where they are the field's default, which a
-  missing attribute is read as;
+* fields that are part of the table key are not stored again: they are read from the key;
+* None, False and empty collections are not stored if they are the field's default; a missing
+  attribute is read as the default;
 * text is S, numbers are N, flags are BOOL, times are S; a `TextSet` is SS and `Counters` are M,
-  so that writers can add to them; everything else that is structured is one JSON text; bodies
-  (`Text` and JSON) are compressed where that makes them smaller;
-* every item carries ``kind``, its schema version ``v`` and, where it expires, ``ttl``.
+  so that writers can add to them; other structured values are one JSON text; bodies (`Text` and
+  JSON) are compressed if that makes them smaller;
+* every item has ``kind``, its schema version ``v`` and, if it expires, ``ttl``.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class GSI2Index(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
 
 
 class Item(Model):
-    """What every item of the table has. The PynamoDB model of each entity extends it."""
+    """The attributes of every item. The PynamoDB model of each entity extends it."""
 
     PK = UnicodeAttribute(hash_key=True)
     SK = UnicodeAttribute(range_key=True)
@@ -91,7 +90,7 @@ class Item(Model):
 
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, zlib.error)
-"""What taking a value apart raises when it is not what it should be."""
+"""The exceptions that reading a malformed value may raise."""
 
 E = TypeVar("E", bound=Entity)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -114,26 +113,26 @@ class ItemPlan(Generic[E]):
     """The PynamoDB model: one attribute per stored field, under the field's name."""
     attributes: Mapping[str, Attribute[Any]]
     decoders: Mapping[str, tuple[str, Decode, bool]]
-    """By stored attribute: the field, how its value is read, and whether that checks it whole.
+    """By stored attribute: the field, its decoder, and whether the decoder validates the value.
 
-    Structured values are checked while their JSON is parsed; checking them again with the entity
-    would take as long once more."""
+    Structured values are validated while their JSON is parsed. Validating them again with the
+    entity would take twice as long."""
     empty: Mapping[str, Any]
-    """Fields whose default is empty, with that default: it is not stored."""
+    """Fields whose default is empty, with that default, which is not stored."""
     nullable: tuple[str, ...]
-    """Fields without a default that may be None: missing, they are None."""
+    """Fields without a default that may be None: a missing attribute is None."""
     deadline: str | None
     pk_names: tuple[str, ...]
     sk_names: tuple[str, ...]
     key_names: tuple[str, ...]
-    """Both, one after the other."""
+    """`pk_names` and `sk_names` together."""
     unwanted: tuple[str, ...]
-    """Components of the key that are no fields."""
+    """Components of the key that are not fields of the entity."""
 
     def encode(self, entity: E, *, is_checked: bool = True) -> AttributeValues:
         """The item of `entity`, with its keys in the table and in the indexes. ItemTooLarge.
 
-        Not `is_checked`, its size is for the caller to check, who adds to it.
+        Without `is_checked`, the caller adds to the item and checks its size.
         """
         layout = entity.layout
         fields = entity.__dict__
@@ -156,14 +155,14 @@ class ItemPlan(Generic[E]):
         return item
 
     def is_left_out(self, name: str, value: Any) -> bool:
-        """Whether an item without the attribute says the same as one with this value."""
+        """True if the value is not stored, because a missing attribute means the same."""
         if name in self.empty:
             default = self.empty[name]
             return value is default or (type(value) is type(default) and value == default)
         return value is None and name in self.nullable
 
     def decode(self, item: Mapping[str, Any]) -> E:
-        """The entity stored as `item`. CorruptItem when it cannot be one."""
+        """The entity stored as `item`. CorruptItem when it cannot be read."""
         layout = self.entity.layout
         try:
             if item[KIND]["S"] != layout.kind:
@@ -193,28 +192,29 @@ class ItemPlan(Generic[E]):
             raise corrupt(item, _reason(error), layout) from error
 
     def upgraded(self, item: dict[str, Any], version: int) -> dict[str, Any]:
-        """The attributes that an item of schema `version` has in the present one.
+        """The attributes of an item of schema `version`, converted to the current version.
 
-        ``v`` stays as it is: whoever writes the item raises it. ValueError when there is no way.
+        ``v`` is not changed: it is raised when the item is written. ValueError if it cannot be
+        converted.
         """
         if version > self.entity.schema_version:
-            raise ValueError(f"schema version {version} is newer than this package reads")
+            raise ValueError(f"schema version {version} is newer than this package can read")
         while version < self.entity.schema_version:
             upgrade = self.entity.upgrades.get(version)
             if upgrade is None:
-                raise ValueError(f"there is no upgrade from schema version {version}")
+                raise ValueError(f"no upgrade from schema version {version} exists")
             item, version = upgrade(item), version + 1
         return item
 
 
 def _cached(function: F) -> F:
-    """`functools.cache`, which for a type checker keeps what a generic function returns."""
+    """`functools.cache`, typed so that a generic function keeps its return type."""
     return cast("F", cache(function))
 
 
 @_cached
 def plan(entity: type[E]) -> ItemPlan[E]:
-    """How the items of `entity` are written and read; derived once, on first use."""
+    """The `ItemPlan` of `entity`, derived once, on first use."""
     layout = entity.layout
     pk_names, sk_names = layout.table.pk.names, layout.table.sk.names
     from_key = {*pk_names, *sk_names}
@@ -229,9 +229,9 @@ def plan(entity: type[E]) -> ItemPlan[E]:
             derived[name] = stored.DeadlineAttribute(attr_name=TTL, null=True)
             continue
         if name in _RESERVED:
-            raise TypeError(f"{entity.__name__}.{name}: PynamoDB models have a member of that name")
+            raise TypeError(f"{entity.__name__}.{name}: this name is reserved by PynamoDB models")
         if info.default is not None and not info.is_required() and _takes_none(hints[name]):
-            raise TypeError(f"{entity.__name__}.{name}: what may be None has no other default")
+            raise TypeError(f"{entity.__name__}.{name}: may be None, so it must default to None")
         derived[name] = _attribute(hints[name], info)
     # The base class declares `ttl` itself; an entity's deadline is the same stored attribute.
     model = type(
@@ -280,9 +280,9 @@ def encoded(attribute: Attribute[Any], value: Any) -> dict[str, Any]:
 
 
 def check_size(item: AttributeValues, *, reserved: int = 0) -> None:
-    """ItemTooLarge, naming the largest attribute, when `item` passes DynamoDB's limit.
+    """ItemTooLarge, which names the largest attribute, when `item` exceeds DynamoDB's limit.
 
-    `reserved` bytes of it are kept free for what later changes add.
+    `reserved` bytes are kept free for what later changes add.
     """
     if _is_surely_within(item, MAX_ITEM_BYTES - reserved):
         return
@@ -317,7 +317,7 @@ def helper_text(item: AttributeValues, name: str, layout: Layout) -> str:
         found = item[name]["S"]
         if isinstance(found, str) and found.encode():
             return found
-    raise corrupt(item, f"{name!r} is missing or no text", layout)
+    raise corrupt(item, f"{name!r} is missing or not text", layout)
 
 
 def helper_time(item: AttributeValues, name: str, layout: Layout) -> datetime:
@@ -325,12 +325,12 @@ def helper_time(item: AttributeValues, name: str, layout: Layout) -> datetime:
     try:
         return parse_time(helper_text(item, name, layout))
     except ValueError as error:
-        raise corrupt(item, f"{name!r} is no time", layout) from error
+        raise corrupt(item, f"{name!r} is not a time", layout) from error
 
 
 @contextmanager
 def leading(pointer: AttributeValues, layout: Layout) -> Iterator[None]:
-    """While keys are made of what a pointer says: CorruptItem for what cannot be part of a key."""
+    """Raise CorruptItem if a key made from the attributes of `pointer` is invalid."""
     try:
         yield
     except InvalidKey as error:
@@ -338,23 +338,23 @@ def leading(pointer: AttributeValues, layout: Layout) -> Iterator[None]:
 
 
 def kind_of(item: AttributeValues, layout: Layout) -> str:
-    """What kind of item it is, in the place of one of `layout`. CorruptItem if it does not say."""
+    """The item's ``kind``. CorruptItem, as of a `layout` item, if it has none."""
     return helper_text(item, KIND, layout)
 
 
 def is_kind(item: Mapping[str, Any], layout: Layout) -> bool:
-    """Whether an item says that it is of this kind; what it says may be anything."""
+    """True if the item's ``kind`` is that of `layout`. Accepts a malformed ``kind``."""
     return bool(item.get(KIND) == {"S": layout.kind})
 
 
 def key_parts(layout: Layout, item: AttributeValues, attribute: str) -> tuple[Any, ...]:
-    """The components of an item's PK or SK. CorruptItem when it has not the shape of `layout`."""
+    """The components of an item's PK or SK. CorruptItem if it lacks the shape of `layout`."""
     shape = layout.table.pk if attribute == PK else layout.table.sk
     return _parts(shape, layout, item, attribute)
 
 
 def index_key_parts(layout: Layout, item: AttributeValues, place: Place) -> tuple[Any, ...]:
-    """The components of an item's key in an index, one after the other. CorruptItem."""
+    """The components of an item's key in an index: partition key, then sort key. CorruptItem."""
     slot = layout.slot(place)
     if slot is None:
         raise TypeError(f"a {layout.kind} has no slot in {place.index}")
@@ -365,16 +365,16 @@ def _parts(shape: Shape, layout: Layout, item: AttributeValues, attribute: str) 
     try:
         return shape.decode(item[attribute]["S"])
     except UNREADABLE as error:
-        raise corrupt(item, f"{attribute} has not the shape of its kind", layout) from error
+        raise corrupt(item, f"{attribute} does not have the shape of its kind", layout) from error
 
 
 def corrupt(item: Mapping[str, Any], reason: str, layout: Layout) -> CorruptItem:
-    """The error of an item that cannot be read as one of `layout`."""
+    """The error for an item that cannot be read as one of `layout`."""
     return CorruptItem(layout.kind, reason, identity_of(layout, item))
 
 
 def identity_of(layout: Layout, item: Any) -> dict[str, Any]:
-    """What the table key of an item says, as far as it can be read."""
+    """The fields in an item's table key, as far as they can be read."""
     found: dict[str, Any] = {}
     for attribute, shape in zip((PK, SK), layout.table, strict=True):
         with suppress(*UNREADABLE):
@@ -393,7 +393,7 @@ def with_index_keys(
 
 
 def _is_surely_within(item: AttributeValues, limit: int) -> bool:
-    """A quick look that spares nearly every item the exact sum: a character has 4 bytes at most."""
+    """A quick check that avoids the exact sum: a character has at most 4 bytes."""
     characters = 0
     for name, value in item.items():
         for content in value.values():
@@ -478,7 +478,7 @@ def _partition_cache(_: Shape) -> dict[str, tuple[Any, ...]]:
 
 
 def _key(shape: Shape, key: str) -> tuple[Any, ...]:
-    """`shape.decode(key)`, remembering the last partition: a page's items share theirs."""
+    """`shape.decode(key)`, with the last result cached: the items of a page share a partition."""
     known = _partition_cache(shape)
     values = known.get(key)
     if values is None:

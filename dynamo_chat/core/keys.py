@@ -1,6 +1,6 @@
 """The key codec: the only place where key strings are built or parsed.
 
-A key is a tag and typed components, each closed by ``#``: ``CONV#01J…#``. In a component, ``$``,
+A key is a tag and typed components, each followed by ``#``: ``CONV#01J…#``. In a component, ``$``,
 ``#`` and every character below them are written as ``$`` and two lower-case hex digits. ``#`` is
 then the lowest character of any key and ``$`` the next, which gives four laws (``enc`` encodes
 one shape, comparison is by UTF-8 bytes):
@@ -10,9 +10,9 @@ one shape, comparison is by UTF-8 bytes):
 3. prefix-exact: keys that begin with ``enc(p)`` are the extensions of ``p``, nothing else;
 4. letters, digits and ``-_.@:`` are written as they are.
 
-Two bounds follow. Replacing the last ``#`` of a prefix by ``$`` gives text above every extension
-of the prefix and below everything that sorts after it; dropping the ``#`` gives text below every
-extension and above everything that sorts before it. Ranges and cursors are made of these.
+So a prefix has two bounds. With its last ``#`` replaced by ``$``, it sorts above every extension of
+the prefix and below everything after them; without the ``#``, it sorts below every extension and
+above everything before them. Ranges and cursors use these bounds.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _TAG = re.compile(r"[A-Z][A-Z0-9]*", re.ASCII)
 def format_time(moment: datetime) -> str:
     """`moment` as ``2025-12-30T14:00:00.000000Z``: fixed width, UTC, ordered as text.
 
-    Written out digit by digit, because strftime pads years differently between platforms and
-    isoformat leaves zero microseconds out.
+    Formatted by hand, because strftime pads years differently on each platform and isoformat
+    leaves out zero microseconds.
     """
     m = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return (
@@ -81,7 +81,7 @@ class text:  # noqa: N801 - reads as a type in shape declarations
             raise InvalidKey(self.name, f"must be text, not {type(value).__name__}")
         if not value:
             raise InvalidKey(self.name, "must not be empty")
-        if len(value) > MAX_PARTITION_KEY_BYTES:  # before anything takes time by its length
+        if len(value) > MAX_PARTITION_KEY_BYTES:  # checked first: the rest takes time by its length
             raise InvalidKey(
                 self.name, f"must have fewer than {MAX_PARTITION_KEY_BYTES:,} characters"
             )
@@ -113,7 +113,7 @@ class time:  # noqa: N801
         try:
             return format_time(value)
         except OverflowError as error:
-            raise InvalidKey(self.name, "must lie in the years 1 to 9999 in UTC") from error
+            raise InvalidKey(self.name, "must be in the years 1 to 9999 in UTC") from error
 
     def read(self, text: str) -> datetime:
         return parse_time(text)
@@ -163,11 +163,11 @@ class KeyRange(NamedTuple):
         return self.lower > self.upper
 
     def after(self, key: str, *, is_stray: bool = False) -> KeyRange:
-        """What of this range sorts after `key`; one that is stray may be any text."""
+        """The part of this range that sorts after `key`, which may be any text if it is stray."""
         return self._replace(lower=max(self.lower, just_above(key) if is_stray else above(key)))
 
     def before(self, key: str, *, is_stray: bool = False) -> KeyRange:
-        """What of this range sorts before `key`; one that is stray may be any text."""
+        """The part of this range that sorts before `key`, which may be any text if it is stray."""
         return self._replace(upper=min(self.upper, just_below(key) if is_stray else below(key)))
 
 
@@ -182,7 +182,7 @@ def below(prefix: str) -> str:
 
 
 def just_above(key: str) -> str:
-    """The bound directly above `key`, which may be any text that DynamoDB takes as a sort key."""
+    """The bound directly above `key`, which may be any text that DynamoDB allows as a sort key."""
     if len(key.encode()) < MAX_SORT_KEY_BYTES:
         return key + "\x00"
     for place in reversed(range(len(key))):
@@ -194,9 +194,9 @@ def just_above(key: str) -> str:
 
 
 def just_below(key: str) -> str:
-    """A bound below `key`, any text, and above what is before it but for what nobody writes.
+    """A bound below `key`, which may be any text, and above every earlier key that is in use.
 
-    Text has no predecessor: below ``b`` lies ``a`` with the highest character after it, and more.
+    No text is directly below another: between ``a`` and ``b`` is ``a`` with any text after it.
     """
     before, last = key[:-1], key[-1:]
     if last in {"", "\x00"}:
@@ -206,7 +206,7 @@ def just_below(key: str) -> str:
 
 
 def _neighbour(character: str, step: int) -> str:
-    """The next character up or down; surrogates are none."""
+    """The next character up or down, without surrogates."""
     code = ord(character) + step
     if 0xD800 <= code <= 0xDFFF:
         code = 0xE000 if step > 0 else 0xD7FF
@@ -214,7 +214,7 @@ def _neighbour(character: str, step: int) -> str:
 
 
 class Shape:
-    """A tag and the components that follow it; encodes and decodes the keys of one shape."""
+    """A tag and the components after it. Encodes and decodes the keys of this shape."""
 
     __slots__ = ("_head", "_is_text", "components", "limit", "names", "tag")
 
@@ -232,17 +232,17 @@ class Shape:
         return self.pattern()
 
     def pattern(self) -> str:
-        """The shape as documentation writes it: ``CONV#<created_at>#<conversation_id>``."""
+        """The shape as the documentation shows it: ``CONV#<created_at>#<conversation_id>``."""
         return _CLOSE.join([self.tag, *(f"<{name}>" for name in self.names)])
 
     def encode(self, *values: Any) -> str:
-        """The key of these components, all of them, in order. InvalidKey names a bad one."""
+        """The key with these values for all components, in order. InvalidKey names a bad one."""
         if len(values) != len(self.components):
             raise TypeError(f"{self!r} takes {len(self.components)} components")
         return self.prefix(*values)
 
     def prefix(self, *values: Any) -> str:
-        """The key of the first components; every key it begins is an extension of them."""
+        """The beginning of every key whose first components have these values. InvalidKey."""
         key = self._head
         for component, value in zip(self.components, values, strict=False):
             key += component.write(value) + _CLOSE
@@ -261,7 +261,7 @@ class Shape:
     def decode(self, key: str) -> tuple[Any, ...]:
         """The components of `key`. ValueError for any text that `encode` would not write."""
         parts = key.split(_CLOSE)
-        # Nearly every key: text that needed no escape.
+        # The fast way, for nearly every key: text without escapes.
         if self._is_text and len(key) <= self.limit and _PLAIN_KEY.fullmatch(key) is not None:
             values = tuple(parts[1:-1])
             if parts[0] == self.tag and len(values) == len(self.names) and all(values):
@@ -272,13 +272,13 @@ class Shape:
             component.read(part)
             for component, part in zip(self.components, parts[1:-1], strict=True)
         )
-        # Encoding again is the cheapest complete check that the text is the canonical one.
+        # Encoding again is the cheapest complete check that the text is canonical.
         if self._needs_check(key) and self._written(values) != key:
             raise ValueError(f"not a key of the shape {self!r}")
         return values
 
     def matches(self, key: str) -> bool:
-        """Whether `key` is a key of this shape."""
+        """True if `key` is a key of this shape."""
         try:
             self.decode(key)
         except ValueError:
@@ -286,7 +286,7 @@ class Shape:
         return True
 
     def range(self, *values: Any, lower: Any = None, until: Any = None) -> KeyRange:
-        """The extensions of `values` whose next component lies in [lower, until).
+        """The keys that begin with `values` and whose next component is in [lower, until).
 
         Without a bound the range is open on that side.
         """

@@ -1,7 +1,7 @@
-"""What one kind of item looks like in the table: its slots, and what it is for.
+"""The layout of one kind of item: its keys in the table and indexes, and what it is for.
 
 `keyspace` lists one `Layout` per kind. Component names are the names of entity fields, so an
-entity's keys follow from its layout, and what a key says is not stored a second time.
+entity's keys follow from its layout, and fields in a key are not stored a second time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a slot lives: the index's name and the two attributes that hold its keys."""
+    """The table or an index: its name and its two key attributes."""
 
     index: str | None
     pk: str
@@ -48,7 +48,7 @@ KEY_ATTRIBUTES = frozenset(name for place in PLACES for name in (place.pk, place
 
 
 class Collection(NamedTuple):
-    """A part of one partition that a query reads: where, which partition, which sort keys."""
+    """What a query reads: an index or the table, a partition, a range of sort keys."""
 
     place: Place
     partition: str
@@ -59,29 +59,28 @@ class Collection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One kind of item: its keys, what it is read as, what it belongs to, what it serves."""
+    """One kind of item: its keys, its entity, its parent, and the patterns it serves."""
 
     kind: str
     table: Slot
     gsi1: Slot | None = None
     gsi2: Slot | None = None
     entity: str | type[Entity] = ""
-    """The class that items of this kind are read as: itself, or where it is, ``module:Class``,
-    so that the key space imports no domain. Modules of this package start with a dot. Empty for a
-    helper item that is only keys and text."""
+    """The class of this kind of item, or its path ``module:Class``, so that the key space imports
+    no domain. Modules of this package start with a dot. Empty for a helper item without a class."""
     of: Layout | None = None
-    """The kind of the item that it belongs to: without that item it is an orphan. Its key is made
-    of what this item says."""
+    """The kind of its parent item, whose key can be built from this item's fields. Without its
+    parent, an item is an orphan."""
     root: bool = False
-    """It belongs to no other item. Every kind has an `of`, or says this."""
+    """True if it has no parent. Every kind has either `of` or `root`."""
     says: tuple[Component, ...] = ()
-    """The attributes that a helper item has beside its keys: texts, and times written as text."""
+    """A helper item's attributes other than its keys: texts, and times written as text."""
     serves: str = ""
     status: str = "active"
     helper: bool = False
-    """A helper item makes an entity findable or unique; it is no entity of its own."""
+    """True for an item that is not an entity, but makes one findable or unique."""
     version: int = 1
-    """The schema version of a helper item; an entity says its own."""
+    """The schema version of a helper item; an entity's class has its own."""
     note: str = ""
 
     @property
@@ -94,11 +93,11 @@ class Layout:
 
     @property
     def is_tombstone(self) -> bool:
-        """Whether it takes the place of what it belongs to while that is being deleted."""
+        """True if it replaces its parent item while that is being deleted."""
         return self.helper and self.of is not None and self.table == self.of.table
 
     def resolved(self) -> type[Entity] | None:
-        """The class that items of this kind are read as; None for a helper that has none."""
+        """The class of this kind of item; None for a helper without one."""
         if not isinstance(self.entity, str):
             return self.entity
         if not self.entity:
@@ -109,12 +108,12 @@ class Layout:
 
     @property
     def newest(self) -> int:
-        """The schema version that items of this kind are written in now."""
+        """The schema version in which items of this kind are written now."""
         entity = self.resolved()
         return self.version if entity is None else entity.schema_version
 
     def slot(self, place: Place) -> Slot | None:
-        """The slot of this kind in `place`, or None when it has none there."""
+        """The slot of this kind in `place`; None if it has none."""
         return (self.table, self.gsi1, self.gsi2)[PLACES.index(place)]
 
     def key(self, **fields: Any) -> dict[str, dict[str, str]]:
@@ -125,7 +124,7 @@ class Layout:
         }
 
     def index_key(self, place: Place, fields: Mapping[str, Any]) -> dict[str, str]:
-        """Both key attributes of `place` from `fields`; never one alone."""
+        """Both key attributes of `place`, built from `fields`."""
         slot = self.slot(place)
         if slot is None:
             raise TypeError(f"a {self.kind} has no slot in {place.index}")
@@ -135,9 +134,9 @@ class Layout:
         }
 
     def collection(self, place: Place, *partition: Any) -> Callable[..., Collection]:
-        """The items of this kind in one partition of `place`, to be narrowed by sort key.
+        """A function that makes the `Collection` of this kind in one partition of `place`.
 
-        ``collection(GSI1, user_id)(status, lower=…, until=…)``: the arguments of `Shape.range`.
+        ``collection(GSI1, user_id)(status, lower=…, until=…)``: it takes `Shape.range`'s arguments.
         """
         slot = self.slot(place)
         if slot is None:
@@ -169,14 +168,11 @@ class KeySpace:
 
     @cached_property
     def entities(self) -> Mapping[str, type[Entity]]:
-        """What items are read as, by their kind; without helpers that are only keys and text.
-
-        This imports every domain.
-        """
+        """The class of each kind, without helpers that have none. Imports every domain."""
         found = ((layout.kind, layout.resolved()) for layout in self)
         return {kind: entity for kind, entity in found if entity is not None}
 
     def in_place_of(self, root: Layout) -> frozenset[str]:
-        """The kinds that may be at the key of an item of this kind: itself, and its tombstone."""
+        """The kinds that can have the key of a `root` item: its own, and its tombstone's."""
         tombstones = (each.kind for each in self if each.is_tombstone and each.of is root)
         return frozenset({root.kind, *tombstones})

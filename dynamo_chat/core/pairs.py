@@ -1,9 +1,9 @@
-"""Things kept as two items: a record and its content.
+"""Things stored as two items: a record and its content.
 
-What is large and never changes (an e-mail's body, a prompt) is an item of its own beside the
-record: it is not copied into the indexes, and not written again when the record changes. The two
-share a sort key but for its last component, and the content sorts directly before the record; so
-one query gives both, thing by thing, in order.
+Large data that never changes (an e-mail's body, a prompt) has its own item beside the record, so it
+is not copied into the indexes, and not written again when the record changes. The two sort keys
+differ only in their last component, and the content sorts directly before the record; so one query
+reads both, thing by thing, in order.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import is_live
 
 CONTENT: Final = "content"
-"""The last component of a content's sort key. That of a record must sort after it."""
+"""The last component of a content item's sort key. A record's must sort after it."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Pair(Generic[T]):
-    """Two kinds of item that are one thing, and how they become it."""
+    """Two kinds of item that make one thing, and how to join them."""
 
     record: Layout
     content: Layout
     join: Callable[[AttributeValues, AttributeValues | None], T]
-    """The thing made of a record and its content, which is None where there is none."""
+    """Makes the thing from a record and its content, which may be None."""
     has_content: Callable[[AttributeValues], bool] = bool
-    """Whether content was written with this record. By default it was: no record is empty. A named
-    function, because repositories are pickled with it."""
+    """Whether content was written with this record; by default always, as no record is empty. Must
+    be a named function, because repositories are pickled with it."""
 
     def made_of(self, record: AttributeValues, content: AttributeValues | None) -> T | None:
-        """The thing; None when its content is gone, which means that it is being deleted."""
+        """The thing; None if its content is missing, because it is being deleted."""
         is_half = content is None and self.has_content(record)
         return None if is_half else self.join(record, content)
 
 
 class PairReader(Repository, Generic[T]):
-    """Reads things of one kind that are kept as two items."""
+    """Reads things of one kind that are stored as two items."""
 
     def __init__(self, binding: Binding, pair: Pair[T]) -> None:
         super().__init__(binding)
         self._pair = pair
 
     def get(self, partition: str, *group: Any, consistent: bool = False) -> T | None:
-        """The thing at `group`, the components that its items share; None when there is none."""
+        """The thing at `group`, the key components that its items share; None if it is missing."""
         pair = self._pair
         collection = pair.record.collection(TABLE, partition)(*group)
         items, _ = self._query(collection, limit=2, consistent=consistent)
@@ -73,9 +73,9 @@ class PairReader(Repository, Generic[T]):
     ) -> Page[T]:
         """One page of things, records and contents read together.
 
-        Items of other kinds in the range are put into `beside`, by kind. What is being deleted
-        is left out, so the page may be short. With `account_id`, what is another account's is
-        left out. Unless the collection `is_shared`, one such item says that all of it is.
+        Items of other kinds in the range are added to `beside`, by kind. Things that are being
+        deleted are left out, so the page may be short. With `account_id`, those of other accounts
+        are left out; unless the collection `is_shared`, one such item means that all of it is.
         """
         check_owner("account_id", account_id)
         size = check_page_size(asked.page_size)
@@ -93,7 +93,7 @@ class PairReader(Repository, Generic[T]):
                 group = key_parts(pair.content, item, SK)[:-1]
                 if group != passed:
                     contents[group] = item
-            elif is_record and not is_ours:  # nor is its content, before it or behind it
+            elif is_record and not is_ours:  # nor is its content, which may come before or after
                 passed = key_parts(pair.record, item, SK)[:-1]
                 contents.pop(passed, None)
             elif is_ours and not is_record and beside is not None:
@@ -113,7 +113,7 @@ class PairReader(Repository, Generic[T]):
         begun = self._query(
             narrowed,
             forward=asked.forward,
-            # A page of whole things, and one item to tell that it is not the last.
+            # A page of whole things, and one item more to know whether it is the last page.
             limit=2 * size + 1 + (beside is not None),
             consistent=asked.consistent,
         )
@@ -125,5 +125,5 @@ class PairReader(Repository, Generic[T]):
 
 
 def _may_be_of(item: AttributeValues, account_id: str | None) -> bool:
-    """Whether nothing says that an item is another account's; contents say nothing."""
+    """False if the item has another account's id. Content items have none."""
     return "account_id" not in item or is_owned(item, "account_id", account_id)

@@ -1,9 +1,9 @@
-"""Signature Version 4 for one kind of request: a POST to `/` with a JSON body, as DynamoDB's are.
+"""Signature Version 4 for DynamoDB's requests: a POST to `/` with a JSON body.
 
-botocore's signer takes any request apart; of a get that is an eighth of the client's time. This one
-knows what it signs and keeps the day's signing key. It hooks into two public events of a client:
-on `choose-signer` it takes over where botocore would sign by plain v4, everything else stays with
-botocore; on `before-sign` it signs. Credentials, and their renewal, are botocore's.
+botocore's general signer takes an eighth of the client's time for a get. This one signs only this
+kind of request and keeps the day's signing key. It uses two public events of a client:
+`choose-signer` replaces botocore's plain v4 signer, and no other one; `before-sign` signs.
+botocore still finds and renews the credentials.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class PostSigner:
     """Signs the requests of one client. Safe to share between threads."""
 
     def __init__(self) -> None:
-        # One entry, replaced as a whole: what it was made for, and the key.
+        # One entry, replaced as a whole: the inputs of the key, and the key.
         self._key: tuple[tuple[str, str, str, str], bytes] | None = None
 
     def attach(self, client: Any) -> None:
-        """Sign what `client` sends from now on."""
+        """Sign every later request of `client`."""
         client.meta.events.register("choose-signer.dynamodb", self._choose)
         client.meta.events.register("before-sign.dynamodb", self._before_sign)
 
@@ -60,10 +60,10 @@ class PostSigner:
     def sign(
         self, request: Any, credentials: Any, region: str, service: str, now: datetime
     ) -> None:
-        """Add date, security token and authorization to the headers of `request`."""
+        """Add the date, security token and authorization headers to `request`."""
         stamp = now.strftime("%Y%m%dT%H%M%SZ")
         headers = request.headers
-        # A retry brings the headers of the try before it.
+        # A retry still has the headers of the attempt before it.
         for name in ("Authorization", "X-Amz-Date", "X-Amz-Security-Token"):
             del headers[name]
         headers["X-Amz-Date"] = stamp

@@ -1,12 +1,12 @@
-"""Writes as values: what changes, under which condition. Several are one transaction.
+"""Writes as values: what changes, and under which condition. Several make one transaction.
 
     write(connection, Put(item, condition=absent(now)))                       one PutItem
     write(connection, Update(key, actions, condition), Put(item), Check(…))   one TransactWriteItems
 
-A condition that fails raises `ConditionFailed` with the stored item of each failed write, by its
-place in the call, taken from the same response. Clashes with other transactions are retried here
-with jittered pauses, the same payload under the same ClientRequestToken: if an earlier try is still
-under way, or was done unheard, DynamoDB knows it by its token and does it once.
+A condition that fails raises `ConditionFailed`. It has the stored item of each failed write, by the
+write's place in the call, from the same response. Conflicts with other transactions are retried
+here with jittered pauses, with the same payload and ClientRequestToken: if an earlier attempt is
+still running, or succeeded without an answer, DynamoDB recognises the token and writes once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Key: TypeAlias = dict[str, dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write `item` whole, in place of whatever has its key."""
+    """Write `item`, and replace the item that has its key."""
 
     item: AttributeValues
     condition: Condition | None = None
@@ -67,7 +67,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Change nothing, but let the transaction happen only while `condition` holds at `key`."""
+    """Change nothing, but require that `condition` holds at `key`."""
 
     key: Key
     condition: Condition
@@ -79,21 +79,21 @@ Write: TypeAlias = Put | Update | Delete | Check
 def write(
     connection: Connection, *writes: Write, returning: bool = False, once: bool = False
 ) -> AttributeValues:
-    """Apply all of `writes` or none. One is its own request, several are one transaction.
+    """Apply all of `writes` or none. One is sent alone, several as one transaction.
 
-    With `returning`, a single Put or Delete gives the item that was there before (empty when
-    there was none), a single Update the item as it is now. With `once`, a single write too is a
-    transaction: its token keeps a resend after a lost answer from being applied a second time,
-    which a counter's ADD needs. ConditionFailed, Contended.
+    With `returning`, a single Put or Delete returns the previous item (empty if there was none),
+    a single Update the new one. With `once`, a single write is a transaction, too: after a lost
+    answer, its token prevents a second application, which a counter's ADD needs. ConditionFailed,
+    Contended.
     """
     if not writes:
         return {}
     if len(writes) == 1 and not once and not isinstance(writes[0], Check):
         return _with_retries(connection, *_single(connection.table_name, writes[0], returning))
     if returning:
-        raise TypeError("DynamoDB returns nothing from a transaction")
+        raise TypeError("a transaction returns no items")
     if len(writes) > MAX_TRANSACTION_WRITES:
-        raise TypeError(f"a transaction takes at most {MAX_TRANSACTION_WRITES} writes")
+        raise TypeError(f"a transaction allows at most {MAX_TRANSACTION_WRITES} writes")
     request = {
         "TransactItems": [_member(connection.table_name, each) for each in writes],
         "ClientRequestToken": str(uuid.uuid4()),
@@ -163,15 +163,15 @@ def _parts(table: str, each: Write) -> tuple[str, dict[str, Any]]:
 
 
 def contended(what: str) -> errors.Contended:
-    """The error of a change that lost every race it ran."""
+    """The error of a change that other writers prevented at every retry."""
     return errors.Contended(
-        f"concurrent writers of {what} kept winning: call again",
+        f"other writers kept changing {what} first: call again",
         "TransactionConflict",
     )
 
 
 def absent(now: datetime) -> Condition:
-    """The item does not exist, or has expired: to every reader the same."""
+    """The item does not exist or has expired, which is the same to every reader."""
     return _absent(epoch_seconds_now(now))
 
 
@@ -180,7 +180,7 @@ def live(now: datetime) -> Condition:
     return _live(epoch_seconds_now(now))
 
 
-# The same for a whole second, and building one takes as long as writing it into a request.
+# Cached, because they stay the same for a second, and are slow to build.
 @lru_cache(maxsize=8)
 def _absent(second: int) -> Condition:
     condition: Condition = Item.PK.does_not_exist() | (Item.ttl <= second)
@@ -194,7 +194,7 @@ def _live(second: int) -> Condition:
 
 
 def is_live(item: Mapping[str, Any] | None, now: datetime) -> bool:
-    """What `live` says, of an item that was read."""
+    """True if an item that was read exists and has not expired, as in `live`."""
     if not item:
         return False
     deadline = item.get("ttl")
@@ -203,23 +203,23 @@ def is_live(item: Mapping[str, Any] | None, now: datetime) -> bool:
     try:
         return int(deadline["N"]) > epoch_seconds_now(now)
     except (LookupError, TypeError, ValueError, OverflowError):
-        return True  # DynamoDB, too, expires nothing by such a value; whoever reads it complains
+        return True  # DynamoDB does not expire such an item, either; decoding it raises an error
 
 
 def epoch_seconds_now(now: datetime) -> int:
-    """The present in whole seconds, rounded down: an item lives through its last second."""
+    """`now` in whole seconds since 1970, rounded down: an item lives through its last second."""
     return int(now.timestamp())
 
 
 def set_index_keys(layout: Layout, place: Place, **fields: Any) -> list[Action]:
-    """Actions that set both key attributes of an index from all their components."""
+    """Actions that set both key attributes of an index, built from `fields`."""
     return [
         Path(name).set(Raw({"S": key})) for name, key in layout.index_key(place, fields).items()
     ]
 
 
 def remove_index_keys(*places: Place) -> list[Action]:
-    """Actions that take an item out of indexes: both key attributes of each."""
+    """Actions that remove an item from indexes: both key attributes of each."""
     return [Path(name).remove() for place in places for name in (place.pk, place.sk)]
 
 

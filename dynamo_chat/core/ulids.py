@@ -1,4 +1,4 @@
-"""ULIDs as positions: fresh ones at a time, a later one than another, the lowest at a time."""
+"""ULIDs as positions in time: a new one, one after another one, the lowest of a time."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _TO_PYTHON_BASE_32 = str.maketrans(
 _STEP_BITS = 64
 
 Position = Annotated[str, StringConstraints(pattern=f"^{_PATTERN}$")]
-"""A place in a time order: a ULID."""
+"""A position in time order: a ULID."""
 
 
 def is_ulid(text: str) -> bool:
-    """Whether `text` is a ULID in its canonical, upper-case form."""
+    """True if `text` is a ULID in its canonical, upper-case form."""
     return _CANONICAL.fullmatch(text) is not None
 
 
 def ulid_time(ulid: str) -> datetime:
     """The time part of a ULID, in UTC, to the millisecond."""
-    # Once per message read: Python's own base 32 is ten times as fast as taking the ULID apart.
+    # Called for every message read: Python's base 32 is ten times as fast as the ULID library.
     milliseconds = int(ulid[:_TIME_CHARACTERS].translate(_TO_PYTHON_BASE_32), 32)
     return _EPOCH + timedelta(0, milliseconds // 1_000, milliseconds % 1_000 * 1_000)
 
 
 class _Mint:
-    """Makes the ULIDs of this process: those of one millisecond ascend, in the order made.
+    """Makes the ULIDs of this process. Those of one millisecond ascend in the order made.
 
-    The library's own generator does so, too, but goes on from the same ULID in every process
-    that was forked, and holds a lock meanwhile.
+    The library's own generator continues from the same ULID in every forked process, and its lock
+    may be held at a fork.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class _Mint:
         self._last = -1
 
     def fresh(self, milliseconds: int) -> int:
-        """A number that no other call gets, here or elsewhere."""
+        """A number that no other call returns, in this process or another."""
         with self._lock:
             if self._last >> _RANDOM_BITS == milliseconds:
                 self._last += 1
@@ -70,30 +70,30 @@ _mint = _Mint()
 
 
 def new_ulid(moment: datetime) -> str:
-    """A fresh ULID whose time part is `moment`, in whole milliseconds."""
-    # Counted in integers: through a float, one time in eighty comes out a millisecond early.
+    """A new ULID whose time part is `moment`, in whole milliseconds."""
+    # Computed with integers: with a float, one time in eighty would be a millisecond early.
     return str(ULID.from_int(_mint.fresh((moment - _EPOCH) // _MILLISECOND)))
 
 
 def later_ulid(ulid: str) -> str:
     """A unique ULID shortly after `ulid`.
 
-    The step is random: two writers that must both go past the same ULID get different ones, so
-    what is found under such a position can only be the writer's own. It is not taken from a fresh
-    ULID, because those of one process and one millisecond may be neighbours.
+    The step is random, so two writers that both need a ULID after the same one get different ones,
+    and an item at such a position can only be the writer's own. The random part of a new ULID would
+    not do: those of one process and one millisecond may be neighbours.
     """
     step = secrets.randbits(_STEP_BITS) + 1
     return str(ULID.from_int(int(ULID.from_str(ulid)) + step))
 
 
 def lowest_ulid(moment: datetime) -> str:
-    """A bound: ULIDs from `moment` on sort at or after it, earlier ones before it."""
+    """The lowest ULID of `moment`: later ULIDs sort after it, earlier ones before it."""
     milliseconds = max(0, -(-(moment - _EPOCH) // _MILLISECOND))
     return str(ULID.from_int(milliseconds << _RANDOM_BITS))
 
 
 def check_after_1970(argument: str, moment: datetime) -> datetime:
-    """`moment`, or InvalidArgument: a ULID holds no time before 1970."""
+    """`moment`, or InvalidArgument if it is before 1970: a ULID cannot hold that."""
     if moment < _EPOCH:
         raise InvalidArgument(argument, "must not be before 1970")
     return moment
