@@ -1,8 +1,7 @@
 """The catalogue: every access pattern of the store, as data.
 
-Repository methods declare their access pattern where they are written (`core.patterns`); here the
-declarations are collected from what a `ChatStore` exposes. Nothing is registered anywhere: a
-repository is in the catalogue because it is on the store.
+Repository methods declare their access pattern with a decorator (`core.patterns`). This module
+collects the declarations from the repositories of `ChatStore`, so none has to be registered.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from dynamo_chat.core.patterns import AccessPattern, NoOwner, declared_pattern
 from dynamo_chat.store import ChatStore
 
 OWNER_ARGUMENTS: Final = ("organization_id", "account_id", "user_id")
-"""What an owner is called in arguments. Where several are given, the first is the owner."""
+"""The names of arguments that are owners. If a method has several, the first is the owner."""
 
 REPLACES: Final[Mapping[str, str]] = json.loads(
     (files("dynamo_chat") / "replaces.json").read_text("utf-8")
@@ -33,12 +32,12 @@ _OPERATIONS = re.compile(r"\b(?:Query|Scan|[A-Z][a-z]+(?:[A-Z][a-z]+)+)\b")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One method of the store, and the access pattern that it answers."""
+    """One method of the store, with its access pattern."""
 
     id: str
     """The id in the requirements, such as ``C3``. Several methods may share one."""
     method: str
-    """As it is called on a store: ``conversations.list_by_user``."""
+    """The method as called on a store, such as ``conversations.list_by_user``."""
     index: str
     operation: str
     requests: str
@@ -47,36 +46,36 @@ class Entry:
     replaces: str
     """What it replaces in the source documents, where they name an index or a table."""
     domain: str
-    """The package whose work it is: ``chat``, …; ``provision`` for T1 and T5."""
+    """The package that it belongs to: ``chat``, …; ``provision`` for T1 and T5."""
     owner: str
-    """How the owner is checked: a word of `OWNER_CHECKS`, or ``none``."""
+    """How the owner is checked: a key of `OWNER_CHECKS`, or ``none``."""
     owner_argument: str
-    """The argument that names the owner; empty where none does."""
+    """The argument that is the owner; empty if there is none."""
     unowned_because: str
-    """Why no owner is checked."""
+    """Why no owner is checked; empty if one is."""
 
     @property
     def repository(self) -> str:
-        """The repository that has the method: ``conversations``, ``table.backups``."""
+        """The method's repository, such as ``conversations`` or ``table.backups``."""
         return self.method.rpartition(".")[0]
 
     @property
     def places(self) -> frozenset[str]:
-        """The table and indexes that the method may touch, of ``table``, ``GSI1``, ``GSI2``."""
+        """Which of ``table``, ``GSI1`` and ``GSI2`` the method may use."""
         return frozenset(_PLACES.findall(self.index))
 
     @property
     def operations(self) -> frozenset[str]:
-        """DynamoDB's names of the operations that the method may use."""
+        """The names of the DynamoDB operations that the method may use."""
         return frozenset(_OPERATIONS.findall(self.operation))
 
     def as_dict(self) -> dict[str, Any]:
-        """The entry as JSON values."""
+        """The entry as a dict of JSON values."""
         return asdict(self)
 
 
 def catalogue(store: type[ChatStore] = ChatStore) -> list[Entry]:
-    """Every access pattern of the store, by id; those that share one in the order of the store."""
+    """Every access pattern of the store, sorted by id, then in the order of the store."""
     entries = [
         _entry(f"{name}.{method}", declared, getattr(repository, method))
         for name, repository in repositories(store).items()
@@ -86,9 +85,9 @@ def catalogue(store: type[ChatStore] = ChatStore) -> list[Entry]:
 
 
 def repositories(store: type[ChatStore] = ChatStore) -> dict[str, type]:
-    """What the store exposes, by name, in the order in which it is written there.
+    """The classes of the store's repositories, by name, in the order of the store.
 
-    What a repository itself exposes follows it, such as ``table.backups``.
+    A repository's own parts follow it, such as ``table.backups``.
     """
     example = store("catalogue")  # sends nothing
     found: dict[str, type] = {}
@@ -112,7 +111,7 @@ def id_order(pattern_id: str) -> tuple[str, int]:
 
 
 def _declarations(repository: type) -> list[tuple[str, AccessPattern]]:
-    """The declared methods of a repository, its own and inherited ones, in reading order."""
+    """The methods of a repository that declare a pattern, inherited ones first, in file order."""
     found: dict[str, AccessPattern] = {}
     for owner in reversed(repository.__mro__):
         for name in vars(owner):
@@ -142,7 +141,7 @@ def _entry(method: str, declared: AccessPattern, function: Any) -> Entry:
 
 
 def _owner_argument(declared: AccessPattern, function: Any) -> str:
-    """Which argument is the owner. An optional one is, only where it is checked; else a field."""
+    """The argument that is the owner. An optional one only counts if the owner is checked."""
     named = [
         each.name
         for each in inspect.signature(function).parameters.values()

@@ -1,10 +1,10 @@
-"""The map of the table: every kind of item, where it lives, and what for.
+"""The key space: every kind of item in the table, its keys, and what it is for.
 
-One row per kind, grouped by domain. Domains take their shapes from here and nowhere else, so this
-page answers "what is in the table?". Tests prove that no two shapes of one slot overlap, and the
-key-space page of the documentation is generated from it.
+One layout per kind, grouped by domain. All keys are declared here and nowhere else. Tests prove
+that no two shapes overlap in the table or in an index, and the key-space page of the documentation
+is generated from this file.
 
-The sort keys of an index end with what rebuilds the item's own key, which makes them unique.
+An index sort key ends with the components of the item's own key, so it is unique.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Final
 from dynamo_chat.core.keys import flag, integer, partition, sort, text, time
 from dynamo_chat.core.layout import KeySpace, Layout, Slot
 
-# -- how many partitions a list is spread over where one would be hot ---------------------------
+# -- shards: the number of partitions of a list that would be too hot for one -------------------
 #
 # DynamoDB gives one partition 1,000 write units a second. A list that all users write to is
-# spread over as many partitions as its id hashes to; reading it takes a query per partition.
+# spread over several partitions by the hash of an id; reading it takes a query per partition.
 
 TITLE_SHARDS: Final = 4
 FEEDBACK_RANK_SHARDS: Final = 2
@@ -30,13 +30,13 @@ LIVE_CALL_SHARDS: Final = 4
 
 
 def shard_of(identifier: str, shards: int) -> int:
-    """The shard of `identifier`: always the same, evenly spread."""
+    """The shard of `identifier`, always the same one; ids spread evenly over the shards."""
     digest = hashlib.blake2b(identifier.encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") % shards
 
 
 def digest_of(free_text: str) -> str:
-    """What stands for free text in a key: 32 hexadecimal digits of its SHA-256."""
+    """The hash of free text for use in a key: 32 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(free_text.encode()).hexdigest()[:32]
 
 
@@ -47,9 +47,9 @@ USER_PARTITION: Final = partition("USER", text("user_id"))
 
 # -- chat ---------------------------------------------------------------------------------------
 #
-# The collection of one conversation sorts CHAT < CONV < CONVREVIEW < ID < STATE < TITLE: the head
-# stands between the messages and the reviews, so that one descending query gives it and the latest
-# messages, and one query over the reviews gives it with them.
+# The items of one conversation sort CHAT < CONV < CONVREVIEW < ID < STATE < TITLE: the head is
+# between the messages and the reviews, so that one descending query returns it with the latest
+# messages, and one query over the reviews returns it with them.
 
 CONVERSATION: Final = Layout(
     "conversation",
@@ -108,7 +108,7 @@ MESSAGE: Final = Layout(
     entity=".chat.message:Message",
     of=CONVERSATION,
     serves="C7–C12, C18",
-    note="In the indexes only while it has feedback; rank 0 stands for none.",
+    note="In the indexes only while it has feedback; rank 0 means that it has no rank.",
 )
 MESSAGE_ID: Final = Layout(
     "message_id",
@@ -122,8 +122,8 @@ MESSAGE_ID: Final = Layout(
     serves="C7, C9",
     helper=True,
     version=2,
-    note="Only for ids that the caller brought. Kept after the message is deleted, so that late "
-    "retries are recognised. `owner_hash` is of the user's id; version 1 had no owner.",
+    note="Only for caller-supplied ids. Kept after the message is deleted, so that late retries "
+    "are recognised. `owner_hash` is the hash of the user's id; version 1 had no owner.",
 )
 MESSAGE_ID_OF_NO_OWNER: Final = sort("MESSAGE", text("conversation_id"))
 """The sort key in GSI2 of a `message_id` of version 1."""
@@ -155,12 +155,13 @@ REVIEW_ID: Final = Layout(
     says=(text("conversation_id"), text("reviewed_by"), time("reviewed_at")),
     serves="C13",
     helper=True,
-    note="With the comments, so that archiving knows the whole review.",
+    note="Has the comments, too, so that archiving can read the whole review from it.",
 )
 
 # -- identity -----------------------------------------------------------------------------------
 #
-# An address item is uniqueness and look-up in one. E-mail and response e-mail are two namespaces.
+# An address item makes the address unique, and finds its user. E-mail and response e-mail are
+# separate namespaces.
 
 USER: Final = Layout(
     "user",
@@ -204,7 +205,7 @@ LOGIN: Final = Layout(
     entity=".identity.logins:LoginSession",
     of=USER,
     serves="U6, U7",
-    note="`login_id` is the SHA-256 of the secret, which is stored nowhere.",
+    note="`login_id` is the SHA-256 of the secret, which is not stored.",
 )
 LOGIN_LISTING: Final = Layout(
     "login_listing",
@@ -212,7 +213,7 @@ LOGIN_LISTING: Final = Layout(
     of=LOGIN,
     serves="U6, U8",
     helper=True,
-    note="Written and deleted with its login: revoking all of them must not rest on an index.",
+    note="Written and deleted with its login: revoking all logins must not depend on an index.",
 )
 
 # -- orgs ---------------------------------------------------------------------------------------
@@ -244,7 +245,7 @@ MEMBERSHIP: Final = Layout(
     of=MEMBER,
     serves="O2, U8",
     helper=True,
-    note="Says in the user's own partition what the index says: deleting must not rest on that.",
+    note="Lists memberships in the user's partition: deleting a user must not depend on an index.",
 )
 INVITE: Final = Layout(
     "invite",
@@ -272,14 +273,14 @@ INVITE_TOKEN: Final = Layout(
     says=(text("organization_id"), time("created_at"), text("invite_id")),
     serves="O6, O8",
     helper=True,
-    note="`token_hash` is the SHA-256 of the token, which is stored nowhere.",
+    note="`token_hash` is the SHA-256 of the token, which is not stored.",
 )
 
 # -- mail ---------------------------------------------------------------------------------------
 #
-# The collection of one e-mail conversation sorts CONV < EMAIL < LLM < RESPONSE < SCORE: the thread
-# comes directly before its e-mails, so that one query gives both. An e-mail and its content share
-# a sort key but for its last component, `part`, and the content comes first.
+# The items of one e-mail conversation sort CONV < EMAIL < LLM < RESPONSE < SCORE: the thread sorts
+# directly before its e-mails, so that one query returns both. The sort keys of an e-mail and its
+# content differ only in their last component, `part`, and the content sorts first.
 
 MAIL_PARTITION: Final = partition("MAIL", text("conversation_id"))
 
@@ -339,8 +340,8 @@ EMAIL_RESPONSE_ID: Final = Layout(
     serves="M1, M3, M7, M10",
     helper=True,
     version=2,
-    note="Only for ids that the caller brought. `owner_hash` is of the account's id; version 1 had "
-    "no owner.",
+    note="Only for caller-supplied ids. `owner_hash` is the hash of the account's id; version 1 "
+    "had no owner.",
 )
 EMAIL_RESPONSE_ID_OF_NO_OWNER: Final = sort("RESPONSE", text("conversation_id"))
 """The sort key in GSI2 of an `email_response_id` of version 1."""
@@ -351,7 +352,7 @@ EMAIL_MESSAGE_ID: Final = Layout(
     says=(time("timestamp"), text("entry_id"), text("digest"), text("conversation_id")),
     serves="M1",
     helper=True,
-    note="Makes a Message-ID unique in its account; GSI2 of the e-mail finds it.",
+    note="Makes a Message-ID unique in its account. The e-mail itself is found by its GSI2 key.",
 )
 EV_SCORE: Final = Layout(
     "ev_score",
@@ -369,12 +370,12 @@ RATE_LIMIT: Final = Layout(
     entity=".limits.rate_limits:RateLimit",
     root=True,
     serves="R1–R3",
-    note="The running window is inside: one update decides and counts.",
+    note="Holds the current window, so that one update checks and counts.",
 )
 
 # -- telemetry ----------------------------------------------------------------------------------
 #
-# LLM interactions lie with the e-mails of their conversation, so that they go when it goes.
+# LLM interactions are in the partition of their e-mail conversation, and are deleted with it.
 
 LLM_USAGE: Final = Layout(
     "llm_usage",
@@ -423,8 +424,9 @@ INVOCATION: Final = Layout(
 
 # -- calls --------------------------------------------------------------------------------------
 #
-# Points, waiting state and live call of a user are one item, so that one condition decides on all
-# of them. A queue is a partition of the table and not of an index: matching reads what is there.
+# A user's points, place in a queue and live call are one item, so that one condition can check all
+# of them. A queue is a partition of the table, not of an index, so that matching reads it strongly
+# consistently.
 
 CALLER: Final = Layout(
     "caller",
@@ -432,7 +434,7 @@ CALLER: Final = Layout(
     entity=".calls.caller:Caller",
     root=True,
     serves="P1–P6",
-    note="The day's points, the place in a queue, the live call.",
+    note="The points of the day, the place in a queue, the live call.",
 )
 QUEUE_TICKET: Final = Layout(
     "queue_ticket",
@@ -443,7 +445,7 @@ QUEUE_TICKET: Final = Layout(
     entity=".calls.ticket:QueueTicket",
     of=CALLER,
     serves="P4, P5",
-    note="One for each waiting caller, in the order in which they joined.",
+    note="One for each waiting caller, in the order of joining.",
 )
 CALL: Final = Layout(
     "call",
@@ -453,7 +455,7 @@ CALL: Final = Layout(
     entity=".calls.call:Call",
     root=True,
     serves="P5–P8",
-    note="`user_id` is `user_a` in GSI1, `user_b` in GSI2.",
+    note="`user_id` is `user_a` in GSI1 and `user_b` in GSI2.",
 )
 CALL_ROOM: Final = Layout(
     "call_room",
@@ -466,7 +468,7 @@ CALL_ROOM: Final = Layout(
     of=CALL,
     serves="P5, P6",
     helper=True,
-    note="While the call is live: makes the room's name unique, and lists the live calls.",
+    note="Exists while the call is live. Makes the room's name unique and lists the live calls.",
 )
 
 # -- the table itself ---------------------------------------------------------------------------
@@ -479,7 +481,7 @@ PROBE: Final = Layout(
     root=True,
     serves="T1",
     helper=True,
-    note="Written, read and deleted by a test of access; expires after an hour if that stays.",
+    note="Written, read and deleted by a test of access; expires after an hour if not deleted.",
 )
 
 KEY_SPACE: Final = KeySpace(each for each in [*globals().values()] if isinstance(each, Layout))

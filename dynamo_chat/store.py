@@ -1,4 +1,4 @@
-"""`ChatStore`: the one place where everything is wired to one table on one endpoint."""
+"""`ChatStore`: connects all repositories to one table on one endpoint."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 class ChatStore:
     """One table on one endpoint, and the repositories that use it. Safe to share between threads.
 
-    Nothing is sent until a method is called. Credentials are found as botocore finds them. It may
-    be made and used before a fork, and it can be pickled: what travels is what it was made of,
-    with explicit credentials and the cursor secret, so keep such a pickle as secret as they are.
+    Nothing is sent until a method is called. botocore finds the credentials. A store may be created
+    and used before a fork, and can be pickled. The pickle contains the arguments, including
+    credentials and the cursor secret, so keep it secret.
 
-    `clock` and `ids` give the present and fresh ids; `on_request` is told of every request;
-    `cursor_secret` makes cursors tamper-proof (give all servers the same). InvalidArgument names
-    what is none of these, at the latest when it is first used.
+    `clock` returns the current time, `ids` new ids; `on_request` is called with every request;
+    `cursor_secret` makes cursors tamper-proof (use the same on all servers). InvalidArgument names
+    an invalid argument, now or at its first use.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ChatStore:
         return f"ChatStore({self.connection.table_name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Its specification: a copy, here or in another process, sends by itself."""
+        """How to make it again: a copy, here or in another process, has its own connection."""
         specification: dict[str, Any] = {
             "region": self.connection.region,
             "endpoint_url": self.connection.endpoint_url,
@@ -100,10 +100,10 @@ class ChatStore:
         on_request: RequestHook | None = None,
         cursor_secret: bytes | None = None,
     ) -> ChatStore:
-        """The store that the environment describes; what no environment can say is given here.
+        """A store with the table, region and endpoint that environment variables name.
 
         ``DYNAMODB_TABLE_NAME`` is required; ``AWS_REGION`` and ``AWS_ENDPOINT_URL_DYNAMODB`` are
-        used when they are set. InvalidArgument.
+        used if they are set. InvalidArgument.
         """
         env = os.environ if environ is None else environ
         table_name = env.get("DYNAMODB_TABLE_NAME", "")
@@ -127,7 +127,7 @@ class ChatStore:
 
     @cached_property
     def _snapshots(self) -> SnapshotCache:
-        """What the chat repositories share of what they know about conversations."""
+        """The cache of conversations that the chat repositories share."""
         from dynamo_chat.chat.snapshot import SnapshotCache
 
         return SnapshotCache()
@@ -143,7 +143,7 @@ class ChatStore:
 
     @cached_property
     def messages(self) -> Messages:
-        """The messages of conversations, with feedback."""
+        """Messages of conversations: append, list, rate, delete."""
         from dynamo_chat.chat.messages import Messages
 
         return Messages(self._binding, self._snapshots)
@@ -166,7 +166,7 @@ class ChatStore:
 
     @cached_property
     def users(self) -> Users:
-        """Users: sign up, find by id or address, change, delete."""
+        """Users: create, find by id or address, change, delete."""
         from dynamo_chat.identity.users import Users
         from dynamo_chat.workflows.delete_user import UserRemover
 
@@ -174,7 +174,7 @@ class ChatStore:
 
     @cached_property
     def activity(self) -> Activities:
-        """What users did, in time order."""
+        """Activities of users, in time order."""
         from dynamo_chat.identity.activity import Activities
 
         return Activities(self._binding)
@@ -214,21 +214,21 @@ class ChatStore:
 
     @cached_property
     def threads(self) -> EmailThreads:
-        """Threads of e-mails: find, list, change, delete."""
+        """E-mail threads: find, list, change, delete."""
         from dynamo_chat.mail.threads import EmailThreads
 
         return EmailThreads(self._binding)
 
     @cached_property
     def emails(self) -> EmailMessages:
-        """E-mails: add, find, list, move through their states."""
+        """E-mails: add, find, list, change status."""
         from dynamo_chat.mail.emails import EmailMessages
 
         return EmailMessages(self._binding)
 
     @cached_property
     def scores(self) -> EVScores:
-        """Expected-value scores of conversations by e-mail."""
+        """Expected-value scores of e-mail conversations."""
         from dynamo_chat.mail.scores import EVScores
 
         return EVScores(self._binding)
@@ -237,7 +237,7 @@ class ChatStore:
 
     @cached_property
     def rate_limits(self) -> RateLimits:
-        """Rate limits: count calls of an account, block it."""
+        """Rate limits: count an account's calls, block an account."""
         from dynamo_chat.limits.rate_limits import RateLimits
 
         return RateLimits(self._binding)
@@ -283,21 +283,21 @@ class ChatStore:
 
     @cached_property
     def calls(self) -> Calls:
-        """Calls: start, end, the live ones, a user's history."""
+        """Calls: start, end, list live ones, list a user's."""
         from dynamo_chat.calls.calls import Calls
 
         return Calls(self._binding)
 
 
 class StoreFactory(Protocol):
-    """Makes stores on one engine."""
+    """Creates stores on one engine."""
 
     def __call__(self, table_name: str | None = None, **options: Any) -> ChatStore:
-        """A store on `table_name`, or on the factory's own table; options as ChatStore takes."""
+        """A store on `table_name`, by default the factory's own table. `options` as ChatStore."""
 
 
 class _Locks:
-    """Python 3.11 makes what a `cached_property` gives under a lock of the class."""
+    """Replaces the locks that Python 3.11 keeps on each `cached_property`, after a fork."""
 
     def after_fork(self) -> None:
         for member in vars(ChatStore).values():
@@ -310,7 +310,7 @@ renew_after_fork(_locks)
 
 
 def _region(region: str | None, endpoint_url: str | None) -> str | None:
-    """The region to sign for. A local endpoint needs none, but a signature does."""
+    """The region to sign requests for. A signature needs one, even for a local endpoint."""
     if region is not None:
         return region
     from_env = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")

@@ -1,4 +1,4 @@
-"""The table's stream, told as changes of entities (T7). It needs no store and sends nothing."""
+"""The table's stream as typed changes of entities (T7). Needs no store and sends no requests."""
 
 from dynamo_chat.streams.changes import (
     Change as Change,

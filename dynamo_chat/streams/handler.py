@@ -1,13 +1,12 @@
-"""A Lambda function on the table's stream.
+"""A Lambda function that reads the table's stream.
 
     def react(change: Change) -> None:
         ...
 
     handler = stream_handler(react)
 
-The event source mapping must have ``ReportBatchItemFailures`` among its function response types.
-Lambda then sends what follows the failed record again, together with that record, and nothing
-that came before it.
+The event source mapping must have ``ReportBatchItemFailures`` in its function response types. Then
+Lambda sends the failed record and those after it again, but not those before it.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from dynamo_chat.streams.records import parse_stream_record
 logger = logging.getLogger("dynamo_chat")
 
 _LONGEST_KIND: Final = 100
-"""Characters of an unknown kind that are logged: it is somebody else's text."""
+"""How many characters of an unknown kind are logged: the text comes from elsewhere."""
 
 React = Callable[[Change], object]
-"""What is done about a change. Whatever it raises fails the record; what it returns is ignored."""
+"""Handles one change. If it raises, the record has failed; its result is ignored."""
 
 
 class BatchItemFailure(TypedDict):
@@ -46,7 +45,7 @@ class BatchItemFailure(TypedDict):
 
 
 class BatchResponse(TypedDict):
-    """What Lambda is told of a batch: the record to go on from, or nothing."""
+    """The response to Lambda: the record to continue from, or none."""
 
     batchItemFailures: list[BatchItemFailure]
 
@@ -54,8 +53,8 @@ class BatchResponse(TypedDict):
 def stream_handler(react: React) -> Callable[[Mapping[str, Any], object], BatchResponse]:
     """A Lambda handler that calls `react` with every change, in order; see `process_batch`.
 
-    InvalidArgument when `react` is no function, or an async one: nobody would await it. Where only
-    a call shows that, as with a ``lambda`` around an async function, the first call raises it.
+    InvalidArgument when `react` is not a function, or is async: nobody would await it. If only a
+    call shows that, as with a ``lambda`` around an async function, the first call raises it.
     """
     _check(react)
 
@@ -66,16 +65,16 @@ def stream_handler(react: React) -> Callable[[Mapping[str, Any], object], BatchR
 
 
 def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
-    """Call `react` with every change of a Lambda event, in order, and return Lambda's answer.
+    """Call `react` with every change of a Lambda event, in order, and return Lambda's response.
 
-    Records of helper items are skipped. The first record that cannot be read, or whose change
-    `react` refuses by raising, ends the batch: records are in order, so those behind it must wait
-    for it. It is logged with its error and named in the answer. An item of an unknown kind is
-    logged as a warning and handed to `react` like any other change.
+    Records of helper items are skipped. The first record that cannot be read, or for which `react`
+    raises, ends the batch: records are in order, so later ones must wait for it. It is logged with
+    its error and named in the response. An item of an unknown kind is logged as a warning and
+    passed to `react` like any other change.
 
-    InvalidArgument when `event` is no event of a stream, or `react` is async, or returns what would
-    still have to be run. What went wrong with a record without a sequence number is raised: then
-    Lambda sends the whole batch again.
+    InvalidArgument when `event` is not a stream event, or `react` is async or returns a coroutine
+    or generator. The error of a record without a sequence number is raised, so that Lambda sends
+    the whole batch again.
     """
     _check(react)
     records = event.get("Records") if isinstance(event, Mapping) else None
@@ -87,7 +86,7 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
             change = parse_stream_record(record)
             if isinstance(change, UnknownKind):
                 logger.warning(
-                    "record %s of the stream is of an item of unknown kind %r",
+                    "stream record %s has an item of unknown kind %r",
                     change.sequence_number,
                     (change.kind or "")[:_LONGEST_KIND],
                 )
@@ -97,14 +96,14 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
             failed = _sequence_number(record)
             if not failed:
                 raise
-            logger.exception("record %s of the stream failed", failed)
+            logger.exception("stream record %s failed", failed)
             return {"batchItemFailures": [{"itemIdentifier": failed}]}
         _check_ran(returned)
     return {"batchItemFailures": []}
 
 
 def _check(react: Any) -> None:
-    """InvalidArgument unless calling it does something: a coroutine's changes would be lost."""
+    """InvalidArgument unless `react` runs when it is called: an async one would lose changes."""
     check_callable("react", react)
     called = getattr(react, "func", react)  # of a partial
     for function in (called, getattr(called, "__call__", None)):  # noqa: B004 - an object's own
@@ -113,7 +112,7 @@ def _check(react: Any) -> None:
 
 
 def _check_ran(returned: object) -> None:
-    """InvalidArgument when all that a call did was to make something that is still to be run."""
+    """InvalidArgument if the call returned a coroutine or generator, which has not run yet."""
     if iscoroutine(returned) or isgenerator(returned):
         returned.close()  # or Python warns that nobody awaited it
     elif not (isawaitable(returned) or isasyncgen(returned)):
@@ -125,9 +124,7 @@ _WAITING_FUNCTIONS: Final = (iscoroutinefunction, isasyncgenfunction, isgenerato
 
 
 def _never_run() -> InvalidArgument:
-    return InvalidArgument(
-        "react", "must not be async, nor a generator: call asyncio.run inside of it"
-    )
+    return InvalidArgument("react", "must not be async or a generator; call asyncio.run inside it")
 
 
 def _sequence_number(record: Any) -> str:

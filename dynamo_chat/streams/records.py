@@ -1,8 +1,8 @@
-"""A record of DynamoDB Streams becomes a change of an entity.
+"""Converts records of DynamoDB Streams into changes of entities.
 
-Records come in two spellings: in Lambda's events, binary values are base64 text and times are
-seconds; from GetRecords they are bytes and datetimes, and the identity's names are capitalized.
-Both are read here.
+Records have two forms: in Lambda's events, binary values are base64 text and times are seconds;
+from GetRecords they are bytes and datetimes, and the identity's names are capitalized. Both are
+accepted.
 """
 
 from __future__ import annotations
@@ -20,52 +20,52 @@ from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.streams.changes import Change, Changed, Created, Deleted, Expired, UnknownKind
 
 Image = Mapping[str, Any]
-"""An item as a record has it, in DynamoDB's JSON."""
+"""An item in a record, in DynamoDB's JSON."""
 
 _OLD, _NEW = "OldImage", "NewImage"
 _IMAGES: Final = {"INSERT": (_NEW,), "MODIFY": (_OLD, _NEW), "REMOVE": (_OLD,)}
-"""The images that tell what happened, by the name of the event."""
+"""The images that a record must have, by the name of its event."""
 
 _TTL_SERVICE: Final = ("Service", "dynamodb.amazonaws.com")
-"""Type and principal of a removal that DynamoDB made itself."""
+"""The user identity of a deletion that DynamoDB made itself: its type and principal."""
 
 
-class _Told(TypedDict):
+class _Recorded(TypedDict):
     sequence_number: str
     event_id: str
     recorded_at: datetime | None
 
 
 def parse_stream_record(record: Mapping[str, Any]) -> Change | None:
-    """The change that a record of the table's stream tells; None for a helper item's.
+    """The change that a stream record describes; None for a helper item.
 
     `record` is one of a Lambda event's ``Records``, or of those that GetRecords returns. The
-    stream must carry both images (``NEW_AND_OLD_IMAGES``); ImageMissing when it does not.
+    stream must carry both images (``NEW_AND_OLD_IMAGES``); otherwise ImageMissing.
 
-    An entity in whose place a tombstone is put is Deleted: readers do not see it any more. An item
-    of a kind that is not known here is told as UnknownKind. CorruptItem when an item cannot be
-    read as its kind, InvalidArgument when `record` is no such record.
+    An entity that is replaced by a tombstone is Deleted, because readers no longer see it. An item
+    of an unknown kind is returned as UnknownKind. CorruptItem when an item cannot be read,
+    InvalidArgument when `record` is not a stream record.
     """
     event, images = _parts(record)
     old, new = (_image(images, name, event) for name in (_OLD, _NEW))
-    told = _told(record, images)
+    about = _about(record, images)
     for image in (old, new):
         if image is not None and (kind := _kind_of(image)) not in KEY_SPACE.layouts:
-            return UnknownKind(kind, old, new, **told)
+            return UnknownKind(kind, old, new, **about)
     before, after = _entity(old), _entity(new)
     if before is not None and after is not None:
         if type(before) is not type(after):
             raise CorruptItem(_kind_of(new or {}) or "", f"it was a {_kind_of(old or {})} before")
-        return Changed(before, after, **told)
+        return Changed(before, after, **about)
     if after is not None:
-        return Created(after, **told)
+        return Created(after, **about)
     if before is None:
         return None
-    return Expired(before, **told) if _is_expiry(record) else Deleted(before, **told)
+    return Expired(before, **about) if _is_expiry(record) else Deleted(before, **about)
 
 
 def _parts(record: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """What happened, and the part of the record that holds the images. InvalidArgument."""
+    """The name of the event, and the part of the record with the images. InvalidArgument."""
     if isinstance(record, Mapping):
         event, images = record.get("eventName"), record.get("dynamodb")
         if isinstance(event, str) and event in _IMAGES and isinstance(images, Mapping):
@@ -74,7 +74,7 @@ def _parts(record: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 
 def _image(images: Mapping[str, Any], name: str, event: str) -> Image | None:
-    """One image of a record; None where the event has none. ImageMissing, InvalidArgument."""
+    """One image of a record; None if the event has none. ImageMissing, InvalidArgument."""
     if name not in _IMAGES[event]:
         return None
     image = images.get(name)
@@ -92,7 +92,7 @@ def _kind_of(image: Image) -> str | None:
 
 
 def _entity(image: Image | None) -> Entity | None:
-    """The entity in an image of a known kind; None for a helper item and where there is none."""
+    """The entity in an image of a known kind; None for a helper item or no image."""
     if image is None:
         return None
     layout = KEY_SPACE.layouts[_kind_of(image) or ""]
@@ -103,7 +103,7 @@ def _entity(image: Image | None) -> Entity | None:
 
 
 def _is_expiry(record: Mapping[str, Any]) -> bool:
-    """Whether DynamoDB removed the item because its TTL had passed, and nobody asked for it."""
+    """True if DynamoDB itself deleted the item because its TTL had passed."""
     by = record.get("userIdentity")
     if record["eventName"] != "REMOVE" or not isinstance(by, Mapping):
         return False
@@ -113,7 +113,7 @@ def _is_expiry(record: Mapping[str, Any]) -> bool:
     ) == _TTL_SERVICE
 
 
-def _told(record: Mapping[str, Any], images: Mapping[str, Any]) -> _Told:
+def _about(record: Mapping[str, Any], images: Mapping[str, Any]) -> _Recorded:
     return {
         "sequence_number": str(images.get("SequenceNumber", "")),
         "event_id": str(record.get("eventID", "")),
@@ -122,7 +122,7 @@ def _told(record: Mapping[str, Any], images: Mapping[str, Any]) -> _Told:
 
 
 def _moment(value: object) -> datetime | None:
-    # It is told beside a change: one that cannot be read must not hold the shard's records back.
+    # Only extra information: a time that cannot be read must not block the shard.
     with suppress(ValueError, OverflowError, OSError):
         if isinstance(value, datetime):
             return value.astimezone(UTC)

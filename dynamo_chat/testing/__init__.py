@@ -1,4 +1,4 @@
-"""Tools to test an application with: engines, a strict hook, a request meter, injected faults."""
+"""Tools for testing an application: engines, a strict hook, a request meter, injected faults."""
 
 from dynamo_chat.testing.clock import FakeClock as FakeClock, SkewedClock as SkewedClock
 from dynamo_chat.testing.engine import EmbeddedEngine as EmbeddedEngine, Engine as Engine

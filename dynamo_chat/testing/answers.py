@@ -1,4 +1,4 @@
-"""Answers given in a server's place, from a handler of botocore's ``before-send`` event."""
+"""HTTP responses for handlers of botocore's ``before-send`` event, in place of a server's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def json_answer(url: str, payload: Mapping[str, Any], status: int = 200) -> AWSR
 def error_answer(
     url: str, code: str, message: str, *, status: int = 400, **details: Any
 ) -> AWSResponse:
-    """An error as DynamoDB words it; `details` such as CancellationReasons stand beside it."""
+    """An error in DynamoDB's form; `details` are further fields such as CancellationReasons."""
     payload = {"__type": _ERROR_SPACE + code, "message": message, **details}
     return json_answer(url, payload, status)
 

@@ -1,12 +1,12 @@
 """The capacity units of a write, from the item before and after it.
 
-For the table, the larger of the two counts. For each index, what its entry (with projection ALL
-the whole item) goes through counts:
+The table is charged for the larger of the two. Each index is charged for the change of its entry,
+which with projection ALL is the whole item:
 
-    nothing projected changed      0
-    the entry appears or goes      one write of it
+    entry not changed              0
+    entry added or deleted         one write of it
     other attributes changed       one write of the larger of the two
-    its key changed                two: the old entry is deleted, the new one put
+    key changed                    two: the old entry is deleted, the new one put
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Units = dict[str, float]
 INDEX_FACTOR_IN_TRANSACTIONS = 1
 """How often index writes of a transaction are counted.
 
-AWS documents that a transaction costs the table twice, once to prepare and once to commit, and
-says nothing of its indexes. They are written after the commit, so they are counted once.
+AWS documents that a transaction costs the table twice, once to prepare and once to commit, but not
+what its indexes cost. They are written after the commit, so they are counted once.
 """
 
 
 def write_cost(old: Item | None, new: Item | None, schema: TableSchema) -> Units:
-    """Units of a write that took effect; None stands for an item that is not there."""
+    """Units of a write that took effect; None means that there is no item."""
     units = {TABLE: write_units(max(_size(old), _size(new)))}
     for index, keys in schema.indexes.items():
         spent = index_write_units(old, new, keys)
@@ -40,12 +40,12 @@ def write_cost(old: Item | None, new: Item | None, schema: TableSchema) -> Units
 
 
 def failed_write_cost(old: Item | None, new: Item | None) -> Units:
-    """Units of a write whose condition failed: those of the table. `new` is the item of a put."""
+    """Units of a write whose condition failed; only the table is charged. `new` is a put's item."""
     return {TABLE: write_units(max(_size(old), _size(new)))}
 
 
 def index_write_units(old: Item | None, new: Item | None, keys: KeyNames) -> float:
-    """Units that one index spends on this change."""
+    """Units that one index is charged for this change."""
     before, after = _entry(old, keys), _entry(new, keys)
     if before == after:
         return 0.0
@@ -57,7 +57,7 @@ def index_write_units(old: Item | None, new: Item | None, keys: KeyNames) -> flo
 
 
 def _entry(item: Item | None, keys: KeyNames) -> Item | None:
-    """What the index holds of `item`: all of it, or nothing when it lacks a key of the index."""
+    """The entry of `item` in the index: the whole item, or None if it lacks a key of the index."""
     return item if item is not None and all(name in item for name in keys) else None
 
 

@@ -1,4 +1,4 @@
-"""A clock that moves only when told."""
+"""A clock for tests that moves only when it is advanced."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dynamo_chat.core.forks import renew_after_fork
 
 
 class FakeClock:
-    """A clock for `ChatStore(clock=…)`: calling it gives the time, which stands still.
+    """A clock for `ChatStore(clock=…)` whose time changes only by `advance`. Thread-safe.
 
-    It starts at `start`, or at the real time, and moves by `advance`. Safe between threads.
+    It starts at `start`, by default at the real time.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
@@ -23,7 +23,7 @@ class FakeClock:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked process it goes on alone, from the same time."""
+        """In a forked process it is independent, and starts at the same time."""
         self._lock = threading.Lock()
 
     def __call__(self) -> datetime:
@@ -36,14 +36,14 @@ class FakeClock:
             return self._now
 
     def advance(self, by: timedelta | float) -> datetime:
-        """Move on by a timedelta or by seconds, backwards when negative; the new time."""
+        """Move by a timedelta or by seconds, backwards if negative, and return the new time."""
         step = by if isinstance(by, timedelta) else timedelta(seconds=by)
         with self._lock:
             self._now += step
             return self._now
 
     def skewed(self, by: timedelta) -> SkewedClock:
-        """The clock of another machine, which is ahead of this one by `by`, always."""
+        """The clock of another machine, which is always ahead of this one by `by`."""
         return SkewedClock(self, by)
 
 

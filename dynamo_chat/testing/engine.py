@@ -1,18 +1,19 @@
-"""Where tests and the demo run: an embedded engine in this process, or any endpoint.
+"""The engines that tests and the demo run on: one in this process, or any endpoint.
 
     with EmbeddedEngine() as engine:
         store = engine.store("chat-test")       # a ChatStore, its table created
 
-The embedded engine is moto, with the faults that would mislead a test cured while it runs:
+The embedded engine is moto. While it runs, these faults of moto are fixed, which would mislead a
+test:
 
-* one lock around every request: without it threads lose updates and tear transactions;
-* a transaction sent again under its ClientRequestToken is answered, not applied a second time;
-* items may be as large as DynamoDB allows (409,600 bytes, by its own count), also under updates;
-* numbers are added exactly, also those that Python writes as 1E-9;
-* contributor insights can be switched on, and report nothing.
+* every request takes one lock: without it, threads lose updates and break transactions;
+* a transaction that is sent again with its ClientRequestToken is not applied a second time;
+* items may be as large as DynamoDB allows (409,600 bytes, by its own count), also in updates;
+* numbers are added exactly, even those that Python writes as 1E-9;
+* contributor insights can be switched on, but report nothing.
 
-It gets slow beyond some thousand items a table, shows no throttling, conflict or index lag, and
-accepts requests that DynamoDB rejects: `StrictHook` and `FaultInjector` are for those.
+It gets slow above a few thousand items per table, has no throttling, conflicts or index lag, and
+accepts requests that DynamoDB rejects: use `StrictHook` and `FaultInjector` for those.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ DEFAULT_REGION = "eu-west-1"
 TOKEN_SECONDS = 600.0
 """How long DynamoDB remembers a ClientRequestToken."""
 MAX_TOKENS = 10_000
-"""How many the embedded engine remembers."""
+"""How many tokens the embedded engine remembers."""
 _DIGITS = Context(prec=38)
 
 _DUMMY = {
@@ -56,7 +57,7 @@ _DUMMY = {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-# Each of these would send a request elsewhere, or sign it as somebody.
+# Each of these could send a request elsewhere, or sign it with real credentials.
 _UNSET = (
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
@@ -67,10 +68,10 @@ _UNSET = (
 
 
 class Engine:
-    """An engine of DynamoDB's API at an endpoint, from entering to leaving the context.
+    """A DynamoDB endpoint, as a context manager that may be entered again and nested.
 
-    While it is entered, dummy credentials and the region are in the environment, unless the
-    endpoint is AWS itself; what was there before comes back. It may be entered again and nested.
+    Unless the endpoint is AWS itself, the environment has dummy credentials and the region inside
+    the context; the previous environment is restored afterwards.
     """
 
     def __init__(self, endpoint_url: str | None, *, region: str = DEFAULT_REGION) -> None:
@@ -90,12 +91,12 @@ class Engine:
         self._entered.pop().close()
 
     def _start(self, stack: ExitStack) -> None:
-        """Put what must be undone on leaving onto `stack`."""
+        """Start the engine, and push what must be undone on leaving onto `stack`."""
 
     def store(self, table_name: str, **options: Any) -> ChatStore:
-        """A `ChatStore` on this engine, its table created. `options` are those of ChatStore.
+        """Create a table and return its `ChatStore`. `options` are those of ChatStore.
 
-        The table is made to be thrown away: without protection, backups and an encryption key.
+        The table is for tests only: without deletion protection, backups and an encryption key.
         """
         from dynamo_chat.provision.table import TableDefinition
         from dynamo_chat.store import ChatStore
@@ -110,7 +111,7 @@ class Engine:
         return store
 
     def client(self, **config: Any) -> Client:
-        """A plain botocore client. `config` goes into botocore's Config."""
+        """A plain botocore client. `config` is passed to botocore's Config."""
         return new_session().create_client(
             "dynamodb",
             region_name=self.region,
@@ -120,12 +121,12 @@ class Engine:
 
 
 class EmbeddedEngine(Engine):
-    """moto in this process, made safe for threads. Tables are gone once it is left.
+    """moto in this process, made thread-safe. Its tables are gone after the context.
 
-    Engines that are entered inside of one another share their tables, until the first is left.
+    Nested engines share their tables until the outermost one is left.
 
-    It needs the extra `testing`. Clients made before moto was first imported are not served: make
-    stores after entering.
+    Needs the extra `testing`. Create stores after entering: clients that were created before moto
+    was first imported are not served.
     """
 
     _cure_lock: ClassVar = threading.Lock()
@@ -136,7 +137,7 @@ class EmbeddedEngine(Engine):
         super().__init__(None, region=region)
 
     def _start(self, stack: ExitStack) -> None:
-        # Imported here: moto takes half a second, and importing it hooks into botocore.
+        # Imported here: moto takes half a second to import, and hooks into botocore.
         try:
             from moto import mock_aws
         except ModuleNotFoundError as error:
@@ -151,7 +152,7 @@ class EmbeddedEngine(Engine):
 
     @classmethod
     def _cure(cls) -> None:
-        """Patch moto once, however many engines are entered."""
+        """Patch moto, once for all entered engines."""
         with cls._cure_lock:
             cls._cured += 1
             if cls._cured == 1:
@@ -196,7 +197,7 @@ def _environment(region: str) -> Iterator[None]:
 
 @contextmanager
 def _one_request_at_a_time() -> Iterator[None]:
-    """Serve requests under one lock, and transactions once per ClientRequestToken."""
+    """Make moto serve requests under one lock, and a transaction once per ClientRequestToken."""
     from moto.core.botocore_stubber import BotocoreStubber
 
     serve = BotocoreStubber.__call__
@@ -218,7 +219,7 @@ def _one_request_at_a_time() -> Iterator[None]:
 
 
 class _Replays:
-    """Answers to transactions by ClientRequestToken, as long as DynamoDB remembers them."""
+    """Responses to transactions by ClientRequestToken, kept as long as DynamoDB keeps them."""
 
     def __init__(self) -> None:
         self._answers: dict[str, tuple[float, str, bytes]] = {}
@@ -257,14 +258,14 @@ def _token_of(request: Any) -> tuple[str | None, str]:
 
 @contextmanager
 def _items_of_full_size() -> Iterator[None]:
-    """Let items grow to DynamoDB's limit, and count an attribute that is replaced only once."""
+    """Make moto allow items up to DynamoDB's limit, and count a replaced attribute only once."""
     from moto.dynamodb.exceptions import ItemSizeTooLarge
     from moto.dynamodb.models.dynamo_type import LimitedSizeDict
 
     def set_attribute(attributes: dict[str, Any], name: str, value: Any) -> None:
         changed = {**attributes, name: value}
         rough = sum(_rough_size(n, v) for n, v in changed.items())
-        # moto's own count is cheap but coarse; anywhere near the limit, count as DynamoDB does.
+        # moto's own size is fast but rough; near the limit, compute it as DynamoDB does.
         if rough > MAX_ITEM_BYTES // 4 and _exact_size(changed) > MAX_ITEM_BYTES:
             raise ItemSizeTooLarge
         dict.__setitem__(attributes, name, value)
@@ -275,9 +276,9 @@ def _items_of_full_size() -> Iterator[None]:
 
 @contextmanager
 def _exact_sums() -> Iterator[None]:
-    """Add and subtract numbers to 38 digits, and write them out.
+    """Make moto add and subtract numbers with 38 digits, and store them without an exponent.
 
-    moto keeps 28 digits, stores a small sum as Python writes it, and cannot read that again.
+    moto keeps 28 digits, and stores a small sum with an exponent that it cannot read again.
     """
     from moto.dynamodb.exceptions import IncorrectDataType
     from moto.dynamodb.models.dynamo_type import DynamoType
@@ -304,7 +305,7 @@ def _rough_size(name: str, value: Any) -> int:
 
 
 def _exact_size(attributes: Mapping[str, Any]) -> int:
-    """The size of an item in moto's own form: values that turn into AttributeValues."""
+    """The size of an item in moto's own form, whose values convert to AttributeValues."""
     return sum(
         len(name.encode())
         + (

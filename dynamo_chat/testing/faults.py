@@ -1,13 +1,13 @@
 """Faults, injected between a client and its engine.
 
     with FaultInjector(store.connection.client) as faults:
-        faults.plan(DropAnswer(), at=2)                  # the 2nd request is done, its answer lost
+        faults.plan(DropAnswer(), at=2)                  # the 2nd request loses its response
         faults.plan(Throttled(), operation="Query", times=None, every_attempt=True)
         ...
     faults.injected                                      # what happened, in order
 
-A request is one API call; botocore may send it several times. A fault strikes the first attempt
-only, so that botocore's retry meets the real server, or, with `every_attempt`, all of them.
+A request is one API call; botocore may send it several times. A fault affects only the first
+attempt, so that botocore's retry reaches the real server, or, with `every_attempt`, all of them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 
 
 class Killed(BaseException):
-    """The process died here. No ``except Exception`` survives it, as none would survive a kill."""
+    """Raised where a process would have been killed. ``except Exception`` does not catch it."""
 
 
 class Attempt:
-    """One HTTP request on its way to the engine, as a fault sees it."""
+    """One HTTP request to the engine, as a fault sees it."""
 
     def __init__(
         self, operation: str, event_name: str, request: AWSPreparedRequest, http: URLLib3Session
@@ -57,9 +57,9 @@ class Attempt:
         return parsed
 
     def forward(self, body: Mapping[str, Any] | None = None) -> AWSResponse:
-        """Send it really, and return the engine's answer.
+        """Send the request and return the engine's response.
 
-        With another `body` the signature no longer fits: stand-ins do not mind, AWS would.
+        With another `body` the signature is wrong. AWS would reject it; stand-ins do not check.
         """
         request = self._request if body is None else self._changed(body)
         response = self._in_process(request)
@@ -73,42 +73,42 @@ class Attempt:
         return AWSPreparedRequest(request.method, self.url, headers, content, request.stream_output)
 
     def _in_process(self, request: AWSPreparedRequest) -> AWSResponse | None:
-        """Moto's answer, where moto is what answers in this process."""
+        """Moto's response, if moto serves this process."""
         moto = sys.modules.get("moto.core.models")
         return None if moto is None else moto.botocore_stubber(self._event_name, request)
 
     def divert(self) -> None:
-        """Make sure that no other handler serves this request, now that it has been answered.
+        """Make sure that no other handler executes this request after it has been answered.
 
-        botocore asks every handler of ``before-send`` and takes the first answer; moto, asked
-        after us, would still execute the request. It serves AWS's addresses only.
+        botocore calls every ``before-send`` handler and uses the first response; moto, called
+        after us, would still execute the request. It only serves AWS's addresses.
         """
         self._request.url = "http://answered.invalid/"
 
 
 class Fault(ABC):
-    """What can go wrong with a request. Faults are values: equal ones do the same."""
+    """Something that goes wrong with a request. Faults are values: equal ones do the same."""
 
     def strikes(self, operation: str) -> bool:
-        """Whether this fault can happen to `operation`."""
+        """True if this fault can happen to `operation`."""
         del operation
         return True
 
     @abstractmethod
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """Answer in the engine's place, or raise what the client sees."""
+        """Respond in the engine's place, or raise the client's error."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer(Fault):
-    """DynamoDB answers with an error; nothing is done."""
+    """DynamoDB returns an error; nothing is done."""
 
     code: str
     message: str = "Injected"
     status: int = 400
 
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """The error."""
+        """Return the error."""
         return error_answer(attempt.url, self.code, self.message, status=self.status)
 
 
@@ -122,7 +122,7 @@ class Throttled(ErrorAnswer):
 
 @dataclass(frozen=True, slots=True)
 class ServerError(ErrorAnswer):
-    """DynamoDB fails; nothing is done."""
+    """DynamoDB has an internal error; nothing is done."""
 
     code: str = "InternalServerError"
     message: str = "The request processing has failed because of an unknown error"
@@ -131,9 +131,9 @@ class ServerError(ErrorAnswer):
 
 @dataclass(frozen=True, slots=True)
 class TransactionConflict(Fault):
-    """Another transaction is at work on the items; nothing is done.
+    """Another transaction is using the items; nothing is done.
 
-    `items` are the places in the transaction that are contended; by default all of them.
+    `items` are the places in the transaction that conflict; by default all of them.
     """
 
     items: tuple[int, ...] | None = None
@@ -143,7 +143,7 @@ class TransactionConflict(Fault):
         return operation in _TRANSACTIONS | _WRITES
 
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """A cancelled transaction with a reason for each item, or the error of a single write."""
+        """Return a cancelled transaction with a reason per item, or a single write's error."""
         if attempt.operation not in _TRANSACTIONS:
             return error_answer(
                 attempt.url, "TransactionConflictException", "Transaction is ongoing for the item"
@@ -168,9 +168,9 @@ class TransactionConflict(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Cancelled(Fault):
-    """A transaction is cancelled for these reasons, place by place; nothing is done.
+    """A transaction is cancelled with these reasons, one per member; nothing is done.
 
-    Nothing is wrong with the members behind the last code. Failed conditions found no item.
+    Further members get the reason ``None``. Failed conditions return no item.
     """
 
     codes: tuple[str, ...]
@@ -180,7 +180,7 @@ class Cancelled(Fault):
         return operation in _TRANSACTIONS
 
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """The error, with a reason for each member."""
+        """Return the error, with a reason for each member."""
         size = len(attempt.body["TransactItems"])
         reasons = [{"Code": code} for code in (*self.codes, *["None"] * size)[:size]]
         return error_answer(
@@ -193,7 +193,7 @@ class Cancelled(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Unprocessed(Fault):
-    """DynamoDB does a batch in part: the `last` members are handed back; the others are done."""
+    """DynamoDB does only part of a batch and returns the `last` members as unprocessed."""
 
     last: int = 1
 
@@ -202,7 +202,7 @@ class Unprocessed(Fault):
         return operation in _BATCHES
 
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """The engine's answer to what was left of the batch, with the rest as unprocessed."""
+        """Send the first part, and return the engine's response with the rest as unprocessed."""
         body = attempt.body
         writes = attempt.operation == "BatchWriteItem"
         left = _UnprocessedPart(body["RequestItems"], self.last, writes=writes)
@@ -213,30 +213,30 @@ class Unprocessed(Fault):
                 return response
             answer = json.loads(response.content)
         returned = "UnprocessedItems" if writes else "UnprocessedKeys"
-        # What the engine itself handed back stands first, so that no member is lost.
+        # The members that the engine itself returned come first, so that none is lost.
         answer[returned] = left.added_to(answer.get(returned) or {})
         return json_answer(attempt.url, answer)
 
 
 @dataclass(frozen=True, slots=True)
 class DropAnswer(Fault):
-    """The request is done, but its answer never arrives: the client meets a timeout."""
+    """The request is done, but its response is lost: the client gets a timeout."""
 
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """Send, and lose the answer."""
+        """Send the request, then raise a timeout."""
         attempt.forward()
         raise ReadTimeoutError(endpoint_url=attempt.url, error="injected")
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenAnswer(Fault):
-    """The request is done, or not, and what comes back with status 200 is not DynamoDB's."""
+    """The response has status 200 but is not DynamoDB's. `is_done` says if the request is done."""
 
     body: bytes = b"<html><body>Welcome</body></html>"
     is_done: bool = True
 
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """Send, perhaps, and answer something else."""
+        """Send the request if `is_done`, and return `body`."""
         if self.is_done:
             attempt.forward()
         return raw_answer(attempt.url, self.body)
@@ -247,13 +247,13 @@ class Unreachable(Fault):
     """The request never arrives: the client cannot connect."""
 
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """Send nothing."""
+        """Raise the error without sending."""
         raise EndpointConnectionError(endpoint_url=attempt.url, error="injected")
 
 
 @dataclass(frozen=True, slots=True)
 class Kill(Fault):
-    """The process dies: before the request is sent, or after it was done, unheard."""
+    """The process dies before the request is sent, or before it gets the response."""
 
     after_sending: bool = False
 
@@ -265,7 +265,7 @@ class Kill(Fault):
 
 
 class _UnprocessedPart:
-    """The RequestItems of a batch, cut into what is sent and the last members, which are not."""
+    """The RequestItems of a batch, split into those to send and the last ones, not sent."""
 
     def __init__(self, items: Mapping[str, Any], last: int, *, writes: bool) -> None:
         self._items = items
@@ -276,7 +276,7 @@ class _UnprocessedPart:
         self._left = members[cut:]
 
     def added_to(self, handed_back: Mapping[str, Any]) -> dict[str, Any]:
-        """What was not sent, behind what the engine did not do either."""
+        """The members that the engine returned, followed by those that were not sent."""
         members = [(t, member) for t in handed_back for member in self._members(handed_back[t])]
         return self._joined(members + self._left)
 
@@ -289,7 +289,7 @@ class _UnprocessedPart:
             tables.setdefault(table, []).append(member)
         if self._writes:
             return dict(tables)
-        # The projection and consistency of a table's part go with its keys.
+        # Keep the projection and consistency of each table's part.
         return {table: {**self._items[table], "Keys": keys} for table, keys in tables.items()}
 
 
@@ -298,7 +298,7 @@ class _UnprocessedPart:
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """A fault that happened: to which request (from 1), and at which of its attempts (from 1)."""
+    """A fault that happened, with the number of the request and of its attempt, both from 1."""
 
     request: int
     attempt: int
@@ -316,7 +316,7 @@ class _Plan:
     seen: int = 0
 
     def is_due(self, operation: str) -> bool:
-        """Count a request in, and say whether it is one to strike."""
+        """Count a request; True if the fault happens to it."""
         if self.operation not in {None, operation} or not self.fault.strikes(operation):
             return False
         self.seen += 1
@@ -331,7 +331,7 @@ class _Dice:
     every_attempt: bool
 
     def throw(self, operation: str) -> Fault | None:
-        """The fault that this request meets, if any. One throw each, whatever the outcome."""
+        """The fault for this request, or None. Draws one random number per request."""
         luck = self.random.random()
         for fault, rate in self.rates.items():
             if not fault.strikes(operation):
@@ -358,10 +358,10 @@ class _Flight(threading.local):
 
 
 class FaultInjector(ClientHook):
-    """Makes requests of one client fail as planned. Safe between threads.
+    """Makes requests of one client fail as planned. Thread-safe.
 
-    `requests` counts the API calls seen since attaching, `injected` lists the faults that
-    happened, in order. With several plans, the first one that is due strikes.
+    `requests` counts the API calls since attaching; `injected` lists the faults that happened, in
+    order. If several plans are due, the first one happens.
     """
 
     def __init__(self, client: Client) -> None:
@@ -383,22 +383,22 @@ class FaultInjector(ClientHook):
         operation: str | None = None,
         every_attempt: bool = False,
     ) -> None:
-        """Let `fault` happen to the `at`-th request from now, and the `times` - 1 after it.
+        """Plan `fault` for the `at`-th request from now, and the `times` - 1 after it.
 
         Only requests that the fault can happen to are counted, and, with `operation`, only those
-        of that operation. `times` None means all from there on.
+        of that operation. With `times` None, it happens to all later ones.
         """
         if at < 1:
-            raise ValueError("requests are counted from 1")
+            raise ValueError("at must be 1 or more")
         with self._lock:
             self._plans.append(_Plan(fault, operation, every_attempt, at, times))
 
     def gamble(
         self, rates: Mapping[Fault, float], *, seed: int, every_attempt: bool = False
     ) -> None:
-        """Let each request meet one of these faults with its probability, from now on.
+        """From now on, let each of these faults happen to requests with its probability.
 
-        The same seed throws the same dice; with several threads, which of them meets what varies.
+        The same seed gives the same faults. With several threads, which thread gets which varies.
         """
         if sum(rates.values()) > 1:
             raise ValueError("the probabilities add up to more than 1")
@@ -407,18 +407,18 @@ class FaultInjector(ClientHook):
             self._dice = _Dice(dict(rates), random.Random(seed), every_attempt)  # noqa: S311
 
     def clear(self) -> None:
-        """Forget every plan and the dice. What was counted and recorded stays."""
+        """Remove every plan and the probabilities. What was counted and recorded stays."""
         with self._lock:
             self._plans.clear()
             self._dice = None
 
     def detach(self) -> None:
-        """Stop. What was recorded stays."""
+        """Stop injecting faults. What was recorded stays."""
         super().detach()
         self._http.close()
 
     def handlers(self) -> dict[str, Handler]:
-        """One event per API call, one per attempt."""
+        """One event per API call, and one per attempt."""
         return {
             "before-call.dynamodb": self._before_call,
             "before-send.dynamodb": self._before_send,
@@ -428,7 +428,7 @@ class FaultInjector(ClientHook):
         operation = model.name
         with self._lock:
             self.requests += 1
-            # Every plan counts every request, also when another one strikes.
+            # Every plan counts every request, even if another plan's fault happens.
             due = [plan for plan in self._plans if plan.is_due(operation)]
             call = _Call(self.requests, operation, None, every_attempt=False)
             thrown = None if self._dice is None else self._dice.throw(operation)
@@ -441,7 +441,7 @@ class FaultInjector(ClientHook):
     def _before_send(
         self, request: AWSPreparedRequest, event_name: str, **_: Any
     ) -> AWSResponse | None:
-        # botocore sends on the thread that called, so the call in flight here is the request's.
+        # botocore sends on the caller's thread, so this thread's call is the request's.
         call = self._flight.call
         if call is None:
             return None
@@ -457,7 +457,7 @@ class FaultInjector(ClientHook):
 
 
 def kill_points(requests: int) -> Iterator[tuple[int, Kill]]:
-    """Every way to die in an operation of so many requests: at each one, before and after it."""
+    """A `Kill` before and after each request of an operation, with the request's number."""
     for number in range(1, requests + 1):
         yield number, Kill()
         yield number, Kill(after_sending=True)

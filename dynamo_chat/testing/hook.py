@@ -1,15 +1,15 @@
 """What the strict hook, the meter and the fault injector share: handlers on one client's events.
 
-botocore tells the story of one API call through events. Those used here, in order:
+botocore emits these events for each API call, in this order:
 
-    before-parameter-build   once; ``params`` as the caller gave them
+    before-parameter-build   once; ``params`` as the caller passed them
     before-call              once; ``params`` as they will be sent
-    request-created          at each attempt, botocore's own retries included
-    before-send              at each attempt; an answer returned here is taken for the server's
-    after-call               once; the answer, also when it is an error
-    after-call-error         once, instead, when no answer came
+    request-created          at each attempt, including botocore's own retries
+    before-send              at each attempt; a response returned here replaces the server's
+    after-call               once; the response, even if it is an error
+    after-call-error         once, instead, if no response came
 
-``context`` is one dict throughout a call, so it carries what a handler wants to find again.
+``context`` is the same dict throughout a call, so handlers use it to pass data on.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class ClientHook(ABC):
         """The handler of each event, by the event's name."""
 
     def attach(self) -> Self:
-        """Start looking at every request of the client. Attaching twice is attaching once."""
+        """Start handling every request of the client. Attaching twice has no further effect."""
         if not self._attached:
             self._attached = True
             for event, handler in self.handlers().items():
-                # First, so that nothing has answered, or changed the request, before.
+                # First, before another handler answers or changes the request.
                 self.client.meta.events.register_first(event, handler)
         return self
 
     def detach(self) -> None:
-        """Stop. What was recorded stays."""
+        """Stop handling requests. What was recorded stays."""
         if self._attached:
             self._attached = False
             for event, handler in self.handlers().items():

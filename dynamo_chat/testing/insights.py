@@ -1,6 +1,6 @@
-"""Contributor insights for the embedded engine: moto does not know these two operations.
+"""Contributor insights for the embedded engine, because moto lacks these two operations.
 
-What is kept is whether they are on, by table and index; no key is counted.
+Only whether they are on is stored, by table and index; no key is counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _KEPT = "dynamo_chat_insights"
 
 @contextmanager
 def kept_insights() -> Iterator[None]:
-    """Let moto answer ``UpdateContributorInsights`` and ``DescribeContributorInsights``."""
+    """Add ``UpdateContributorInsights`` and ``DescribeContributorInsights`` to moto."""
     from moto.core.responses import ActionResult
     from moto.dynamodb.responses import DynamoHandler
 
@@ -38,7 +38,7 @@ def kept_insights() -> Iterator[None]:
 
 
 def _statuses(handler: Any) -> dict[str | None, str]:
-    """Of the table (None) and its indexes, kept on moto's table; its error when there is none."""
+    """The statuses of the table (None) and its indexes. Moto's error for an unknown table."""
     table = handler.dynamodb_backend.get_table(handler.body["TableName"])
     found: dict[str | None, str] = table.__dict__.setdefault(_KEPT, {})
     return found

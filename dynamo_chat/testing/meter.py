@@ -4,17 +4,17 @@
         store.messages.append(...)
     meter.count, meter.wcu, meter.rcu       # and, request by request, meter.requests
 
-Stand-ins report wrong capacity, so it is computed here from the sizes of the items: of those that
-an answer holds for reads, of the item before and after for writes. Where an answer shows less
-than was read (a projection, a filter, a count), and for writes, a second client looks at the
-items; no hook of the first one sees that.
+Stand-ins report wrong capacity, so it is computed here from item sizes: for reads of the items in
+the response, for writes of the item before and after. If a response holds less than was read (a
+projection, a filter, a count), and for writes, a second client reads the items; the first client's
+hooks do not see that.
 
-What to know when reading the numbers:
+Notes on the numbers:
 
-* a request is one API call. botocore's own attempts are told apart (`attempts`), but charged once;
-* other writers of the same items, between the two looks, blur a single record, not the count;
-* a transaction sent again under its token is charged as if it had been applied again;
-* a request that was killed before its answer stays in the list, without units.
+* a request is one API call; botocore's attempts are counted separately (`attempts`), charged once;
+* if others write the same items at the same time, a record's units may be wrong, not the count;
+* a transaction that is sent again with its token is charged as if it were applied again;
+* a request that was killed before its response stays in the list, without units.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ UNANSWERED = "Unanswered"
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One API call. It is listed when it is sent, and filled in when its answer has come."""
+    """One API call. It is listed when it is sent, and completed when its response comes."""
 
     operation: str
     """DynamoDB's name of the operation, such as ``TransactWriteItems``."""
     pattern: str
-    """The access pattern that asked, such as ``C7``; empty outside of the store's methods."""
+    """The access pattern it served, such as ``C7``; empty outside of the store's methods."""
     index: str | None
     """The index that was read; None for the table, and for writes."""
     keys: int
-    """The items that the request names: members of a batch or transaction; 1 otherwise."""
+    """The number of members of a batch or transaction; 1 otherwise."""
     items: int = 0
-    """The items in the answer."""
+    """The number of items in the response."""
     rcu: Units = field(default_factory=dict)
     """Read units, by ``table`` and index."""
     wcu: Units = field(default_factory=dict)
     """Write units, by ``table`` and index."""
     attempts: int = 0
-    """HTTP requests that botocore made of it."""
+    """The number of HTTP requests that botocore sent for it."""
     bytes_sent: int = 0
     """Bytes of the body, over all attempts."""
     bytes_received: int = 0
-    """Bytes of the answer's body."""
+    """Bytes of the response's body."""
     error: str | None = UNANSWERED
     """DynamoDB's or botocore's error code; None when it succeeded."""
 
 
 class RequestMeter(ClientHook):
-    """Counts the requests of one client and computes their capacity. Safe between threads."""
+    """Counts the requests of one client and computes their capacity. Thread-safe."""
 
     def __init__(self, client: Client, *, schema: TableSchema = CHAT_TABLE) -> None:
         super().__init__(client)
@@ -82,7 +82,7 @@ class RequestMeter(ClientHook):
 
     @property
     def requests(self) -> list[RequestRecord]:
-        """The requests, in the order in which they were sent."""
+        """The requests, in the order they were sent."""
         with self._lock:
             return list(self._requests)
 
@@ -93,7 +93,7 @@ class RequestMeter(ClientHook):
 
     @property
     def attempts(self) -> int:
-        """The number of HTTP requests, botocore's retries included."""
+        """The number of HTTP requests, including botocore's retries."""
         return sum(record.attempts for record in self.requests)
 
     @property
@@ -130,7 +130,7 @@ class RequestMeter(ClientHook):
     # -- handlers
 
     def handlers(self) -> dict[str, Handler]:
-        """From the caller's parameters to the answer."""
+        """The handlers of a request, from its parameters to its response."""
         return {
             "before-parameter-build.dynamodb": self._remember,
             "before-call.dynamodb": self._start,
@@ -179,7 +179,7 @@ class RequestMeter(ClientHook):
                 call.record.wcu = call.failed_writes()
 
     def _lose(self, exception: Exception, context: dict[str, Any], **_: Any) -> None:
-        """No answer came. If an item is another one now, the write happened."""
+        """Handle a missing response: if an item has changed, the write happened."""
         call = context.get(self._name)
         if not isinstance(call, _Call):
             return
@@ -214,7 +214,7 @@ class _Target(NamedTuple):
 
 
 class _Call:
-    """One API call: what it asks for, and the record that is made of it."""
+    """One API call: its request, and its record."""
 
     def __init__(self, operation: str, request: Mapping[str, Any], schema: TableSchema) -> None:
         self.operation = operation
@@ -254,10 +254,10 @@ class _Call:
         }
 
     def failed_writes(self) -> Units:
-        """Units of writes of which none took effect because a condition failed.
+        """Units of writes that did not happen because a condition failed.
 
-        AWS charges the table as if it had been written. That it charges a cancelled transaction
-        for all of its members, twice, is an assumption on the safe side.
+        AWS charges the table as if it had been written. For a cancelled transaction, all members
+        are counted twice: an assumption, which is rather too high than too low.
         """
         units = _sum(
             failed_write_cost(self.before.get(target.address), target.put)
@@ -267,7 +267,7 @@ class _Call:
 
 
 class _Read:
-    """The answer to a read, and what it cost."""
+    """The response to a read, and what it cost."""
 
     def __init__(
         self, call: _Call, answer: Mapping[str, Any], probing: Callable[[], Probe]
@@ -283,7 +283,7 @@ class _Read:
         return _READS[self._operation](self)
 
     def returned(self) -> int:
-        """The number of items in the answer."""
+        """The number of items in the response."""
         answer = self._answer
         batches = answer.get("Responses") or []
         if isinstance(batches, Mapping):
@@ -297,7 +297,7 @@ class _Read:
         return {TABLE: read_units(size, consistent=bool(self._request.get("ConsistentRead")))}
 
     def page(self) -> Units:
-        """A Query or Scan costs its items together, rounded up once."""
+        """Units of a Query or Scan: its items' sizes are added, then rounded up."""
         size = sum(map(item_size, self._answer.get("Items") or []))
         if _shows_less(self._request):
             scanned = self._answer.get("ScannedCount", 0)
@@ -306,7 +306,7 @@ class _Read:
         return {self._request.get("IndexName") or TABLE: read_units(size, consistent=consistent)}
 
     def batch(self) -> Units:
-        """A batch costs each of its items alone, those that are missing too."""
+        """Units of a batch: each item is rounded up alone, and missing items count, too."""
         units = 0.0
         left = self._answer.get("UnprocessedKeys") or {}
         for table, part in self._request["RequestItems"].items():
@@ -346,12 +346,12 @@ _READS = {
 
 
 def totals(records: Sequence[RequestRecord]) -> tuple[Units, Units]:
-    """Write units and read units of all these requests, each by ``table`` and index."""
+    """Write units and read units of these requests, each by ``table`` and index."""
     return _sum(record.wcu for record in records), _sum(record.rcu for record in records)
 
 
 def written(operation: str, request: Mapping[str, Any]) -> list[Address]:
-    """The addresses in the chat table of what a request writes; none for reads."""
+    """The addresses of the items in the chat table that a request writes; none for reads."""
     targets = _targets(operation, request, CHAT_TABLE)
     return [target.address for target in targets if not target.only_checked]
 
@@ -395,7 +395,7 @@ def _keys_read(request: Mapping[str, Any]) -> int:
 
 
 def _shows_less(request: Mapping[str, Any]) -> bool:
-    """Whether the answer to a Query or Scan may hold less than what was read."""
+    """True if the response to a Query or Scan may hold less than was read."""
     return (
         "ProjectionExpression" in request
         or "FilterExpression" in request

@@ -1,13 +1,13 @@
-"""The pytest plugin: two fixtures, in every test run of an environment with this package.
+"""The pytest plugin: two fixtures, available wherever this package is installed.
 
     def test_it(chat_store):
         talk = chat_store.conversations.create(user_id="u-1")
 
-Tests run on the embedded engine, or, when ``DYNAMO_CHAT_TEST_ENDPOINT`` is set, on the endpoint
-that it names. Unless that is AWS itself, dummy credentials are in the environment from the first
-use of a fixture to the end of the session, so no test can reach an account.
+Tests run on the embedded engine, or on the endpoint in ``DYNAMO_CHAT_TEST_ENDPOINT`` if that is
+set. Unless that is AWS itself, the environment has dummy credentials from the first use of a
+fixture to the end of the session, so no test can reach an account.
 
-pytest loads this file at every start, so what takes time is imported by the fixtures.
+pytest loads this file at every start, so slow imports are inside the fixtures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ENDPOINT_VARIABLE = "DYNAMO_CHAT_TEST_ENDPOINT"
 
 @pytest.fixture(scope="session")
 def dynamo_chat_engine() -> Iterator[Engine]:
-    """The engine that tests run on. ``engine.store(name)`` makes a store with its table."""
+    """The engine that tests run on. ``engine.store(name)`` creates a store and its table."""
     from dynamo_chat.testing.engine import DEFAULT_REGION, EmbeddedEngine, Engine
 
     endpoint = os.environ.get(ENDPOINT_VARIABLE)
@@ -41,7 +41,7 @@ def dynamo_chat_engine() -> Iterator[Engine]:
 def chat_store(dynamo_chat_engine: Engine) -> Iterator[ChatStore]:
     """A `ChatStore` on a table of its own, under the strict hook.
 
-    A request that DynamoDB would reject fails the test, also when something swallowed the error.
+    A request that DynamoDB would reject fails the test, even if the test catches the error.
     """
     from dynamo_chat.testing.strict import StrictHook
 

@@ -1,4 +1,4 @@
-"""A second client on the same endpoint, which no hook of the first one sees."""
+"""A second client on the same endpoint, whose requests the first one's hooks do not see."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from dynamo_chat.testing.schema import TableSchema
 MAX_BATCH_GET = 100
 
 Address = tuple[str, str, str]
-"""Where an item is: its table, partition key and sort key."""
+"""The table, partition key and sort key of an item."""
 
 _making = threading.Lock()
 
 
 class Probe:
-    """Looks at items beside the requests that are measured. Everything it reads is consistent."""
+    """Reads items without being measured. Its reads of items are strongly consistent."""
 
     def __init__(self, client: Client, schema: TableSchema) -> None:
         self._client = _second_client(client)
@@ -37,7 +37,7 @@ class Probe:
         self._client.close()
 
     def items(self, addresses: Iterable[Address]) -> dict[Address, Item]:
-        """The items that are at these addresses now."""
+        """The items that exist at these addresses now."""
         wanted = list(dict.fromkeys(addresses))
         found: dict[Address, Item] = {}
         for start in range(0, len(wanted), MAX_BATCH_GET):
@@ -50,7 +50,7 @@ class Probe:
         return found
 
     def page_size(self, operation: str, request: Mapping[str, Any], scanned: int) -> int:
-        """Bytes of the `scanned` items that a Query or Scan went through, whole."""
+        """The full size in bytes of the `scanned` items that a Query or Scan read."""
         if not scanned:
             return 0
         shared = ("TableName", "IndexName", "ExclusiveStartKey", "ScanIndexForward")
@@ -88,9 +88,9 @@ def _key_condition_alone(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _second_client(client: Client) -> Client:
-    credentials = client._get_credentials()  # noqa: SLF001 - PynamoDB, too, finds no public way
+    credentials = client._get_credentials()  # noqa: SLF001 - there is no public way
     frozen = credentials.get_frozen_credentials() if credentials else None
-    # botocore's sessions are not safe between threads while they make clients.
+    # botocore's sessions are not thread-safe while they create clients.
     with _making:
         return _session("moto.core.models" in sys.modules).create_client(
             "dynamodb",
@@ -109,5 +109,5 @@ def _second_client(client: Client) -> Client:
 
 @lru_cache
 def _session(moto_loaded: bool) -> botocore.session.Session:  # noqa: ARG001 - a key of the cache
-    """A session, kept because making one takes long; moto serves only those made after it."""
+    """A session, cached because creating one is slow. Moto only serves sessions made after it."""
     return botocore.session.Session()

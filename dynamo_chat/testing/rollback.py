@@ -1,7 +1,7 @@
-"""How the embedded engine undoes a cancelled transaction: it keeps what the transaction touches.
+"""How the embedded engine undoes a cancelled transaction: it copies only the items it writes.
 
-moto copies the whole table, once for each member of a transaction, which makes every transaction
-as slow as the table is large. All that can change are the items that the members name.
+moto copies the whole table for each member of a transaction, so transactions get slower as the
+table grows. But only the items that the members name can change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 
 class _Running:
-    """A transaction under way: its members, and the copy of each table as it was before it."""
+    """A running transaction: its members, and a copy of each table from before it."""
 
     def __init__(self, members: Sequence[Mapping[str, Any]]) -> None:
         self.parts = [part for member in members for part in member.values()]
@@ -28,7 +28,7 @@ _running: ContextVar[_Running | None] = ContextVar("dynamo_chat_transaction", de
 
 @contextmanager
 def small_rollbacks() -> Iterator[None]:
-    """Let moto's transactions copy the items they touch instead of all items of the table."""
+    """Make moto's transactions copy only the items that they write, not the whole table."""
     from moto.dynamodb.models import DynamoDBBackend
     from moto.dynamodb.models.table import Table
 
@@ -57,7 +57,7 @@ def small_rollbacks() -> Iterator[None]:
 
 
 def _whole(table: Any, memo: dict[int, Any]) -> Any:
-    """What copy.deepcopy makes of an object without a method of its own."""
+    """A deep copy, as copy.deepcopy makes it by default."""
     clone: Any = object.__new__(type(table))
     memo[id(table)] = clone
     clone.__dict__.update(copy.deepcopy(table.__dict__, memo))
@@ -65,7 +65,7 @@ def _whole(table: Any, memo: dict[int, Any]) -> Any:
 
 
 def _snapshot(table: Any, parts: Sequence[Mapping[str, Any]]) -> Any:
-    """`table` as it is now, whatever is done afterwards to the items that `parts` name."""
+    """A copy of `table` that later writes to the items that `parts` name do not change."""
     from moto.dynamodb.models.dynamo_type import DynamoType
 
     clone = copy.copy(table)

@@ -1,4 +1,4 @@
-"""The table that the tools of this package look at: its keys, its indexes, its TTL attribute."""
+"""The table's schema for the testing tools: its keys, its indexes, its TTL attribute."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 from dynamo_chat.core import layout
 
 TABLE = "table"
-"""How the base table is called where units are counted by table and index."""
+"""The name of the base table where units are counted by table and index."""
 
 
 class KeyNames(NamedTuple):
-    """The attributes that are the partition key and the sort key of a table or of an index."""
+    """The names of the partition key and sort key attributes of the table or an index."""
 
     partition: str
     sort: str
@@ -29,12 +29,12 @@ class TableSchema:
     ttl: str
 
     def keys_of(self, index: str | None) -> KeyNames:
-        """The keys of `index`, or of the table itself for None. KeyError for an unknown index."""
+        """The keys of `index`, or of the table if it is None. KeyError for an unknown index."""
         return self.keys if index is None else self.indexes[index]
 
     @property
     def index_keys(self) -> frozenset[str]:
-        """The names of all attributes that are a key of some index."""
+        """The names of all key attributes of the indexes."""
         return frozenset(name for keys in self.indexes.values() for name in keys)
 
 

@@ -1,13 +1,12 @@
-"""A ministack server: DynamoDB's API over HTTP, for tests that want more than one process sees.
+"""A ministack server: DynamoDB's API over HTTP, for tests with several processes.
 
     with MinistackServer() as server:
         with server.engine() as engine:
             store = engine.store("chat-test")
 
-ministack is installed in an environment of its own, because it pins another botocore: once, into
-a folder that can be deleted at any time, unless an interpreter that has it is named. It listens on
-127.0.0.1 only, keeps nothing on disk unless it is given a folder for that, and is stopped by its
-process id.
+ministack is installed in its own environment, because it pins another botocore. That happens once,
+in a folder that may be deleted at any time, unless an interpreter that has ministack is named. The
+server listens on 127.0.0.1 only, and stores nothing on disk unless it is given a folder.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ START_ATTEMPTS = 3
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 SAVE_SECONDS = 120.0
-"""What is not saved when it is told to stop is lost, so that is waited for."""
+"""How long a server with a folder may take to save its tables when it is stopped."""
 
 _SETTINGS = {
     "BIND_HOST": HOST,
@@ -44,20 +43,20 @@ _SETTINGS = {
     "PERSIST_STATE": "0",
     "S3_PERSIST": "0",
 }
-# What belongs to this interpreter, or would make the server write state or start other things.
+# Settings of this interpreter, and those that would make the server write state.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LOCALSTACK_PERSISTENCE")
 
 
 class ServerFailed(RuntimeError):
-    """The server could not be installed or started. The message ends with what it printed."""
+    """The server could not be installed or started. The message ends with its output."""
 
 
 class MinistackServer:
     """A ministack process, from `start` to `stop`, or as a context manager.
 
-    `python` is an interpreter that has ministack; by default the one that the environment names,
-    or else one in an environment made for it under `cache` (``.ministack`` where the tests run).
-    With a folder for its `state`, it keeps its tables there while it is not running.
+    `python` is an interpreter that has ministack; by default the one in the environment variable
+    `DYNAMO_CHAT_TEST_MINISTACK_PYTHON`, or else one that is installed under `cache` (by default
+    ``.ministack`` in the working folder). With a folder `state`, it stores its tables there.
     """
 
     def __init__(
@@ -77,28 +76,28 @@ class MinistackServer:
 
     @property
     def endpoint_url(self) -> str:
-        """Where it answers. RuntimeError when it does not run."""
+        """The server's address. RuntimeError when it is not running."""
         if self._process is None:
             raise RuntimeError("the server is not running")
         return f"http://{HOST}:{self._port}"
 
     @property
     def pid(self) -> int | None:
-        """The id of its process; None when it does not run."""
+        """The server's process id; None when it is not running."""
         return None if self._process is None else self._process.pid
 
     def engine(self, *, region: str = DEFAULT_REGION) -> Engine:
-        """An engine on this server, to be entered."""
+        """An `Engine` on this server, to be entered as a context."""
         return Engine(self.endpoint_url, region=region)
 
     def start(self) -> Self:
-        """Install it if need be, start it on a free port, and wait until it answers."""
+        """Install it if necessary, start it on a free port, and wait until it is ready."""
         if self._process is not None:
             return self
         python = self._interpreter()
         printed = ""
         for _ in range(START_ATTEMPTS):
-            # Another process may take the port between looking and listening: then try another.
+            # Another process may take the port before the server listens: then try another one.
             self._port = _free_port()
             self._launch(python)
             if self._answers():
@@ -108,13 +107,13 @@ class MinistackServer:
         raise ServerFailed(f"ministack did not start:\n{printed}")
 
     def restart(self) -> Self:
-        """Stop it, and start it again at the same address, with the tables that it kept.
+        """Stop it, and start it again at the same address, with the tables that it stored.
 
-        RuntimeError when it has no folder for its state; ServerFailed when another process took
-        the port. It has forgotten the tokens of transactions, which DynamoDB would not.
+        RuntimeError when it has no folder `state`; ServerFailed when another process took the port.
+        Unlike DynamoDB, it forgets the tokens of transactions.
         """
         if self._state is None:
-            raise RuntimeError("a server without state=… would come back without its tables")
+            raise RuntimeError("a server without state=… would lose its tables in a restart")
         port, printed = self._port, ""
         self.stop()
         for _ in range(START_ATTEMPTS):
@@ -127,7 +126,7 @@ class MinistackServer:
         raise ServerFailed(f"ministack did not start again:\n{printed}")
 
     def stop(self) -> None:
-        """Stop it and wait until it is gone; its tables, too, unless it has a folder for them."""
+        """Stop it and wait for its process to end. Its tables are lost without a folder `state`."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -168,7 +167,7 @@ class MinistackServer:
         )
 
     def _answers(self) -> bool:
-        """Wait until it is ready; False when it died or took too long."""
+        """Wait until it is ready; False if it ended or took too long."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
@@ -186,9 +185,9 @@ class MinistackServer:
 
 
 def install_ministack(cache: Path) -> Path:
-    """The interpreter of an environment that has ministack, made under `cache` if not there.
+    """Install ministack under `cache` if necessary, and return its interpreter.
 
-    Two processes may do this at once: each makes its own, and the first to finish is kept.
+    Two processes may do this at once: each creates one, and the first to finish is kept.
     """
     cache.mkdir(parents=True, exist_ok=True)
     version = MINISTACK.rpartition("=")[2]
@@ -201,7 +200,7 @@ def install_ministack(cache: Path) -> Path:
         pip = [str(_interpreter(making)), "-m", "pip", "install", "--quiet"]
         _run([*pip, "--disable-pip-version-check", MINISTACK])
         try:
-            # Renaming is safe: the server is started with -m, no script's first line is used.
+            # Renaming is safe: the server is started with -m, so no script's path matters.
             making.rename(home)
         except OSError:
             if not home.is_dir():

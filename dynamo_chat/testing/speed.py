@@ -1,4 +1,4 @@
-"""Where the embedded engine would lose most of its time, and how it does not."""
+"""Patches for the slowest parts of moto, which the embedded engine uses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from unittest.mock import patch
 
 @contextmanager
 def quick_answers() -> Iterator[None]:
-    """Let moto write an AttributeValue by the one kind that it has.
+    """Make moto serialize an AttributeValue by its one type.
 
-    moto itself asks every value of every item for each of the ten kinds, under four names each.
+    Without this, moto tries each of the ten types, under four names, for every value of an item.
     """
     from moto.core.serialize import BaseJSONSerializer
 
@@ -48,7 +48,7 @@ def _encoded(value: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def known_conditions() -> Iterator[None]:
-    """Let moto take each text of a condition apart once; a program has few of them."""
+    """Make moto tokenize each condition's text only once; a program has few of them."""
     from moto.dynamodb.comparisons import ConditionExpressionParser
 
     lex = ConditionExpressionParser._lex_condition_expression  # noqa: SLF001 - nor for it

@@ -1,15 +1,14 @@
-"""The strict hook: fails on requests that DynamoDB rejects and the embedded engine accepts.
+"""The strict hook: fails on requests that DynamoDB rejects but the embedded engine accepts.
 
     with StrictHook(store.connection.client):
         ...                                     # a bad request raises StrictViolation
 
-It checks each request of one client before it is sent, whatever engine answers. What the engine
-refuses by itself is not checked again. Some checks are rules of this package rather than of
-DynamoDB: no Scan, no filter, both key attributes of an index or neither, one ClientRequestToken
-for one payload.
+It checks each request of one client before it is sent, on any engine. What the embedded engine
+rejects itself is not checked again. Some checks are rules of this package rather than of DynamoDB:
+no Scan, no filter, both key attributes of an index or neither, one payload per ClientRequestToken.
 
-Expressions are not parsed: they are built by this package and by PynamoDB, always in the same few
-forms. A key condition in any other form is refused.
+Expressions are not fully parsed: this package and PynamoDB always build them in the same few forms.
+A key condition in any other form is rejected.
 """
 
 from __future__ import annotations
@@ -71,9 +70,9 @@ class StrictViolation(AssertionError):
 
 
 class StrictHook(ClientHook):
-    """Raises `StrictViolation` for a request that DynamoDB would reject. Safe between threads.
+    """Raises `StrictViolation` for a request that DynamoDB would reject. Thread-safe.
 
-    `violations` keeps every one, in case something swallowed the exception.
+    `violations` lists every one, in case the exception was caught.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class StrictHook(ClientHook):
         self._lock = threading.Lock()
 
     def handlers(self) -> dict[str, Handler]:
-        """The one event: the request as the caller gave it."""
+        """One event: the request with the caller's parameters."""
         return {"before-parameter-build.dynamodb": self._check}
 
     def _check(self, params: Request, model: Any, **_: Any) -> None:
@@ -113,15 +112,15 @@ class StrictHook(ClientHook):
                 parts = [(t, part) for t, writes in tables for w in writes for part in w.values()]
                 _check_many(parts)
                 if len(parts) > MAX_BATCH_WRITE:
-                    raise StrictViolation(f"{len(parts)} writes; at most {MAX_BATCH_WRITE}")
+                    raise StrictViolation(f"{len(parts)} writes; {MAX_BATCH_WRITE} are allowed")
             case "TransactGetItems" | "TransactWriteItems":
                 self._check_transaction(request)
 
     def _check_reading(self, operation: str, request: Request) -> None:
         if operation == "Scan" and not self._allow_scan:
-            raise StrictViolation("a Scan reads the whole table; get or query instead")
+            raise StrictViolation("a Scan reads the whole table; use a get or a query")
         if "FilterExpression" in request and not self._allow_filter:
-            raise StrictViolation("a filter reads, and pays for, what it throws away")
+            raise StrictViolation("a filter also costs the items that it leaves out")
         _check_expressions(request)
         if operation == "Query":
             _check_query(request)
@@ -134,7 +133,7 @@ class StrictHook(ClientHook):
         size = _check_many([(part["TableName"], part) for _, part in members])
         if size > MAX_TRANSACTION_BYTES:
             raise StrictViolation(
-                f"the transaction has {size:,} of {MAX_TRANSACTION_BYTES:,} bytes"
+                f"the transaction has {size:,} bytes; {MAX_TRANSACTION_BYTES:,} are allowed"
             )
         token = request.get("ClientRequestToken")
         if token is not None:
@@ -142,7 +141,7 @@ class StrictHook(ClientHook):
 
     def _check_token(self, token: str, payload: Any) -> None:
         if not 1 <= len(token) <= MAX_TOKEN_LENGTH:
-            raise StrictViolation(f"a ClientRequestToken has 1 to {MAX_TOKEN_LENGTH} characters")
+            raise StrictViolation(f"a ClientRequestToken needs 1 to {MAX_TOKEN_LENGTH} characters")
         text = json.dumps(payload, sort_keys=True, default=repr)
         digest = hashlib.sha256(text.encode()).hexdigest()
         with self._lock:
@@ -154,13 +153,13 @@ class StrictHook(ClientHook):
 
 
 def _check_part(part: Request) -> AttributeValue:
-    """A request for one item, alone or in a batch or transaction. Returns the item's key."""
+    """Check a request for one item, alone or in a batch or transaction; the item's key."""
     item = part.get("Item")
     key = part["Key"] if item is None else {n: item[n] for n in CHAT_TABLE.keys if n in item}
     _check_keys(key, CHAT_TABLE.keys)
     _check_expressions(part)
     if item is not None:
-        _check_halves(item, "the put gives")
+        _check_halves(item, "the put")
         for name, value in item.items():
             _check_value(value, name)
             _check_attribute(name, value)
@@ -170,13 +169,13 @@ def _check_part(part: Request) -> AttributeValue:
 
 
 def _check_many(parts: Sequence[tuple[str, Request]]) -> int:
-    """Requests for single items, by table. Returns how many bytes they have."""
+    """Check requests for single items, by table; their size in bytes."""
     keys = [(table, _check_part(part)) for table, part in parts]
     seen = {(table, *(key[name]["S"] for name in CHAT_TABLE.keys)) for table, key in keys}
     if len(seen) < len(keys):
         raise StrictViolation("one item is named twice")
     if not keys:
-        raise StrictViolation("there is no item")
+        raise StrictViolation("the request names no item")
     return sum(_size(part) for _, part in parts)
 
 
@@ -189,7 +188,7 @@ def _size(part: Request) -> int:
 
 
 def _check_expressions(request: Request) -> None:
-    """The expressions of `request`, and that they use all of its placeholders."""
+    """Check the expressions of `request`, and that they use all of its placeholders."""
     given = [request.get(f"ExpressionAttribute{what}") for what in ("Names", "Values")]
     if {} in given:
         raise StrictViolation("ExpressionAttributeNames or -Values must not be empty")
@@ -205,7 +204,7 @@ def _check_expressions(request: Request) -> None:
             raise StrictViolation(f"{name} is longer than {MAX_EXPRESSION_BYTES:,} bytes")
         for options in _OPTIONS.findall(text):
             if options.count(",") >= MAX_OPTIONS:
-                raise StrictViolation(f"{name}: IN compares with more than {MAX_OPTIONS}")
+                raise StrictViolation(f"{name}: IN has more than {MAX_OPTIONS} values")
         for low, high in _BOUNDS.findall(text):
             _check_bounds(values[low], values[high])
 
@@ -215,11 +214,11 @@ def _check_bounds(low: AttributeValue, high: AttributeValue) -> None:
         raise StrictViolation("BETWEEN has bounds of two types")
     ((kind, first),), (last,) = low.items(), high.values()
     if _ORDER[kind](first) > _ORDER[kind](last):
-        raise StrictViolation("BETWEEN has its bounds the wrong way round")
+        raise StrictViolation("BETWEEN has its lower bound above the upper one")
 
 
 def _check_query(request: Request) -> None:
-    """The key condition, that a filter names no key, and where the page starts."""
+    """Check a query's key condition, its start key, and that a filter names no key."""
     keys = CHAT_TABLE.keys_of(request.get("IndexName"))
     names = request.get("ExpressionAttributeNames", {})
     filtered = _TOKEN.findall(request.get("FilterExpression", ""))
@@ -241,7 +240,7 @@ def _check_query(request: Request) -> None:
 
 
 def _key_condition(request: Request, keys: KeyNames) -> tuple[str, Callable[[bytes], bool]]:
-    """The partition that is asked for, and which sort keys are: one condition on each at most."""
+    """The queried partition, and a function that tests whether a sort key is in the range."""
     text = request.get("KeyConditionExpression", "")
     names = request.get("ExpressionAttributeNames", {})
     values = request.get("ExpressionAttributeValues", {})
@@ -266,18 +265,18 @@ def _key_condition(request: Request, keys: KeyNames) -> tuple[str, Callable[[byt
             prefix = bound(other)
             asked = lambda key: key.startswith(prefix)  # noqa: E731
         case _:
-            raise StrictViolation(f"not one partition and at most one range of it: {text!r}")
+            raise StrictViolation(f"not one partition and at most one range: {text!r}")
     _check_key_text(keys.partition, values.get(value, {}))
     return values[value]["S"], asked
 
 
 def _check_update(request: Request) -> None:
-    """What an update says of the keys of indexes, and of the time at which an item expires."""
+    """Check an update's changes of index keys, and of the TTL attribute."""
     names = request.get("ExpressionAttributeNames", {})
     values = request.get("ExpressionAttributeValues", {})
     for clause, text in _CLAUSE.findall(request["UpdateExpression"]):
         actions = [_TOKEN.findall(action) for action in _NEXT_ACTION[clause].split(text)]
-        _check_halves((names.get(tokens[0], tokens[0]) for tokens in actions), f"{clause} gives")
+        _check_halves((names.get(tokens[0], tokens[0]) for tokens in actions), clause)
         for target, *tokens in actions:
             for token in tokens:
                 if token in values:
@@ -288,7 +287,7 @@ def _check_update(request: Request) -> None:
 
 
 def _check_value(value: AttributeValue, where: str, level: int = 1) -> None:
-    """One AttributeValue, with everything nested in it. `where` names it in the error."""
+    """Check one AttributeValue and everything nested in it. `where` names it in the error."""
     if level > MAX_NESTING:
         raise StrictViolation(f"{where} is nested deeper than {MAX_NESTING} levels")
     if len(value) != 1:
@@ -300,25 +299,25 @@ def _check_value(value: AttributeValue, where: str, level: int = 1) -> None:
         for member in content.values() if kind == "M" else content:
             _check_value(member, where, level + 1)
     elif kind in _SETS and not 0 < len(content) == len(set(map(_SETS[kind], content))):
-        raise StrictViolation(f"{where}: a set must not be empty, nor hold duplicates")
+        raise StrictViolation(f"{where}: a set must not be empty or have duplicates")
 
 
 def _check_number(number: Decimal, where: str) -> None:
     digits = "".join(map(str, number.as_tuple().digits)).strip("0")
     if len(digits) > MAX_DIGITS or number.adjusted() > MAX_EXPONENT:
-        raise StrictViolation(f"{where}: a number has {MAX_DIGITS} digits and is below 1E+126")
+        raise StrictViolation(f"{where}: a number needs {MAX_DIGITS} digits at most, below 1E+126")
 
 
 def _check_attribute(name: str, value: AttributeValue) -> None:
-    """An attribute that must have a certain type: a key of an index, or the time of expiry."""
+    """Check an attribute that must have a certain type: an index key, or the TTL attribute."""
     if name in CHAT_TABLE.index_keys:
         _check_key_text(name, value)
     if name == CHAT_TABLE.ttl and "N" not in value:
-        raise StrictViolation(f"{name} is no number, so the item would never expire")
+        raise StrictViolation(f"{name} is not a number, so the item would never expire")
 
 
 def _check_keys(key: AttributeValue, names: KeyNames) -> None:
-    """The key of an item, in the table or in an index."""
+    """Check the key of an item, in the table or in an index."""
     for name in names:
         if name not in key:
             raise StrictViolation(f"the key lacks {name}")
@@ -335,8 +334,8 @@ def _check_key_text(name: str, value: AttributeValue) -> None:
 
 
 def _check_halves(present: Iterable[str], what: str) -> None:
-    """Both key attributes of an index, or neither."""
+    """Check that both key attributes of each index are `present`, or neither."""
     there = set(present)
     for index, keys in CHAT_TABLE.indexes.items():
         if len(there & set(keys)) == 1:
-            raise StrictViolation(f"{what} {index} half a key")
+            raise StrictViolation(f"{what} has only one of the two key attributes of {index}")

@@ -134,7 +134,7 @@ REFUSED = {
     "BETWEEN reversed": (
         "PutItem",
         conditional("a BETWEEN :b AND :c", b=n(10), c=n(9)),
-        "wrong way round",
+        "lower bound above",
     ),
     "BETWEEN of two types": (
         "PutItem",
@@ -176,7 +176,11 @@ REFUSED = {
         "GSI1PK must be text, not empty",
     ),
     "long index key": ("PutItem", put(GSI2PK=s("x"), GSI2SK=s("x" * 1_025)), "more than 1,024"),
-    "half an index key": ("PutItem", put(GSI1PK=s("x")), "the put gives GSI1 half a key"),
+    "half an index key": (
+        "PutItem",
+        put(GSI1PK=s("x")),
+        "the put has only one of the two key attributes of GSI1",
+    ),
     # key conditions
     "no key condition": ("Query", {"TableName": T}, "not one partition"),
     "no partition": ("Query", query("SK = :p"), "not one partition"),
@@ -199,7 +203,7 @@ REFUSED = {
     "sort key reversed": (
         "Query",
         query("PK = :p AND SK BETWEEN :a AND :b", a=s("B#"), b=s("A#")),
-        "wrong way round",
+        "lower bound above",
     ),
     "sort key of a wrong type": ("Query", query("PK = :p AND SK > :a", a=n(1)), "SK must be text"),
     "empty prefix": (
@@ -213,7 +217,7 @@ REFUSED = {
     "filter": (
         "Query",
         query(more={"FilterExpression": "a = :a"}, a=s("x")),
-        "throws away",
+        "leaves out",
     ),
     "scan": ("Scan", {"TableName": T}, "reads the whole table"),
     # starting keys
@@ -249,7 +253,7 @@ REFUSED = {
     "26 writes": (
         "BatchWriteItem",
         batch_write(*(deletion(f"{i}") for i in range(26))),
-        "26 writes; at most 25",
+        "26 writes; 25 are allowed",
     ),
     "no write": ("BatchWriteItem", batch_write(), "no item"),
     "one item twice": (
@@ -300,17 +304,17 @@ REFUSED = {
     "half an index key set": (
         "UpdateItem",
         update("SET GSI1SK = :a", a=s("x")),
-        "SET gives GSI1 half a key",
+        "SET has only one of the two key attributes of GSI1",
     ),
     "half an index key removed": (
         "UpdateItem",
         update("REMOVE GSI2PK"),
-        "REMOVE gives GSI2 half a key",
+        "REMOVE has only one of the two key attributes of GSI2",
     ),
     "one half set, one removed": (
         "UpdateItem",
         update("SET GSI1PK = :a REMOVE GSI1SK", a=s("x")),
-        "half a key",
+        "only one of the two",
     ),
     "index key set to a number": (
         "UpdateItem",
