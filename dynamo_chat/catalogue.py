@@ -44,7 +44,7 @@ class Entry:
     budget: int
     description: str
     replaces: str
-    """What it replaces in the source documents, where they name an index or a table."""
+    """The index or table of the source documents that it replaces; may be empty."""
     domain: str
     """The package that it belongs to: ``chat``, …; ``provision`` for T1 and T5."""
     owner: str

@@ -34,7 +34,7 @@ class ConnectionOptions:
     max_attempts: int = 5
     """HTTP attempts of one request, in botocore's standard retry mode."""
     transaction_attempts: int = 25
-    """Attempts of one change when other writers change the same items first."""
+    """How often one change is tried when other writers change the same items first."""
     max_pool_connections: int = 50
     max_body_bytes: int = DEFAULT_BODY_BYTES
     """The largest text or JSON that may be written, before compression; up to 16 MiB.

@@ -114,7 +114,7 @@ class CursorCodec:
     ) -> str:
         """The position in `cursor`, or InvalidCursor."""
         if not isinstance(cursor, str):
-            raise InvalidCursor(f"must be text, not {type(cursor).__name__}")
+            raise InvalidCursor(f"it is {type(cursor).__name__}, not text")
         if len(cursor) > 2_048:
             raise InvalidCursor("it is too long")
         packed = _unpacked(cursor)

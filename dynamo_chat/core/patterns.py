@@ -20,7 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_ARGUMENT_CHARACTERS = 4_096
-"""The longest id, name, secret or other short text; checked before it is used."""
+"""The most characters of an id, name, secret or other short text; checked before it is used."""
 
 _BODIES = frozenset(
     {"ai_response", "comments", "content", "errors", "ip_address", "name", "user_agent"}

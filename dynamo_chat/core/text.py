@@ -1,9 +1,9 @@
-"""Text for one line."""
+"""Shortens text to one line."""
 
 from __future__ import annotations
 
 
 def cut(text: str, width: int) -> str:
-    """The beginning of `text` on one line."""
+    """`text` on one line, cut to `width` characters."""
     line = " ".join(text.split())
     return line if len(line) <= width else f"{line[: width - 1]}…"

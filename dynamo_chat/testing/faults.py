@@ -139,7 +139,7 @@ class TransactionConflict(Fault):
     items: tuple[int, ...] | None = None
 
     def strikes(self, operation: str) -> bool:
-        """Transactions, and writes of one item."""
+        """True for transactions and writes of one item."""
         return operation in _TRANSACTIONS | _WRITES
 
     def happen(self, attempt: Attempt) -> AWSResponse:
@@ -176,7 +176,7 @@ class Cancelled(Fault):
     codes: tuple[str, ...]
 
     def strikes(self, operation: str) -> bool:
-        """Transactions."""
+        """True for transactions."""
         return operation in _TRANSACTIONS
 
     def happen(self, attempt: Attempt) -> AWSResponse:
@@ -198,7 +198,7 @@ class Unprocessed(Fault):
     last: int = 1
 
     def strikes(self, operation: str) -> bool:
-        """Batches."""
+        """True for batches."""
         return operation in _BATCHES
 
     def happen(self, attempt: Attempt) -> AWSResponse:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 Client = Any
-"""A botocore client for DynamoDB. botocore makes its classes at run time: there is no static type.
+"""A botocore client for DynamoDB. It has no static type: botocore creates the class at run time.
 
 `ChatStore(...).connection.client` is one, and so is what a botocore or boto3 session creates.
 """

@@ -120,7 +120,7 @@ class StrictHook(ClientHook):
         if operation == "Scan" and not self._allow_scan:
             raise StrictViolation("a Scan reads the whole table; use a get or a query")
         if "FilterExpression" in request and not self._allow_filter:
-            raise StrictViolation("a filter also costs the items that it leaves out")
+            raise StrictViolation("a filter also reads, and pays for, the items that it leaves out")
         _check_expressions(request)
         if operation == "Query":
             _check_query(request)

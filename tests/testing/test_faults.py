@@ -262,7 +262,7 @@ def test_a_fault_strikes_what_it_can_happen_to(faults: FaultInjector, table: str
 
 def test_plans_cannot_be_for_the_request_before_the_first(faults: FaultInjector) -> None:
     """Requests are counted from 1."""
-    with pytest.raises(ValueError, match="from 1"):
+    with pytest.raises(ValueError, match="at must be 1 or more"):
         faults.plan(Throttled(), at=0)
 
 
