@@ -100,10 +100,7 @@ class Activities(Repository):
         cursor: str | None = None,
         consistent: bool = False,
     ) -> Page[Activity]:
-        """A user's activity by time, newest first.
-
-        With `since` and `until`, only [since, until).
-        """
+        """A user's activity by time, newest first; with `since` and `until`, of [since, until)."""
         lower, upper = time_range(since, until)
         return self._page(
             PageRequest(

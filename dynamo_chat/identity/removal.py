@@ -177,10 +177,7 @@ class UserDeletionSteps(Repository):
         return max(0, count - len(late))
 
     def retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
-        """Delete the rest, free the addresses, and keep the id from being used again.
-
-        Returns the number of items deleted.
-        """
+        """Delete the rest, free the addresses, retire the id; the number of items deleted."""
         stored = (each.attr_name for each in plan(User).attributes.values())
         gone = (*stored, DELETION_ID, CLEARING, *Wishes._fields)
         actions = [

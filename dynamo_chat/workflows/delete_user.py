@@ -171,8 +171,7 @@ class UserRemover(Repository):
     ) -> tuple[int, str | None]:
         """Delete the user's conversations until the index shows no more.
 
-        Returns the number of items deleted, and the conversation that the tombstone notes after
-        that; `finished` is the one that it notes before.
+        Returns the number of items deleted, and what the tombstone notes then: see `_noted`.
         """
         collection = keyspace.CONVERSATION.collection(GSI1, user_id)()
         count = 0
