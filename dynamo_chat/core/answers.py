@@ -108,7 +108,7 @@ def parse_answer(
 
 
 def is_lost(response: tuple[Any, Body] | None, caught: BaseException | None) -> bool:
-    """True if an attempt may have happened without an answer; for a `needs-retry` handler.
+    """True if an attempt got no valid answer but may have happened; for a `needs-retry` handler.
 
     Sets the status of a broken response to Bad Gateway, so that botocore retries it.
     """

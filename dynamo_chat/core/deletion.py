@@ -103,7 +103,7 @@ def begin(
     beside: Sequence[Group] = (),
     part_of: Update | None = None,
 ) -> Deletion:
-    """Replace a root item by a tombstone, or continue the deletion that has begun there.
+    """Replace a root item with a tombstone, or continue the deletion that has begun there.
 
     `bury` has the condition that the root item is live and the caller's. ConditionFailed, with the
     stored item, if it is neither that nor a tombstone that the caller `may_resume`. `beside` must

@@ -237,7 +237,7 @@ class Unreachable(ServiceError):
 
 
 class BatchIncomplete(ServiceError):
-    """DynamoDB left part of a batch undone after every retry. ``remaining`` is how many items."""
+    """DynamoDB left ``remaining`` items of a batch undone after every retry."""
 
     def __init__(self, message: str, remaining: int) -> None:
         super().__init__(message, "UnprocessedItems")

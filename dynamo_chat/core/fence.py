@@ -88,7 +88,7 @@ class Fence:
         yield batch
 
     def _in_parts(self, groups: Sequence[Group]) -> int:
-        """All of `groups` in one transaction, in two halves when it is too large for DynamoDB."""
+        """Apply `groups` in one transaction, or in two halves if it is too large for DynamoDB."""
         try:
             return self.together(self.check, groups)
         except (RequestRejected, ItemTooLarge):

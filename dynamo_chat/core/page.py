@@ -138,7 +138,7 @@ class CursorCodec:
     def _mark(self, pattern: str, arguments: Sequence[Any], body: bytes) -> bytes:
         bound = json.dumps([self._table, pattern, *map(_plain, arguments)]).encode()
         message = len(bound).to_bytes(4, "big") + bound + body
-        # Without a secret this is no protection against forgery, and need not be: see above.
+        # Without a secret this does not prevent forgery, which is harmless: see above.
         return hmac.new(self._secret, message, hashlib.sha256).digest()[:_MARK_BYTES]
 
 

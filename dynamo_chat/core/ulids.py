@@ -1,4 +1,4 @@
-"""ULIDs as positions in time: a new one, one after another one, the lowest of a time."""
+"""ULIDs as positions in time: makes new ones, later ones, and the lowest one of a moment."""
 
 from __future__ import annotations
 

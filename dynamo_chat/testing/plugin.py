@@ -39,7 +39,7 @@ def dynamo_chat_engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def chat_store(dynamo_chat_engine: Engine) -> Iterator[ChatStore]:
-    """A `ChatStore` on a table of its own, under the strict hook.
+    """A `ChatStore` with its own table and the strict hook.
 
     A request that DynamoDB would reject fails the test, even if the test catches the error.
     """

@@ -236,7 +236,7 @@ def _check_query(request: Request) -> None:
     if start[keys.partition]["S"] != partition:
         raise StrictViolation("ExclusiveStartKey comes from another partition")
     if not is_in_range(start[keys.sort]["S"].encode()):
-        raise StrictViolation("ExclusiveStartKey lies outside the key condition")
+        raise StrictViolation("ExclusiveStartKey is outside the range of the key condition")
 
 
 def _key_condition(request: Request, keys: KeyNames) -> tuple[str, Callable[[bytes], bool]]:
@@ -305,7 +305,7 @@ def _check_value(value: AttributeValue, where: str, level: int = 1) -> None:
 def _check_number(number: Decimal, where: str) -> None:
     digits = "".join(map(str, number.as_tuple().digits)).strip("0")
     if len(digits) > MAX_DIGITS or number.adjusted() > MAX_EXPONENT:
-        raise StrictViolation(f"{where}: a number needs {MAX_DIGITS} digits at most, below 1E+126")
+        raise StrictViolation(f"{where}: not below 1E+126 with at most {MAX_DIGITS} digits")
 
 
 def _check_attribute(name: str, value: AttributeValue) -> None:
