@@ -104,10 +104,6 @@ def _conversation(conversation: Conversation) -> str:
     return f"{title}: {conversation.message_count} messages, {conversation.status}{kept}"
 
 
-def _exchange(exchange: Exchange) -> str:
-    return f"{exchange.user_prompt} – {exchange.bot_response}"
-
-
 def _feedback(feedback: Feedback) -> str:
     rank = "" if feedback.rank is None else f", {feedback.rank}/5"
     return f"{feedback.type}{rank}" + (f", {feedback.category}" if feedback.category else "")
@@ -118,15 +114,7 @@ def _review(review: Review) -> str:
     return f"{state}, by {review.reviewed_by}: {review.comments or 'no comment'}"
 
 
-def _state(state: ConversationState) -> str:
-    return f"revision {state.revision}: {', '.join(state.data)}"
-
-
 # -- identity, orgs -----------------------------------------------------------------------------
-
-
-def _user(user: User) -> str:
-    return f"{user.name or user.email}, {user.role}, {user.status}"
 
 
 def _activity(activity: Activity) -> str:
@@ -146,14 +134,6 @@ def _organization(organization: Organization) -> str:
     return f"{organization.name}: {members}, {organization.plan}, {organization.status}"
 
 
-def _member(member: Member) -> str:
-    return f"{member.user_id}, {member.role}, {member.status}"
-
-
-def _invite(invite: Invite) -> str:
-    return f"{invite.email} as {invite.role}, {invite.status}"
-
-
 # -- mail, limits, telemetry --------------------------------------------------------------------
 
 
@@ -165,10 +145,6 @@ def _thread(thread: EmailThread) -> str:
 
 def _email(email: EmailSummary) -> str:
     return f"{email.sender_email}: {email.subject or 'no subject'}, {email.status}"
-
-
-def _email_content(content: EmailContent) -> str:
-    return f"body: {content.body}"
 
 
 def _score(score: EVScore) -> str:
@@ -188,10 +164,6 @@ def _usage(usage: LLMUsage) -> str:
     cost = "" if usage.cost_usd is None else f", ${usage.cost_usd}"
     model = usage.model_used.rpartition("/")[2]
     return f"{usage.total_tokens} tokens{cost}, {usage.response_time_ms:,} ms, {model}"
-
-
-def _llm_content(content: LLMContent) -> str:
-    return f"{content.prompt} → {content.response}"
 
 
 def _report(report: LLMReport) -> str:
@@ -218,10 +190,6 @@ def _caller(caller: Caller) -> str:
     return f"{caller.points_left} points, {state}"
 
 
-def _ticket(ticket: QueueTicket) -> str:
-    return f"{ticket.user_id}, since {ticket.joined_at:%H:%M}"
-
-
 def _call(call: Call) -> str:
     minutes = call.duration_minutes
     state = "live" if minutes is None else f"{minutes:g} minutes"
@@ -231,18 +199,6 @@ def _call(call: Call) -> str:
 # -- the table ----------------------------------------------------------------------------------
 
 
-def _backup(backup: Backup) -> str:
-    return f"{backup.table_name}: {backup.status}"
-
-
-def _window(window: RecoveryWindow) -> str:
-    return f"any moment up to {window.latest:%Y-%m-%d %H:%M}"
-
-
-def _export(export: Export) -> str:
-    return f"to {export.bucket}: {export.status}"
-
-
 def _restored(restored: Restored) -> str:
     return f"{restored.table_name}, {len(restored.differences)} settings differ"
 
@@ -250,30 +206,30 @@ def _restored(restored: Restored) -> str:
 _WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
     Conversation: _conversation,
     Message: _message,
-    Exchange: _exchange,
+    Exchange: lambda exchange: f"{exchange.user_prompt} – {exchange.bot_response}",
     Feedback: _feedback,
     Review: _review,
-    ConversationState: _state,
-    User: _user,
+    ConversationState: lambda state: f"revision {state.revision}: {', '.join(state.data)}",
+    User: lambda user: f"{user.name or user.email}, {user.role}, {user.status}",
     Activity: _activity,
     LoginSession: _login,
     Organization: _organization,
-    Member: _member,
-    Invite: _invite,
+    Member: lambda member: f"{member.user_id}, {member.role}, {member.status}",
+    Invite: lambda invite: f"{invite.email} as {invite.role}, {invite.status}",
     EmailThread: _thread,
     EmailSummary: _email,
-    EmailContent: _email_content,
+    EmailContent: lambda content: f"body: {content.body}",
     EVScore: _score,
     RateLimit: _rate_limit,
     LLMUsage: _usage,
-    LLMContent: _llm_content,
+    LLMContent: lambda content: f"{content.prompt} → {content.response}",
     LLMReport: _report,
     Invocation: _invocation,
     Caller: _caller,
-    QueueTicket: _ticket,
+    QueueTicket: lambda ticket: f"{ticket.user_id}, since {ticket.joined_at:%H:%M}",
     Call: _call,
-    Backup: _backup,
-    RecoveryWindow: _window,
-    Export: _export,
+    Backup: lambda backup: f"{backup.table_name}: {backup.status}",
+    RecoveryWindow: lambda window: f"any moment up to {window.latest:%Y-%m-%d %H:%M}",
+    Export: lambda export: f"to {export.bucket}: {export.status}",
     Restored: _restored,
 }
