@@ -1,4 +1,4 @@
-"""``dynamo-chat alarms``: what to watch the table by, as CloudFormation or Terraform."""
+"""``dynamo-chat alarms``: alarms, a budget and a dashboard, as CloudFormation or Terraform."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ from dynamo_chat.provision.alarms_terraform import alarms_terraform
 from dynamo_chat.provision.naming import table_name
 
 _THRESHOLDS: Final = {
-    "throttled_requests": typer.Option(help="Throttled requests in 5 minutes."),
-    "system_errors": typer.Option(help="DynamoDB's own errors in 5 minutes."),
-    "user_errors": typer.Option(help="Rejected requests of the whole account in 5 minutes."),
-    "latency_ms": typer.Option(
-        "--latency", metavar="MS", help="The slowest operation's 99th percentile."
+    "throttled_requests": typer.Option(help="Alarm at this many throttled requests in 5 minutes."),
+    "system_errors": typer.Option(help="Alarm at this many DynamoDB server errors in 5 minutes."),
+    "user_errors": typer.Option(
+        help="Alarm at this many rejected requests per account in 5 minutes."
     ),
-    "write_units": typer.Option(help="Write units in 5 minutes, indexes included."),
-    "read_units": typer.Option(help="Read units in 5 minutes, indexes included."),
-    "size_gb": typer.Option("--size", metavar="GB", help="The table with its indexes."),
-    "items": typer.Option(help="Items in the table."),
-    "budget_usd": typer.Option("--budget", metavar="USD", help="What a month may cost."),
+    "latency_ms": typer.Option(
+        "--latency", metavar="MS", help="Alarm at this 99th percentile of an operation."
+    ),
+    "write_units": typer.Option(help="Alarm at this many write units in 5 minutes, with indexes."),
+    "read_units": typer.Option(help="Alarm at this many read units in 5 minutes, with indexes."),
+    "size_gb": typer.Option("--size", metavar="GB", help="Alarm at this size, with indexes."),
+    "items": typer.Option(help="Alarm at this many items."),
+    "budget_usd": typer.Option("--budget", metavar="USD", help="The budget of a month."),
 }
 _MOST_BYTES: Final = 51_200
-"""CloudFormation takes no larger template without a bucket to put it in."""
+"""The largest template that CloudFormation takes without an S3 bucket."""
 
 
 class Format(StrEnum):
-    """What the alarms are written as."""
+    """The format of the alarms."""
 
     CLOUDFORMATION = "cloudformation"
     TERRAFORM = "terraform"
@@ -52,14 +54,15 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
     name: NameOption,
     stage: StageOption = None,
     stage_as: StagePlaceOption = StagePlace.SUFFIX,
-    email: Annotated[str | None, typer.Option(help="Who is told, by e-mail.")] = None,
+    email: Annotated[str | None, typer.Option(help="Send alarms to this e-mail address.")] = None,
     topic: Annotated[
-        str | None, typer.Option(metavar="ARN", help="Tell this SNS topic instead of a new one.")
+        str | None,
+        typer.Option(metavar="ARN", help="Send alarms to this SNS topic instead of a new one."),
     ] = None,
     topic_key: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY", help="Encrypt the new topic by this KMS key; 'create' makes one for it."
+            metavar="KEY", help="Encrypt the new topic with this KMS key; 'create' creates one."
         ),
     ] = None,
     thresholds: Thresholds,
@@ -67,14 +70,14 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
         str | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Count what has this cost allocation tag; all of DynamoDB without it.",
+            help="Budget only what has this cost allocation tag; without it, all of DynamoDB.",
         ),
     ] = None,
     output_path: OutputOption = None,
 ) -> None:
-    """Write alarms, events of failed backups, a budget and a dashboard for the table."""
+    """Write alarms, failed-backup events, a budget and a dashboard for the table."""
     if topic is not None and (email is not None or topic_key is not None):
-        raise typer.BadParameter("--email and --topic-key are for a new topic, --topic is there")
+        raise typer.BadParameter("--topic excludes --email and --topic-key")
     watch = Watch(
         table_name(name, stage, stage_as.value),
         thresholds,

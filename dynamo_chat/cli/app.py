@@ -1,4 +1,4 @@
-"""The commands, and what holds for all of them: errors are one line, the exit code tells."""
+"""The commands, and their common rule: an error is one line and a nonzero exit code."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from dynamo_chat.core.text import cut
 
 
 class _Commands(TyperGroup):
-    """Shows the package's own errors as one line. Anything else is a bug, with its traceback."""
+    """Shows the package's own errors as one line; other errors are bugs and show a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # whoever reads, such as `head`, has read enough
+        except BrokenPipeError:  # the reader, such as `head`, closed the pipe
             raise
         except (DynamoChatError, OSError) as error:
             raise fail(str(error)) from error
-        except typer.BadParameter as error:  # typer shows it, with what it was given
+        except typer.BadParameter as error:  # typer shows it, with the given value
             error.message = cut(visible(error.message), LONGEST_ERROR)
             raise
 
@@ -43,8 +43,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="dynamo-chat",
-    help="Chat products on one DynamoDB table: see it at work, look up what it does, manage its "
-    "table.",
+    help="Chat data in one DynamoDB table: try it, look up its access patterns, manage the table.",
     no_args_is_help=True,
     rich_markup_mode="markdown",  # which fills paragraphs
     pretty_exceptions_enable=False,

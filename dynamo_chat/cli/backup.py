@@ -27,17 +27,17 @@ _TimeoutOption = Annotated[
     typer.Option(
         "--timeout",
         metavar="SECONDS",
-        help="How long to wait. What was started goes on after that, whatever happens here.",
+        help="How long to wait. The work goes on in DynamoDB after that.",
     ),
 ]
-_JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON.")]
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _ToOption = Annotated[
     str, typer.Option("--to", metavar="NAME", help="The new table; it must not exist yet.")
 ]
 _ToRegionOption = Annotated[
     str | None,
     typer.Option(
-        "--to-region", metavar="REGION", help="The region of the new table, if it is another."
+        "--to-region", metavar="REGION", help="The region of the new table, if it is another one."
     ),
 ]
 _AtOption = Annotated[
@@ -45,7 +45,7 @@ _AtOption = Annotated[
     typer.Option(
         "--at",
         metavar="TIME",
-        help="The moment, such as 2025-12-30T14:00:00Z; the latest possible if not given.",
+        help="The time, such as 2025-12-30T14:00:00Z; by default the latest possible.",
     ),
 ]
 
@@ -57,7 +57,7 @@ def create(
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
     backup_name: Annotated[
-        str | None, typer.Option("--name", help="The backup's name; else the table's and the time.")
+        str | None, typer.Option("--name", help="The name; by default the table's and the time.")
     ] = None,
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
     as_json: _JsonOption = False,
@@ -78,7 +78,7 @@ def list_backups(
     region: RegionOption = None,
     as_json: _JsonOption = False,
 ) -> None:
-    """List the table's backups, newest first, and the moments that it can be restored to."""
+    """List the table's backups, newest first, and the times it can be restored to."""
     backups = _backups(name, endpoint_url, region)
     found, window = backups.list(), backups.recovery_window()
     if as_json:
@@ -98,19 +98,19 @@ def list_backups(
         console.print("Point-in-time recovery is off.")
     else:
         bounds_told = f"{_moment(window.earliest)} to {_moment(window.latest)}"
-        console.print(f"Any moment from {bounds_told} can be restored.", soft_wrap=True)
+        console.print(f"Can be restored to any time from {bounds_told}.", soft_wrap=True)
 
 
 @app.command()
 def describe(
-    arn: Annotated[str, typer.Argument(metavar="ARN", help="Of a backup or of an export.")],
+    arn: Annotated[str, typer.Argument(metavar="ARN", help="The ARN of a backup or an export.")],
     *,
     name: TableOption,
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
     as_json: _JsonOption = False,
 ) -> None:
-    """Describe a backup, or an export and how far it is."""
+    """Describe a backup or an export, and its progress."""
     backups = _backups(name, endpoint_url, region)
     found = backups.describe(arn) if "/backup/" in arn else backups.describe_export(arn)
     _show(found, as_json=as_json)
@@ -119,7 +119,7 @@ def describe(
 @app.command()
 @defines_table
 def restore(
-    arn: Annotated[str, typer.Argument(metavar="ARN", help="Of the backup.")],
+    arn: Annotated[str, typer.Argument(metavar="ARN", help="The ARN of the backup.")],
     *,
     to: _ToOption,
     name: TableOption,
@@ -131,11 +131,11 @@ def restore(
 ) -> None:
     """Restore a backup to a new table, and check that table.
 
-    TTL, point-in-time recovery and deletion protection, which a restore leaves off, are switched
-    on. With any of the options that say what a table should be, the new table is made as all of
-    them say, and checked against them; without one, billing and encryption stay as they were.
-    Interrupted, the same command joins the restore that runs. The exit code is 1 when the table is
-    not as it should be.
+    A restore leaves TTL, point-in-time recovery and deletion protection off; they are switched on.
+    If any option of the table's settings is given, the new table gets all of these settings and is
+    checked against them; if none is, billing and encryption stay as they were. After an
+    interruption, the same command waits for the running restore. The exit code is 1 if the table
+    differs from its settings.
     """
     with _progress() as told:
         restored = _backups(name, endpoint_url, region).restore(
@@ -162,9 +162,9 @@ def restore_to_time(
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
     definition: TableDefinition | None,
 ) -> None:
-    """Restore the table, as it was at a moment, to a new table, and check that table.
+    """Restore the table, as it was at a given time, to a new table, and check that table.
 
-    Otherwise as `restore`.
+    Otherwise like `restore`.
     """
     moment = None if at is None else _parsed(at)
     with _progress() as told:
@@ -187,21 +187,21 @@ def export(  # noqa: PLR0913 - an argument for each option
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
     prefix: Annotated[
-        str | None, typer.Option(help="Where in the bucket; else the table's name.")
+        str | None, typer.Option(help="The prefix in the bucket; by default the table's name.")
     ] = None,
     at: _AtOption = None,
     bucket_owner: Annotated[
-        str | None, typer.Option(metavar="ACCOUNT", help="Who owns the bucket, if another does.")
+        str | None, typer.Option(metavar="ACCOUNT", help="The owner of the bucket, if another.")
     ] = None,
     kms_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Encrypt the files by this key.")
+        str | None, typer.Option(metavar="KEY", help="Encrypt the files with this KMS key.")
     ] = None,
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
     as_json: _JsonOption = False,
 ) -> None:
-    """Export the table, as it was at a moment, to S3, and wait until it is complete.
+    """Export the table, as it was at a given time, to S3, and wait until it is complete.
 
-    It needs point-in-time recovery, and takes none of the table's capacity.
+    An export needs point-in-time recovery, and uses none of the table's capacity.
     """
     moment = None if at is None else _parsed(at)
     with _progress() as told:
@@ -225,7 +225,7 @@ def _parsed(at: str) -> datetime:
     try:
         moment = datetime.fromisoformat(at)
     except ValueError as error:
-        raise typer.BadParameter(f"--at {at}: write 2025-12-30T14:00:00Z") from error
+        raise typer.BadParameter(f"--at {at}: must be like 2025-12-30T14:00:00Z") from error
     if moment.tzinfo is None:
         raise typer.BadParameter(f"--at {at}: add a time zone, such as Z")
     return moment
@@ -233,7 +233,7 @@ def _parsed(at: str) -> datetime:
 
 @contextmanager
 def _progress() -> Iterator[ProgressHook]:
-    """Tell on a terminal how far it is; and what to do about a wait that was too short."""
+    """Show the progress on a terminal; on a timeout, also the ARN to look it up by."""
     console = output(stderr=True)
     with console.status("asking DynamoDB …") as status:
 
@@ -243,7 +243,7 @@ def _progress() -> Iterator[ProgressHook]:
         try:
             yield told
         except StillRunning as error:
-            console.print(f"It is {error.arn}", soft_wrap=True)
+            console.print(f"It goes on as {error.arn}", soft_wrap=True)
             raise
 
 
@@ -270,7 +270,7 @@ def _show_restored(restored: Restored) -> None:
         console.print(Text(f"- {difference}", style="yellow"), soft_wrap=True)
     if restored.differences:
         raise typer.Exit(1)
-    console.print("It is as it should be.")
+    console.print("It has the right settings.")
 
 
 def _moment(moment: datetime) -> str:

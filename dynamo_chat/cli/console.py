@@ -1,8 +1,8 @@
-r"""How things are shown: one console, a colour for each domain, numbers without noise.
+r"""Output of the commands: one console, a colour for each domain, short numbers.
 
-What the command shows was often written by others: titles, ids, names of files. It is data. The
-console knows no markup, and what a terminal would obey, hide or turn around (control, format and
-bidirectional characters, line breaks too) is shown as an escape such as ``\x1b``.
+Much of the output is data written by others: titles, ids, names of files. The console interprets
+no markup, and shows control, format and bidirectional characters and line breaks as escapes such
+as ``\x1b``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dynamo_chat.core.text import cut
 from dynamo_chat.keyspace import KEY_SPACE
 
 WIDE: Final = 120
-"""From this width on, tables have columns that a narrow terminal can do without."""
+"""From this width on, tables show columns that are left out on a narrow terminal."""
 
 _WIDTH_OF_A_FILE: Final = 170
 _COLOURS: Final = {
@@ -44,26 +44,26 @@ _DOMAINS: Final = {
     for domain, layouts in KEY_SPACE.domains.items()
     for number, layout in enumerate(layouts)
 }
-"""The domain of each kind, and the kind's place in it."""
+"""The domain of each kind, and its number in the domain."""
 
 
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]")
 LONGEST_ERROR: Final = 2_000
-"""What an error repeats of what it was given has an end."""
+"""The longest error message that is shown."""
 
 
 def visible(text: str) -> str:
-    """The text, with an escape for each character that a terminal would not just show."""
+    """The text, with an escape for each character that a terminal would not simply print."""
     return _NOT_ASCII.sub(lambda found: _escaped(found[0], _as_python), text)
 
 
 def json_text(value: Any, *, indent: int | None = 2, default: Any = None) -> str:
-    """JSON that is safe to show: `visible` would change nothing in its lines."""
+    """JSON that is safe to print: `visible` would not change its lines."""
     separators = (",", ":") if indent is None else None
     text = json.dumps(
         value, ensure_ascii=False, indent=indent, separators=separators, default=default
     )
-    # Line breaks are of the layout alone: those in texts are escaped already.
+    # Line breaks are only those of the layout: those in texts are escaped already.
     return "\n".join(
         _NOT_ASCII.sub(lambda found: _escaped(found[0], _as_json), line)
         for line in text.split("\n")
@@ -89,34 +89,34 @@ def _as_json(character: str) -> str:
 
 
 class Text(RichText):
-    """Text with colours: one line of data."""
+    """One line of data with colours."""
 
     def __init__(self, text: str = "", style: str | Style = "", **options: Any) -> None:
         super().__init__(visible(text), style, **options)
 
     def append(self, text: RichText | str, style: str | Style | None = None) -> Self:
-        """Add to its end."""
+        """Append text to the line."""
         super().append(visible(text) if isinstance(text, str) else text, style)
         return self
 
 
 class DataConsole(Console):
-    """A console that takes every text for one line of data: no markup, and no names of emoji."""
+    """A console that prints every text as one line of data, without markup or emoji names."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> RichText:
-        """A text without colours: a line, or a cell of a table."""
+        """Render a plain text: a line, or a cell of a table."""
         return super().render_str(visible(text), **options)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
-        """What goes on. To change it, give it a `Text`: rich takes other texts for markup."""
+        """Show a status. Update it only with a `Text`: rich reads other texts as markup."""
         return super().status(Text(status) if isinstance(status, str) else status, **options)
 
 
 def output(*, stderr: bool = False) -> Console:
-    """A console on standard output. Into a file or a pipe, lines are wide and without colours."""
+    """A console on standard output. In a file or a pipe, lines are wide and have no colours."""
     console = DataConsole(stderr=stderr)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = DataConsole(stderr=stderr, width=_WIDTH_OF_A_FILE)
@@ -124,7 +124,7 @@ def output(*, stderr: bool = False) -> Console:
 
 
 def fail(message: str) -> typer.Exit:
-    """Show an error as one line on standard error; what to raise to leave with exit code 1."""
+    """Print an error as one line on standard error. Returns the exit with code 1, to be raised."""
     line = Text("error: ", style="bold red")
     line.append(cut(message, LONGEST_ERROR), style="not bold default")
     output(stderr=True).print(line, soft_wrap=True)
@@ -132,9 +132,9 @@ def fail(message: str) -> typer.Exit:
 
 
 def table(*columns: str, numbers: tuple[str, ...] = (), wrapping: tuple[str, ...] = ()) -> Table:
-    """A table with these columns: those of `numbers` to the right, `wrapping` on several lines.
+    """A table with these columns: `numbers` align right, `wrapping` may take several lines.
 
-    On a narrow terminal only the `wrapping` ones give way.
+    On a narrow terminal only the `wrapping` columns get narrower.
     """
     made = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
     for column in columns:
@@ -148,7 +148,7 @@ def table(*columns: str, numbers: tuple[str, ...] = (), wrapping: tuple[str, ...
 
 
 def domain_of(kind: str) -> str:
-    """The domain that a kind of item belongs to; empty for a kind that the key space lacks."""
+    """The domain of a kind of item; empty for a kind that is not in the key space."""
     return _DOMAINS.get(kind, ("", 0))[0]
 
 
@@ -158,12 +158,12 @@ def domain_style(domain: str) -> str:
 
 
 def kind_style(kind: str) -> str:
-    """The colour of a kind of item: a shade of its domain's, the same everywhere."""
+    """The colour of a kind of item: always the same shade of its domain's colour."""
     domain, number = _DOMAINS.get(kind, ("", 0))
     shades = _COLOURS.get(domain, ("default",))
     return shades[number % len(shades)]
 
 
 def units(amount: float | None) -> str:
-    """Capacity units: halves are shown, nothing is left empty."""
+    """Capacity units as text; with halves; a dash for none."""
     return f"{amount:g}" if amount else "–"

@@ -1,4 +1,4 @@
-"""``dynamo-chat cost``: a month's bill of a workload, beside what other designs would cost."""
+"""``dynamo-chat cost``: estimate a month's bill of a workload, and compare other designs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from dynamo_chat.operations.cost import Bill, Line, Prices, Provision, Workload,
 _BAR: Final = 40
 _SVG_WIDTH: Final = 110
 _WORKLOAD: Final = {
-    "conversations": typer.Option(help="Conversations a month, of all users."),
-    "turns": typer.Option(help="Turns of a conversation: a question and its answer each."),
+    "conversations": typer.Option(help="Conversations a month, all users together."),
+    "turns": typer.Option(help="Turns per conversation; a turn is a question and its answer."),
     "question_bytes": typer.Option("--question", metavar="BYTES", help="The size of a question."),
     "answer_bytes": typer.Option("--answer", metavar="BYTES", help="The size of an answer."),
-    "opens": typer.Option(help="How often a conversation is opened."),
-    "lists": typer.Option(help="How often the list of conversations is read, for each of them."),
+    "opens": typer.Option(help="How often each conversation is opened."),
+    "lists": typer.Option(help="How often the list of conversations is read, per conversation."),
     "emails": typer.Option(help="E-mails a month."),
     "email_bytes": typer.Option("--email-size", metavar="BYTES", help="The size of an e-mail."),
     "calls": typer.Option(help="Voice calls a month."),
-    "users": typer.Option(help="Users who sign in."),
-    "sign_ins": typer.Option(help="How often a user signs in, in a month."),
-    "checks": typer.Option(help="How often a login is looked up and noted as in use, once opened."),
+    "users": typer.Option(help="Users who sign in during the month."),
+    "sign_ins": typer.Option(help="Sign-ins of each user a month."),
+    "checks": typer.Option(help="How often each login is looked up and marked as used."),
     "retention_months": typer.Option(
-        "--retention", metavar="MONTHS", help="How many months are kept."
+        "--retention", metavar="MONTHS", help="How many months of data are kept."
     ),
 }
 _PROVISION: Final = Provision()
@@ -45,29 +45,28 @@ def cost(
     prices: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A JSON file of price tables instead of the package's own."
+            metavar="FILE", help="A JSON file with price tables, instead of the package's own."
         ),
     ] = None,
     price_table: Annotated[
-        str, typer.Option("--price-table", metavar="NAME", help="Which of the file's tables.")
+        str, typer.Option("--price-table", metavar="NAME", help="The price table to use.")
     ] = costs.CURRENT,
     peak: Annotated[
         float,
         typer.Option(
-            metavar="TIMES",
-            help="For provisioned capacity: the busiest time's load over the month's mean.",
+            metavar="TIMES", help="For provisioned capacity: peak load divided by the month's mean."
         ),
     ] = float(_PROVISION.peak),
-    as_json: Annotated[bool, typer.Option("--json", help="The bills as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the bills as JSON.")] = False,
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also draw it into this file.")
+        Path | None, typer.Option(metavar="FILE", help="Also draw the bills to this SVG file.")
     ] = None,
 ) -> None:
-    """What a month costs, measured on an engine inside this process with these very sizes.
+    """Estimate a monthly bill by running your workload on the embedded engine.
 
-    Once on demand, and once with capacity provisioned for the busiest time. Beside it what the same
-    conversations cost on demand in the other designs of the documents: all messages in one item,
-    and a table per entity; and what the document itself says.
+    Shows the bill on demand and with capacity provisioned for the peak. For comparison, it shows
+    what the same conversations cost on demand in other designs: all messages in one item, and a
+    table per entity; and the estimate of the document that the workload comes from.
     """
     from dynamo_chat.operations.rehearsal import bills
 
@@ -121,7 +120,7 @@ def _show(
     console.print()
     _bars(console, [*made, said])
     if workload.emails or workload.calls or workload.users:
-        console.print("The other designs count conversations alone.")
+        console.print("The other designs include conversations only.")
 
 
 def _bars(console: Console, made: Sequence[Bill]) -> None:
@@ -144,5 +143,5 @@ def _amount(line: Line) -> str:
 
 
 def _cents(dollars: Decimal) -> str:
-    """Small amounts to a hundredth of a cent, large ones to the cent."""
+    """An amount as text: small ones to a hundredth of a cent, large ones to the cent."""
     return f"{dollars:,.6f}" if dollars < 1 else f"{dollars:,.2f}"

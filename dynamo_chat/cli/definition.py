@@ -1,7 +1,7 @@
-"""The options that say what a table should be: the same for every command that takes them.
+"""The options for a table's settings, shared by all commands that take them.
 
-A command asks for `definition: TableDefinition`, or for `TableDefinition | None` to be told when
-none of the options was given, and is decorated with `defines_table`.
+A command has a parameter `definition: TableDefinition` and the decorator `defines_table`. With
+`TableDefinition | None` it gets None if none of the options was given.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Command: TypeAlias = Callable[..., None]
 
 
 class Encryption(StrEnum):
-    """Whose key a table is encrypted with."""
+    """The owner of the key that encrypts a table."""
 
     AWS_MANAGED = "aws-managed"
     AWS_OWNED = "aws-owned"
@@ -29,46 +29,42 @@ class Encryption(StrEnum):
 
 
 TagOption = Annotated[
-    list[str] | None, typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.")
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Add a tag; may be repeated.")
 ]
 
 
 def _given(  # noqa: PLR0913 - each option is a setting of the table
     *,
     provisioned: Annotated[
-        bool, typer.Option("--provisioned", help="Provisioned capacity instead of on-demand.")
+        bool, typer.Option("--provisioned", help="Use provisioned capacity instead of on-demand.")
     ] = False,
     read: Annotated[
         str,
-        typer.Option(
-            metavar="LEAST:MOST", help="With --provisioned: read units, scaled between these."
-        ),
+        typer.Option(metavar="MIN:MAX", help="With --provisioned: the range of read units."),
     ] = "5:100",
     write: Annotated[
         str,
-        typer.Option(
-            metavar="LEAST:MOST", help="With --provisioned: write units, scaled between these."
-        ),
+        typer.Option(metavar="MIN:MAX", help="With --provisioned: the range of write units."),
     ] = "5:100",
     utilization: Annotated[
-        int, typer.Option(help="With --provisioned: the share to have in use, in percent.")
+        int, typer.Option(help="With --provisioned: the target utilization, in percent.")
     ] = 70,
     encryption: Annotated[
         Encryption | None,
-        typer.Option(help="Whose key the table is encrypted with; aws-managed if nothing is said."),
+        typer.Option(help="Whose key encrypts the table; aws-managed by default."),
     ] = None,
     kms_key: Annotated[
         str | None,
-        typer.Option(metavar="ARN", help="The customer's key, for --encryption customer."),
+        typer.Option(metavar="ARN", help="With --encryption customer: the customer's key."),
     ] = None,
     deletion_protection: Annotated[
-        bool, typer.Option(help="Refuse to delete the table until this is switched off.")
+        bool, typer.Option(help="Forbid deleting the table until this is switched off.")
     ] = True,
     point_in_time_recovery: Annotated[
-        bool, typer.Option(help="Recovery to any moment of the last 35 days.")
+        bool, typer.Option(help="Keep point-in-time recovery to any time of the last 35 days.")
     ] = True,
     stream: Annotated[
-        bool, typer.Option("--stream", help="A stream of changes, before and after.")
+        bool, typer.Option("--stream", help="Enable the stream of changes, with old and new items.")
     ] = False,
     contributor_insights: Annotated[
         bool, typer.Option("--contributor-insights", help="Report the most used keys.")
@@ -77,17 +73,17 @@ def _given(  # noqa: PLR0913 - each option is a setting of the table
         list[str] | None,
         typer.Option(
             metavar="REGION",
-            help="A replica in another region; may be repeated. Write in one region only.",
+            help="Add a replica in this region; may be repeated. Write in one region only.",
         ),
     ] = None,
     tag: TagOption = None,
 ) -> TableDefinition:
-    """The definition that the options make."""
+    """Make a definition of the options."""
     if (encryption is Encryption.CUSTOMER) != (kms_key is not None):
-        raise typer.BadParameter("--encryption customer and --kms-key belong together")
+        raise typer.BadParameter("--encryption customer and --kms-key must be given together")
     units = {"read": read, "write": write, "utilization": utilization}
     if not provisioned and any(value != _OPTIONS[name].default for name, value in units.items()):
-        raise typer.BadParameter("--read, --write and --utilization are for --provisioned")
+        raise typer.BadParameter("--read, --write and --utilization need --provisioned")
     return TableDefinition(
         point_in_time_recovery=point_in_time_recovery,
         deletion_protection=deletion_protection,
@@ -109,7 +105,7 @@ _OPTIONS: Final = inspect.signature(_given, eval_str=True).parameters
 
 
 def defines_table(command: Command) -> Command:
-    """Give a command the options of a table in place of its parameter `definition`."""
+    """Replace a command's parameter `definition` by the options for a table's settings."""
     asked = inspect.signature(command, eval_str=True).parameters["definition"]
     is_optional = asked.annotation != TableDefinition
 
@@ -125,7 +121,7 @@ def defines_table(command: Command) -> Command:
 def takes(
     parameter: str, made_of: type[Any], options: Mapping[str, Any]
 ) -> Callable[[Command], Command]:
-    """Give a command an option for each field of a dataclass in place of one parameter.
+    """Replace one parameter of a command by an option for each field of a dataclass.
 
     `options` has a ``typer.Option`` for each field, whose default is the field's own.
     """
@@ -148,7 +144,7 @@ def _with_options(
     options: Sequence[inspect.Parameter],
     make: Callable[[dict[str, Any]], Any],
 ) -> Command:
-    """The command with these options in place of one parameter, which is made of them."""
+    """The command with one parameter replaced by these options, which it is made of."""
     signature = inspect.signature(command, eval_str=True)
     parameters: list[inspect.Parameter] = []
     for each in signature.parameters.values():
@@ -165,14 +161,14 @@ def _with_options(
 
 
 def tags_of(given: Sequence[str]) -> dict[str, str]:
-    """The tags of ``KEY=VALUE`` options."""
+    """Parse ``KEY=VALUE`` options into tags."""
     tags: dict[str, str] = {}
     for each in given:
         key, separator, value = each.partition("=")
         if not key or not separator:
-            raise typer.BadParameter(f"--tag {each}: write KEY=VALUE")
+            raise typer.BadParameter(f"--tag {each}: must be KEY=VALUE")
         if tags.get(key, value) != value:
-            raise typer.BadParameter(f"--tag {each}: there is another value for {key}")
+            raise typer.BadParameter(f"--tag {each}: {key} was given another value before")
         tags[key] = value
     return tags
 
@@ -182,5 +178,5 @@ def _range(option: str, text: str) -> tuple[int, int]:
     if not separator:
         most = least
     if not least.isdecimal() or not most.isdecimal():
-        raise typer.BadParameter(f"{option} {text}: write LEAST:MOST, as in 5:100, or 5")
+        raise typer.BadParameter(f"{option} {text}: must be MIN:MAX, such as 5:100, or one number")
     return int(least), int(most)

@@ -1,4 +1,4 @@
-"""``dynamo-chat demo``: the main job on real records, from a new table to what it costs."""
+"""``dynamo-chat demo``: load real records, show the table, and run every access pattern."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _DEFINITION = TableDefinition(
 
 
 class Domain(StrEnum):
-    """What the demo can be narrowed to."""
+    """The domains that the demo can be limited to."""
 
     CHAT = "chat"
     IDENTITY = "identity"
@@ -68,14 +68,14 @@ OF_ACS: Final = frozenset(Domain) - {Domain.CHAT, Domain.CALLS}
 
 @dataclass(slots=True)
 class World:
-    """Everything that was loaded."""
+    """All loaded records."""
 
     conversations: list[Loaded] = field(default_factory=list)
     acs: Acs | None = None
     oneonone: OneOnOne | None = None
 
     def partitions(self) -> list[str]:
-        """The partition keys of everything but conversations."""
+        """The partition keys of all records except conversations."""
         return [key for each in (self.acs, self.oneonone) if each for key in each.partitions()]
 
 
@@ -89,16 +89,14 @@ def demo(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="Conversations to load: one JSON object per line with OpenAI-style messages.",
+            help="Conversations to load: one JSON object per line, with OpenAI-style messages.",
         ),
     ] = None,
-    samples: Annotated[bool, typer.Option(help="Load the documents' sample records too.")] = True,
+    samples: Annotated[bool, typer.Option(help="Also load the package's sample records.")] = True,
     domain: Annotated[
         list[Domain] | None,
         typer.Option(
-            "--domain",
-            "-d",
-            help="Only this domain; may be given several times. All of them if not given.",
+            "--domain", "-d", help="Only this domain; may be repeated. All domains by default."
         ),
     ] = None,
     endpoint_url: EndpointOption = None,
@@ -115,16 +113,16 @@ def demo(
 ) -> None:
     """Show the package at work on real conversations.
 
-    Creates the table, loads conversations and the documents' records, shows what is in the table
-    and its indexes, reads the conversations out in the shapes that they came in, and walks through
-    every access pattern of each domain, telling what each cost. It runs on an engine inside this
-    process, unless an endpoint, a table or a region is named.
+    Creates the table, loads sample records, shows the items of the table and its indexes, reads
+    the conversations back in their original form, and runs every access pattern of each domain,
+    with its cost. It uses an engine inside this process unless an endpoint, a table or a region
+    is named.
     """
     domains = list(dict.fromkeys(domain or Domain))
     if file is None and not samples:
-        raise typer.BadParameter("--no-samples without --file leaves nothing to load")
+        raise typer.BadParameter("--no-samples needs --file: there is nothing else to load")
     if file is not None and Domain.CHAT not in domains:
-        raise typer.BadParameter("--file holds conversations: they are of the domain chat")
+        raise typer.BadParameter("--file contains conversations, which need --domain chat")
     target = Target(
         table=table_name or DEFAULT_TABLE,
         endpoint_url=endpoint_url,
@@ -151,7 +149,7 @@ def _make_table(console: Console, target: Target, store: ChatStore) -> None:
     created = store.table.create(_DEFINITION)
     console.print(
         f"{target.table} on {target}: "
-        + ("created, with GSI1, GSI2 and TTL" if created else "there already")
+        + ("created, with GSI1, GSI2 and TTL" if created else "exists already")
     )
 
 
@@ -178,7 +176,7 @@ def _load_chat(
 def _load_others(
     console: Console, factory: StoreFactory, domains: Sequence[Domain], world: World
 ) -> None:
-    """Load the records of the documents that are not about conversations."""
+    """Load the sample records that are not conversations."""
     now = datetime.now(UTC)
     shown = table("from", "table there", "here", "what", wrapping=("what",))
     notes: list[str] = []
@@ -203,14 +201,14 @@ def _load_others(
 
 
 def _notes(records: Sample, settled: Sequence[str] = ()) -> Iterator[str]:
-    """Where a sample is from, and what was chosen and settled to load it."""
+    """Notes on a sample: its source, and what was decided to load it."""
     for said in (records.origin, *records.choices, *settled):
         yield f"{records.document}: {said}"
 
 
 def _moved(records: Sample, by: timedelta) -> Iterator[str]:
     if by:
-        why = "because it had expired or lies ahead"
+        why = "because it had expired or was in the future"
         yield f"{records.document}: moved by {by.days:,} days, {why}"
 
 
@@ -253,18 +251,18 @@ def _show_table(
 
 
 def _read_out(console: Console, loaded: Sequence[Loaded]) -> None:
-    """Show that each sample comes out as it went in, and what that looks like."""
+    """Show that each sample is read back as it was loaded, in its original form."""
     documents = [each for each in loaded if each.read_out is not None]
     if not documents:
         return
-    _headline(console, "Read out as the documents have it")
+    _headline(console, "Read back in the original form")
     for each in documents:
         found = each.read_out() if each.read_out is not None else None
         line = Text(f"{each.source} {each.conversation.conversation_id}: ")
         if found == each.wanted:
             line.append("the same as what was loaded", style="green")
         else:
-            line.append("not what was loaded; it was changed since", style="yellow")
+            line.append("differs from what was loaded: it was changed since", style="yellow")
         console.print(line)
     last = documents[-1]
     highlight = JSONHighlighter()
@@ -273,7 +271,7 @@ def _read_out(console: Console, loaded: Sequence[Loaded]) -> None:
 
 
 def _show_patterns(console: Console, factory: StoreFactory, domains: Sequence[Domain]) -> None:
-    """Play the cases of each domain on things of their own, which are deleted afterwards."""
+    """Run the cases of each domain on their own data, which is deleted afterwards."""
     for domain in domains:
         title = f"Every pattern of the {domain.value} domain, and what it costs"
         _headline(console, title, domain_style(domain.value))
@@ -287,7 +285,7 @@ def _show_patterns(console: Console, factory: StoreFactory, domains: Sequence[Do
 
 
 def _entries(domain: Domain) -> list[Entry]:
-    """The methods of a domain's repositories, those that span domains included."""
+    """The methods of a domain's repositories, including those that span domains."""
     entries = catalogue()
     own = {entry.repository for entry in entries if entry.domain == domain.value}
     return [entry for entry in entries if entry.repository in own]

@@ -1,4 +1,4 @@
-"""``dynamo-chat doctor``: what in the table breaks the store's invariants, and its repair."""
+"""``dynamo-chat doctor``: find items that break the store's invariants, and repair them."""
 
 from __future__ import annotations
 
@@ -30,36 +30,35 @@ def doctor(  # noqa: PLR0913 - an argument for each option
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
     rate: Annotated[
-        float, typer.Option(metavar="UNITS", help="Read units a second at most; 0 for no limit.")
+        float,
+        typer.Option(metavar="UNITS", help="The most read units a second; 0 for no limit."),
     ] = DEFAULT_RATE,
-    page_size: Annotated[int, typer.Option(metavar="ITEMS", help="Items read at a time.")] = (
+    page_size: Annotated[int, typer.Option(metavar="ITEMS", help="Items per page of the Scan.")] = (
         DEFAULT_PAGE_SIZE
     ),
     settle: Annotated[
         float,
-        typer.Option(
-            metavar="SECONDS", help="The pause between the two looks at what may be wrong."
-        ),
+        typer.Option(metavar="SECONDS", help="The pause between the two checks of an item."),
     ] = 2.0,
     start: Annotated[
         str | None,
         typer.Option(
             metavar="POSITION",
-            help="Go on where an examination was interrupted, as its report says.",
+            help="Continue an interrupted examination from this position of its report.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     report_file: Annotated[
         Path | None,
         typer.Option(
             "--report",
             metavar="FILE",
             dir_okay=False,
-            help="Write the report into a file too, as JSON; only its owner may read it.",
+            help="Also write the report to this file, as JSON. Only its owner can read it.",
         ),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Show what can be repaired, and ask.")
+        bool, typer.Option("--repair", help="Show what can be repaired, ask, and repair it.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Repair without asking.")] = False,
     keep_file: Annotated[
@@ -68,25 +67,25 @@ def doctor(  # noqa: PLR0913 - an argument for each option
             "--keep",
             metavar="FILE",
             dir_okay=False,
-            help="Add each item, as it is before it is repaired, to a file: one on a line, as "
-            "DynamoDB's JSON; only its owner may read it.",
+            help="Before each repair, append the item to this file, as one line of DynamoDB JSON. "
+            "Only its owner can read it.",
         ),
     ] = None,
 ) -> None:
-    """Examine the table for what breaks the store's own invariants; with --repair, repair it.
+    """Find items that break the store's invariants; with --repair, repair them.
 
-    Reads the whole table by a Scan, slowly enough for a table in use. What looks wrong is looked
-    at twice more before it is reported. Nothing is changed without --repair. Ctrl-C is safe at any
-    moment. The exit code is 1 when something is wrong, or was not read.
+    Reads the whole table by a Scan, at a rate that is safe for a table in use. A suspicious item is
+    checked twice more before it is reported. Nothing is changed without --repair. Ctrl-C is safe at
+    any time. The exit code is 1 if a problem is left, or the table was not read completely.
     """
     if yes and not repair:
-        raise typer.BadParameter("--yes only goes with --repair")
+        raise typer.BadParameter("--yes needs --repair")
     store = Target(name, endpoint_url, region).store()
     options = DoctorOptions(
         read_units_per_second=rate or None, page_size=page_size, settle_seconds=settle
     )
     expected = int(store.table.describe().get("ItemCount", 0))
-    # A file that can't be written is told before an hour's reading, not after it.
+    # If the file can't be written, fail before an hour of reading, not after it.
     if report_file is not None:
         open_private(report_file).close()
     at_work = Doctor(store.connection, options)
@@ -115,7 +114,7 @@ def doctor(  # noqa: PLR0913 - an argument for each option
 
 @contextmanager
 def _bar(expected: int) -> Iterator[Any]:
-    """A progress bar on a terminal. DynamoDB's count of items is some hours old: an estimate."""
+    """Show a progress bar on a terminal; `expected` items is an estimate, some hours old."""
     columns = (
         TextColumn("examining"),
         BarColumn(),
@@ -159,18 +158,18 @@ def _repair(
     if not quiet:
         outcomes = Counter(each.outcome for each in done)
         console.print(
-            f"{outcomes['repaired']:,} repaired, {outcomes['gone']:,} in order by then, "
+            f"{outcomes['repaired']:,} repaired, {outcomes['gone']:,} no longer a problem, "
             f"{outcomes['left']:,} left."
         )
     return done
 
 
 def _is_asked(plan: Sequence[Finding]) -> bool:
-    """Whether a person says yes. Where there is none to ask, nothing is repaired."""
+    """Ask on a terminal. Without a terminal, nothing is repaired."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        output().print("Nothing was changed. Say --yes to do it.")
+        output().print("Nothing was changed. Add --yes to repair.")
         return False
-    return typer.confirm(f"Repair these {len(plan):,}?")
+    return typer.confirm(f"Repair these {len(plan):,} problems?")
 
 
 # -- showing ------------------------------------------------------------------------------------
@@ -178,9 +177,9 @@ def _is_asked(plan: Sequence[Finding]) -> bool:
 
 def _show(report: Report) -> None:
     console = output()
-    console.print(f"{report.items:,} items read, for {report.read_units:,.1f} read units.")
+    console.print(f"{report.items:,} items read, using {report.read_units:,.1f} read units.")
     if report.counts:
-        shown = table("problem", "items", "what it means", numbers=("items",))
+        shown = table("problem", "items", "meaning", numbers=("items",))
         for code in CODES:
             if report.counts[code]:
                 shown.add_row(code, f"{report.counts[code]:,}", MEANINGS[code])
@@ -189,26 +188,26 @@ def _show(report: Report) -> None:
             console.print(_line(each, each.says), soft_wrap=True)
         more = sum(report.counts.values()) - SHOWN_FINDINGS
         if more > 0:
-            console.print(f"… and {more:,} more; --report FILE has them.")
+            console.print(f"… and {more:,} more; --report FILE lists them.")
     if report.unlisted:
-        console.print(f"{report.unlisted:,} findings are only counted: repair, and examine again.")
+        console.print(f"{report.unlisted:,} findings are not listed: repair, and examine again.")
     if report.unsettled:
         console.print(
-            f"{report.unsettled:,} items were written to at every look: examine them again."
+            f"{report.unsettled:,} items changed during every check: examine the table again."
         )
     if report.position is not None:
-        console.print("Interrupted. To go on:", soft_wrap=True)
+        console.print("Interrupted. To continue:", soft_wrap=True)
         console.print(Text(f"  --start {shlex.quote(report.position)}"), soft_wrap=True)
     elif report.is_clean:
-        console.print("Nothing is wrong.")
+        console.print("No problems found.")
 
 
 def _show_plan(plan: Sequence[Finding]) -> None:
     console = output()
     if not plan:
-        console.print("Nothing can be repaired safely.")
+        console.print("No problem can be repaired safely.")
         return
-    console.print("What can be repaired:")
+    console.print("These can be repaired:")
     for (code, kind, does), number in _grouped(plan):
         line = Text(f"  {number:,} of ", style="bold").append(f"{code} ", style="yellow")
         line.append(kind, style=kind_style(kind)).append(f": {does}", style="not bold default")

@@ -1,4 +1,4 @@
-"""Where the command starts, also when what it needs is not installed."""
+"""The start of the command; it names the missing extra if it isn't installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run `dynamo-chat`. Exits with 0, with 1 for an error, with 2 for wrong usage."""
+    """Run `dynamo-chat`. Exits with 0, with 1 for an error, or with 2 for wrong usage."""
     try:
         from dynamo_chat.cli.app import app
     except ModuleNotFoundError as error:

@@ -1,7 +1,7 @@
-"""The table as a person wants to see it: item by item, gathered by partition, in each place.
+"""Show the items of the table and of each index, grouped by partition key.
 
-Partitions are read one by one, as the store itself would; there is no Scan. What stands in an
-index follows from the index keys of the items that were read.
+Partitions are read one by one, without a Scan. What an index contains follows from the index keys
+of the items that were read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dynamo_chat.orgs.invite import HASH_ATTRIBUTE
 from dynamo_chat.store import ChatStore
 
 ALIKE_SHOWN = 2
-"""Of neighbouring collections that all hold one item of one kind, so many are shown."""
+"""How many neighbouring collections with one item of the same kind are shown."""
 
 _WHAT_WIDTH = 64
 _BYTES_WIDTH = 7
@@ -35,14 +35,14 @@ _INDENT = 2
 
 
 class ItemCollection(NamedTuple):
-    """The items under one partition key, in the order of their sort keys."""
+    """The items with one partition key, in sort key order."""
 
     partition: str
     items: list[AttributeValues]
 
     @property
     def only_kind(self) -> str | None:
-        """The kind of its item, when it holds only one."""
+        """The kind of its item if it has only one; else None."""
         return self.items[0][KIND]["S"] if len(self.items) == 1 else None
 
 
@@ -55,7 +55,7 @@ class _Widths(NamedTuple):
 def read_conversation_items(
     store: ChatStore, conversation_ids: Iterable[str]
 ) -> list[AttributeValues]:
-    """All items of these conversations, those beside their partition included."""
+    """All items of these conversations, including those in other partitions."""
     items: list[AttributeValues] = []
     for conversation_id in conversation_ids:
         found = read_partitions(store, [keyspace.CONVERSATION_PARTITION.encode(conversation_id)])
@@ -68,14 +68,14 @@ def read_conversation_items(
 
 
 def read_record_items(store: ChatStore, partitions: Iterable[str]) -> list[AttributeValues]:
-    """All items under these partition keys, and those that invites are found by their token by."""
+    """All items under these partition keys, and the token items of their invites."""
     items = read_partitions(store, partitions)
     hashes = [item[HASH_ATTRIBUTE]["S"] for item in items if HASH_ATTRIBUTE in item]
     return items + read_partitions(store, map(keyspace.INVITE_TOKEN.table.pk.encode, hashes))
 
 
 def read_partitions(store: ChatStore, partitions: Iterable[str]) -> list[AttributeValues]:
-    """All items of the table under these partition keys, each partition in its order."""
+    """All items of the table under these partition keys, each partition in sort key order."""
     return [item for each in partitions for item in _partition(store, each)]
 
 
@@ -96,7 +96,7 @@ def _partition(store: ChatStore, partition: str) -> list[AttributeValues]:
 
 
 def collections_in(place: Place, items: Sequence[AttributeValues]) -> list[ItemCollection]:
-    """What of `items` stands in one place, by partition key."""
+    """Group `items` by their partition key in the table or an index."""
     found: defaultdict[str, list[AttributeValues]] = defaultdict(list)
     for item in items:
         if place.pk in item and place.sk in item:
@@ -151,7 +151,7 @@ def _show_place(console: Console, place: Place, collections: Sequence[ItemCollec
 
 
 def _members_table(place: Place, collection: ItemCollection, widths: _Widths) -> Table:
-    """The items of one collection. The widths are given, so that collections stand in line."""
+    """The items of one collection, with given widths so that all collections align."""
     shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
     shown.add_column(width=widths.key, overflow="fold")
     shown.add_column(width=widths.kind, no_wrap=True)
@@ -170,7 +170,7 @@ def _members_table(place: Place, collection: ItemCollection, widths: _Widths) ->
 
 
 def _widths(console: Console, place: Place, collections: Sequence[ItemCollection]) -> _Widths:
-    """Keys get what they need, descriptions what is left, within reason for both."""
+    """Widths of the columns: what keys need, and the rest for descriptions."""
     items = [item for collection in collections for item in collection.items]
     key = max((len(visible(item[place.sk]["S"])) for item in items), default=0)
     kind = max((len(item[KIND]["S"]) for item in items), default=0)
@@ -180,7 +180,7 @@ def _widths(console: Console, place: Place, collections: Sequence[ItemCollection
 
 
 def _with_gaps(collections: Sequence[ItemCollection]) -> Iterator[ItemCollection | str]:
-    """The collections, but of many alike only the first, and how many more there are."""
+    """The collections, but only the first of many similar ones, and how many more follow."""
     for kind, alike in groupby(collections, key=lambda collection: collection.only_kind):
         found = list(alike)
         layout = None if kind is None else keyspace.KEY_SPACE.layouts.get(kind)
@@ -188,4 +188,4 @@ def _with_gaps(collections: Sequence[ItemCollection]) -> Iterator[ItemCollection
             yield from found
             continue
         yield from found[:ALIKE_SHOWN]
-        yield f"… and {len(found) - ALIKE_SHOWN} more of one {kind} each"
+        yield f"… and {len(found) - ALIKE_SHOWN} more, with one {kind} each"

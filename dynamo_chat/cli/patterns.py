@@ -1,4 +1,4 @@
-"""``dynamo-chat patterns``: the catalogue, and what each of its methods costs."""
+"""``dynamo-chat patterns``: list the access patterns, and measure what each method costs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from dynamo_chat.store import StoreFactory
 def patterns(
     *,
     as_json: Annotated[
-        bool, typer.Option("--json", help="A JSON list of objects, one per method.")
+        bool, typer.Option("--json", help="Print a JSON list with an object per method.")
     ] = False,
     measured: Annotated[
         bool,
         typer.Option(
             "--measure",
-            help="Run every method, count its requests and capacity, and hold it to its budget.",
+            help="Run every method, count its requests and capacity, and compare with its budget.",
         ),
     ] = False,
     domain: Annotated[
@@ -47,17 +47,16 @@ def patterns(
     ] = None,
     region: RegionOption = None,
 ) -> None:
-    """The access patterns of the store: which method answers each, and by what requests.
+    """List the access patterns: the method of each, and the requests that it sends.
 
-    With --measure every method is run, on an engine inside this process unless an endpoint or a
-    table is named; there, backups, restores and exports are left out. The exit code is 1 when a
-    method takes more requests than its budget, uses an index that it does not declare, scans or
-    filters.
+    With --measure every method is run, on the embedded engine unless an endpoint or a table is
+    named; there, backups, restores and exports are left out. The exit code is 1 if a method sends
+    more requests than its budget, uses an undeclared index, scans or filters.
     """
     entries = _chosen(catalogue(), domain)
     if not measured:
         if endpoint_url or table_name:
-            raise typer.BadParameter("--endpoint-url and --table are for --measure")
+            raise typer.BadParameter("--endpoint-url and --table need --measure")
         _show_entries(entries, as_json=as_json)
         return
     target = Target(
@@ -67,7 +66,7 @@ def patterns(
         is_embedded=endpoint_url is None and table_name is None,
     )
     if not target.is_embedded:
-        # A restore takes as long as DynamoDB likes, and an export wants a bucket.
+        # Outside the embedded engine, a restore takes very long, and an export needs a bucket.
         entries = [entry for entry in entries if entry.id != "T5"]
     with target.opened() as factory, _ready(factory, is_kept=table_name is not None):
         measurements = _run(factory, entries)
@@ -81,14 +80,14 @@ def _chosen(entries: Sequence[Entry], domains: Sequence[str] | None) -> list[Ent
     unknown = set(domains or ()) - known
     if unknown:
         raise typer.BadParameter(
-            f"--domain {', '.join(sorted(unknown))}: there are {', '.join(sorted(known))}"
+            f"--domain {', '.join(sorted(unknown))}: must be one of {', '.join(sorted(known))}"
         )
     return [entry for entry in entries if not domains or entry.domain in domains]
 
 
 @contextmanager
 def _ready(factory: StoreFactory, *, is_kept: bool) -> Iterator[None]:
-    """The table that is measured on: one that is there already, or one for the time being."""
+    """The table to measure on: an existing one, or a temporary one."""
     store = factory()
     if is_kept:
         store.table.wait()
@@ -102,7 +101,7 @@ def _ready(factory: StoreFactory, *, is_kept: bool) -> Iterator[None]:
 
 
 def _run(factory: StoreFactory, entries: Sequence[Entry]) -> list[Measurement]:
-    """Measure, and tell on a terminal how far it is."""
+    """Measure, and show the progress on a terminal."""
     console = output(stderr=True)
     measurements = []
     with console.status("measuring …") as status:
@@ -164,7 +163,7 @@ def _case_row(played: Played) -> Iterator[Text]:
 
 
 def _counted(operations: Sequence[str]) -> str:
-    """``Query (4), BatchGetItem``, in the order in which they were first sent."""
+    """The requests as in ``Query (4), BatchGetItem``, in the order of their first use."""
     return ", ".join(
         operation if operations.count(operation) == 1 else f"{operation} ({count})"
         for operation in dict.fromkeys(operations)
@@ -181,7 +180,7 @@ def _summary(console: Console, measurements: Sequence[Measurement]) -> None:
             line.stylize("red")
             console.print(line, soft_wrap=True)
     if wrong:
-        console.print(f"{len(wrong)} of {len(measurements)} methods break their word.")
+        console.print(f"{len(wrong)} of {len(measurements)} methods exceed what they declare.")
     else:
         console.print(
             f"{len(measurements)} methods in {sum(len(each.cases) for each in measurements)} "

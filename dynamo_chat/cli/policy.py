@@ -1,4 +1,4 @@
-"""``dynamo-chat policy``: who may do what with the table, derived from the catalogue."""
+"""``dynamo-chat policy``: least-privilege IAM policies, derived from the catalogue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _RepositoryOption = Annotated[
 ]
 _KeyOption = Annotated[
     str | None,
-    typer.Option(metavar="ARN", help="The customer managed key that the table is encrypted with."),
+    typer.Option(metavar="ARN", help="The customer managed key that encrypts the table."),
 ]
 
 
@@ -54,7 +54,7 @@ def service(
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
 ) -> None:
-    """For a service that calls the store: what the chosen repositories send, and nothing else."""
+    """Permissions for a service: only what the chosen repositories send."""
     arn = _arn(name, stage, stage_as, region, account)
     entries = policies.data_entries(domain or (), repository or ())
     write_json(policies.service_policy(entries, arn, kms_key=kms_key), output_path)
@@ -73,7 +73,7 @@ def read_only(
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
 ) -> None:
-    """For a service that only reads."""
+    """Permissions for a service that only reads."""
     arn = _arn(name, stage, stage_as, region, account)
     entries = policies.data_entries(domain or (), repository or ())
     write_json(policies.read_only_policy(entries, arn, kms_key=kms_key), output_path)
@@ -88,11 +88,12 @@ def user(
     region: _RegionOption = "*",
     account: _AccountOption = "*",
     subject: Annotated[
-        str, typer.Option(metavar="VARIABLE", help="The policy variable that is the user's id.")
+        str,
+        typer.Option(metavar="VARIABLE", help="The policy variable that contains the user's id."),
     ] = COGNITO,
     output_path: OutputOption = None,
 ) -> None:
-    """For signed-in users: read their own partitions. Says which methods it allows, which not."""
+    """Permissions for signed-in users to read their own partitions. Lists the allowed methods."""
     arn = _arn(name, stage, stage_as, region, account)
     made = user_policy(policies.data_entries(), arn, subject=subject)
     write_json(made.policy, output_path)
@@ -111,14 +112,14 @@ def resource(  # noqa: PLR0913 - what the ARN is made of, and which methods
     repository: _RepositoryOption = None,
     service_role: Annotated[
         list[str] | None,
-        typer.Option("--service", metavar="ARN", help="A role that calls all of it."),
+        typer.Option("--service", metavar="ARN", help="A role that may call every method."),
     ] = None,
     reading_role: Annotated[
         list[str] | None, typer.Option("--read-only", metavar="ARN", help="A role that only reads.")
     ] = None,
     output_path: OutputOption = None,
 ) -> None:
-    """To attach to the table itself: who may call what, and nobody without TLS."""
+    """Resource policy for the table: which roles may call what, only over TLS."""
     arn = _arn(name, stage, stage_as, region, account)
     principals = policies.Principals(tuple(service_role or ()), tuple(reading_role or ()))
     entries = policies.data_entries(domain or (), repository or ())
@@ -137,10 +138,10 @@ def deploy(
     output_path: OutputOption = None,
     definition: TableDefinition,
 ) -> None:
-    """For who creates and checks the table: what the options of `table create` take, and no more.
+    """Permissions for the role that creates and checks the table.
 
-    It is for `dynamo-chat table create`, `check` and `describe`. It can't delete the table, nor
-    read or write an item.
+    They cover `dynamo-chat table create`, `check` and `describe` with the given options. They don't
+    allow deleting the table, or reading or writing items.
     """
     arn = _arn(name, stage, stage_as, region, account)
     write_json(deploy_policy(definition, arn), output_path)
@@ -174,10 +175,10 @@ def backup(  # noqa: PLR0913 - what the ARNs are made of, and what is allowed be
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
 ) -> None:
-    """For who backs the table up: `dynamo-chat backup`, and restores and exports where named.
+    """Permissions for the role that backs up the table, and restores or exports where named.
 
-    It deletes no backup. Restoring, DynamoDB fills the new table in the caller's name, so whoever
-    may restore may read and write that table.
+    They don't allow deleting backups. DynamoDB fills a restored table as the caller,
+    so a role that may restore may also read and write that table.
     """
     arn = _arn(name, stage, stage_as, region, account)
     targets = [
@@ -192,7 +193,7 @@ def _arn(name: str, stage: str | None, stage_as: StagePlace, region: str, accoun
 
 
 def _explain(made: UserPolicy) -> None:
-    """On standard error, so that the policy can be piped."""
+    """Print which methods are allowed, on standard error, so that the policy can be piped."""
     console = output(stderr=True)
     shown = table("id", "method", "allowed", "why not", wrapping=("why not",))
     reasons = {refusal.entry.method: refusal.reason for refusal in made.refused}

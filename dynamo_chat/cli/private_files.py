@@ -1,4 +1,4 @@
-"""Files that only their owner may read: items of a table are written into them."""
+"""Files for items of a table: only their owner can read them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _OWNERS_FOLDER: Final = 0o700
 
 
 def open_private(path: Path) -> TextIO:
-    """Open a file to write at its end. It is its owner's alone, also if others could read it.
+    """Open a file for appending, and make it readable by its owner only.
 
-    Folders that are missing are made, for their owner alone. What is no regular file, such as
-    ``/dev/stdout``, stays as it is. OSError.
+    Missing folders are created, for their owner only. A file that isn't regular, such as
+    ``/dev/stdout``, keeps its mode. OSError.
     """
     for folder in reversed(path.parent.parents):
         _make_folder(folder)
@@ -24,18 +24,18 @@ def open_private(path: Path) -> TextIO:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _OWNERS_FILE)
     try:
         if stat.S_ISREG(os.fstat(handle).st_mode):
-            # Before anything is written: what was there may be open to others.
+            # Before anything is written: an existing file may be open to others.
             at = handle if os.chmod in os.supports_fd else path
-            os.chmod(at, _OWNERS_FILE)  # noqa: PTH101 - of the very file that is open
-        return open(handle, "a", encoding="utf-8")  # noqa: PTH123 - a path would be made by umask
+            os.chmod(at, _OWNERS_FILE)  # noqa: PTH101 - of the open file itself
+        return open(handle, "a", encoding="utf-8")  # noqa: PTH123 - a path would apply the umask
     except BaseException:
         os.close(handle)
         raise
 
 
 def replace_text(file: TextIO, text: str) -> None:
-    """Write a text in place of everything that is in an open file."""
-    with suppress(OSError):  # what is no regular file has nothing to be replaced
+    """Replace the whole content of an open file."""
+    with suppress(OSError):  # a file that isn't regular has no content to replace
         file.truncate(0)
     file.write(text)
     file.flush()

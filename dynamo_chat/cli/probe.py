@@ -1,4 +1,4 @@
-"""``dynamo-chat table probe``: whether these credentials can do what the store does."""
+"""``dynamo-chat table probe``: test that these credentials can do what the store does."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def probe(
         typer.Option(metavar="SECONDS", help="How long an index may take to show the item."),
     ] = 10.0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="A JSON list of objects, one per action.")
+        bool, typer.Option("--json", help="Print a JSON list with an object per action.")
     ] = False,
 ) -> None:
-    """Test access: write, read through the table and each index, and delete an item of its own.
+    """Test access: write an item, read it from the table and each index, and delete it.
 
-    Says which permission or index is missing; the exit code is 1 when one is.
+    Shows which permission or index is missing; the exit code is 1 if one is.
     """
     table = Target(name, endpoint_url, region).store().table
     with output(stderr=True).status(f"testing access to table {name} …"):

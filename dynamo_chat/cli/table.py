@@ -1,4 +1,4 @@
-"""``dynamo-chat table``: create the table, say how it differs, describe it."""
+"""``dynamo-chat table``: create, check and describe the table."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def create(
 ) -> None:
     """Create the table with its two indexes, and wait until it can be used.
 
-    A table that exists already is left as it is, except that TTL, point-in-time recovery, insights
-    and replicas are added; how else it differs is listed. Capacity that is to be scaled is refused:
-    `dynamo-chat template` sets it up.
+    An existing table gets missing TTL, point-in-time recovery, insights and replicas; other
+    differences are only listed. A range of capacity is refused: `dynamo-chat template` writes
+    auto scaling.
     """
     store = Target(name, endpoint_url, region).store()
     console = output()
@@ -71,12 +71,12 @@ def check(
     region: RegionOption = None,
     definition: TableDefinition,
 ) -> None:
-    """Say how the table differs from what the options say. The exit code is 1 when it does."""
+    """List how the table differs from these settings. The exit code is 1 if it does."""
     differences = Target(name, endpoint_url, region).store().table.check(definition)
     if differences:
         _show_differences(differences)
         raise typer.Exit(1)
-    output().print(f"Table {name} is as it should be.")
+    output().print(f"Table {name} has the right settings.")
 
 
 @app.command()
@@ -86,12 +86,12 @@ def describe(
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="DynamoDB's own description, as JSON.")
+        bool, typer.Option("--json", help="Print DynamoDB's own description, as JSON.")
     ] = False,
 ) -> None:
     """Describe the table: its status, size, indexes and settings.
 
-    Item count and size are DynamoDB's own; it brings them up to date every six hours or so.
+    Item count and size are DynamoDB's, which updates them about every six hours.
     """
     description = Target(name, endpoint_url, region).store().table.describe()
     if as_json:
@@ -157,5 +157,5 @@ def _show_differences(differences: Sequence[Difference]) -> None:
         line.stylize("bold red" if difference.is_essential else "yellow")
         line.append(str(difference))
         if difference.is_essential:
-            line.append(" (the store does not work without it)")
+            line.append(" (the store needs it)")
         console.print(line, soft_wrap=True)

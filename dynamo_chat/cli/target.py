@@ -1,4 +1,4 @@
-"""Which engine a command works on: one inside this process, an endpoint, or AWS."""
+"""The engine that a command works on: the embedded one, an endpoint, or AWS."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the options of a command name."""
+    """The table, endpoint and region named by a command's options."""
 
     table: str
     endpoint_url: str | None = None
@@ -51,7 +51,7 @@ class Target:
 
     @contextmanager
     def opened(self) -> Iterator[StoreFactory]:
-        """Stores on this target, while the context lasts. InvalidArgument without the engine."""
+        """Yield stores on this target. InvalidArgument if the engine is missing."""
         if not self.is_embedded:
             yield self.store
             return
@@ -70,9 +70,9 @@ class Target:
             )
 
     def store(self, table_name: str | None = None, **options: Any) -> ChatStore:
-        """A store at the endpoint."""
+        """Make a store for this target."""
         if _is_local(self.endpoint_url) and not _has_credentials():
-            # Engines want a signature, whoever's it is.
+            # Engines need signed requests, with any credentials.
             dummy = ConnectionOptions(aws_access_key_id="local", aws_secret_access_key="local")  # noqa: S106
             options.setdefault("options", dummy)
         return ChatStore(
@@ -88,13 +88,13 @@ def _is_local(endpoint_url: str | None) -> bool:
         return False
     try:
         host = urlsplit(endpoint_url).hostname or ""
-    except ValueError:  # no address at all, as the store will say
+    except ValueError:  # not an address: the store raises the error
         return False
     return not host.endswith(_AWS)
 
 
 def _has_credentials() -> bool:
-    """Whether botocore finds credentials without asking a cloud for them."""
+    """True if botocore finds credentials without asking a cloud service."""
     resolver = botocore.session.Session().get_component("credential_provider")
     resolver.remove("iam-role")
     return resolver.load_credentials() is not None

@@ -1,4 +1,4 @@
-"""``dynamo-chat template``: the table in the format that a team already uses."""
+"""``dynamo-chat template``: write the table as infrastructure code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dynamo_chat.provision.terraform import terraform
 
 
 class Format(StrEnum):
-    """What a table is written as."""
+    """The format of the table."""
 
     CLOUDFORMATION = "cloudformation"
     TERRAFORM = "terraform"
@@ -30,7 +30,7 @@ class Format(StrEnum):
 
 
 class StagePlace(StrEnum):
-    """Where the stage stands in a name without ``{stage}``."""
+    """The position of the stage in a name without ``{stage}``."""
 
     PREFIX = "prefix"
     SUFFIX = "suffix"
@@ -47,7 +47,7 @@ NameOption = Annotated[
 ]
 StageOption = Annotated[str | None, typer.Option(help="The stage, such as dev or prod.")]
 StagePlaceOption = Annotated[
-    StagePlace, typer.Option(help="Where the stage stands in a name without {stage}.")
+    StagePlace, typer.Option(help="Where to add the stage to a name without {stage}.")
 ]
 OutputOption = Annotated[
     Path | None,
@@ -55,7 +55,7 @@ OutputOption = Annotated[
         "--output", "-o", metavar="PATH", help="Write to this file instead of standard output."
     ),
 ]
-_REGION_HELP: Final = "For cli: the region to work in."
+_REGION_HELP: Final = "For cli: the region of the table."
 
 
 @defines_table
@@ -88,8 +88,8 @@ def template(
 ) -> None:
     """Write the table as a CloudFormation template, Terraform, files for the aws command, or CDK.
 
-    The table is kept when its stack is deleted. `cli` writes a folder with the requests as JSON
-    and a script, create.sh, that sends them.
+    Deleting the stack keeps the table. `cli` writes a folder with the requests as JSON and a
+    script, create.sh, that sends them.
     """
     full_name = table_name(name, stage, stage_as.value)
     if format_ is Format.CLI:
@@ -103,12 +103,12 @@ def template(
         _write_folder(output_path, files)
         return
     if role or function:
-        raise typer.BadParameter("--role and --function are for cli")
+        raise typer.BadParameter("--role and --function need the format cli")
     write_text(_WRITERS[format_](definition, full_name), output_path)
 
 
 def write_json(value: Mapping[str, Any], path: Path | None, *, most: int | None = None) -> None:
-    """JSON, to a file or to standard output; packed if it is not under `most` bytes."""
+    """Write JSON to a file or standard output; without spaces if it is not under `most` bytes."""
     text = json_text(value)
     if most is not None and len(text.encode()) >= most:
         text = json_text(value, indent=None)
@@ -116,7 +116,7 @@ def write_json(value: Mapping[str, Any], path: Path | None, *, most: int | None 
 
 
 def write_text(text: str, path: Path | None) -> None:
-    """Text, to a file or to standard output."""
+    """Write text to a file or standard output."""
     if path is None:
         typer.echo(text, nl=False)
     else:

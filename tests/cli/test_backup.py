@@ -36,7 +36,7 @@ def test_the_commands_back_up_and_restore(place: Place, run: Callable[..., Any])
     assert made["name"] == "nightly"
     listed = run("list").stdout
     assert made["arn"] in listed
-    assert "can be restored" in listed
+    assert "Can be restored to any time" in listed
     (told,) = json.loads(run("list", "--json").stdout)["backups"]
     assert told["arn"] == made["arn"]
     assert "nightly" in run("describe", made["arn"]).stdout
@@ -44,7 +44,7 @@ def test_the_commands_back_up_and_restore(place: Place, run: Callable[..., Any])
     restored = run("restore", made["arn"], "--to", target)
     assert restored.exit_code == 0, restored.output
     assert f"Table {target} was restored." in restored.stdout
-    assert "It is as it should be." in restored.stdout
+    assert "It has the right settings." in restored.stdout
     again = run("restore-to-time", "--to", place.fresh())
     assert again.exit_code == 0, again.output
 

@@ -21,7 +21,7 @@ SECTIONS = [
     "The table",
     "Loading",
     "What is in the table",
-    "Read out as the documents have it",
+    "Read back in the original form",
     *PATTERNS_OF.values(),
 ]
 
@@ -70,7 +70,7 @@ def test_the_table_is_shown_by_item_collection(shown: str) -> None:
 
 
 def test_every_record_is_read_out_as_it_was_loaded(shown: str) -> None:
-    read_out = section(shown, "Read out as the documents have it")
+    read_out = section(shown, "Read back in the original form")
     assert read_out.count("the same as what was loaded") == 4
     assert '"title": "Test Conversation"' in read_out
 
@@ -121,7 +121,7 @@ def test_it_can_be_narrowed_to_a_domain(run: Run, domain: str) -> None:
     result = run("demo", "--domain", domain)
     assert result.exit_code == 0
     assert [each for each in DOMAINS if PATTERNS_OF[each] in result.stdout] == [domain]
-    legend = section(result.stdout, "What is in the table").partition("Read out")[0]
+    legend = section(result.stdout, "What is in the table").partition("Read back")[0]
     named = [each for each in KEY_SPACE.domains if f"\n{each}: " in legend]
     assert named == [domain]
 
@@ -156,7 +156,7 @@ def test_the_table_keeps_only_what_was_loaded(run: Run, engine: EmbeddedEngine) 
     first = client.scan(TableName=DEFAULT_TABLE)["Items"]
     result = run("demo", *where)
     assert result.exit_code == 0
-    assert "there already" in result.stdout
+    assert "exists already" in result.stdout
     assert result.stdout.count("the same as what was loaded") == 4
     assert client.scan(TableName=DEFAULT_TABLE)["Items"] == first
     # Real records of every domain, and nothing wrong with any of them.

@@ -38,7 +38,7 @@ def test_a_clean_table(run: Run, scene: Scene, command: tuple[str, ...]) -> None
     result = run(*command)
     assert result.exit_code == 0
     assert "4 items read" in result.stdout
-    assert "Nothing is wrong." in result.stdout
+    assert "No problems found." in result.stdout
     assert run(*command, "--repair", "--yes").exit_code == 0
 
 
@@ -49,9 +49,12 @@ def test_findings_are_shown_and_told_by_the_exit_code(
     changed("conversation", GSI2SK=None)(scene)
     result = run(*command)
     assert result.exit_code == 1
-    assert "missing_item user USER#ann# USER# the item of its e-mail is missing" in result.stdout
+    assert (
+        "missing_item user USER#ann# USER# the item of the e-mail address is missing"
+        in result.stdout
+    )
     assert "half_index_key" in result.stdout
-    assert "one key attribute of an index without the other" in result.stdout
+    assert "Only one of the two key attributes of an index is set." in result.stdout
 
 
 def test_without_yes_nothing_is_changed(run: Run, scene: Scene, command: tuple[str, ...]) -> None:
@@ -59,8 +62,8 @@ def test_without_yes_nothing_is_changed(run: Run, scene: Scene, command: tuple[s
     damaged = scene.items()
     result = run(*command, "--repair")
     assert result.exit_code == 1
-    assert "1 of missing_item user: make it again" in result.stdout
-    assert "Nothing was changed. Say --yes to do it." in result.stdout
+    assert "1 of missing_item user: create the missing item again" in result.stdout
+    assert "Nothing was changed. Add --yes to repair." in result.stdout
     assert json.loads(run(*command, "--repair", "--json").stdout)["repairs"] == []
     assert scene.items() == damaged
 
@@ -76,7 +79,7 @@ def test_a_person_is_asked(
     monkeypatch.setattr(doctor, "_is_asked", lambda plan: len(plan) == 1)
     result = run(*command, "--repair")
     assert result.exit_code == 0
-    assert "1 repaired, 0 in order by then, 0 left." in result.stdout
+    assert "1 repaired, 0 no longer a problem, 0 left." in result.stdout
     assert scene.items() == there
 
 
@@ -93,7 +96,7 @@ def test_the_report_as_json(
     assert (report["items"], report["is_clean"], report["is_complete"]) == (4, False, True)
     assert report["counts"] == {"unknown_kind": 1, "missing_item": 1}
     assert {each["kind"]: each["repair"] for each in report["findings"]} == {
-        "user": "make it again",
+        "user": "create the missing item again",
         "invoice": None,
     }
     (repaired,) = report["repairs"]
@@ -210,17 +213,17 @@ def test_what_is_kept_may_be_binary(
     assert b64decode(json.loads(line)[name]["B"]) == there[name]["B"]
 
 
-EVIL = "'; echo [/b] \x1b]0;owned\x07\u202egpj\nNothing is wrong."
+EVIL = "'; echo [/b] \x1b]0;owned\x07\u202egpj\nNo problems found."
 
 
 def test_what_is_in_the_table_is_data(run: Run, scene: Scene, command: tuple[str, ...]) -> None:
     scene.put(key(PK=EVIL, SK=EVIL, kind=EVIL))
     result = run(*command, "--repair", "--yes")
     assert result.exit_code == 1
-    assert r"'; echo [/b] \x1b]0;owned\x07\u202egpj\nNothing is wrong." in result.stdout
+    assert r"'; echo [/b] \x1b]0;owned\x07\u202egpj\nNo problems found." in result.stdout
     for sent in "\x1b\x07\u202e":
         assert sent not in result.stdout
-    assert "Nothing is wrong." not in result.stdout.splitlines()
+    assert "No problems found." not in result.stdout.splitlines()
     (found,) = json.loads(run(*command, "--json").stdout)["findings"]
     assert found["pk"] == EVIL
 

@@ -67,7 +67,7 @@ def test_a_kind_that_nobody_wrote_a_rule_for_has_the_common_one() -> None:
     relation = relation_of(subject)
     assert keys_of(relation) == (USER.key(user_id="ann"),)
     assert [(each.code, each.says) for each in judged(relation, [None])] == [
-        ("orphan", "the user that it belongs to does not exist")
+        ("orphan", "its user doesn't exist")
     ]
     for kind in ("user", "user_tombstone"):
         assert not judged(relation, [{KIND: {"S": kind}}])

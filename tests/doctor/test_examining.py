@@ -73,7 +73,7 @@ def test_a_position_is_a_reports(doctor: Doctor) -> None:
         '{"PK": 1, "SK": 2}',
         '{"PK": {"S": 1}, "SK": {"S": "a"}}',
     ):
-        with pytest.raises(InvalidArgument, match="start: must be the position"):
+        with pytest.raises(InvalidArgument, match="start: must be a position"):
             doctor.examine(start=position)
 
 

@@ -198,7 +198,7 @@ def test_a_later_deletion_is_another_finding(
     begun(scene, store, life)
     there = scene.items()
     (done,) = doctor.repair(findings)
-    assert (done.outcome, done.says) == ("gone", "it is in order by now")
+    assert (done.outcome, done.says) == ("gone", "the problem no longer exists")
     assert scene.items() == there
     (done,) = doctor.repair(doctor.examine().findings)
     assert done.outcome == "repaired"

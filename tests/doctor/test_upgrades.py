@@ -179,7 +179,7 @@ def test_a_review_id_that_expires_too_early_is_moved(scene: Scene, doctor: Docto
     report = doctor.examine()
     assert [(each.code, each.kind) for each in report.findings] == [("deadline", "review")]
     (done,) = doctor.repair(report.findings)
-    assert (done.outcome, done.says) == ("repaired", "let it expire with its review")
+    assert (done.outcome, done.says) == ("repaired", "set its id item's TTL to the review's")
     assert pointer in scene.items()
     assert doctor.examine().is_clean
     assert scene.new_store().reviews.get("aging-review") == review

@@ -19,7 +19,7 @@ def test_a_table_without_users_keeps_them_elsewhere(dynamo_chat_engine: Engine) 
         store.users.create("cleo@example.org", user_id="partner-ann")
         report = doctor.examine()
         assert {(each.code, each.kind) for each in report.findings} == {("no_user", "member")}
-        assert sorted(each.sk for each in report.findings) == ["MEMBER#ann#", "MEMBER#bob#"]
+        assert sorted(each.sk for each in report.findings) == ["MEMBER#ann#", "MEMBER#friend-ann#"]
         assert report.as_dict()["counts"] == {"no_user": 2}
         assert {each.outcome for each in doctor.repair(report.findings)} == {"left"}
 

@@ -1,1 +1,1 @@
-"""The doctor: what in a table breaks the store's own invariants, and what can be done about it."""
+"""The doctor finds items that break the store's invariants, and repairs them."""

@@ -1,4 +1,4 @@
-"""Callers, their places in queues, and calls."""
+"""Rules for callers, their queue tickets, and calls."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ def _caller(subject: Subject) -> Relation:
                 waiting_no_more(),
                 waits_with(place.ticket_id, subject.now),
             )
-            repair = Repair("let them wait no more", (nowhere, not_there(place.key, subject.now)))
-            says = f"they wait in queue {place.queue!r} with a ticket that is not there"
+            repair = Repair(
+                "take the caller out of the queue", (nowhere, not_there(place.key, subject.now))
+            )
+            says = f"the caller waits in queue {place.queue!r}, but the ticket doesn't exist"
             yield Problem("stuck", says, repair, "waiting")
         if call_id is not None and _is_over(left.pop(0)):
             in_no_call = Update(
@@ -53,8 +55,10 @@ def _caller(subject: Subject) -> Relation:
                 plan(Caller).model.live_call_id == call_id,
             )
             over = Check(call_key(call_id), _over(subject))
-            repair = Repair("let them out of the call", (in_no_call, over))
-            yield Problem("stuck", "they are in a call that is over, or not there", repair, "call")
+            repair = Repair("take the caller out of the call", (in_no_call, over))
+            yield Problem(
+                "stuck", "the caller is in a call that is over or doesn't exist", repair, "call"
+            )
 
     return Relation(tuple(keys), judge)
 
@@ -83,7 +87,7 @@ def _ticket(subject: Subject) -> Relation:
         waits = item is not None and item.get("ticket_id") == {"S": ticket.ticket_id}
         if not waits or not _is_ahead(item, subject):
             nobodys = Check(key, waits_without(ticket.ticket_id, subject.now))
-            yield orphan(subject, "nobody waits with this ticket", nobodys)
+            yield orphan(subject, "no caller waits with this ticket", nobodys)
 
     return Relation((key,), judge)
 
@@ -100,14 +104,16 @@ def _call(subject: Subject) -> Relation:
 
     def judge(found: Found) -> Iterator[Problem]:
         if found[0] is None:
-            says = "its room is missing: its name may be taken, and no list shows the call"
+            says = (
+                "its room item is missing: another call may use the name, and no list has the call"
+            )
             yield missing(subject, room_item(call), says)
         elif found[0].get("call_id") != {"S": call.call_id}:
-            yield Problem("leads_elsewhere", "its room is that of another live call")
+            yield Problem("leads_elsewhere", "its room item belongs to another live call")
         if subject.now - call.started_at > subject.longest_call:
             hours = (subject.now - call.started_at).total_seconds() / 3_600
             yield Problem(
-                "open_call", f"it is live for {hours:,.0f} hours; calls.end_overdue() ends such"
+                "open_call", f"live for {hours:,.0f} hours; calls.end_overdue() ends such calls"
             )
 
     return Relation((room_key(call.room_name),), judge)
@@ -120,7 +126,7 @@ def _room(subject: Subject) -> Relation:
     def judge(found: Found) -> Iterator[Problem]:
         if _is_over(found[0]):
             over = Check(key, _over(subject))
-            yield orphan(subject, "its call is over, or not there", over)
+            yield orphan(subject, "the room's call is over or doesn't exist", over)
 
     return Relation((key,), judge)
 

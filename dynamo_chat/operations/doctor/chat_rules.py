@@ -58,7 +58,7 @@ def _conversation(subject: Subject) -> Relation:
             yield missing(
                 subject,
                 title_item(snapshot, head.title),
-                "its title item is missing: it is not found by its title",
+                "the title item is missing: searches by title don't find the conversation",
                 Check(key_of(subject.item), _still_titled(head, subject)),
             )
 
@@ -79,10 +79,10 @@ def _title(subject: Subject) -> Relation:
     def judge(found: Found) -> Iterator[Problem]:
         head = _decoded(found[0])
         if found[0] is None:
-            yield leads_nowhere(subject, key, "there is no conversation that it is the title of")
+            yield leads_nowhere(subject, key, "the conversation of this title doesn't exist")
         elif head is not None and head.title is None:
             untitled = Check(key, same(("title",), found[0]))
-            yield orphan(subject, "its conversation has no title", untitled)
+            yield orphan(subject, "the conversation has no title", untitled)
         elif head is not None and head.title is not None:
             wanted = index_keys(title_item(snapshot_of(head), head.title))
             titled = Check(key, _still_titled(head, subject))
@@ -93,33 +93,33 @@ def _title(subject: Subject) -> Relation:
 
 
 def _decoded(item: AttributeValues | None) -> Conversation | None:
-    """The conversation of a head; None for a tombstone, and for a head that cannot be read."""
+    """The conversation of a head item; None if it is a tombstone or can't be read."""
     if not is_of(item, keyspace.CONVERSATION):
         return None
     try:
         found = plan(Conversation).decode(item or {})
     except CorruptItem:
-        return None  # which is told of the head itself
+        return None  # reported for the head itself
     return found
 
 
 def _deadline(subject: Subject, head: AttributeValues | None) -> Iterator[Problem]:
-    """Whether an item expires with its conversation."""
+    """A problem if the item doesn't expire at the same time as its conversation."""
     if head is None or not is_of(head, keyspace.CONVERSATION) or "renewing_from" in head:
         return
     wanted, there = head.get(TTL), subject.item.get(TTL)
     if wanted == there:
         return
     if wanted is not None and set(wanted) != {"N"}:
-        return  # which is told of the head itself
+        return  # reported for the head itself
     if there is not None and set(there) != {"N"}:
-        return  # a TTL of another type is told already
+        return  # a TTL of another type is reported already
     unmoved = Check(key_of(head), same((TTL, "kind", "renewing_from"), head))
     repair = Repair(
-        "let it expire with its conversation",
+        "set its TTL to the conversation's",
         (unmoved, set_attributes(subject.item, {TTL: wanted})),
     )
-    yield Problem("deadline", "it does not expire with its conversation", repair)
+    yield Problem("deadline", "its TTL differs from the conversation's", repair)
 
 
 def _state(subject: Subject) -> Relation:
@@ -127,7 +127,7 @@ def _state(subject: Subject) -> Relation:
 
     def judge(found: Found) -> Iterator[Problem]:
         if not is_of(found[0], *_HEADS):
-            yield leads_nowhere(subject, key, "there is no conversation that it is the state of")
+            yield leads_nowhere(subject, key, "the conversation of this state doesn't exist")
         yield from _deadline(subject, found[0])
 
     return Relation((key,), judge)
@@ -142,9 +142,9 @@ def _message(subject: Subject) -> Relation:
 
     def judge(found: Found) -> Iterator[Problem]:
         if not is_of(found[0], *_HEADS):
-            says = "there is no conversation that it belongs to"
+            says = "its conversation doesn't exist"
             if index_keys(subject.item):
-                yield reachable_orphan(f"{says}, but lists of feedback show it")
+                yield reachable_orphan(f"{says}, but lists of feedback still return the message")
             else:
                 yield leads_nowhere(subject, key, says)
             return
@@ -159,12 +159,14 @@ def _message(subject: Subject) -> Relation:
 def _named(
     subject: Subject, message: Message, head: Conversation, by_id: AttributeValues | None
 ) -> Iterator[Problem]:
-    """Whether a message is found by the id that its caller gave it."""
+    """A problem if a message can't be found by its caller-supplied id."""
     if by_id is None:
         item = message_id_item(message, content_digest(_as_new(message)), head.user_id)
-        yield missing(subject, item, "the item of its id is missing: a retry would append it again")
+        yield missing(
+            subject, item, "the message id item is missing: a retry would append the message again"
+        )
     elif by_id.get("position") != {"S": message.position}:
-        yield Problem("leads_elsewhere", "the item of its id leads to another place")
+        yield Problem("leads_elsewhere", "the message id item points to another position")
 
 
 def _as_new(message: Message) -> NewMessage:
@@ -176,9 +178,9 @@ def _message_id(subject: Subject) -> Relation:
     key = _head_of(subject.item)
 
     def judge(found: Found) -> Iterator[Problem]:
-        # Without its message it is right: it tells late retries of what was pruned.
+        # It may outlive its message: late retries of pruned messages are recognised by it.
         if not is_of(found[0], *_HEADS):
-            yield leads_nowhere(subject, key, "there is no conversation that it belongs to")
+            yield leads_nowhere(subject, key, "its conversation doesn't exist")
         yield from _deadline(subject, found[0])
         head = _decoded(found[0])
         if head is not None:
@@ -188,7 +190,7 @@ def _message_id(subject: Subject) -> Relation:
 
 
 def _of_its_owner(subject: Subject, head: Conversation) -> Iterator[Problem]:
-    """Whether the item of a message's id is found by the owner of its conversation."""
+    """A problem if a message id item isn't indexed by the owner of its conversation."""
     layout, item = keyspace.MESSAGE_ID, subject.item
     wanted = with_index_keys({}, layout, message_id_fields(item, head.user_id), GSI2)
     owned = Check(head_key(head.conversation_id), life_of(head).condition)
@@ -207,7 +209,9 @@ def _review(subject: Subject) -> Relation:
     def judge(found: Found) -> Iterator[Problem]:
         head, pointer = found
         if not is_of(head, *_HEADS):
-            yield reachable_orphan("there is no conversation that it is of, but lists show it")
+            yield reachable_orphan(
+                "its conversation doesn't exist, but lists still return the review"
+            )
             return
         yield from _deadline(subject, head)
         if is_of(head, keyspace.CONVERSATION):
@@ -220,26 +224,26 @@ def _found_by_id(
     subject: Subject, review: Review, pointer: AttributeValues | None
 ) -> Iterator[Problem]:
     if pointer is None:
-        says = "the item of its id is missing: it is not found by its id"
+        says = "the review id item is missing: the review can't be found by its id"
         yield missing(subject, review_id_item(review), says)
         return
     wanted = review_id_item(review)
     yield from _expires_with(subject, pointer)
     if any(pointer.get(name) != wanted[name] for name in ("conversation_id", "reviewed_at")):
-        yield Problem("leads_elsewhere", "the item of its id leads to another review")
+        yield Problem("leads_elsewhere", "the review id item points to another review")
 
 
 def _expires_with(subject: Subject, pointer: AttributeValues) -> Iterator[Problem]:
-    """Whether a review's id item expires when the review does: an older release moved it apart."""
+    """A problem if a review's id item expires before it: an older release let the two differ."""
     wanted, there = subject.item.get(TTL), pointer.get(TTL)
     if wanted is None or there is None or set(wanted) != {"N"} or set(there) != {"N"}:
         return
     if int(there["N"]) < int(wanted["N"]):
         repair = Repair(
-            "let it expire with its review",
+            "set its id item's TTL to the review's",
             (still(subject.item), set_attributes(pointer, {TTL: wanted})),
         )
-        yield Problem("deadline", "the item of its id expires before it", repair)
+        yield Problem("deadline", "the review id item expires before the review", repair)
 
 
 CHAT_RULES: Final[Rules] = {

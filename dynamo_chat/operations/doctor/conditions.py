@@ -1,4 +1,4 @@
-"""Conditions of repairs: nothing that changed after it was looked at is overwritten."""
+"""Conditions of repairs: an item that changed since it was checked is not overwritten."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEY = (PK, SK)
 
 
 def unchanged(item: AttributeValues) -> Condition:
-    """The item is what it was: every attribute, and none of its kind's more."""
+    """Condition that the item is unchanged: every attribute, and no further one of its kind."""
     entity = KEY_SPACE.entities.get(kind_of(item))
     known = set() if entity is None else {a.attr_name for a in plan(entity).attributes.values()}
     lacking = sorted((known | KEY_ATTRIBUTES | {TTL}) - item.keys())
@@ -35,7 +35,7 @@ def unchanged(item: AttributeValues) -> Condition:
 
 
 def set_attributes(item: AttributeValues, wanted: Mapping[str, AttributeValue | None]) -> Update:
-    """Give an item that is unchanged these attributes; None takes one away."""
+    """Set these attributes of an unchanged item; None removes one."""
     actions: list[Action] = [
         ExactPath([name]).remove() if value is None else ExactPath([name]).set(Raw(value))
         for name, value in wanted.items()
@@ -44,22 +44,22 @@ def set_attributes(item: AttributeValues, wanted: Mapping[str, AttributeValue | 
 
 
 def delete(item: AttributeValues) -> Delete:
-    """Remove an item that is unchanged."""
+    """Delete an unchanged item."""
     return Delete(key_of(item), unchanged(item))
 
 
 def still(item: AttributeValues) -> Check:
-    """The item is unchanged."""
+    """Check that the item is unchanged."""
     return Check(key_of(item), unchanged(item))
 
 
 def not_there(key: Key, now: datetime) -> Check:
-    """There is no item, or an expired one."""
+    """Check that the item doesn't exist or has expired."""
     return Check(key, absent(now))
 
 
 def same(names: Iterable[str], item: AttributeValues) -> Condition:
-    """These attributes of an item are what they were."""
+    """Condition that these attributes are unchanged."""
     conditions = [
         ExactPath([name]) == Raw(item[name]) if name in item else ExactPath([name]).does_not_exist()
         for name in names

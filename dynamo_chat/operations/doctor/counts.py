@@ -1,7 +1,7 @@
-"""What heads count of the items in their partition, and whether that is so.
+"""Compare the counts stored in head items with the items in their partition.
 
-A head sorts behind or before what it counts, so a partition is counted as it passes by, and
-compared when it has. What differs is counted again with strongly consistent reads: see `doctor`.
+A partition is counted while the Scan goes through it, and compared at its end. If the count
+differs, the partition is counted again with strongly consistent reads: see `doctor`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from dynamo_chat.operations.doctor.findings import Code, Problem, Repair, kind_o
 from dynamo_chat.orgs.organization import Organization
 
 NEEDED: Final = (PK, SK, KIND, TTL, "role", "status")
-"""The attributes that counting needs."""
+"""Attributes needed for counting."""
 COUNTED: Final[frozenset[Code]] = frozenset({"counter", "no_owner"})
-"""What counting a partition shows."""
+"""Problems that are found by counting a partition."""
 
 
 class Count(Protocol):
     """Counts the items of one partition."""
 
     def add(self, item: AttributeValues, now: datetime) -> None:
-        """Count an item, whatever it is."""
+        """Count an item if it is one to count."""
 
     def problems(self, head: Any, item: AttributeValues) -> Iterator[Problem]:
-        """How the head, which is stored as `item`, differs from what was counted."""
+        """Differences between the head, stored as `item`, and what was counted."""
 
 
 class _Messages:
@@ -65,8 +65,8 @@ class _Messages:
             changes.append(stored.last_position.set(self.last))
         yield _drift(
             item,
-            f"it counts {head.message_count:,} messages; there are {self.number:,}"
-            + ("; and one lies behind the last position it knows" if is_behind else ""),
+            f"stored count is {head.message_count:,} messages, but {self.number:,} exist"
+            + ("; one is after the stored last position" if is_behind else ""),
             changes,
             ("message_count", "appended_count", "last_position"),
             f"{self.number - head.message_count} {is_behind}",
@@ -74,7 +74,7 @@ class _Messages:
 
 
 class _Members:
-    """Those of an organization who have a seat, and the active owners."""
+    """The members of an organization who use a seat, and its active owners."""
 
     def __init__(self) -> None:
         self.seats = 0
@@ -88,14 +88,14 @@ class _Members:
 
     def problems(self, head: Organization, item: AttributeValues) -> Iterator[Problem]:
         if not self.owners:
-            yield Problem("no_owner", "it has no active owner: nobody can manage it")
+            yield Problem("no_owner", "no active owner: nobody can manage the organization")
         if (head.member_count, head.owner_count) == (self.seats, self.owners):
             return
         stored = plan(Organization).model
         yield _drift(
             item,
-            f"it counts {head.member_count:,} members and {head.owner_count:,} owners; there are "
-            f"{self.seats:,} and {self.owners:,}",
+            f"stored counts are {head.member_count:,} members and {head.owner_count:,} owners, "
+            f"but {self.seats:,} and {self.owners:,} exist",
             [stored.member_count.set(self.seats), stored.owner_count.set(self.owners)],
             ("member_count", "owner_count"),
             f"{self.seats - head.member_count} {self.owners - head.owner_count}",
@@ -132,8 +132,8 @@ class _Emails:
         ]
         yield _drift(
             item,
-            f"it counts {head.message_count:,} e-mails, the latest of "
-            f"{head.last_message_at.isoformat()}; there are {self.number:,}, the latest of "
+            f"stored count is {head.message_count:,} e-mails, the latest of "
+            f"{head.last_message_at.isoformat()}, but {self.number:,} exist, the latest of "
             f"{latest.isoformat()}",
             changes,
             ("message_count", "last_message_at", "account_id", "updated_at"),
@@ -148,9 +148,9 @@ def _drift(
     proven: tuple[str, ...],
     evidence: str,
 ) -> Problem:
-    """A head that counts wrong; it is set right unless what it counts was changed meanwhile."""
+    """A wrong stored count; the repair corrects it unless the head's counts changed meanwhile."""
     unmoved = (Path(KIND) == kind_of(item)) & same(proven, item)
-    repair = Repair("count anew", (Update(key_of(item), changes, unmoved),))
+    repair = Repair("correct the stored count", (Update(key_of(item), changes, unmoved),))
     return Problem("counter", says, repair, evidence)
 
 
@@ -159,7 +159,7 @@ COUNTS: Final[Mapping[str, Callable[[], Count]]] = {
     keyspace.ORGANIZATION.kind: _Members,
     keyspace.EMAIL_THREAD.kind: _Emails,
 }
-"""What counts the partition of a head, by its kind."""
+"""How to count the partition of a head, by the head's kind."""
 
 
 class Tally:
@@ -171,14 +171,14 @@ class Tally:
         self._head: tuple[Any, AttributeValues] | None = None
 
     def add(self, item: AttributeValues, entity: Any, now: datetime) -> None:
-        """Count an item; `entity` is what it was read as, None when it is no live entity."""
+        """Count an item; `entity` is the entity read from it, None if it isn't a live one."""
         for count in self._counts.values():
             count.add(item, now)
         if entity is not None and kind_of(item) in COUNTS:
             self._head = (entity, item)
 
     def differing(self) -> AttributeValues | None:
-        """The head, when it does not count what there is."""
+        """The head item if its stored count doesn't match; None if it does."""
         if self._head is None:
             return None
         head, item = self._head

@@ -1,8 +1,8 @@
-"""Tombstones: deletions that have begun. One that goes on is none of the doctor's business.
+"""Deletions that started and stopped, found by their tombstones; running ones are left alone.
 
-A repair finishes the deletion that was seen, and no other: a tombstone has the id of its deletion,
-and every step checks it. When somebody else has finished it by then, the repair changes nothing,
-whatever lives or is deleted under the same key.
+A repair finishes only the deletion that was found: the tombstone has the deletion's id, and every
+step checks it. If another process has finished it by then, the repair changes nothing, even if the
+same key is in use or being deleted again.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from dynamo_chat.orgs.removal import OrganizationRemover
 from dynamo_chat.workflows.delete_user import UserRemover
 
 Finish = Callable[[AttributeValues], int]
-"""Finishes the deletion that left a tombstone; how many items went."""
+"""Finishes the deletion that left a tombstone; returns how many items it deleted."""
 
 
 class Deletions(Repository):
-    """Tells deletions that were cut short, and finishes them with the repositories' own methods."""
+    """Finds deletions that stopped halfway, and finishes them with the repositories' methods."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -47,38 +47,38 @@ class Deletions(Repository):
             keyspace.EMAIL_THREAD_TOMBSTONE.kind: ThreadRemover(binding).finish,
         }
         self._named: dict[Place, str] = {}
-        """The ids that were given here to deletions of before there were any."""
+        """Ids given here to tombstones of older versions, which have none."""
 
     def is_unfinished(self, item: AttributeValues) -> bool:
-        """Whether the deletion of something has begun here. A retired id is not being deleted."""
+        """True for the tombstone of a deletion; False for the tombstone of a retired id."""
         return kind_of(item) in self._finish and not is_retired(item)
 
     def problems(self, item: AttributeValues) -> Iterator[Problem]:
-        """What a tombstone tells. Its evidence is what the walk of the deletion would take next."""
+        """The problem of an unfinished deletion; its evidence is what would be deleted next."""
         if not self.is_unfinished(item):
             return
         shape = keyspace.CONVERSATION.table.sk
         everything = Collection(TABLE, item[PK]["S"], KeyRange("A", "a"), shape)
         deletion_id = item.get(DELETION_ID, {}).get("S", "")
         if deletion_id == self._named.get(place_of(item)):
-            deletion_id = ""  # as it was when it was found
+            deletion_id = ""  # as in the finding
         ends = [self._end(everything, forward=forward) for forward in (True, False)]
-        says = "its deletion has begun, and does not go on"
-        repair: Repair | None = Repair("finish it", finish=lambda: self._finished(item))
+        says = "its deletion started but has stopped"
+        repair: Repair | None = Repair("finish the deletion", finish=lambda: self._finished(item))
         if self._is_for_the_caller(item):
-            says += "; delete the user again, and say what becomes of the memberships"
+            says += "; delete the user again with the wanted `memberships`"
             repair = None
         evidence = " ".join((deletion_id, *ends))
         yield Problem("unfinished_deletion", says, repair, evidence, of=deletion_id)
 
     def _finished(self, tombstone: AttributeValues) -> int:
-        """Finish the deletion that left this tombstone. ConditionFailed when it goes on by now."""
+        """Finish the deletion that left this tombstone. ConditionFailed if it is running again."""
         if DELETION_ID not in tombstone:
             tombstone = self._name(tombstone)
         return self._finish[kind_of(tombstone)](tombstone)
 
     def _name(self, tombstone: AttributeValues) -> AttributeValues:
-        """Give an old deletion an id, so that it can be told from any that follows."""
+        """Give an old deletion an id, to distinguish it from any later one."""
         path, deletion_id = Path(DELETION_ID), self._new_id()
         nameless: Condition = unchanged(tombstone) & path.does_not_exist()
         self._write(Update(key_of(tombstone), [path.set(deletion_id)], nameless), once=True)
@@ -86,7 +86,7 @@ class Deletions(Repository):
         return {**tombstone, DELETION_ID: {"S": deletion_id}}
 
     def _is_for_the_caller(self, item: AttributeValues) -> bool:
-        """Whether only the caller knows how to go on: older versions noted no wishes."""
+        """True if only the caller can continue: older versions didn't store what was asked for."""
         if kind_of(item) != keyspace.USER_TOMBSTONE.kind or "memberships" in item:
             return False
         keys = keyspace.MEMBERSHIP.table.sk.range()

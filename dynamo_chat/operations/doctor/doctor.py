@@ -1,13 +1,13 @@
-"""The doctor: examines a table page by page, tells what is wrong, and repairs what can be.
+"""The doctor examines a table page by page, reports problems, and repairs those that it can.
 
-    page of the Scan ──suspicion──▶ waits ──look, pause, look──▶ the same both times? ──▶ finding
+    page of the Scan ──suspicion──▶ queue ──check, pause, check──▶ same both times? ──▶ finding
 
-A suspicion costs next to nothing and is often wrong: on a table in use, what belongs together is
-seldom read at one moment. So it is looked at twice with strongly consistent reads, some seconds
-apart; what other writers bring about in passing is gone or different at the second look.
+A suspicion is cheap and often wrong: on a table in use, items that belong together are seldom
+read at the same moment. So each is checked twice with strongly consistent reads, some seconds
+apart. A state in the middle of another process's write is gone or different at the second check.
 
-A repair is decided on what lies there when its turn comes, and is one transaction on condition
-that it still does.
+A repair is decided on a new check of the item, and is one transaction on condition that nothing
+has changed since.
 """
 
 from __future__ import annotations
@@ -46,25 +46,25 @@ MAX_PAGE_SIZE: Final = 10_000
 _WAITING: Final = 100
 _USERS: Final = {keyspace.USER.kind, keyspace.USER_TOMBSTONE.kind}
 _ROUNDS: Final = 4
-"""Looks at an item that shows something else each time, before nothing is said of it."""
+"""How often an item that keeps changing is checked before it is counted as unsettled."""
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorOptions:
-    """How an examination goes about it."""
+    """Options of an examination."""
 
     read_units_per_second: float | None = None
-    """At most so many; None for no limit."""
+    """The highest read rate; None for no limit."""
     page_size: int = DEFAULT_PAGE_SIZE
-    """Items read at a time."""
+    """Items per page of the Scan."""
     settle_seconds: float = 2.0
-    """The pause between the two looks at what may be wrong."""
+    """The pause between the two checks of a suspicion."""
     slack: timedelta = timedelta(days=7)
-    """How long after its TTL an item may still be there. DynamoDB takes some days."""
+    """How long after its TTL an item may still exist. DynamoDB takes some days to delete it."""
     longest_call: timedelta = timedelta(days=1)
-    """A call that is live for longer was left open."""
+    """A call that is live for longer is reported."""
     max_listed: int = 10_000
-    """Findings that a report lists; more are only counted."""
+    """How many findings a report lists; further ones are only counted."""
 
     def __post_init__(self) -> None:
         rate = self.read_units_per_second
@@ -78,7 +78,7 @@ class DoctorOptions:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """How far an examination is."""
+    """The progress of an examination."""
 
     items: int
     findings: int
@@ -86,10 +86,9 @@ class Examined:
 
 
 class Doctor:
-    """Examines one table, and repairs it. `connection` is that of a store.
+    """Examines and repairs one table, over a store's `connection`.
 
-    It reads the whole table: the role that it runs under needs ``dynamodb:Scan``, which no
-    repository does.
+    It reads the whole table: its role needs ``dynamodb:Scan``, which no repository uses.
     """
 
     def __init__(
@@ -118,10 +117,10 @@ class Doctor:
         start: str | None = None,
         on_progress: Callable[[Examined], object] | None = None,
     ) -> Report:
-        """Read the table, from `start` on if a report gave it, and tell what is wrong.
+        """Read the table and report the problems; `start` is an interrupted report's position.
 
-        KeyboardInterrupt ends it early: the report is then of what was read, and says where to
-        go on. Nothing is written.
+        KeyboardInterrupt ends it early: the report is then about what was read, with the position
+        to continue from. Nothing is written.
         """
         report = Report(self._connection.table_name, self.options.max_listed, position=start)
         units_before = self._pace.units
@@ -140,7 +139,7 @@ class Doctor:
                     on_progress(told)
             report.is_complete = True
             if start is None and not report.kinds.keys() & _USERS:
-                report.forget("no_user")  # they are kept elsewhere
+                report.forget("no_user")  # users are kept outside this table
         except KeyboardInterrupt:
             _suspect_count(tallied[0], waiting)
             while waiting:
@@ -151,9 +150,9 @@ class Doctor:
     def _suspicions(
         self, report: Report, start: str | None, tallied: list[Tally]
     ) -> Iterator[tuple[dict[Place, set[Code]], str | None]]:
-        """What may be wrong, page by page, and where the next page starts.
+        """Yield the suspicions of each page, and where the next page starts.
 
-        `tallied` holds the tally of the partition that is being read.
+        `tallied` holds the tally of the partition being read.
         """
         for items, position in self._reader.scan(self.options.page_size, start):
             forms = [self._examiner.form(item) for item in items]
@@ -172,7 +171,7 @@ class Doctor:
             yield suspected, position
 
     def _confirm(self, waiting: dict[Place, set[Code]], report: Report) -> None:
-        """Look twice at some of what waits, report what is wrong, and let it wait no more."""
+        """Check some of the waiting suspicions twice, and report those that are confirmed."""
         suspected = {place: waiting[place] for place in list(waiting)[:_WAITING]}
         taken, found = list(suspected), list[Finding]()
         for _ in range(_ROUNDS):
@@ -190,7 +189,7 @@ class Doctor:
                 else:
                     found += agreed
             suspected = open_still
-        # All at once, so that what an interruption leaves is looked at again as a whole.
+        # Removed only at the end, so that an interrupted batch is checked again as a whole.
         for place in taken:
             del waiting[place]
         report.unsettled += len(suspected)
@@ -206,11 +205,11 @@ class Doctor:
         on_progress: Callable[[Repaired], object] | None = None,
         keep: Callable[[AttributeValues], object] | None = None,
     ) -> list[Repaired]:
-        """Repair what can be, of `findings`; what became of each, in the order of the repairs.
+        """Repair `findings` where possible. Returns each outcome, in the order of the repairs.
 
-        Each is looked at anew, and left alone when it changes at the same moment. Repairing one
-        may make another possible, or needless: those are tried again. `keep` is given each item
-        as it is just before it is changed or removed, in DynamoDB's JSON.
+        Each item is checked again, and left alone if it changes meanwhile. One repair may make
+        another possible or unnecessary: those left are tried again. `keep` is called with each
+        item just before it is changed or deleted, in DynamoDB's JSON.
         """
         todo = sorted(findings, key=lambda each: CODES.index(each.code))
         done: list[Repaired] = []
@@ -231,7 +230,7 @@ class Doctor:
     ) -> Repaired:
         item, problem = self._problem(found)
         if item is None or problem is None:
-            return Repaired(found, "gone", "it is in order by now")
+            return Repaired(found, "gone", "the problem no longer exists")
         repair = problem.repair
         if repair is None:
             return Repaired(found, "left", "it can't be repaired safely")
@@ -240,24 +239,24 @@ class Doctor:
         try:
             if repair.finish is not None:
                 if not repair.finish():
-                    return Repaired(found, "gone", "somebody else has finished it")
+                    return Repaired(found, "gone", "another process finished it")
             else:
                 write(self._connection, *repair.writes)
         except ConditionFailed:
-            return Repaired(found, "left", "it was changed at the same moment; examine it again")
+            return Repaired(found, "left", "the item changed meanwhile; examine it again")
         except DynamoChatError as error:
             return Repaired(found, "left", str(error))
         return Repaired(found, "repaired", repair.does)
 
     def _problem(self, found: Finding) -> tuple[AttributeValues | None, Problem | None]:
-        """The item of a finding as it is now, and its problem; None when it is no more."""
+        """The item of a finding as it is now, and its problem; None if it no longer exists."""
         place = (found.pk, found.sk)
         look = self._looker.look({place: {found.code}})[place]
         codes = {found.code}
         if found.code == "leads_elsewhere":
-            codes.add("missing_item")  # what led elsewhere was removed as nobody's
+            codes.add("missing_item")  # the item that pointed elsewhere was removed as an orphan
         same = [each for each in look.problems if each.code in codes and each.of == found.of]
-        # An item may have two of one sort: an e-mail that lacks both of its id items.
+        # An item may have two problems of one code: an e-mail that lacks both of its id items.
         told = [each for each in same if each.says == found.says]
         return look.item, next(iter(told or same), None)
 
@@ -273,7 +272,7 @@ def _tells(look: Look) -> bool:
 
 
 def _agreed(first: Look, second: Look) -> list[Finding] | None:
-    """What two looks agree on; None when they do not."""
+    """The findings that two checks agree on; None if they disagree."""
     if second.item is None or not _tells(second):
         return []
     if first.is_moving or second.is_moving:

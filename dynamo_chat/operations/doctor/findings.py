@@ -1,4 +1,4 @@
-"""What the doctor finds: problems of an item, and the report that they end up in."""
+"""Problems of an item, findings, and the report that lists them."""
 
 from __future__ import annotations
 
@@ -32,64 +32,64 @@ Code = Literal[
     "unfinished_deletion",
 ]
 CODES: Final[tuple[Code, ...]] = get_args(Code)
-"""Every kind of problem, in the order in which they are shown and repaired: counters are set when
-the items that they count are in order, deletions finished when nothing is left to be read."""
+"""Every kind of problem, in the order in which they are shown and repaired: counters after the
+items that they count, deletions last."""
 
 MEANINGS: Final[Mapping[Code, str]] = {
-    "unknown_kind": "an item that is not of this package, or of a newer one",
-    "newer_version": "written by a newer version of this package",
-    "older_version": "of an older schema version; it is upgraded whenever it is read",
-    "wrong_key": "its key is not that of its kind, or not what the item says",
-    "unreadable": "it cannot be read as its kind",
-    "wrong_ttl": "its TTL attribute is no whole number, or should not be there",
-    "expired": "DynamoDB should have removed it long ago",
-    "half_index_key": "one key attribute of an index without the other",
-    "wrong_index_key": "it stands elsewhere in an index than it should, or not at all",
-    "deadline": "it expires at another time than the conversation that it belongs to",
-    "orphan": "what it belongs to, or leads to, is not there",
-    "missing_item": "an item that must be beside it is not there",
-    "leads_elsewhere": "the item that must lead to it leads to another",
-    "counter": "it counts other than there is",
-    "no_user": "a member or an owner whose user has been deleted, or is not there",
-    "no_owner": "an organization without an active owner",
-    "stuck": "a caller waits, or talks, in something that is not there",
-    "open_call": "a call that nobody ended",
-    "unfinished_deletion": "its deletion has begun, and goes on no more",
+    "unknown_kind": "Not an item of this package, or one of a newer version.",
+    "newer_version": "Written by a newer version of this package.",
+    "older_version": "Older schema version. Every read upgrades it in memory.",
+    "wrong_key": "Table key doesn't match the item's kind or attributes.",
+    "unreadable": "Item can't be read as its kind.",
+    "wrong_ttl": "TTL is not a whole number, or the item should have none.",
+    "expired": "Expired, but DynamoDB hasn't deleted it.",
+    "half_index_key": "Only one of the two key attributes of an index is set.",
+    "wrong_index_key": "Index key is wrong or missing.",
+    "deadline": "Expires at a different time than the item it belongs to.",
+    "orphan": "The item it belongs to, or points to, doesn't exist.",
+    "missing_item": "An item that must exist with it is missing.",
+    "leads_elsewhere": "The item that must point to it points to another item.",
+    "counter": "Stored count doesn't match the items.",
+    "no_user": "The user of a member was deleted or doesn't exist.",
+    "no_owner": "The organization has no active owner.",
+    "stuck": "The caller waits with a missing ticket, or is in a call that is over.",
+    "open_call": "Nobody ended the call.",
+    "unfinished_deletion": "Its deletion started but has stopped.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What would put a problem right."""
+    """What would repair a problem."""
 
     does: str
     writes: tuple[Write, ...] = ()
-    """One transaction, on condition that everything is still as it was when it was looked at."""
+    """One transaction, on condition that nothing changed since the item was checked."""
     finish: Callable[[], int] | None = field(default=None, compare=False)
-    """Where a repository's own method finishes what was begun; 0 when somebody else has."""
+    """Finishes a deletion by a repository's method; returns 0 if another process finished it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with one item, as one look at it showed."""
+    """Something wrong with one item, as found by one check of it."""
 
     code: Code
     says: str
     repair: Repair | None = None
     evidence: str = ""
-    """What must be the same in two looks for the problem to be one, beside its code."""
+    """What both checks must agree on, besides the code, for the problem to be reported."""
     of: str = ""
-    """What it is a problem of, where the same place may come to hold another: a deletion's id."""
+    """The deletion's id, for a problem of a deletion: the same key may later hold another one."""
 
     @property
     def mark(self) -> tuple[str, str]:
-        """What makes two looks agree."""
+        """What two checks must agree on."""
         return self.code, self.evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem that stood at a second look."""
+    """A problem that a second check confirmed."""
 
     code: Code
     kind: str
@@ -97,13 +97,13 @@ class Finding:
     sk: str
     says: str
     repair: str | None
-    """What ``repair`` would do about it; None when it can only be told."""
+    """What ``repair`` would do about it; None if it can't be repaired."""
     of: str = field(default="", repr=False)
-    """As of the problem: a repair is of this, and of nothing that came in its place."""
+    """As in `Problem`: only this deletion is repaired, not one that replaced it."""
 
     @property
     def key(self) -> Key:
-        """The table key of the item."""
+        """The item's table key."""
         return {PK: {"S": self.pk}, SK: {"S": self.sk}}
 
     def as_dict(self) -> dict[str, Any]:
@@ -116,19 +116,19 @@ Place: TypeAlias = tuple[str, str]
 
 
 def place_of(item: Mapping[str, Any]) -> Place:
-    """Where an item, or a key, is."""
+    """The partition key and sort key of an item or a key."""
     return item[PK]["S"], item[SK]["S"]
 
 
 def kind_of(item: Mapping[str, Any]) -> str:
-    """The kind that an item says it is of; empty when it says none."""
+    """The item's `kind` attribute; empty if it has none."""
     stored = item.get(KIND)
     kind = stored.get("S") if isinstance(stored, Mapping) else None
     return kind if isinstance(kind, str) else ""
 
 
 def finding(item: Mapping[str, Any], problem: Problem) -> Finding:
-    """The finding of a problem of an item."""
+    """A finding made of an item and its problem."""
     pk, sk = place_of(item)
     does = None if problem.repair is None else problem.repair.does
     return Finding(problem.code, kind_of(item), pk, sk, problem.says, does, problem.of)
@@ -136,44 +136,44 @@ def finding(item: Mapping[str, Any], problem: Problem) -> Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What an examination came to."""
+    """The result of an examination."""
 
     table: str
     max_listed: int
     items: int = 0
-    """Items looked at."""
+    """How many items were read."""
     kinds: Counter[str] = field(default_factory=Counter)
-    """How many of each kind."""
+    """How many items of each kind."""
     counts: Counter[Code] = field(default_factory=Counter)
-    """How many problems of each sort, also those that are not listed."""
+    """How many problems of each code, including those that are not listed."""
     findings: list[Finding] = field(default_factory=list)
-    """The first `max_listed` of them."""
+    """The first `max_listed` findings."""
     unsettled: int = 0
-    """Items that were written to at every look, so that nothing can be said of them."""
+    """Items that changed during every check, so that their state is unknown."""
     read_units: float = 0.0
     is_complete: bool = False
-    """Whether it was read to its end."""
+    """True if the whole table was read."""
     position: str | None = None
-    """Where to go on when it was not."""
+    """Where to continue if it was not."""
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong with what was read."""
+        """True if no problem was found in what was read."""
         return not self.counts
 
     @property
     def unlisted(self) -> int:
-        """How many findings are only counted."""
+        """How many findings are counted but not listed."""
         return sum(self.counts.values()) - len(self.findings)
 
     def add(self, found: Finding) -> None:
-        """Count a finding, and list it while there is room."""
+        """Count a finding, and list it unless `max_listed` are listed already."""
         self.counts[found.code] += 1
         if len(self.findings) < self.max_listed:
             self.findings.append(found)
 
     def forget(self, code: Code) -> None:
-        """Say nothing of problems of this sort."""
+        """Remove the problems of this code from the report."""
         del self.counts[code]
         self.findings = [each for each in self.findings if each.code != code]
 
@@ -199,13 +199,13 @@ Outcome = Literal["repaired", "left", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What became of a finding that was to be repaired."""
+    """The outcome of repairing one finding."""
 
     finding: Finding
     outcome: Outcome
-    """``gone`` when it was no more when its turn came."""
+    """``gone`` if the problem no longer existed when its turn came."""
     says: str
-    """What was done, or why it was left."""
+    """What was done, or why nothing was."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

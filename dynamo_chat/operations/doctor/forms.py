@@ -1,4 +1,4 @@
-"""One item by itself: whether it is known, where it should be, readable, in the right indexes."""
+"""Check one item by itself: its kind, table key, TTL, schema version and index keys."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _INDEXES: Final = (GSI1, GSI2)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A live item that can be read, to be looked at together with others."""
+    """A live, readable item that is to be checked together with related items."""
 
     item: AttributeValues
-    """As it is stored."""
+    """The stored attributes."""
     layout: Layout
     entity: Entity | None
     """None for a helper item."""
@@ -43,37 +43,37 @@ class Subject:
     longest_call: timedelta
 
     def of(self, entity: type[E]) -> E:
-        """The item as this entity. TypeError if it is another kind."""
+        """Return the item as this entity. TypeError if it is of another kind."""
         if not isinstance(self.entity, entity):
-            raise TypeError(f"a {self.layout.kind} is no {entity.__name__}")
+            raise TypeError(f"{self.layout.kind} is not stored as {entity.__name__}")
         return self.entity
 
 
 @dataclass(slots=True)
 class Form:
-    """What an item is by itself."""
+    """The result of checking an item by itself."""
 
     problems: list[Problem] = field(default_factory=list)
     subject: Subject | None = None
-    """None when there is no point in looking further."""
+    """None if the item is not to be checked further."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
-    """Looks at items one by one."""
+    """Checks items one by one."""
 
     clock: Callable[[], datetime]
     slack: timedelta
-    """How long after its TTL an item may still be there."""
+    """How long after its TTL an item may still exist."""
     longest_call: timedelta
 
     def form(self, item: AttributeValues) -> Form:
-        """What `item` is, and what is wrong with it by itself."""
+        """Check `item` by itself."""
         form = Form()
         now = self.clock()
         layout = KEY_SPACE.layouts.get(kind_of(item))
         if layout is None:
-            form.problems.append(Problem("unknown_kind", f"kind {kind_of(item)!r} is not known"))
+            form.problems.append(Problem("unknown_kind", f"unknown kind {kind_of(item)!r}"))
             return form
         read, wrong_ttl = _with_right_ttl(item, layout)
         form.problems += wrong_ttl
@@ -103,12 +103,12 @@ class Examiner:
         late = int(now.timestamp()) - deadline
         if late > self.slack.total_seconds():
             gone = Delete(key_of(item), Item.ttl == deadline)
-            says = f"it expired {late // 86_400:,} days ago; no reader sees it"
-            yield Problem("expired", says, Repair("remove it", (gone,)))
+            says = f"expired {late // 86_400:,} days ago; no read returns it"
+            yield Problem("expired", says, Repair("delete the item", (gone,)))
 
 
 class _Stop(Exception):
-    """There is no point in looking further."""
+    """A problem that makes further checks of the item pointless."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.says)
@@ -118,25 +118,23 @@ class _Stop(Exception):
 def _with_right_ttl(
     item: AttributeValues, layout: Layout
 ) -> tuple[AttributeValues | None, list[Problem]]:
-    """The item as it would be with a right TTL, None when nobody knows it; and what is wrong."""
+    """The item with its TTL corrected, or None if that isn't possible; and its TTL problems."""
     stored = item.get(TTL)
     if stored is None:
         return item, []
     if not may_expire(layout):
-        repair = Repair("take the TTL away", (set_attributes(item, {TTL: None}),))
+        repair = Repair("remove its TTL", (set_attributes(item, {TTL: None}),))
         without = {name: value for name, value in item.items() if name != TTL}
-        return without, [Problem("wrong_ttl", "an item of its kind has no TTL", repair)]
+        return without, [Problem("wrong_ttl", "items of this kind have no TTL", repair)]
     number = stored.get("N")
     if number is not None and _is_whole(number):
         return item, []
     meant = _meant(stored)
     if meant is None:
-        return None, [
-            Problem("wrong_ttl", "its TTL is no whole number, and none can be made of it")
-        ]
+        return None, [Problem("wrong_ttl", "its TTL can't be converted to a whole number")]
     right = {"N": str(meant)}
-    repair = Repair(f"make it the number {meant}", (set_attributes(item, {TTL: right}),))
-    says = f"its TTL is of type {'/'.join(stored)}: DynamoDB would never remove it"
+    repair = Repair(f"set its TTL to the number {meant}", (set_attributes(item, {TTL: right}),))
+    says = f"its TTL is of type {'/'.join(stored)}: DynamoDB would never delete the item"
     return {**item, TTL: right}, [Problem("wrong_ttl", says, repair)]
 
 
@@ -149,7 +147,7 @@ def _is_whole(number: str) -> bool:
 
 
 def _meant(stored: AttributeValue) -> int | None:
-    """The seconds that a TTL of another type means; None when it means none."""
+    """The seconds that a TTL of another type stands for; None if it isn't a number of seconds."""
     ((_, content),) = stored.items()
     if not isinstance(content, str):
         return None
@@ -161,19 +159,19 @@ def _meant(stored: AttributeValue) -> int | None:
 
 
 def _entity(item: AttributeValues, layout: Layout) -> Entity | None:
-    """What the item is read as; None for a helper. CorruptItem, _Stop."""
+    """The entity read from the item; None for a helper item. CorruptItem, _Stop."""
     for name, shape in ((PK, layout.table.pk), (SK, layout.table.sk)):
         if not shape.matches(item[name]["S"]):
-            says = f"its {name} is not of the shape {shape.pattern()}"
+            says = f"its {name} doesn't have the form {shape.pattern()}"
             raise _Stop(Problem("wrong_key", says))
     entity = KEY_SPACE.entities.get(layout.kind)
     version = _version(item, layout)
     if version > layout.newest:
-        says = f"its schema version is {version}; {layout.newest} is known"
+        says = f"schema version {version}; the newest that is known is {layout.newest}"
         raise _Stop(Problem("newer_version", says))
     if entity is None:
         if version < 1:
-            raise CorruptItem(layout.kind, f"there is no schema version {version}")
+            raise CorruptItem(layout.kind, f"schema version {version} doesn't exist")
         return None
     return plan(entity).decode(item)
 
@@ -182,25 +180,27 @@ def _version(item: AttributeValues, layout: Layout) -> int:
     try:
         return int(item[VERSION]["N"])
     except (LookupError, TypeError, ValueError) as error:
-        raise CorruptItem(layout.kind, "its schema version is missing or no integer") from error
+        raise CorruptItem(layout.kind, "its schema version is missing or not an integer") from error
 
 
 def _key_problems(
     item: AttributeValues, layout: Layout, entity: Entity | None
 ) -> Iterator[Problem]:
-    """Whether what the entity says makes the key that the item has."""
+    """A problem if the item's table key doesn't match its attributes."""
     if entity is None:
         return
     made = plan(type(entity)).encode(entity)
     for name in (PK, SK):
         if made[name] != item[name]:
-            yield Problem("wrong_key", f"its {name} is not the one that a {layout.kind} has")
+            yield Problem(
+                "wrong_key", f"its {name} doesn't match the attributes of this {layout.kind}"
+            )
 
 
 def _index_problems(
     item: AttributeValues, read: AttributeValues, layout: Layout, entity: Entity | None
 ) -> Iterator[Problem]:
-    """Whether it stands in the indexes where the code that writes it would put it."""
+    """Problems of the item's index keys, and of an older schema version."""
     if entity is None:
         wanted = helper_index_keys(layout, helper_fields(item, layout))
         if wanted is not None:
@@ -211,7 +211,7 @@ def _index_problems(
     if version == entity.schema_version:
         yield from index_difference(item, index_keys(made))
         return
-    # An old version may stand elsewhere in the indexes: the upgrade puts it where it belongs.
+    # Older versions may have other index keys: the upgrade sets the current ones.
     upgraded = plan(type(entity)).upgraded(dict(read), version)
     changes: dict[str, AttributeValue | None] = dict.fromkeys(
         name for name in item if name not in upgraded
@@ -222,32 +222,33 @@ def _index_problems(
 
 
 def older_version(version: int, newest: int, *upgrade: Write) -> Problem:
-    """An item of an older schema version, and the writes that upgrade it."""
-    says = f"its schema version is {version}; {newest} is the present one"
+    """The problem of an item with an older schema version, repaired by the writes of `upgrade`."""
+    says = f"schema version {version}; the current one is {newest}"
     return Problem("older_version", says, Repair(f"upgrade it to schema version {newest}", upgrade))
 
 
 def index_difference(
     item: AttributeValues, wanted: Mapping[str, AttributeValue], *checks: Check
 ) -> Iterator[Problem]:
-    """What is wrong with an item whose index keys should be `wanted`; `checks` guard its repair."""
+    """A problem if the item's index keys aren't `wanted`; `checks` are conditions of its repair."""
     changes = _index_changes(item, wanted)
     if not changes:
         return
-    repair = Repair("compute its index keys anew", (*checks, set_attributes(item, changes)))
+    repair = Repair("correct its index keys", (*checks, set_attributes(item, changes)))
     for place in _INDEXES:
         if (place.pk in item) != (place.sk in item):
-            yield Problem("half_index_key", f"half of its key in {place.index} is missing", repair)
+            says = f"one of its two key attributes of {place.index} is missing"
+            yield Problem("half_index_key", says, repair)
             return
     places = [place.index for place in _INDEXES if place.pk in changes]
-    says = f"its key in {' and '.join(map(str, places))} is not its own"
+    says = f"its key in {' and '.join(map(str, places))} is wrong or missing"
     yield Problem("wrong_index_key", says, repair)
 
 
 def _index_changes(
     item: AttributeValues, wanted: Mapping[str, AttributeValue]
 ) -> dict[str, AttributeValue | None]:
-    """What makes an item's index keys those that are wanted: of an index both, or neither."""
+    """Changes that set an item's index keys to `wanted`: both attributes of an index, or none."""
     return {
         name: wanted.get(name)
         for place in _INDEXES

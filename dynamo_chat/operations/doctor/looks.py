@@ -1,7 +1,7 @@
-"""One look at some items: strongly consistent, with everything that they must agree with.
+"""Check some items with strongly consistent reads, together with the items they depend on.
 
-Items are read, then what they are judged by, then the items again: where they changed in between,
-what was seen together was not there together, and nothing is said of it.
+The items are read first, then what they depend on, then the items again: if one changed in
+between, the reads don't show one state, and nothing is reported.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from dynamo_chat.operations.doctor.people_rules import PEOPLE_RULES
 from dynamo_chat.operations.doctor.relations import Found, Relation, Rules, belongs
 
 RULES: Rules = {**CHAT_RULES, **PEOPLE_RULES, **MAIL_RULES, **CALL_RULES}
-"""The rules that say more than `belongs`, which is the rule of every other kind."""
+"""The rules of some kinds; every other kind has the rule `belongs`."""
 
 
 @dataclass(slots=True)
 class Look:
-    """What one look at an item showed."""
+    """The result of one check of an item."""
 
     item: AttributeValues | None
     problems: list[Problem] = field(default_factory=list)
     is_moving: bool = False
-    """It was written to during the look."""
+    """True if the item changed during the check."""
 
 
 class Looker(Repository):
-    """Looks at items together with what they must agree with."""
+    """Checks items together with the items they depend on."""
 
     def __init__(self, binding: Binding, examiner: Examiner, deletions: Deletions) -> None:
         super().__init__(binding)
@@ -51,7 +51,7 @@ class Looker(Repository):
     def suspicious(
         self, items: Sequence[AttributeValues], forms: Sequence[Form]
     ) -> dict[Place, set[Code]]:
-        """What may be wrong with the items of a page: cheap, and not to be believed yet."""
+        """Suspicions about the items of a page: cheap to find, and to be confirmed by `look`."""
         found: dict[Place, set[Code]] = {}
         here = {place_of(item): item for item in items}
         related = self._related([form.subject for form in forms], here, consistent=False)
@@ -64,7 +64,7 @@ class Looker(Repository):
         return found
 
     def look(self, suspected: Mapping[Place, set[Code]]) -> dict[Place, Look]:
-        """What is wrong with the items at these places. Heads suspected of it are counted anew."""
+        """Check the items with these keys. Partitions of suspected counts are counted again."""
         places = list(suspected)
         items = self._get_items([_key(place) for place in places], consistent=True)
         forms = [Form() if item is None else self._examiner.form(item) for item in items]
@@ -77,13 +77,13 @@ class Looker(Repository):
             if item is not None and form.subject is not None:
                 about += self._deletions.problems(item)
             looks[place] = Look(item, [*form.problems, *about])
-            # What an item is by itself was read at one moment; only what lies beside it may not.
+            # The item itself was read at one moment; only related items were read at another.
             looks[place].is_moving = bool(about)
         self._settle(looks)
         return looks
 
     def _settle(self, looks: Mapping[Place, Look]) -> None:
-        """Find out which of the items were written to since."""
+        """Read the items again and mark those that changed."""
         asked = [place for place, look in looks.items() if look.is_moving]
         again = self._get_items([_key(place) for place in asked], consistent=True)
         for place, item in zip(asked, again, strict=True):
@@ -96,7 +96,7 @@ class Looker(Repository):
         *,
         consistent: bool,
     ) -> list[list[Problem]]:
-        """What each subject's rule finds. Items that were read already are in `here`."""
+        """The problems that each subject's rule finds; `here` has items that were read already."""
         relations = [relation_of(subject) for subject in subjects]
         wanted: dict[Place, Key] = {
             place_of(key): key
@@ -127,7 +127,7 @@ class Looker(Repository):
 
 
 def relation_of(subject: Subject | None) -> Relation | Problem:
-    """What an item must agree with; the problem, where it does not even say what that is."""
+    """The items that an item depends on; a problem if it doesn't say which these are."""
     if subject is None:
         return Relation((), lambda _: iter(()))
     try:
@@ -137,12 +137,12 @@ def relation_of(subject: Subject | None) -> Relation | Problem:
 
 
 def keys_of(relation: Relation | Problem) -> tuple[Key, ...]:
-    """What must be read to judge an item."""
+    """The keys that must be read to judge an item."""
     return relation.keys if isinstance(relation, Relation) else ()
 
 
 def judged(relation: Relation | Problem, found: Found) -> list[Problem]:
-    """What is wrong with an item together with what lies beside it."""
+    """The problems of an item, given the items that it depends on."""
     if isinstance(relation, Problem):
         return [relation]
     try:

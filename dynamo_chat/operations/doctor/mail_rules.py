@@ -1,4 +1,4 @@
-"""E-mails with their threads and ids; LLM interactions."""
+"""Rules for e-mails with their threads and ids, and for LLM interactions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from dynamo_chat.telemetry.llm import LLMUsage
 
 _ACCOUNT: Final = "account_id"
 _EMAIL, _USAGE = "email", "usage"
-"""The parts of their keys."""
+"""Their `part`: the last component of their sort keys."""
 
 
 def _thread_of(item: AttributeValues) -> Key:
@@ -56,23 +56,23 @@ def _email(subject: Subject) -> Relation:
         if _is_going(thread):
             return
         if thread is None:
-            yield reachable_orphan("there is no thread that it belongs to, but lists show it")
+            yield reachable_orphan("its thread doesn't exist, but lists still return the e-mail")
             return
         if said is None:
-            yield Problem("missing_item", "its content is missing, and nothing can bring it back")
+            yield Problem("missing_item", "its content is missing and can't be restored")
             return
         try:
             digest = _digest(email, said)
         except (CorruptItem, InvalidArgument):
-            return  # which is told of the content
+            return  # reported for the content
         wanted = id_items(email, digest, has_response_id=has_response_id)
         for made, there in zip(wanted, pointers, strict=True):
             what = "Message-ID" if "conversation_id" in made else "response id"
             if there is None:
-                says = f"the item of its {what} is missing: it may be added a second time"
+                says = f"the {what} item is missing: the e-mail may be added a second time"
                 yield missing(subject, made, says)
             elif there.get("entry_id") != made["entry_id"]:
-                says = f"the item of its {what} leads to another e-mail"
+                says = f"the {what} item points to another e-mail"
                 yield Problem("leads_elsewhere", says, evidence=what)
 
     return Relation((_thread_of(subject.item), content, *ids), judge)
@@ -87,14 +87,14 @@ def _digest(email: EmailSummary, content: AttributeValues) -> str:
 
 
 def _half(subject: Subject, part: str, what: str) -> Relation:
-    """The rule of a content: the record that it is of must be there."""
+    """The rule of a content item: the record that it is the content of must exist."""
     content = subject.of(Entity)
     key = subject.layout.key(**{**content.__dict__, "part": part})
 
     def judge(found: Found) -> Iterator[Problem]:
         thread, record = found
         if record is None and not _is_going(thread):
-            yield leads_nowhere(subject, key, f"there is no {what} that it is the content of")
+            yield leads_nowhere(subject, key, f"the {what} of this content doesn't exist")
 
     return Relation((_thread_of(subject.item), key), judge)
 
@@ -107,11 +107,11 @@ def _pointer(subject: Subject) -> Relation:
         if _is_going(thread):
             return
         if email is None:
-            yield leads_nowhere(subject, key, "there is no e-mail that it leads to")
+            yield leads_nowhere(subject, key, "the e-mail that it points to doesn't exist")
         elif not _names(subject, email):
             name = _ID_OF[kind_of(subject.item)]
             others = Check(key, same((name,), email))
-            yield orphan(subject, "the e-mail that it leads to has another id", others)
+            yield orphan(subject, "the e-mail that it points to has another id", others)
         elif is_of(subject.item, keyspace.EMAIL_RESPONSE_ID):
             yield from _of_its_owner(subject, email)
 
@@ -119,13 +119,13 @@ def _pointer(subject: Subject) -> Relation:
 
 
 def _of_its_owner(subject: Subject, email: AttributeValues) -> Iterator[Problem]:
-    """Whether the item of a response id is found by the account of its e-mail."""
+    """A problem if a response id item isn't indexed by the account of its e-mail."""
     layout, item = keyspace.EMAIL_RESPONSE_ID, subject.item
     (conversation_id,) = keyspace.MAIL_PARTITION.decode(item[PK]["S"])
     (response_id,) = layout.table.sk.decode(item[SK]["S"])
     account_id = email.get(_ACCOUNT, {}).get("S")
     if not isinstance(account_id, str):
-        return  # which is told of the e-mail
+        return  # reported for the e-mail
     fields = {
         "conversation_id": conversation_id,
         "response_id": response_id,
@@ -148,7 +148,7 @@ _ID_OF: Final = {
 
 
 def _names(subject: Subject, email: AttributeValues) -> bool:
-    """Whether an id item is of an id that the e-mail has."""
+    """True if the e-mail has the id of this id item."""
     if is_of(subject.item, keyspace.EMAIL_RESPONSE_ID):
         (response_id,) = keyspace.EMAIL_RESPONSE_ID.table.sk.decode(subject.item[SK]["S"])
         return email.get("response_id") == {"S": response_id}
@@ -167,7 +167,7 @@ def _usage(subject: Subject) -> Relation:
     def judge(found: Found) -> Iterator[Problem]:
         thread, content = found
         if usage.has_content and content is None and not _is_going(thread):
-            yield Problem("missing_item", "its content is missing, and nothing can bring it back")
+            yield Problem("missing_item", "its content is missing and can't be restored")
 
     content = keyspace.LLM_CONTENT.key(**{**usage.__dict__, "part": CONTENT})
     return Relation((_thread_of(subject.item), content), judge)

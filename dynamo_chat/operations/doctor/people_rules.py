@@ -1,4 +1,4 @@
-"""Users with their addresses, logins and activity; organizations with members and invites."""
+"""Rules for users, addresses and logins, and for organizations' members and invites."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _USERS: Final = (keyspace.USER, keyspace.USER_TOMBSTONE)
 _ORGANIZATIONS: Final = (keyspace.ORGANIZATION, keyspace.ORGANIZATION_TOMBSTONE)
 _ADDRESSES: Final = ("email", "response_email")
 _RETIREMENT: Final = (KIND, DELETION_ID, "retired_at")
-"""What says of a user's root item that it is a certain tombstone."""
+"""Attributes that identify the tombstone of a user."""
 
 # -- identity -----------------------------------------------------------------------------------
 
@@ -58,10 +58,12 @@ def _user(subject: Subject) -> Relation:
             what = "e-mail" if layout is keyspace.USER_EMAIL else "response e-mail"
             if item is None:
                 made = address_item(layout, address, user.user_id)
-                says = f"the item of its {what} is missing: another user may take the address"
+                says = (
+                    f"the item of the {what} address is missing: another user may take the address"
+                )
                 yield missing(subject, made, says, is_same)
             elif item.get("user_id") != {"S": user.user_id}:
-                says = f"the item of its {what} leads to another user"
+                says = f"the item of the {what} address points to another user"
                 yield Problem("leads_elsewhere", says, evidence=what)
 
     return Relation(tuple(layout.key(address=key) for layout, key in addresses), judge)
@@ -75,13 +77,13 @@ def _address(subject: Subject) -> Relation:
     def judge(found: Found) -> Iterator[Problem]:
         item = found[0]
         if item is None:
-            yield leads_nowhere(subject, key, "there is no user that it leads to")
+            yield leads_nowhere(subject, key, "the user that it points to doesn't exist")
         elif is_retired(item):
             retired = Check(key, same(_RETIREMENT, item))
-            yield orphan(subject, "the user that it leads to has been deleted", retired)
+            yield orphan(subject, "the user that it points to was deleted", retired)
         elif is_user(item) and not _has(item, subject, address):
             is_same = Check(key, user_exists() & same(_ADDRESSES, item))
-            yield orphan(subject, "the user that it leads to does not have this address", is_same)
+            yield orphan(subject, "the user that it points to doesn't have this address", is_same)
 
     return Relation((key,), judge)
 
@@ -90,7 +92,7 @@ def _has(item: AttributeValues, subject: Subject, address: str) -> bool:
     try:
         user = plan(User).decode(item)
     except CorruptItem:
-        return True  # which is told of the user
+        return True  # reported for the user
     return (subject.layout, address) in address_keys(user.email, user.response_email)
 
 
@@ -101,13 +103,13 @@ def _login(subject: Subject) -> Relation:
     def judge(found: Found) -> Iterator[Problem]:
         user, listing = found
         if not is_of(user, *_USERS):
-            yield reachable_orphan("there is no user whom it lets in: revoke it")
+            yield reachable_orphan("the user of this login doesn't exist: revoke the login")
         elif user is not None and (is_retired(user) or (listing is None and not is_user(user))):
-            # A deletion finds logins by their listing: without one it would leave this one open.
+            # Deleting a user finds logins by their listing: without one, this login stays valid.
             deleted = Check(user_key(login.user_id), same(_RETIREMENT, user))
-            yield orphan(subject, "its user has been deleted, and it still lets them in", deleted)
+            yield orphan(subject, "its user was deleted, but the login is still valid", deleted)
         elif listing is None and is_user(user):
-            says = "it is missing in its user's partition: revoking all logins would leave it"
+            says = "its listing is missing: revoking all of the user's logins would miss it"
             yield missing(subject, listing_item(login), says)
 
     return Relation(keys, judge)
@@ -120,10 +122,10 @@ def _login_listing(subject: Subject) -> Relation:
 
     def judge(found: Found) -> Iterator[Problem]:
         if found[0] is None:
-            yield leads_nowhere(subject, key, "there is no login that it lists")
+            yield leads_nowhere(subject, key, "the listed login doesn't exist")
         elif found[0].get("user_id") != {"S": user_id}:
             others = Check(key, same(("user_id",), found[0]))
-            yield orphan(subject, "the login that it lists is another user's", others)
+            yield orphan(subject, "the listed login is another user's", others)
 
     return Relation((key,), judge)
 
@@ -142,9 +144,11 @@ def _member(subject: Subject) -> Relation:
     def judge(found: Found) -> Iterator[Problem]:
         organization, membership, user = found
         if not is_of(organization, *_ORGANIZATIONS):
-            yield reachable_orphan("there is no organization that it is of, but lists show it")
+            yield reachable_orphan(
+                "its organization doesn't exist, but lists still return the member"
+            )
         elif membership is None and is_of(organization, keyspace.ORGANIZATION):
-            says = "it is missing in its user's partition: deleting the user would leave it"
+            says = "its membership item is missing: deleting the user would leave the member"
             yield missing(subject, membership_item(member), says)
         if is_of(organization, keyspace.ORGANIZATION):
             yield from _lives(member, user)
@@ -153,13 +157,16 @@ def _member(subject: Subject) -> Relation:
 
 
 def _lives(member: Member, user: AttributeValues | None) -> Iterator[Problem]:
-    """Whether the user of a member lives. While they are being deleted, their tombstone says it."""
+    """A problem if the user of a member doesn't exist, or was deleted and the member is an owner.
+
+    A user who is being deleted is reported for their tombstone.
+    """
     what = "an active owner" if member.is_active_owner else "a member"
     if not is_of(user, *_USERS):
-        yield Problem("no_user", f"{what}, and there is no such user")
+        yield Problem("no_user", f"{what} whose user doesn't exist")
     elif is_retired(user or {}) and member.is_active_owner:
-        # Members may be kept when their user is deleted. An owner like that protects nothing.
-        yield Problem("no_user", f"{what}, and the user has been deleted")
+        # Members may be kept when their user is deleted, but nobody can act as such an owner.
+        yield Problem("no_user", f"{what} whose user was deleted")
 
 
 def _invite(subject: Subject) -> Relation:
@@ -170,16 +177,18 @@ def _invite(subject: Subject) -> Relation:
 
     def judge(found: Found) -> Iterator[Problem]:
         if not is_of(found[0], *_ORGANIZATIONS):
-            yield reachable_orphan("there is no organization that it is to, but lists show it")
+            yield reachable_orphan(
+                "its organization doesn't exist, but lists still return the invite"
+            )
             return
         if not is_of(found[0], keyspace.ORGANIZATION):
             return
         for what, made, there in (("id", by_id, found[1]), ("token", by_token, found[2])):
             if there is None:
-                says = f"the item of its {what} is missing: it is not found by it"
+                says = f"the {what} item is missing: the invite can't be found by its {what}"
                 yield missing(subject, made, says)
             elif any(there.get(name) != made[name] for name in ("organization_id", "created_at")):
-                says = f"the item of its {what} leads to another invite"
+                says = f"the {what} item points to another invite"
                 yield Problem("leads_elsewhere", says, evidence=what)
 
     return Relation(keys, judge)
@@ -191,10 +200,10 @@ def _invite_token(subject: Subject) -> Relation:
 
     def judge(found: Found) -> Iterator[Problem]:
         if found[0] is None:
-            yield leads_nowhere(subject, place.key, "there is no invite that it leads to")
+            yield leads_nowhere(subject, place.key, "the invite that it points to doesn't exist")
         elif found[0].get(HASH_ATTRIBUTE) != {"S": token_hash}:
             others = Check(place.key, same((HASH_ATTRIBUTE,), found[0]))
-            yield orphan(subject, "the invite that it leads to has another token", others)
+            yield orphan(subject, "the invite that it points to has another token", others)
 
     return Relation((place.key,), judge)
 

@@ -1,7 +1,7 @@
-"""How the doctor reads: the one Scan of this package, slowed to a given number of read units.
+"""How the doctor reads: the package's only Scan, limited to a given number of read units.
 
-A Scan gives partition after partition, each in the order of its sort keys, so what belongs
-together is met together and little has to be remembered.
+A Scan returns one partition after another, each in sort key order, so items that belong together
+are read together and little has to be remembered.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.size import item_size, read_units
 
 _MOST_POSITION: Final = 32_768
-"""Characters: keys have 3 KB at most, and an escape in JSON is some bytes more."""
+"""Characters: keys have at most 3 KB, plus JSON escapes."""
 _READS: Final = frozenset({"BatchGetItem", "GetItem", "Query", "Scan"})
 
 
 class Pace:
-    """Counts read units, and waits where there were too many for the time."""
+    """Counts read units, and waits if they exceed the rate."""
 
     def __init__(
         self,
@@ -46,14 +46,14 @@ class Pace:
         if self._rate is None:
             return
         now = self._seconds()
-        # What was not used while others were slow is not made up for: it would come as a burst.
+        # Unused units of a slow time are not saved up: they would be used in a burst.
         self._free_at = max(now, self._free_at) + units / self._rate
         if self._free_at > now:
             self._sleep(self._free_at - now)
 
 
 class PacedConnection(Connection):
-    """A connection of its own to the table of another, whose reads keep to a pace."""
+    """A separate connection to the same table, whose reads keep to a rate."""
 
     def __init__(self, connection: Connection, pace: Pace) -> None:
         super().__init__(
@@ -74,20 +74,20 @@ class PacedConnection(Connection):
 
 
 class Reader(Repository):
-    """Reads the whole table, and single items of it."""
+    """Reads the whole table page by page."""
 
     def __init__(self, connection: PacedConnection, clock: Clock) -> None:
         super().__init__(Binding(connection, clock, ulid_ids, CursorCodec(connection.table_name)))
 
     @property
     def binding(self) -> Binding:
-        """What repositories on this connection are made with."""
+        """The binding for repositories on this connection."""
         return self._binding
 
     def scan(
         self, page_size: int, position: str | None = None
     ) -> Iterator[tuple[list[AttributeValues], str | None]]:
-        """Every item of the table, by page, and where the page after it starts; None at the end."""
+        """Yield each page of the table's items, and where the next page starts; None at the end."""
         start = None if position is None else parse_position(position)
         while True:
             request: dict[str, Any] = {
@@ -105,18 +105,18 @@ class Reader(Repository):
 
 
 def parse_position(position: str) -> dict[str, Any]:
-    """The key that a position stands for. InvalidArgument for any other text."""
+    """Parse a position into a key. InvalidArgument for any other text."""
     try:
         key = json.loads(position if len(position) <= _MOST_POSITION else "")
         if key.keys() == {"PK", "SK"} and all(isinstance(each["S"], str) for each in key.values()):
             return {name: {"S": each["S"]} for name, each in key.items()}
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         pass
-    raise InvalidArgument("start", "must be the position that a report gave, unchanged")
+    raise InvalidArgument("start", "must be a position from a report, unchanged")
 
 
 def _units(answer: Mapping[str, Any]) -> float:
-    """What a read took, as DynamoDB says; of an engine that does not say, by the items' sizes."""
+    """Read units as DynamoDB reports them; for an engine that doesn't, by the items' sizes."""
     consumed = answer.get("ConsumedCapacity") or []
     entries = consumed if isinstance(consumed, list) else [consumed]
     told = [float(entry["CapacityUnits"]) for entry in entries if "CapacityUnits" in entry]

@@ -1,7 +1,7 @@
-"""What a rule is: which items must be read beside one, and what they say about it together.
+"""Rules: which related items must be read to judge an item, and how it is judged by them.
 
-A rule says of a removal that nothing can reach what is removed. Where a list or an id of the
-caller's still leads to it, the rule tells of the problem and leaves the item alone.
+A rule removes only items that nothing can reach. If a list or a caller's id still leads to an
+item, the rule reports the problem and leaves the item alone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dynamo_chat.operations.doctor.forms import Subject
 from dynamo_chat.operations.doctor.stored import helper_fields
 
 Found: TypeAlias = Sequence[AttributeValues | None]
-"""What lies at the keys that were asked for; None for nothing, and for what has expired."""
+"""The items at the keys that were asked for; None for a missing or expired one."""
 
 
 class Relation(NamedTuple):
-    """What must be read to judge an item, and the judgement."""
+    """The keys that must be read to judge an item, and the judgement."""
 
     keys: tuple[Key, ...]
     judge: Callable[[Found], Iterator[Problem]]
@@ -36,38 +36,38 @@ Rules: TypeAlias = Mapping[str, Rule]
 
 
 def is_of(item: AttributeValues | None, *layouts: Layout) -> bool:
-    """Whether an item is there, and of one of these kinds."""
+    """True if the item exists and is of one of these kinds."""
     return item is not None and kind_of(item) in {layout.kind for layout in layouts}
 
 
 def orphan(subject: Subject, says: str, *conditions: Write) -> Problem:
-    """Something that nothing can reach: it is removed while that holds."""
+    """The problem of an item that nothing can reach; removed on condition that this still holds."""
     writes = (*conditions, delete(subject.item))
-    return Problem("orphan", says, Repair("remove it", writes))
+    return Problem("orphan", says, Repair("delete the item", writes))
 
 
 def leads_nowhere(subject: Subject, key: Key, says: str) -> Problem:
-    """A helper item whose entity is not there: it is removed while there is none."""
+    """The problem of a helper item whose entity is missing; removed if it still is."""
     return orphan(subject, says, not_there(key, subject.now))
 
 
 def reachable_orphan(says: str) -> Problem:
-    """Something without what it belongs to, that readers still find: it is only told."""
+    """The problem of an orphan that reads still return: it is reported, not removed."""
     return Problem("orphan", says)
 
 
 def missing(subject: Subject, item: AttributeValues, says: str, *conditions: Check) -> Problem:
-    """An item that must be beside another one: it is made again, unless one came meanwhile."""
+    """The problem of a missing item; it is created again unless it exists by then."""
     given = conditions or (still(subject.item),)
-    repair = Repair("make it again", (*given, Put(item, absent(subject.now))))
+    repair = Repair("create the missing item again", (*given, Put(item, absent(subject.now))))
     return Problem("missing_item", says, repair)
 
 
 def belongs(subject: Subject) -> Relation:
-    """The rule of a kind that has no other: what it belongs to must be there.
+    """The rule of kinds without one of their own: the item's owner must exist.
 
-    The key of that item is made of what this one says. A helper that leads to nothing is removed;
-    an entity may still be found by readers, so it is only reported.
+    The owner's key is made of the item's key and attributes. An orphaned helper item is removed;
+    an orphaned entity may still be found by reads, so it is only reported.
     """
     layout, owner = subject.layout, subject.layout.of
     if owner is None or layout.is_tombstone:
@@ -81,7 +81,7 @@ def belongs(subject: Subject) -> Relation:
 
     def judge(found: Found) -> Iterator[Problem]:
         if found[0] is None or kind_of(found[0]) not in there:
-            says = f"the {owner.kind.replace('_', ' ')} that it belongs to does not exist"
+            says = f"its {owner.kind.replace('_', ' ')} doesn't exist"
             is_helper = subject.entity is None
             yield leads_nowhere(subject, key, says) if is_helper else reachable_orphan(says)
 

@@ -1,4 +1,4 @@
-"""What an item of each kind must look like, as its layout and its entity declare it."""
+"""How items of each kind must be stored, as their layout and entity declare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INDEX_ATTRIBUTES: Final = tuple(sorted(KEY_ATTRIBUTES - {PK, SK}))
 
 
 def may_expire(layout: Layout) -> bool:
-    """Whether an item of this kind may have a TTL: a helper if what it belongs to may have one."""
+    """True if an item of this kind may have a TTL; a helper may if its owner may."""
     entity = layout.resolved()
     if entity is not None:
         return plan(entity).deadline is not None
@@ -22,9 +22,9 @@ def may_expire(layout: Layout) -> bool:
 
 
 def helper_fields(item: AttributeValues, layout: Layout) -> dict[str, Any]:
-    """What a helper item says, in its keys and beside them. CorruptItem when something is missing.
+    """The fields of a helper item, from its keys and attributes. CorruptItem if one is missing.
 
-    A retired id says only when that was.
+    A retired id has only the time of its retirement.
     """
     if is_retired(item):
         return {"retired_at": helper_time(item, "retired_at", layout)}
@@ -36,12 +36,12 @@ def helper_fields(item: AttributeValues, layout: Layout) -> dict[str, Any]:
 
 
 def helper_index_keys(layout: Layout, fields: dict[str, Any]) -> AttributeValues | None:
-    """The index keys of a helper item; None when only what it leads to knows them."""
+    """The index keys of a helper item; None if they follow from the item that it points to."""
     slots = {place: slot for place in (GSI1, GSI2) if (slot := layout.slot(place)) is not None}
     names = {name for slot in slots.values() for name in (*slot.pk.names, *slot.sk.names)}
     return with_index_keys({}, layout, fields, *slots) if names <= fields.keys() else None
 
 
 def index_keys(item: AttributeValues) -> AttributeValues:
-    """The index keys that an item has."""
+    """The index keys of an item."""
     return {name: item[name] for name in INDEX_ATTRIBUTES if name in item}
