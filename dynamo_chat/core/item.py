@@ -28,7 +28,6 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pynamodb.attributes import Attribute, NumberAttribute, UnicodeAttribute
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
 from dynamo_chat.core import attributes as stored
@@ -51,28 +50,6 @@ from dynamo_chat.core.layout import KEY_ATTRIBUTES, KIND, PK, SK, TTL, VERSION, 
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size, item_size
 
 
-class GSI1Index(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """The first overloaded index."""
-
-    class Meta:
-        index_name = "GSI1"
-        projection = AllProjection()
-
-    GSI1PK = UnicodeAttribute(hash_key=True)
-    GSI1SK = UnicodeAttribute(range_key=True)
-
-
-class GSI2Index(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """The second overloaded index."""
-
-    class Meta:
-        index_name = "GSI2"
-        projection = AllProjection()
-
-    GSI2PK = UnicodeAttribute(hash_key=True)
-    GSI2SK = UnicodeAttribute(range_key=True)
-
-
 class Item(Model):
     """The attributes of every item. The PynamoDB model of each entity extends it."""
 
@@ -82,8 +59,6 @@ class Item(Model):
     GSI1SK = UnicodeAttribute(null=True)
     GSI2PK = UnicodeAttribute(null=True)
     GSI2SK = UnicodeAttribute(null=True)
-    gsi1 = GSI1Index()
-    gsi2 = GSI2Index()
     ttl = NumberAttribute(null=True)
     kind = UnicodeAttribute()
     v = NumberAttribute()
