@@ -1,4 +1,4 @@
-"""What to watch a table by (T4): alarms, events, a budget, a dashboard.
+"""Monitoring of a table (T4): alarms, events, a budget, a dashboard.
 
 Text may hold ``${AWS::Region}``, ``${AWS::AccountId}`` and ``${AWS::Partition}``, which
 CloudFormation fills in.
@@ -18,9 +18,9 @@ from dynamo_chat.provision.arguments import check_arn, check_kms_key, check_tags
 
 DYNAMODB: Final = "AWS/DynamoDB"
 OWN_NAMESPACE: Final = "DynamoChat"
-"""Of the metrics that CloudWatch does not have: size and item count."""
+"""The namespace of our own metrics, size and item count, which CloudWatch does not have."""
 SCHEDULE: Final = "rate(6 hours)"
-"""As often as DynamoDB brings size and item count up to date."""
+"""DynamoDB updates size and item count this often."""
 OPERATIONS: Final = (
     "BatchGetItem",
     "BatchWriteItem",
@@ -67,14 +67,14 @@ def handler(event, context):
         ],
     )
 '''
-"""The program of the function that publishes; an alarm tells when it stops."""
+"""The code of the function that publishes the metrics; an alarm reports if it stops."""
 
 RUNTIME: Final = "python3.13"
 LOG_DAYS: Final = 30
 OWN_KEY: Final = "create"
-"""Stands for a key that is made with the topic."""
+"""Instead of a key: create one with the topic."""
 BUDGET_NOTICES: Final = (("ACTUAL", 80), ("FORECASTED", 100))
-"""What the budget tells of: percent of it that are spent, or are going to be."""
+"""When the budget notifies: at these percentages spent or forecast."""
 
 _HERE: Final = "${AWS::Region}:${AWS::AccountId}"
 _MINUTE: Final = 60
@@ -84,7 +84,7 @@ _GB: Final = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From where on somebody is told."""
+    """The thresholds of the alarms and the budget."""
 
     throttled_requests: int = 1
     """In five minutes."""
@@ -101,7 +101,7 @@ class Thresholds:
     size_gb: int = 100
     items: int = 100_000_000
     budget_usd: int = 100
-    """In a month; told at 80 % spent, and when all of it is forecast to be."""
+    """In a month; notifies at 80 % spent, and when all of it is forecast to be spent."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -121,7 +121,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Tells when a metric, or several put together, reach a threshold."""
+    """An alarm on a metric, or on several metrics combined."""
 
     name: str
     """``Throttled``, …"""
@@ -130,23 +130,23 @@ class Alarm:
     statistic: str
     threshold: float
     together: str = "SUM"
-    """How several metrics make one: ``SUM`` or ``MAX``."""
+    """How several metrics are combined: ``SUM`` or ``MAX``."""
     period: int = 5 * _MINUTE
     periods: int = 1
     missing: str = "notBreaching"
-    """What it means when there is no data: nothing, or a breach."""
+    """How missing data is treated."""
     comparison: str = "GreaterThanOrEqualToThreshold"
 
     @property
     def expression(self) -> str:
-        """The metric math that puts ``m0``, ``m1``, … together; no data is none of it."""
+        """The metric math that combines ``m0``, ``m1``, …; missing data counts as 0."""
         filled = ", ".join(f"FILL(m{number}, 0)" for number in range(len(self.metrics)))
         return f"{self.together}([{filled}])"
 
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
-    """Tells of an event."""
+    """A rule that reports an event."""
 
     name: str
     description: str
@@ -155,14 +155,14 @@ class EventRule:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What to watch a table by."""
+    """What is monitored of a table, and who is notified."""
 
     table_name: str
     thresholds: Thresholds = Thresholds()
     email: str | None = None
-    """Who is told; further ones can subscribe to the topic."""
+    """The e-mail address to notify; others can subscribe to the topic."""
     topic_arn: str | None = None
-    """A topic that is there already; without one, a topic is made."""
+    """The ARN of an existing topic; None creates one."""
     topic_key: str | None = None
     """The KMS key that encrypts the topic that is made: its ARN or id, or `OWN_KEY` for one that is
     made with it. AWS's managed key is refused: CloudWatch may not use it."""
@@ -183,9 +183,7 @@ class Watch:
                 raise InvalidArgument("budget_tag", "must be a name and a value")
             check_tags(dict([self.budget_tag]), "budget_tag")
         if self.topic_arn is not None and (self.email or self.topic_key):
-            raise InvalidArgument(
-                "topic_arn", "is there already: it has its subscribers and its key"
-            )
+            raise InvalidArgument("topic_arn", "exists already, with its own subscribers and key")
         if self.topic_key is not None and "alias/aws/" in self.topic_key:
             raise InvalidArgument(
                 "topic_key", "must be a key of your own: alarms may not use AWS's managed ones"
@@ -193,7 +191,7 @@ class Watch:
 
     @property
     def table_arn(self) -> str:
-        """The table's ARN, in text to fill in."""
+        """The table's ARN, with placeholders."""
         return f"arn:${{AWS::Partition}}:dynamodb:{_HERE}:table/{self.table_name}"
 
 
@@ -216,7 +214,7 @@ def alarms(watch: Watch) -> list[Alarm]:
         *_throttled_indexes(watch),
         Alarm(
             "SystemErrors",
-            "DynamoDB answers with errors of its own.",
+            "DynamoDB returns server errors.",
             _by_operation("SystemErrors", table),
             "Sum",
             limits.system_errors,
@@ -284,9 +282,9 @@ def alarms(watch: Watch) -> list[Alarm]:
 
 
 def event_rules(watch: Watch) -> list[EventRule]:
-    """Backups and exports that failed, by AWS Backup or by a call of DynamoDB's own.
+    """Rules for backups and exports that failed, of AWS Backup or of DynamoDB itself.
 
-    The second is seen through CloudTrail, which must be on, and for all tables of the account.
+    The latter come from CloudTrail, which must be on, and cover all tables of the account.
     """
     return [
         EventRule(
@@ -323,7 +321,7 @@ def event_rules(watch: Watch) -> list[EventRule]:
 
 
 def publisher_policy(watch: Watch, log_group: str) -> dict[str, Any]:
-    """What the publishing function may do, in text to fill in."""
+    """The permissions of the publishing function, with placeholders."""
     logs = f"arn:${{AWS::Partition}}:logs:{_HERE}:log-group:{log_group}:*"
     return {
         "Version": "2012-10-17",
@@ -349,7 +347,7 @@ _TELLING: Final = ("budgets", "cloudwatch", "events")
 
 
 def topic_policy(topic: Any) -> dict[str, Any]:
-    """Who may tell: alarms, event rules and budgets, of this very account."""
+    """The topic's policy: alarms, event rules and budgets of this account may publish."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -360,7 +358,7 @@ def topic_policy(topic: Any) -> dict[str, Any]:
 
 
 def topic_key_policy() -> dict[str, Any]:
-    """The policy of the topic's key: IAM of the account manages it, who tells may use it."""
+    """The policy of the topic's key: the account's IAM manages it, publishers may use it."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -383,10 +381,10 @@ def topic_key_policy() -> dict[str, Any]:
 
 
 def _of_service(service: str) -> dict[str, Any]:
-    """Who a statement allows something to: a service, in the name of this account.
+    """The principal of a statement: a service, on behalf of this account.
 
-    EventBridge tells no account when it publishes to a topic or uses its key, so a condition on it
-    would drop every event, unnoticed. Its rules publish to topics of their own account only.
+    EventBridge names no account when it publishes to a topic or uses its key, so a condition on the
+    account would silently drop every event. Its rules publish only to topics of their own account.
     """
     allowed: dict[str, Any] = {
         "Effect": "Allow",
@@ -398,7 +396,7 @@ def _of_service(service: str) -> dict[str, Any]:
 
 
 def budget_filters(watch: Watch) -> dict[str, list[str]]:
-    """What the budget counts, as AWS Budgets writes it: DynamoDB, of one tag when one is given."""
+    """The filters of the budget, as AWS Budgets writes them: DynamoDB, and the tag if given."""
     filters = {"Service": ["Amazon DynamoDB"]}
     if watch.budget_tag is not None:
         key, value = watch.budget_tag
@@ -407,7 +405,7 @@ def budget_filters(watch: Watch) -> dict[str, list[str]]:
 
 
 def trust(service: str) -> dict[str, Any]:
-    """The policy by which a service may take a role."""
+    """The policy that allows a service to assume a role."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -421,7 +419,7 @@ def trust(service: str) -> dict[str, Any]:
 
 
 def dashboard(watch: Watch) -> str:
-    """The body of the dashboard: a graph for each alarm, with its threshold; text to fill in."""
+    """The dashboard's body: a graph with its threshold for each alarm; with placeholders."""
     widgets = []
     drawn = [alarm for alarm in alarms(watch) if alarm.missing != "breaching"]
     for number, alarm in enumerate(drawn):
@@ -465,7 +463,7 @@ def _everywhere(name: str, table: tuple[str, str]) -> tuple[Metric, ...]:
 
 
 def _throttled_indexes(watch: Watch) -> Iterator[Alarm]:
-    """A throttled index holds up the writes of the table: which one it is, is worth knowing."""
+    """Alarms per index: a throttled index delays writes to the table."""
     table = ("TableName", watch.table_name)
     for place in (GSI1, GSI2):
         yield Alarm(

@@ -1,4 +1,4 @@
-"""What to watch a table by, as a CloudFormation template."""
+"""Monitoring of a table as a CloudFormation template."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def alarms_cloudformation(watch: Watch) -> dict[str, Any]:
 
 
 def filled(value: Any) -> Any:
-    """`value` with ``Fn::Sub`` around every text that CloudFormation has to fill in."""
+    """`value` with ``Fn::Sub`` around every text that has placeholders."""
     if isinstance(value, str):
         return {"Fn::Sub": value} if "${AWS::" in value else value
     if isinstance(value, dict):
@@ -90,7 +90,7 @@ def _topic(watch: Watch) -> dict[str, Any]:
             "DeletionPolicy": "Delete",  # nothing is left to be read with it
             "UpdateReplacePolicy": "Delete",
             "Properties": {
-                "Description": f"Encrypts what is told of the table {watch.table_name}.",
+                "Description": f"Encrypts notifications about the table {watch.table_name}.",
                 "EnableKeyRotation": True,
                 "KeyPolicy": filled(topic_key_policy()),
             },
@@ -155,7 +155,7 @@ def _rule(rule: EventRule, topic: Any) -> dict[str, Any]:
 
 
 def _publisher(watch: Watch) -> dict[str, Any]:
-    """The function that publishes size and item count, with all that it needs."""
+    """The function that publishes size and item count, with its role and schedule."""
     function = f"{watch.table_name.replace('.', '-')[:55]}-size"
     logs = f"/aws/lambda/{function}"
     return {

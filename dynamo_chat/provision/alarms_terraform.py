@@ -1,4 +1,4 @@
-"""What to watch a table by, for Terraform: the CloudFormation template, deployed as a stack."""
+"""Monitoring of a table for Terraform: the CloudFormation template, deployed as a stack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def alarms_terraform(watch: Watch) -> dict[str, Any]:
     body = json.dumps(alarms_cloudformation(watch), separators=(",", ":"))
     stack = {
         "name": name,
-        # What CloudFormation is to fill in looks like Terraform's own.
+        # CloudFormation's placeholders look like Terraform's.
         "template_body": body.replace("${", "$${").replace("%{", "%%{"),
         "capabilities": ["CAPABILITY_IAM"],
     }

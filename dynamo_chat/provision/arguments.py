@@ -1,4 +1,4 @@
-"""What a table's settings and the methods on it are given, checked before anything is sent.
+"""Checks of a table's settings and of its methods' arguments, before anything is sent.
 
 Templates send nothing: without these checks, a wrong value would be found when they are deployed.
 """
@@ -32,16 +32,16 @@ def check_flag(argument: str, value: Any) -> None:
 
 
 def check_units(argument: str, bounds: Any) -> None:
-    """InvalidArgument unless it is the least and the most of a capacity."""
+    """InvalidArgument unless it is a (minimum, maximum) of capacity units."""
     is_pair = isinstance(bounds, (tuple, list)) and [type(each) for each in bounds] == [int, int]
     if not is_pair or not 1 <= bounds[0] <= bounds[1] <= _MAX_UNITS:
         raise InvalidArgument(
-            argument, "must be two integers, from at least 1 to no less than that, as in (5, 100)"
+            argument, "must be two integers (minimum, maximum) of at least 1, such as (5, 100)"
         )
 
 
 def check_percent(argument: str, value: Any) -> None:
-    """InvalidArgument unless it is a share that scaling can aim at."""
+    """InvalidArgument unless it is a target utilization that auto scaling accepts."""
     if type(value) is not int or not 20 <= value <= 90:
         raise InvalidArgument(argument, "must be from 20 to 90 percent")
 
@@ -55,10 +55,10 @@ def check_kms_key(kms_key: Any, argument: str = "kms_key") -> None:
 def check_tags(tags: Any, argument: str = "tags") -> None:
     """InvalidArgument unless DynamoDB takes these tags.
 
-    So nothing gets into a template that Terraform or CloudFormation would take for an expression.
+    This also keeps expressions of Terraform or CloudFormation out of a template.
     """
     if not isinstance(tags, Mapping) or len(tags) > MAX_TAGS:
-        raise InvalidArgument(argument, f"must be at most {MAX_TAGS} texts by name")
+        raise InvalidArgument(argument, f"must be at most {MAX_TAGS} names with text values")
     for key, value in tags.items():
         if not _is_tag_text(key, _TAG_KEY) or not key or key.lower().startswith("aws:"):
             raise InvalidArgument(
@@ -75,7 +75,7 @@ def check_tags(tags: Any, argument: str = "tags") -> None:
 
 
 def check_replicas(replicas: Any, own: str | None = None) -> None:
-    """InvalidArgument unless they are regions, each named once, and not the table's own."""
+    """InvalidArgument unless they are distinct regions, and not the table's own."""
     if isinstance(replicas, str) or not isinstance(replicas, Sequence):
         raise InvalidArgument("replicas", "must be names of AWS regions such as ('eu-west-1',)")
     for region in replicas:
@@ -86,17 +86,17 @@ def check_replicas(replicas: Any, own: str | None = None) -> None:
     if len(set(replicas)) < len(replicas):
         raise InvalidArgument("replicas", "must name each region once")
     if own in replicas:
-        raise InvalidArgument("replicas", f"must not name {own}: the table itself is there")
+        raise InvalidArgument("replicas", f"must not name {own}: it is the table's own region")
 
 
 def check_wait(argument: str, seconds: Any) -> None:
-    """InvalidArgument unless it is how long to wait; 0 looks once."""
+    """InvalidArgument unless it is a number of seconds to wait; 0 checks once."""
     if type(seconds) not in {int, float} or not 0 <= seconds <= _MOST_SECONDS:
         raise InvalidArgument(argument, f"must be seconds from 0 to {_MOST_SECONDS:,}")
 
 
 def check_waiting(timeout_seconds: Any, on_progress: Any) -> None:
-    """InvalidArgument unless one can wait so long, and tell of it so."""
+    """InvalidArgument unless the timeout and the progress hook are valid."""
     check_wait("timeout_seconds", timeout_seconds)
     if on_progress is not None:
         check_callable("on_progress", on_progress)

@@ -5,9 +5,8 @@
     restored = backups.restore(backup.arn, "chat-restored")
     assert not restored.differences
 
-DynamoDB does all of this by itself; the methods start it and wait. When a wait is cut short, what
-was started goes on: `restore` and `restore_to_time` called again join it, `wait_for_export` waits
-for an export that runs.
+The methods start the work in DynamoDB and wait for it. If a wait is interrupted, the work goes on:
+call `restore` or `restore_to_time` again to wait for it, or `wait_for_export` for an export.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ TIMEOUT_SECONDS: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup of a table, as it was at one moment."""
+    """A backup of a table as it was at one time."""
 
     arn: str
     name: str
@@ -61,7 +60,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryWindow:
-    """The moments that the table can be restored to, both included."""
+    """The first and the last time that the table can be restored to, inclusive."""
 
     earliest: datetime
     latest: datetime
@@ -69,7 +68,7 @@ class RecoveryWindow:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A copy of the table in S3, as it was at one moment."""
+    """A copy of the table in S3, as it was at one time."""
 
     arn: str
     status: str
@@ -78,13 +77,13 @@ class Export:
     prefix: str
     format: str
     exported_at: datetime | None
-    """The moment whose state was exported."""
+    """The time whose state was exported."""
     item_count: int | None
     billed_bytes: int | None
     manifest: str | None
     """The key of the manifest's summary, once it is complete."""
     failure: str | None
-    """Why it failed; None when it did not."""
+    """Why it failed; None if it didn't."""
 
 
 class Backups:
@@ -112,7 +111,7 @@ class Backups:
     ) -> Backup:
         """Back up the table, wait until the backup is available, and return it.
 
-        Without a name, it is called after the table and the time. TableNotFound, StillRunning.
+        The default name is made of the table's name and the time. TableNotFound, StillRunning.
         """
         check_backup_name(name)
         check_waiting(timeout_seconds, on_progress)
@@ -135,7 +134,7 @@ class Backups:
 
     @access_pattern("T5", "ListBackups", "1 for every 100 backups", budget=5, owner=OPERATOR)
     def list(self) -> builtins.list[Backup]:
-        """The backups of the table, of every kind, newest first; those of AWS Backup too."""
+        """List the table's backups of every kind, also those of AWS Backup, newest first."""
         request = {"TableName": self._name, "BackupType": "ALL"}
         found: list[Backup] = []
         with self._translated():
@@ -149,7 +148,7 @@ class Backups:
 
     @access_pattern("T5", "DescribeBackup", "1", owner=OPERATOR)
     def describe(self, backup_arn: str) -> Backup:
-        """A backup by its ARN. NotFound."""
+        """Return a backup by its ARN. NotFound."""
         check_arn("backup_arn", backup_arn)
         return self._described(backup_arn)
 
@@ -172,15 +171,15 @@ class Backups:
         timeout_seconds: float = TIMEOUT_SECONDS,
         on_progress: ProgressHook | None = None,
     ) -> Restored:
-        """Restore a backup to a new table, wait for it, switch on what a restore leaves off.
+        """Restore a backup to a new table, wait for it, and apply settings it leaves off.
 
-        That is TTL, point-in-time recovery, deletion protection, contributor insights, tags and the
-        stream, as `definition` wants them; then the table is checked against it. Without one,
-        billing and encryption stay as they were in the source, and the rest is as
-        `TableDefinition` has it. With `region`, the table is made there.
+        These are TTL, point-in-time recovery, deletion protection, contributor insights, tags and
+        the stream, as in `definition`; then the table is checked against it. Without a definition,
+        billing and encryption stay as in the source, and the rest is as in the default
+        `TableDefinition`. With `region`, the table is created there.
 
-        Called again with the same arguments, it joins the restore that runs, and finishes it.
-        NotFound without such a backup, AlreadyExists when another table has the name,
+        Call it again with the same arguments to wait for a running restore and finish it.
+        NotFound if the backup doesn't exist, AlreadyExists if another table has the name,
         StillRunning.
         """
         check_arn("backup_arn", backup_arn)
@@ -196,7 +195,7 @@ class Backups:
 
     @access_pattern("T5", "DescribeContinuousBackups", "1", owner=OPERATOR)
     def recovery_window(self) -> RecoveryWindow | None:
-        """The moments that the table can be restored to; None without point-in-time recovery."""
+        """Return the times it can be restored to; None without point-in-time recovery."""
         with self._translated():
             answer = self._connection.call("DescribeContinuousBackups", {"TableName": self._name})
         found = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
@@ -224,10 +223,10 @@ class Backups:
         timeout_seconds: float = TIMEOUT_SECONDS,
         on_progress: ProgressHook | None = None,
     ) -> Restored:
-        """Restore the table, as it was at a moment, to a new table; see `restore`.
+        """Restore the table, as it was at a given time, to a new table; see `restore`.
 
-        Without a moment, the latest possible: some five minutes ago. InvalidArgument when the
-        moment is outside of the recovery window, RecoveryUnavailable without such recovery.
+        The default is the latest possible time, about five minutes ago. InvalidArgument if the
+        time is outside the recovery window, RecoveryUnavailable without point-in-time recovery.
         """
         moment = None if at is None else utc("at", at)
         restoration = self._restoration(
@@ -267,15 +266,14 @@ class Backups:
         timeout_seconds: float = TIMEOUT_SECONDS,
         on_progress: ProgressHook | None = None,
     ) -> Export:
-        """Export the table, as it was at a moment (now if not given), to an S3 bucket.
+        """Export the table, as it was at a given time (by default now), to an S3 bucket.
 
-        Waits until it is complete. The files lie under `prefix`, by default the table's name. An
-        export reads the recovery log, so it takes none of the table's capacity. `bucket_owner` is
-        the account that owns the bucket, if it is another; with `kms_key`, the files are encrypted
-        by it.
+        Waits until it is complete. The files are put under `prefix`, by default the table's name.
+        An export reads the recovery log, so it uses none of the table's capacity. `bucket_owner` is
+        the account that owns the bucket, if it is another one; `kms_key` encrypts the files.
 
-        RecoveryUnavailable without point-in-time recovery, InvalidArgument for a moment outside of
-        its window, StillRunning, RequestRejected when DynamoDB could not export.
+        RecoveryUnavailable without point-in-time recovery, InvalidArgument for a time outside its
+        window, StillRunning, RequestRejected if the export failed.
         """
         check_bucket(bucket)
         if export_format not in get_args(ExportFormat):
@@ -320,7 +318,7 @@ class Backups:
 
     @access_pattern("T5", "DescribeExport", "1", owner=OPERATOR)
     def describe_export(self, export_arn: str) -> Export:
-        """An export by its ARN, however far it is. NotFound."""
+        """Return an export by its ARN, complete or not. NotFound."""
         check_arn("export_arn", export_arn)
         return self._export(export_arn)
 
@@ -359,7 +357,7 @@ class Backups:
         return str(Inspection(self._connection).describe()["TableArn"])
 
     def _check_moment(self, moment: datetime | None) -> None:
-        """Say early, and with the bounds, that a moment cannot be restored to."""
+        """InvalidArgument, with the earliest time, if a time can't be restored to."""
         window = self.recovery_window()
         if window is None:
             raise errors.RecoveryUnavailable(_recovery_is_off(self._name))
@@ -394,7 +392,7 @@ class Backups:
 
     @contextmanager
     def _translated(self, arn: str = "") -> Iterator[None]:
-        """Tell DynamoDB's refusals of these operations as what they mean."""
+        """Translate DynamoDB's errors of these operations."""
         try:
             yield
         except errors.RequestRejected as error:

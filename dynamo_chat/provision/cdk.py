@@ -3,7 +3,7 @@
     chat = ChatTable(stack, "Chat", table_name="chat-prod")
     chat.table.grant_stream_read(function)
 
-The construct holds the very resources of the CloudFormation template, so the two cannot differ.
+The construct has the resources of the CloudFormation template, so the two can't differ.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ChatTable(Construct):
         super().__init__(scope, construct_id)
         wanted = definition or TableDefinition()
         template = cloudformation(wanted, table_name)
-        del template["Outputs"], template["Description"]  # those are for the stack to say
+        del template["Outputs"], template["Description"]  # the stack defines those
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "table.json")
             file.write_text(json.dumps(template), encoding="utf-8")

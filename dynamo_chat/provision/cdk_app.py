@@ -1,4 +1,4 @@
-"""The table as the program of a CDK app."""
+"""The table as a CDK app."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def cdk_app(definition: TableDefinition, table_name: str) -> str:
     used = ["TableDefinition"] + (["Capacity"] if definition.provisioned else [])
     stack = logical_name(table_name)
     if not stack[:1].isalpha():
-        raise InvalidArgument("table name", "must begin with a letter to name a stack")
+        raise InvalidArgument(
+            "table name", "must begin with a letter, because the stack is named after it"
+        )
     return _CDK_APP.format(
         names=", ".join(sorted(used)), definition=definition, name=table_name, stack=stack
     )

@@ -1,7 +1,7 @@
 """The table as a CloudFormation template.
 
-One table is ``AWS::DynamoDB::Table``; one with replicas is ``AWS::DynamoDB::GlobalTable``, which
-is deployed in the region that is written to. Either outlives its stack.
+A table is ``AWS::DynamoDB::Table``; a table with replicas is ``AWS::DynamoDB::GlobalTable``, to be
+deployed in the region that is written to. Both are kept when the stack is deleted.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ TABLE: Final = "ChatTable"
 """The table's logical id."""
 
 _OWN_REGION: Final = {"Ref": "AWS::Region"}
-# What a scanner would find, and was decided otherwise: the documents ask for AWS's managed key.
+# Scanners report this; it was decided otherwise: the requirements ask for AWS's managed key.
 _SKIPPED_CHECKS: Final = {
     "skip": [
         {
             "id": "CKV_AWS_119",
-            "comment": "Encrypted without a customer managed key, as was chosen; "
-            "name one with --kms-key to have it.",
+            "comment": "Encrypted without a customer managed key by choice; "
+            "name one with --kms-key to use one.",
         }
     ]
 }

@@ -1,6 +1,6 @@
 """The table as files for the ``aws`` command, and a script that runs it on them.
 
-The script can be run again: what is there already is left, or set to the same.
+The script can be run again: it keeps what exists, or sets it to the same values.
 """
 
 from __future__ import annotations
@@ -103,11 +103,11 @@ aws lambda update-function-configuration --cli-input-json "file://$environment" 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role that is to have access to the table."""
+    """A role that gets access to the table."""
 
     name: str
     policy: Mapping[str, Any]
-    """What it may do: a policy document."""
+    """The policy document that it gets."""
 
 
 def command_files(
@@ -182,7 +182,7 @@ def _script(
         for place in PLACES:
             index = "" if place.index is None else f" --index-name {place.index}"
             yield _INSIGHTS.format(table=table, index=index)
-    # Before the replicas: DynamoDB refuses one while the capacity to write is not scaled.
+    # Before the replicas: DynamoDB refuses one while write capacity is not scaled.
     for target in scaling_targets(definition):
         yield _SCALING.format(name=target.name)
     for replica in definition.replicas:

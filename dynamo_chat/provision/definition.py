@@ -1,4 +1,4 @@
-"""What the table should be: one definition, from which everything else is written."""
+"""The definition of the table, from which requests and templates are generated."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _FLAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Provisioned capacity that follows the load: of the table, and of each index by itself.
+    """Provisioned capacity with auto scaling, for the table and each index separately.
 
-    With the same least and most it is fixed, and nothing scales.
+    If minimum and maximum are equal, the capacity is fixed.
     """
 
     read: tuple[int, int] = (5, 100)
-    """The least and the most read units a second."""
+    """Minimum and maximum read units a second."""
     write: tuple[int, int] = (5, 100)
-    """The least and the most write units a second."""
+    """Minimum and maximum write units a second."""
     utilization: int = 70
-    """The share of the capacity that scaling aims to have in use, in percent."""
+    """The target utilization of auto scaling, in percent."""
 
     def __post_init__(self) -> None:
         check_units("read", self.read)
@@ -50,21 +50,21 @@ class Capacity:
 
     @property
     def is_scaled(self) -> bool:
-        """Whether it follows the load; what is the least and the most at once is fixed."""
+        """True if minimum and maximum differ."""
         return self.read[0] < self.read[1] or self.write[0] < self.write[1]
 
     def throughput(self) -> dict[str, int]:
-        """``ProvisionedThroughput`` to begin with: the least."""
+        """The initial ``ProvisionedThroughput``: the minimum."""
         return {"ReadCapacityUnits": self.read[0], "WriteCapacityUnits": self.write[0]}
 
 
 @dataclass(frozen=True, slots=True)
 class TableDefinition:
-    """What the table should be: keys, two indexes, and the settings that protect its data.
+    """The definition of a table: keys, two indexes, and the settings that protect its data.
 
-    Keys, indexes and TTL are the store's own; the rest are settings that a team may choose.
-    `table.create` sets up all of it but scaling, which is a service beside DynamoDB: it refuses
-    capacity that is to be scaled, and templates set it up.
+    Keys, indexes and TTL are fixed; the rest are settings that a team may choose. `table.create`
+    sets up all of it except auto scaling, which is another AWS service: it refuses capacity that
+    is scaled; use a template for it.
     """
 
     point_in_time_recovery: bool = True
@@ -81,7 +81,7 @@ class TableDefinition:
     contributor_insights: bool = False
     """Report the most used keys of the table and of each index."""
     replicas: tuple[str, ...] = ()
-    """Regions, beside its own, that hold a replica. Only one region may be written to."""
+    """Other regions that have a replica. Only one region may be written to."""
 
     def __post_init__(self) -> None:
         for name in _FLAGS:
@@ -95,11 +95,11 @@ class TableDefinition:
             raise InvalidArgument("kms_key", "must be None without encryption_managed")
         if self.replicas and self.encryption_managed and self.kms_key is not None:
             for region in self.replicas:
-                replica_key(self.kms_key, region)  # refuses a key that does not leave its region
+                replica_key(self.kms_key, region)  # refuses a key that exists in one region only
 
     @property
     def has_stream(self) -> bool:
-        """Whether changes are streamed: when asked, and whenever there are replicas."""
+        """True if changes are streamed: if asked for, or if there are replicas."""
         return self.stream or bool(self.replicas)
 
     @property
@@ -195,7 +195,7 @@ def key_schema(place: Place) -> list[dict[str, str]]:
 
 
 def wanted_or_default(definition: Any) -> TableDefinition:
-    """The definition that a method was given, or the default one; InvalidArgument for another."""
+    """The given definition, or the default one for None. InvalidArgument for another type."""
     if definition is None:
         return TableDefinition()
     if not isinstance(definition, TableDefinition):

@@ -1,4 +1,4 @@
-"""How a table differs from its definition, by what DynamoDB says of it."""
+"""Differences between a table and its definition, from DynamoDB's description."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dynamo_chat.provision.definition import STREAM_VIEW, Capacity, TableDefinit
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One way in which the table is not what it should be."""
+    """One difference between the table and its definition."""
 
     setting: str
     wanted: str
     found: str
     is_essential: bool
-    """The store does not work with it; otherwise it works with less protection."""
+    """True if the store doesn't work with it; if False, the table only has less protection."""
 
     def __str__(self) -> str:
         return f"{self.setting}: {self.found}, should be {self.wanted}"
@@ -27,7 +27,7 @@ class Difference:
 def described_differences(
     description: Mapping[str, Any], wanted: TableDefinition
 ) -> list[Difference]:
-    """Those that show in ``DescribeTable``."""
+    """The differences that show in ``DescribeTable``."""
     return [
         *_key_differences(description),
         *_index_differences(description),
@@ -36,7 +36,7 @@ def described_differences(
 
 
 def tag_differences(tags: Mapping[str, str], wanted: TableDefinition) -> list[Difference]:
-    """Tags that are missing or have another value; what is there beside them is nobody's harm."""
+    """Tags that are missing or have another value; further tags are ignored."""
     return [
         Difference(f"tag {key}", repr(value), repr(tags.get(key)), is_essential=False)
         for key, value in sorted(wanted.tags.items())
@@ -105,7 +105,7 @@ def _setting_differences(
 
 
 def _capacity_differences(description: Mapping[str, Any], wanted: Capacity) -> Iterator[Difference]:
-    """Capacity outside of its bounds, of the table or an index; scaling stays within them."""
+    """Capacity of the table or an index that is outside its range."""
     for described in (description, *description.get("GlobalSecondaryIndexes", [])):
         place = described.get("IndexName", "table")
         found = described.get("ProvisionedThroughput", {})
@@ -121,7 +121,7 @@ def _key_of_encryption(found: Mapping[str, Any], wanted: str | None) -> Iterator
         yield _lacking("encryption", "with a KMS key", "AWS owned key")
         return
     arn = str(found.get("KMSMasterKeyArn", ""))
-    # DynamoDB tells the key and no alias, and which key an alias stands for is KMS's to say.
+    # DynamoDB returns the key and no alias; only KMS knows the key of an alias.
     is_known = wanted is not None and "alias/" not in wanted and arn
     if is_known and arn != wanted and arn.rpartition("/")[2] != wanted:
         yield _lacking("encryption", f"with the key {wanted}", f"with the key {arn}")

@@ -1,4 +1,4 @@
-"""The key of a table in other regions: a replica takes a key of its own region."""
+"""The key of a table in other regions: a replica needs a key of its own region."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _MULTI_REGION_KEY = re.compile(r"(arn:[a-z-]+:kms:)([a-z0-9-]+)(:\d{12}:key/mrk-
 def replica_key(kms_key: str, region: str) -> str:
     """The ARN in `region` of a multi-Region key. InvalidArgument for any other key.
 
-    Keys of one region do not leave it; of a multi-Region key, each region has a copy under an ARN
-    that differs in the region alone.
+    Other keys exist in one region only; a multi-Region key has a copy in each region, whose ARN
+    differs only in the region.
     """
     found = _MULTI_REGION_KEY.fullmatch(kms_key)
     if found is None:

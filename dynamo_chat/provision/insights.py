@@ -11,7 +11,7 @@ from dynamo_chat.provision.differences import Difference
 
 
 def switch_on_insights(connection: Connection, wanted: TableDefinition) -> None:
-    """Switch on what of it is off, if it is wanted."""
+    """Switch it on where it is off, if the definition wants it."""
     if wanted.contributor_insights:
         for place in _places_without(connection):
             request = wanted.insights_request(connection.table_name, place)
@@ -19,7 +19,7 @@ def switch_on_insights(connection: Connection, wanted: TableDefinition) -> None:
 
 
 def insight_differences(connection: Connection, wanted: TableDefinition) -> Iterator[Difference]:
-    """Where it is off, though it is wanted."""
+    """The table and indexes where it is off, if the definition wants it."""
     if wanted.contributor_insights:
         for place in _places_without(connection):
             name = f"contributor insights of {place.index or 'table'}"

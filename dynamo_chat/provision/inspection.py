@@ -1,4 +1,4 @@
-"""What a table is like: its description, its settings, and how they differ from its definition."""
+"""Read a table's description and settings, and compare them with its definition."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from dynamo_chat.provision.differences import Difference, described_differences,
 from dynamo_chat.provision.insights import insight_differences
 
 BACKUPS_NOT_YET = "ContinuousBackupsUnavailableException"
-"""What DynamoDB answers while it prepares the backups of a table that was just created."""
+"""DynamoDB's error while it prepares the backups of a new table."""
 _POLL_SECONDS = 1.0
 
 
 def pause() -> None:
-    """Wait before the next look."""
+    """Wait before the next check."""
     time.sleep(_POLL_SECONDS)
 
 
 class Inspection:
-    """Looks at the table of a connection, and changes nothing."""
+    """Inspects the table of a connection, without changing it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._name = connection.table_name
 
     def describe(self) -> dict[str, Any]:
-        """DynamoDB's description of the table. TableNotFound."""
+        """Return DynamoDB's description of the table. TableNotFound."""
         answer = self._connection.call("DescribeTable", {"TableName": self._name})
         found: dict[str, Any] = answer["Table"]
         return found
@@ -48,7 +48,7 @@ class Inspection:
             if missing:
                 raise errors.IndexNotReady(
                     f"table {self._name!r} has no index {', '.join(sorted(map(str, missing)))}; "
-                    "it was not made by this package"
+                    "it was not created by this package"
                 )
             states = {description.get("TableStatus", "ACTIVE"), *indexes.values()}
             if states <= {"ACTIVE", "UPDATING"} and set(indexes.values()) == {"ACTIVE"}:
@@ -61,7 +61,7 @@ class Inspection:
             pause()
 
     def check(self, wanted: TableDefinition) -> list[Difference]:
-        """How the table differs from what it should be. TableNotFound."""
+        """Return how the table differs from the definition. TableNotFound."""
         description = self.describe()
         found = described_differences(description, wanted)
         if not self.has_ttl():
@@ -80,7 +80,7 @@ class Inspection:
         return found
 
     def has_ttl(self) -> bool:
-        """True if items expire by the attribute that the package writes."""
+        """True if TTL is on, for the attribute that the package writes."""
         answer = self._connection.call("DescribeTimeToLive", {"TableName": self._name})
         ttl = answer.get("TimeToLiveDescription", {})
         return (
@@ -96,7 +96,7 @@ class Inspection:
         )
         if recovery.get("PointInTimeRecoveryStatus") not in {"ENABLED", "ENABLING"}:
             return 0
-        # Engines that do not report the period have DynamoDB's default, which is the longest.
+        # Engines that don't report the period have DynamoDB's default, which is the maximum.
         return int(recovery.get("RecoveryPeriodInDays", RECOVERY_DAYS))
 
     def _tags(self, arn: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a table is called: one name for all stages, filled in for one of them."""
+"""Names of tables: one pattern for all stages, filled in for one stage."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _WORDS = re.compile(r"[^a-zA-Z0-9]+")
 
 
 def table_name(name: str, stage: str | None = None, placement: Placement = "suffix") -> str:
-    """The table's name at a stage.
+    """The table's name for a stage.
 
-    ``{stage}`` in `name` is replaced; a name without it gets the stage before or behind it:
-    ``chat-dev``, ``dev-chat``, ``acme-dev-chat``. InvalidArgument when that is no table name.
+    ``{stage}`` in `name` is replaced; a name without it gets the stage as prefix or suffix:
+    ``chat-dev``, ``dev-chat``, ``acme-dev-chat``. InvalidArgument if that isn't a table name.
     """
     if stage is not None and STAGE in name:
         full = name.replace(STAGE, stage)
@@ -32,11 +32,11 @@ def table_name(name: str, stage: str | None = None, placement: Placement = "suff
 
 
 def logical_name(name: str) -> str:
-    """`name` as infrastructure tools want identifiers: letters and digits, ``ChatProd``."""
+    """`name` as a logical id of CloudFormation, letters and digits: ``ChatProd``."""
     return "".join(word[:1].upper() + word[1:] for word in _WORDS.split(name) if word)
 
 
 def identifier(name: str) -> str:
-    """`name` as Terraform wants identifiers: ``chat_prod``."""
+    """`name` as an identifier of Terraform: ``chat_prod``."""
     word = _WORDS.sub("_", name).strip("_").lower()
     return word if word[:1].isalpha() else f"table_{word}"

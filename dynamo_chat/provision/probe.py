@@ -1,8 +1,7 @@
-"""Testing access to the table: do once, with an item of its own, everything that the store does.
+"""Test access to the table: do everything that the store does once, with a separate item.
 
-Each step is one action on the table or on one index, so that a step that fails names the
-permission or the index that is missing. The item is deleted at the end; if that is not possible,
-its TTL takes it away.
+Each step is one action on the table or on one index, so a failed step names the missing permission
+or index. The item is deleted at the end; if that is not possible, it expires by its TTL.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ _THERE, _NOT_THERE = f"attribute_exists({PK})", f"attribute_not_exists({PK})"
 
 @dataclass(frozen=True, slots=True)
 class ProbeStep:
-    """One action that was tried, and what was wrong with it."""
+    """One action that was tried, and its problem."""
 
     action: str
-    """As a policy names it, such as ``dynamodb:Query``."""
+    """The action's name in policies, such as ``dynamodb:Query``."""
     place: str
     """``table``, or the index it was tried on."""
     problem: str | None
-    """None when it worked."""
+    """None if it worked."""
 
     def __str__(self) -> str:
         return f"{self.action} on {self.place}: {self.problem or 'works'}"
@@ -64,7 +63,7 @@ class Probe:
         self._table = {"TableName": connection.table_name}
 
     def run(self) -> list[ProbeStep]:
-        """Every step, in the order in which they were tried."""
+        """Run every step and return them in order."""
         try:
             steps = list(self._steps())
         except errors.DynamoChatError:
@@ -87,13 +86,13 @@ class Probe:
         yield self._tried("BatchWriteItem", TABLE, self._batch_write)
 
     def _tried(self, action: str, place: Place, call: Callable[[], str | None]) -> ProbeStep:
-        """The step that `call` is; what would hinder every other step too is raised."""
+        """Run `call` as a step; an error that would make every other step fail is raised."""
         name = f"dynamodb:{action}"
         where = "the table" if place is TABLE else f"its index {place.index}"
         try:
             problem = call()
         except (ConditionFailed, TransactionClash):
-            problem = None  # the item is not there, or in use; but the action is allowed
+            problem = None  # the item doesn't exist or is in use, but the action is allowed
         except errors.AccessDenied:
             problem = f"the role's policy must allow {name} on {where}"
         except (errors.IndexNotReady, errors.TableNotFound):
@@ -105,7 +104,7 @@ class Probe:
         return ProbeStep(name, place.index or "table", problem)
 
     def _condition_check(self, update: ProbeStep) -> ProbeStep:
-        """A check needs a write beside it: it can only be blamed if that is known to work."""
+        """A check needs a write in its transaction, so it is only tried if the write works."""
         if update.problem is None:
             return self._tried("ConditionCheckItem", TABLE, self._transact)
         return ProbeStep(
@@ -121,7 +120,7 @@ class Probe:
         self._call("PutItem", Item=self._item)
 
     def _touched(self) -> dict[str, Any]:
-        """An update of the item that makes no other one."""
+        """An update that can't create the item."""
         return {
             "Key": self._key,
             "UpdateExpression": "SET touched_at = :now",
@@ -148,11 +147,11 @@ class Probe:
         self._connection.call("BatchGetItem", {"RequestItems": request})
 
     def _query(self, place: Place, *, is_written: bool) -> str | None:
-        """Find the item in `place`; an index may take a moment to have it."""
+        """Find the item in `place`; an index may show it with a delay."""
         deadline = time.monotonic() + self._index_seconds
         while not self._found(place) and is_written:
             if time.monotonic() >= deadline:
-                return f"the item did not show within {self._index_seconds:g} seconds"
+                return f"the item did not appear within {self._index_seconds:g} seconds"
             time.sleep(_POLL_SECONDS)
         return None
 

@@ -1,10 +1,10 @@
-"""Making a restored table a table of this package again.
+"""Restore a table and apply the settings that DynamoDB does not restore.
 
 DynamoDB restores keys, indexes, items, billing and encryption. TTL, point-in-time recovery,
-deletion protection, contributor insights, tags and the stream are not restored: they are switched
-on here, once the table is active, and then the table is checked. Every step may be done again, so
-a restore that was interrupted is finished by calling it again. Replicas are told as missing;
-`table.create` with the same definition adds them.
+deletion protection, contributor insights, tags and the stream are switched on here, once the table
+is active, and then the table is checked. Every step can be repeated, so calling an interrupted
+restore again finishes it. Replicas are reported as missing; `table.create` with the same definition
+adds them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dynamo_chat.provision.waiting import ProgressHook, Seen, wait_until
 
 _TAKEN = {"TableAlreadyExistsException", "TableInUseException", "ResourceInUseException"}
 
-# What is as the source was, when nothing else is asked for.
+# These stay as in the source, unless something else is asked for.
 _FROM_SOURCE = frozenset({"billing", "encryption"})
 
 T = TypeVar("T")
@@ -32,24 +32,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A table that was restored, checked and ready to use."""
+    """A restored table: checked and ready to use."""
 
     table_name: str
     differences: tuple[Difference, ...]
-    """How it differs from what it should be; empty when it does not."""
+    """How it differs from the definition; empty if it doesn't."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a table is restored from."""
+    """The source of a restore."""
 
     table_arn: str | None = None
     backup_arn: str | None = None
     at: datetime | None = None
-    """The moment it is restored to; None for a backup's, or the latest possible."""
+    """The time it is restored to; None for the backup's time, or the latest possible."""
 
     def made(self, summary: dict[str, Any]) -> bool:
-        """Whether a table with this ``RestoreSummary`` was restored from here."""
+        """True if a table with this ``RestoreSummary`` was restored from this source."""
         if self.backup_arn is not None:
             return bool(summary.get("SourceBackupArn") == self.backup_arn)
         moment = summary.get("RestoreDateTime")
@@ -84,7 +84,7 @@ class Restoration:
         self._on_progress = on_progress
 
     def run(self, operation: str, request: dict[str, Any], source: Source) -> Restored:
-        """Start the restore, or join the one that runs already, and see it through."""
+        """Start the restore, or continue a running one, and wait until it is finished."""
         try:
             self._connection.call(operation, {**request, **self._overrides})
         except errors.RequestRejected as error:
@@ -97,18 +97,18 @@ class Restoration:
         return Restored(self._name, tuple(each for each in found if each.setting not in self._kept))
 
     def _join(self, source: Source, refusal: errors.RequestRejected) -> None:
-        """Go on if the table that is there comes from the same source; AlreadyExists if not."""
+        """Continue if the existing table comes from the same source; AlreadyExists if not."""
         try:
             description = self._table.describe()
         except errors.TableNotFound:
             raise refusal from None  # something else is in use, such as the backup
         if not source.made(description.get("RestoreSummary") or {}):
             raise errors.AlreadyExists(
-                f"there is a table {self._name!r} already; restore to another name"
+                f"table {self._name!r} exists already; restore to another name"
             ) from refusal
 
     def _wait(self) -> str:
-        """Wait until table and indexes are active; the table's ARN."""
+        """Wait until table and indexes are active. Returns the table's ARN."""
 
         def look() -> tuple[Seen, str]:
             try:
@@ -124,7 +124,7 @@ class Restoration:
         return arn
 
     def _switch_on(self, arn: str) -> None:
-        """What a restore leaves switched off. Nothing is done twice."""
+        """Switch on the settings that a restore leaves off, unless they are on already."""
         wanted, found = self._wanted, self._table.check(self._wanted)
         lacking = {difference.setting for difference in found}
         if "TTL" in lacking:
@@ -170,7 +170,7 @@ class Restoration:
 
 
 def overrides(definition: TableDefinition) -> dict[str, Any]:
-    """What a restore is asked to make otherwise than the source was."""
+    """The parameters of a restore that override the source's settings."""
     created = definition.create_request("restored")
     asked = {"BillingModeOverride": created["BillingMode"]}
     if definition.provisioned is not None:

@@ -1,4 +1,4 @@
-"""What of a table with provisioned capacity is scaled: reads and writes, of it and each index."""
+"""Auto scaling of provisioned capacity: reads and writes of the table and each index."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dynamo_chat.provision.definition import TableDefinition
 
 @dataclass(frozen=True, slots=True)
 class ScalingTarget:
-    """One capacity that follows the load, in the terms of Application Auto Scaling."""
+    """One scalable target of Application Auto Scaling."""
 
     name: str
     """``TableRead``, ``Gsi1Write``, …"""
     path: str
-    """What follows the table's name in its resource id: nothing, or ``/index/GSI1``."""
+    """The end of its resource id, after the table's name: empty, or ``/index/GSI1``."""
     dimension: str
     metric: str
     least: int
@@ -29,15 +29,15 @@ class ScalingTarget:
 
     @property
     def is_of_writes(self) -> bool:
-        """Whether it is a capacity to write. A replica takes no other."""
+        """True if it is a write capacity. A replica needs only these."""
         return self.dimension.endswith("WriteCapacityUnits")
 
 
 def scaling_targets(definition: TableDefinition) -> Iterator[ScalingTarget]:
-    """Every capacity to scale; none with on-demand billing, and none that is fixed.
+    """Every capacity that is scaled; none with on-demand billing or fixed capacity.
 
-    With replicas all writes are scaled, if only from a least to the same most: DynamoDB adds a
-    replica to no other table.
+    With replicas, all writes are scaled, even if minimum and maximum are equal: DynamoDB adds
+    replicas only to such tables.
     """
     capacity = definition.provisioned
     if capacity is None:

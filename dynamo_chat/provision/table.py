@@ -1,4 +1,4 @@
-"""Creating the table, waiting for it, and telling how an existing one differs (T1)."""
+"""Create the table, wait for it, and compare it with its definition (T1)."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Table:
     ) -> bool:
         """Create the table with its indexes and settings, and wait until it can be used.
 
-        True when it was created. False when it existed already; then only what it lacks of TTL,
-        point-in-time recovery, contributor insights and replicas is added, and `check` says what
-        else differs. InvalidArgument for capacity that is to be scaled, and for replicas of
-        provisioned capacity, which must be scaled: that takes a template.
+        Returns True if it was created, False if it existed already. An existing table gets missing
+        TTL, point-in-time recovery, contributor insights and replicas; `check` returns other
+        differences. InvalidArgument for capacity with auto scaling, and for replicas of
+        provisioned capacity, which need it: use a template.
         """
         wanted = wanted_or_default(definition)
         check_wait("timeout_seconds", timeout_seconds)
@@ -78,7 +78,7 @@ class Table:
             self._switch_on_recovery(wanted, time.monotonic() + timeout_seconds)
         switch_on_insights(self._connection, wanted)
         for region in self._regions_without_replica(wanted):
-            # One at a time: DynamoDB takes no other while the table is being updated.
+            # One at a time: DynamoDB accepts no other while the table is being updated.
             self._connection.call("UpdateTable", wanted.replica_request(self._name, region))
             self._wait_for_replica(region, time.monotonic() + timeout_seconds)
         return created
@@ -104,9 +104,9 @@ class Table:
 
     @access_pattern("T1", "DescribeTable", "1", owner=OPERATOR)
     def describe(self) -> dict[str, Any]:
-        """DynamoDB's description of the table: status, indexes, item count and size. TableNotFound.
+        """Return DynamoDB's description: status, indexes, item count and size. TableNotFound.
 
-        Item count and size are DynamoDB's own, some six hours old.
+        DynamoDB updates item count and size about every six hours.
         """
         return self._inspection.describe()
 
@@ -119,10 +119,10 @@ class Table:
         owner=OPERATOR,
     )
     def check(self, definition: TableDefinition | None = None) -> list[Difference]:
-        """How the table differs from what it should be; an empty list when it does not.
+        """Return how the table differs from the definition; an empty list if it doesn't.
 
-        TableNotFound when there is none. Of scaling it sees what it did: capacity outside of its
-        bounds. A key that was named by its alias can't be told from another.
+        TableNotFound. Auto scaling is not checked, only that capacity is within its range. A key
+        that is named by its alias can't be compared.
         """
         return self._inspection.check(wanted_or_default(definition))
 
@@ -138,9 +138,9 @@ class Table:
     def probe(self, *, index_seconds: float = 10.0) -> list[ProbeStep]:
         """Try every action that the store uses, on the table and each index, with one item.
 
-        What is returned says of each action, in the order in which they were tried, whether it
-        works or which permission or index is missing. The item is deleted at the end. An index has
-        `index_seconds` to show it. TableNotFound, CredentialsMissing, RegionMissing, Unreachable.
+        Returns a step for each action, in order: it works, or a permission or index is missing. The
+        item is deleted at the end. An index must show it within `index_seconds`. TableNotFound,
+        CredentialsMissing, RegionMissing, Unreachable.
         """
         from dynamo_chat.provision.probe import Probe
 
@@ -161,7 +161,7 @@ class Table:
         return [region for region in wanted.replicas if region not in there]
 
     def _wait_for_replica(self, region: str, deadline: float) -> None:
-        """Wait until a replica can be read. IndexNotReady when that takes too long."""
+        """Wait until a replica can be read. IndexNotReady if that takes too long."""
         while True:
             description = self.describe()
             found = {

@@ -13,7 +13,7 @@ from dynamo_chat.provision.naming import identifier
 from dynamo_chat.provision.scaling import ScalingTarget, scaling_targets
 
 PROVIDERS: Final = {"aws": {"source": "hashicorp/aws", "version": ">= 6.0"}}
-"""Version 6 knows all that is used here: how long to recover, protection of replicas."""
+"""Version 6 has the newest settings used here: recovery period, protection of replicas."""
 
 
 def terraform(definition: TableDefinition, table_name: str) -> dict[str, Any]:
@@ -69,7 +69,9 @@ def _table(definition: TableDefinition, table_name: str) -> dict[str, Any]:
         table["point_in_time_recovery"]["recovery_period_in_days"] = RECOVERY_DAYS
     if definition.encryption_managed and definition.kms_key is not None:
         if not definition.kms_key.startswith("arn:"):
-            raise InvalidArgument("kms_key", "must be the key's ARN: Terraform takes nothing else")
+            raise InvalidArgument(
+                "kms_key", "must be the key's ARN: Terraform accepts nothing else"
+            )
         table["server_side_encryption"]["kms_key_arn"] = definition.kms_key
     if definition.has_stream:
         table |= {"stream_enabled": True, "stream_view_type": STREAM_VIEW}
@@ -112,10 +114,10 @@ def _replica(definition: TableDefinition, region: str) -> dict[str, Any]:
 
 
 def _are_replicas_apart(definition: TableDefinition) -> bool:
-    """Whether replicas are resources of their own, which can wait for the scaling of the table.
+    """True if replicas must be separate resources, to be created after auto scaling.
 
-    DynamoDB adds a replica to a table of provisioned capacity only once its writes are scaled, and
-    scaling needs the table. A block inside of the table would be made before that.
+    DynamoDB adds a replica to a provisioned table only if its writes are scaled, and scaling needs
+    the table. A replica block inside the table would be created before that.
     """
     return definition.provisioned is not None and bool(definition.replicas)
 
@@ -123,7 +125,7 @@ def _are_replicas_apart(definition: TableDefinition) -> bool:
 def _replicas(
     definition: TableDefinition, name: str, targets: Sequence[ScalingTarget]
 ) -> dict[str, Any]:
-    """One after the other, each behind the scaling of all writes."""
+    """The replicas, one after the other, and all after the scaling of writes."""
     replicas: dict[str, Any] = {}
     after = [
         f"aws_appautoscaling_policy.{_label(name, each)}" for each in targets if each.is_of_writes
@@ -140,7 +142,7 @@ def _replicas(
             "lifecycle": {"prevent_destroy": True},
             "depends_on": after,
         }
-        # DynamoDB takes no other while one is being added.
+        # DynamoDB accepts no other while one is being added.
         after = [f"aws_dynamodb_table_replica.{label}"]
     return replicas
 
@@ -149,7 +151,7 @@ def _lifecycle(definition: TableDefinition) -> dict[str, Any]:
     lifecycle: dict[str, Any] = {"prevent_destroy": True}
     ignored = []
     if any(scaling_targets(definition)):
-        # What scaling has set is not to be set back; Terraform sees an index only as a whole.
+        # Terraform must not reset what scaling has set; it can ignore an index only as a whole.
         ignored = ["read_capacity", "write_capacity", "global_secondary_index"]
     if _are_replicas_apart(definition):
         ignored.append("replica")

@@ -1,4 +1,4 @@
-"""Waiting for what DynamoDB does by itself: backups, restores, exports."""
+"""Wait for DynamoDB's long-running work: backups, restores, exports."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far something is; DynamoDB tells no percentage."""
+    """The progress of a wait; DynamoDB gives no percentage."""
 
     what: str
     """What is waited for, such as ``restore to chat-2``."""
     status: str
-    """As DynamoDB calls it, such as ``CREATING``."""
+    """DynamoDB's status, such as ``CREATING``."""
     seconds: float
-    """Since the wait for it began."""
+    """Seconds since the wait began."""
 
     def __str__(self) -> str:
         return f"{self.what}: {self.status}, {self.seconds:.0f} s"
@@ -35,7 +35,7 @@ ProgressHook = Callable[[Progress], None]
 
 
 class Seen(NamedTuple):
-    """What one look found."""
+    """The result of one check."""
 
     status: str
     is_done: bool
@@ -49,9 +49,9 @@ def wait_until(
     timeout_seconds: float,
     on_progress: ProgressHook | None = None,
 ) -> T:
-    """Look until it is done, ever less often, and return what was found last.
+    """Check until it is done, at growing intervals, and return the last result.
 
-    `on_progress` is told of every look. StillRunning after `timeout_seconds`.
+    `on_progress` is called after every check. StillRunning after `timeout_seconds`.
     """
     started = time.monotonic()
     pause = SHORTEST_PAUSE

@@ -189,7 +189,7 @@ def test_an_index_that_lags_is_waited_for(
     with FaultInjector(chat_store.connection.client) as faults:
         faults.plan(_Empty("GSI2"), times=None)
         found = broken(chat_store.table.probe(index_seconds=0.05))
-    assert found == {("Query", "GSI2"): "the item did not show within 0.05 seconds"}
+    assert found == {("Query", "GSI2"): "the item did not appear within 0.05 seconds"}
 
 
 @dataclass(frozen=True)
