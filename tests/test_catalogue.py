@@ -294,12 +294,8 @@ def test_a_read_that_finds_nothing_is_told(chat_store: ChatStore) -> None:
         return _measured(chat_store, _sending("GetItem", is_empty=is_empty, Key=key)).problems
 
     assert reading(_KEY, is_empty=True) == reading(found, is_empty=False) == ()
-    assert reading(_KEY, is_empty=False) == (
-        "nothing was read, but the case is said to find something",
-    )
-    assert reading(found, is_empty=True) == (
-        "1 items were read, but the case is said to find nothing",
-    )
+    assert reading(_KEY, is_empty=False) == ("nothing was read, but the case expects items",)
+    assert reading(found, is_empty=True) == ("1 items were read, but the case expects none",)
 
 
 def test_a_method_without_a_scenario_is_told(chat_store: ChatStore) -> None:

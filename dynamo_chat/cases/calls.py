@@ -40,11 +40,11 @@ def _gone(_: None) -> str:
 
 
 def _reset(user_ids: Sequence[str]) -> str:
-    return f"{len(user_ids)} callers have 15 points again"
+    return f"{len(user_ids)} callers reset to 15 points"
 
 
 def _place(found: QueuePosition) -> str:
-    return f"number {found.position} of the queue"
+    return f"position {found.position} in the queue"
 
 
 # -- callers ------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def _opened(opened: OpenedLogin) -> str:
 
 
 def _ended(count: int) -> str:
-    return f"{count} logins ended"
+    return f"{count} logins revoked"
 
 
 # -- logins -------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def logins_revoke(stage: Stage) -> Iterator[Case]:
     """One of them."""
     logins = stage.store.logins
     login = logins.open(a_user(stage).user_id).login
-    yield Case("", lambda: logins.revoke(login), lambda _: "ended: its secret lets nobody in")
+    yield Case("", lambda: logins.revoke(login), lambda _: "revoked: its secret no longer works")
 
 
 def logins_revoke_all(stage: Stage) -> Iterator[Case]:

@@ -20,13 +20,13 @@ def _refused(call: Callable[[], object]) -> Callable[[], RateLimit]:
             call()
         except LimitExceeded as refusal:
             return cast("RateLimit", refusal.current)
-        raise AssertionError("the call was meant to be refused")
+        raise AssertionError("the call should have been refused")
 
     return run
 
 
 def _blocked(window: RateLimit) -> str:
-    return f"every call is refused until {window.blocked_until:%H:%M}"
+    return f"calls are refused until {window.blocked_until:%H:%M}"
 
 
 def rate_limits_count(stage: Stage) -> Iterator[Case]:
@@ -68,7 +68,7 @@ def rate_limits_reset(stage: Stage) -> Iterator[Case]:
     """A window of a year."""
     limits, account = stage.store.rate_limits, stage.fresh("account")
     limits.count(account, "ai", "generate_email", window=timedelta(days=365))
-    yield Case("", lambda: limits.reset(account, "ai"), lambda _: "the window starts over")
+    yield Case("", lambda: limits.reset(account, "ai"), lambda _: "a new window starts")
 
 
 def rate_limits_unblock(stage: Stage) -> Iterator[Case]:

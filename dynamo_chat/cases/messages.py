@@ -38,11 +38,11 @@ def _pruned(count: int) -> str:
 
 
 def _withdrawn(_: Message) -> str:
-    return "no feedback any more"
+    return "feedback removed"
 
 
 def _gone(_: None) -> str:
-    return "deleted, and no longer counted"
+    return "deleted, and subtracted from the count"
 
 
 def messages_append(stage: Stage) -> Iterator[Case]:
@@ -61,7 +61,7 @@ def messages_append(stage: Stage) -> Iterator[Case]:
     yield Case(
         "the same id again",
         lambda: store.messages.append(talk, _said(message_id=own)),
-        lambda _: "the same id again: it is stored once",
+        lambda _: "same id again: stored only once",
         budget=3,
         is_shown=True,
     )

@@ -224,5 +224,5 @@ def invites_delete(stage: Stage) -> Iterator[Case]:
     yield Case(
         "",
         lambda: stage.store.invites.delete(invite_id),
-        lambda _: "deleted, and its token opens nothing",
+        lambda _: "deleted; its token no longer works",
     )

@@ -1,9 +1,8 @@
-"""Playing cases: what each call takes is metered and held to what its method declares.
+"""Run cases, meter each call, and check it against what its method declares.
 
-What is counted are API requests and the capacity that DynamoDB would charge, computed from item
-sizes. Problems are reported per case: more requests than the budget, a Scan, a filter, an index
-or an operation that the method does not declare, a read that finds nothing where the scenario has
-put something, or something where it expects nothing: such a case measures another one.
+Metered are API requests and the capacity that DynamoDB would charge, computed from item sizes.
+Problems are reported per case: more requests than the budget, a Scan, a filter, an undeclared index
+or operation, or a read that unexpectedly finds nothing, or something.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from dynamo_chat.testing.strict import StrictHook
 
 TABLE = "table"
 LONG_AGO: Final = timedelta(days=3_650)
-"""Cases play in the past: what a table holds already is later, and no case ends or expires it."""
+"""Cases run in the past, so that none ends or expires an existing item of the table."""
 
 _DELETED_AT_ONCE = 25
 _READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
@@ -35,13 +34,13 @@ _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "T
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one call gave, and what it took."""
+    """The result and the cost of one call."""
 
     given: Any
     records: tuple[RequestRecord, ...]
     """Its requests, in the order in which they were sent."""
     filtered: int
-    """The requests with a filter."""
+    """How many requests had a filter."""
 
     @property
     def requests(self) -> int:
@@ -76,7 +75,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One case of a method, played."""
+    """One case of a method, after its run."""
 
     entry: Entry
     case: Case
@@ -84,7 +83,7 @@ class Played:
 
     @property
     def told(self) -> str:
-        """What the call gave, in one short line."""
+        """The call's result in one short line."""
         return self.case.tell(self.taken.given)
 
     @property
@@ -99,7 +98,7 @@ class Played:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the call; empty when the method keeps its word."""
+        """How the call differs from its method's declaration; empty if it doesn't."""
         return tuple(self._problems())
 
     def _problems(self) -> Iterator[str]:
@@ -114,14 +113,14 @@ class Played:
         for place in sorted(taken.places - self.entry.places):
             yield f"{place} is used, but not declared"
         if self.case.budget is None:
-            # What comes on top in special circumstances, such as a retry, needs no declaration.
+            # Additional operations of special cases, such as a retry, need no declaration.
             for operation in sorted(used - self.entry.operations - {"Scan"}):
                 yield f"{operation} is not declared"
-        # A call that only reads is cheap when it finds nothing, and says nothing about its cost.
+        # A read that finds nothing is cheap, so it doesn't show the method's cost.
         if self.case.is_empty and taken.items:
-            yield f"{taken.items} items were read, but the case is said to find nothing"
+            yield f"{taken.items} items were read, but the case expects none"
         if used and used <= _READS and not taken.items and not self.case.is_empty:
-            yield "nothing was read, but the case is said to find something"
+            yield "nothing was read, but the case expects items"
 
     def as_dict(self) -> dict[str, Any]:
         """What was measured, as JSON values."""
@@ -140,14 +139,14 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one method of the catalogue took, case by case."""
+    """The cases of one method of the catalogue, after their run."""
 
     entry: Entry
     cases: tuple[Played, ...]
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything that is wrong; empty when the method keeps its word."""
+        """The problems of all cases; empty if there are none."""
         if not self.cases:
             return ("no scenario: it was not measured",)
         return tuple(
@@ -191,7 +190,7 @@ def measure_all(
 
 
 class Player:
-    """A stage whose stores are metered. When it is left, what they wrote is deleted."""
+    """A stage whose stores are metered; leaving it deletes what they wrote."""
 
     def __init__(self, factory: StoreFactory) -> None:
         self._factory = factory
@@ -212,10 +211,10 @@ class Player:
     def play(
         self, entry: Entry, scenario: Scenario, *, only_shown: bool = False
     ) -> Iterator[Played]:
-        """Play the cases of a method one by one; those alone that the demo shows, if asked to."""
+        """Run the cases of a method one by one, or only those for the demo."""
         for place, case in enumerate(scenario(self.stage)):
             if only_shown and place and not case.is_shown:
-                return  # what the rest needs is never prepared
+                return  # so the rest is never prepared
             yield Played(entry, case, self.take(case.call))
 
     def take(self, call: Callable[[], object]) -> Taken:
@@ -257,7 +256,7 @@ class Player:
 
 
 class _Watch(ClientHook):
-    """Notes every request with a filter, and where items are written."""
+    """Records every request with a filter, and the keys of written items."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
@@ -274,7 +273,7 @@ class _Watch(ClientHook):
 
 
 def _place(record: RequestRecord) -> Iterator[str]:
-    """Where a request reads, or what it writes; nothing for the management of tables."""
+    """The table or index of a request; nothing for the management of tables."""
     if record.operation in _READS:
         yield record.index or TABLE
     elif record.operation in _WRITES:

@@ -1,4 +1,4 @@
-"""Every scenario, found by the name of its method."""
+"""Find every scenario by the name of its method."""
 
 from __future__ import annotations
 

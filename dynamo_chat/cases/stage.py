@@ -1,4 +1,4 @@
-"""What scenarios are made of: a stage to set things up on, and cases to play."""
+"""The parts of scenarios: a stage to prepare data on, and cases to run."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from dynamo_chat.testing.clock import FakeClock
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One call of a method: what is special about it, what it gives, what it may cost."""
+    """One call of a method, with its label, expected result and budget."""
 
     label: str
-    """What is special about it; empty for the plain call."""
+    """What is special about the call; empty for the plain call."""
     call: Callable[[], object]
     tell: Callable[[Any], str] = tell
-    """What the call gave, in one short line."""
+    """The result in one short line."""
     budget: int | None = None
-    """What the pattern's formula gives for this call; None where its plain number holds."""
+    """The result of the pattern's formula for this call; None if the pattern has a number."""
     pattern: str = ""
-    """The pattern that it shows, where that is another than the method's own."""
+    """The pattern that it shows, if it isn't the method's own."""
     is_empty: bool = False
-    """Its reads are meant to find nothing. Without it, a call that only reads finds something."""
+    """True if its reads must find nothing. Otherwise a call that only reads must find items."""
     is_shown: bool = False
-    """The demo shows it after the one before it; it shows the first case of each method anyway."""
+    """True if the demo shows it too; it always shows the first case of each method."""
 
 
 class Stage:
-    """A store on a table, others beside it, a clock, and names that nobody used yet."""
+    """A store on a table, further stores, a clock, and unused names."""
 
     def __init__(self, new_store: Callable[[str | None], ChatStore], clock: FakeClock) -> None:
         self._new_store = new_store
@@ -43,21 +43,21 @@ class Stage:
 
     @cached_property
     def store(self) -> ChatStore:
-        """The store: it stays the same, and knows what went through it."""
+        """The stage's store: always the same one, which remembers conversations."""
         return self._new_store(None)
 
     def cold_store(self) -> ChatStore:
-        """Another store on the same table, which knows no conversation yet."""
+        """A new store on the same table, which remembers no conversation."""
         return self._new_store(None)
 
     def without_table(self) -> ChatStore:
-        """A store whose table does not exist; if it is made, it goes when the stage is left."""
+        """A store whose table doesn't exist; if it is created, `close` deletes it."""
         store = self._new_store(f"dynamo-chat-{uuid.uuid4().hex}")
         self._extra_tables.append(store)
         return store
 
     def fresh(self, what: str) -> str:
-        """A name for a user, an account, a room, …: nobody used it yet."""
+        """An unused name for a user, an account, a room and so on."""
         return f"{what}-{uuid.uuid4().hex[:12]}"
 
     def later(self, by: timedelta = timedelta(seconds=1)) -> None:
@@ -65,7 +65,7 @@ class Stage:
         self.clock.advance(by)
 
     def close(self) -> None:
-        """Delete the tables that were made beside the stage's own."""
+        """Delete the tables of `without_table`."""
         for store in self._extra_tables:
             client = store.connection.client
             if store.connection.table_name in _tables(store):

@@ -1,4 +1,4 @@
-"""What is stored, and what a call gave, in a few words. No secret is stored, or told."""
+"""Describe items and the results of calls in a few words, without secrets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _UNSPOKEN = KEY_ATTRIBUTES | {KIND, "digest"}
 
 
 def describe(item: AttributeValues) -> str:
-    """An item in a few words; a helper by what it says, or by what it is for. CorruptItem."""
+    """Describe an item; a helper item by its fields, or by the pattern it serves. CorruptItem."""
     kind = kind_of(item, MESSAGE)
     layout = KEY_SPACE.layouts.get(kind)
     entity = None if layout is None or layout.helper else layout.resolved()
@@ -56,7 +56,7 @@ def describe(item: AttributeValues) -> str:
 
 
 def tell(given: object) -> str:
-    """What a call gave, in one short line; of several, how many there are and the first."""
+    """Describe a result in one short line; several results by their number and the first."""
     match given:
         case None:
             return "done"
@@ -71,12 +71,12 @@ def tell(given: object) -> str:
 
 
 def deleted(count: int) -> str:
-    """How many items a deletion took."""
+    """Describe a deletion by the number of its items."""
     return f"{count} items deleted" if count != 1 else "1 item deleted"
 
 
 def words(given: object) -> str:
-    """A thing in a few words; what has none may hold a secret, and is told by its type."""
+    """Describe a value; one without a description may contain a secret, so its type is shown."""
     for each in type(given).__mro__:
         if each in _WORDS:
             return _WORDS[each](given)
@@ -229,7 +229,7 @@ _WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
     QueueTicket: lambda ticket: f"{ticket.user_id}, since {ticket.joined_at:%H:%M}",
     Call: _call,
     Backup: lambda backup: f"{backup.table_name}: {backup.status}",
-    RecoveryWindow: lambda window: f"any moment up to {window.latest:%Y-%m-%d %H:%M}",
+    RecoveryWindow: lambda window: f"any time up to {window.latest:%Y-%m-%d %H:%M}",
     Export: lambda export: f"to {export.bucket}: {export.status}",
     Restored: _restored,
 }

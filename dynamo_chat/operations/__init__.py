@@ -1,1 +1,1 @@
-"""Running the table: who may do what with it, and what it costs. Derived from the catalogue."""
+"""Running the table: IAM policies, costs and the doctor."""

@@ -1,8 +1,8 @@
-"""What a month costs: capacity that was measured, times how often, times a price (T6).
+"""Estimate a monthly bill: measured capacity, times frequency, times price (T6).
 
-Nothing is rounded but the unit that DynamoDB itself rounds up; amounts are `Decimal` dollars.
-Free tiers are not taken off: they are the account's, not the table's. Not counted is what the
-workload does not tell: backups on demand, exports, streams, replicas, KMS, data transfer.
+Only DynamoDB's own units are rounded up; amounts are `Decimal` dollars. Free tiers are not
+subtracted: they belong to the account, not to the table. Not included: backups on demand, exports,
+streams, replicas, KMS, data transfer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CURRENT: Final = "us-east-1"
 MILLION: Final = Decimal(1_000_000)
 GB: Final = Decimal(2**30)
 HOURS: Final = 730
-"""Of a month, as AWS counts it."""
+"""Hours of a month, as AWS counts it."""
 
 Unit = Literal["calls", "GB", "WCU", "RCU"]
 
@@ -32,20 +32,20 @@ _UNREADABLE: Final = (
     *(ArithmeticError, AttributeError, KeyError),
     *(RecursionError, TypeError, ValueError),
 )
-"""What reading prices raises when a file holds none."""
+"""Errors of reading a file that contains no prices."""
 _PLACES: Final = tuple(place.index or "table" for place in PLACES)
 _NOTHING: Final = (Decimal(0), Decimal(0))
 
 _PLAYED: Final = {"turns": 10_000, "sign_ins": 10_000}
-"""The most of what is not multiplied but done on the engine."""
+"""The maximum of those values that are run on the engine, not multiplied."""
 
-# What the other designs store beside the text: names of attributes, ids, times. Generous to them.
+# Bytes that other designs store besides text: attribute names, ids, times. Estimated low.
 _HEAD_BYTES: Final = 250
 _MESSAGE_BYTES: Final = 80
 OWN: Final = "dynamo_chat"
-"""What this package's own design is called in a bill."""
+"""The name of this package's own design in a bill."""
 STORED_ITEM_BYTES: Final = 100
-"""DynamoDB adds so much to each item, in the table and in each index, when it counts storage."""
+"""Bytes that DynamoDB adds to each stored item, in the table and in each index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Prices:
     write_million: Decimal
     read_million: Decimal
     write_hour: Decimal
-    """Of one provisioned write unit a second."""
+    """For one provisioned write unit a second."""
     read_hour: Decimal
     storage_gb_month: Decimal
     recovery_gb_month: Decimal
@@ -67,28 +67,28 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What happens in a month."""
+    """The workload of a month."""
 
     conversations: int = 1_000
     turns: int = 2
-    """Of one conversation: a question and its answer each."""
+    """Per conversation; a turn is a question and its answer."""
     question_bytes: int = 100
     answer_bytes: int = 400
     opens: int = 4
-    """How often a conversation is opened: its head and latest messages read."""
+    """How often each conversation is opened: its head and latest messages are read."""
     lists: int = 1
-    """How often a user's list of conversations is read, for each conversation."""
+    """How often a user's list of conversations is read, per conversation."""
     emails: int = 0
     email_bytes: int = 4_000
     calls: int = 0
     users: int = 0
-    """Who have an account: its profile is stored, and they sign in."""
+    """Users with an account: their profile is stored, and they sign in."""
     sign_ins: int = 20
-    """How often a user signs in: a login is opened, and the profile read."""
+    """How often each user signs in: a login is opened, and the profile read."""
     checks: int = 20
-    """How often the login is looked up and noted as in use, for each time that it was opened."""
+    """How often each login is looked up and marked as used."""
     retention_months: int = 1
-    """How many months of conversations, e-mails and calls are stored at a time."""
+    """How many months of conversations, e-mails and calls are kept."""
 
     def __post_init__(self) -> None:
         for name in (each.name for each in fields(self)):
@@ -99,17 +99,17 @@ class Workload:
             if value < least:
                 raise InvalidArgument(name, f"must be at least {least}")
             if value > _PLAYED.get(name, value):
-                raise InvalidArgument(name, f"must be at most {_PLAYED[name]:,}: each is played")
+                raise InvalidArgument(name, f"must be at most {_PLAYED[name]:,}: each one is run")
 
     @property
     def turn_bytes(self) -> int:
-        """A question and its answer."""
+        """The size of a question and its answer."""
         return self.question_bytes + self.answer_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is done, how often in a month, and the capacity that it takes each time."""
+    """One operation: how often it is done in a month, and the capacity that it uses each time."""
 
     what: str
     calls: int
@@ -117,12 +117,12 @@ class Usage:
     read_units: Decimal
     pattern: str = ""
     places: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
-    """Write and read units by ``table`` and index: each has provisioned capacity of its own."""
+    """Write and read units of ``table`` and of each index, which are provisioned separately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a bill."""
+    """One line of a bill."""
 
     what: str
     pattern: str
@@ -136,12 +136,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """How capacity is provisioned for a load."""
+    """Rules for provisioning capacity for a load."""
 
     peak: Decimal = Decimal(4)
-    """The load of the busiest time, as a multiple of the month's mean."""
+    """The peak load, as a multiple of the month's mean."""
     utilization: int = 70
-    """The share of the capacity to have in use at that time, in percent."""
+    """The target utilization at peak, in percent."""
 
     def __post_init__(self) -> None:
         is_number = isinstance(self.peak, Decimal) and self.peak.is_finite()
@@ -151,14 +151,14 @@ class Provision:
             raise InvalidArgument("utilization", "must be from 20 to 90 percent")
 
     def units(self, in_month: Decimal) -> int:
-        """The units a second for so many in a month. There is no capacity under 1."""
+        """The units a second to provision for this many in a month; at least 1."""
         mean = in_month / (HOURS * 3_600)
         return max(1, ceil(mean * self.peak * 100 / self.utilization))
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """A month of one design."""
+    """The monthly bill of one design."""
 
     design: str
     lines: tuple[Line, ...]
@@ -169,7 +169,7 @@ class Bill:
         return sum((line.dollars for line in self.lines), Decimal(0))
 
     def as_dict(self) -> dict[str, Any]:
-        """The bill as JSON values; amounts as text, which keeps their digits."""
+        """The bill as JSON values; amounts are text, to keep their digits."""
         lines = [
             {
                 "what": line.what,
@@ -186,9 +186,9 @@ class Bill:
 
 
 def load_prices(path: Path | None = None) -> dict[str, Prices]:
-    """The price tables of a file, by name; without one, those of the package.
+    """Read the price tables of a file, by name; without a file, those of the package.
 
-    InvalidArgument when the file holds anything else. OSError.
+    InvalidArgument if the file contains anything else. OSError.
     """
     source = files("dynamo_chat.operations").joinpath(PRICES) if path is None else path
     try:
@@ -200,7 +200,7 @@ def load_prices(path: Path | None = None) -> dict[str, Prices]:
 
 
 def bill(design: str, usages: Iterable[Usage], stored_bytes: int, prices: Prices) -> Bill:
-    """The month's bill: a line for each usage, storage, and recovery when it costs something."""
+    """The bill on demand: a line for each usage, for storage, and for recovery if it costs."""
     lines = [_request_line(usage, prices) for usage in usages]
     return Bill(design, (*lines, *_storage_lines(stored_bytes, prices)))
 
@@ -208,10 +208,10 @@ def bill(design: str, usages: Iterable[Usage], stored_bytes: int, prices: Prices
 def provisioned_bill(
     design: str, usages: Iterable[Usage], stored_bytes: int, prices: Prices, provision: Provision
 ) -> Bill:
-    """The month's bill with provisioned capacity: a line for each capacity of table and indexes.
+    """The bill with provisioned capacity: a line for each capacity of table and indexes.
 
-    It is provisioned for the busiest time all month long. Scaling lowers it in quiet times, down
-    to what `Provision(peak=1)` gives, at best.
+    Capacity is provisioned for the peak all month. Auto scaling may lower the bill, at best to
+    that of `Provision(peak=1)`.
     """
     needed: dict[str, tuple[Decimal, Decimal]] = dict.fromkeys(_PLACES, _NOTHING)
     for usage in usages:
@@ -240,10 +240,10 @@ def provisioned_bill(
 
 
 def embedded_list(workload: Workload, prices: Prices) -> Bill:
-    """`cgchat`: messages in a list inside of the conversation's one item, with an index of all.
+    """The design of `cgchat`: one item per conversation with all its messages, and one index.
 
-    Each turn writes all that was said before again, twice: in the table and in the index. Listing
-    conversations reads all that was said in them. The other domains are not in that document.
+    Each turn writes all earlier messages again, in the table and in the index. Listing
+    conversations reads all their messages. The document has no other domains.
     """
     sizes = [_HEAD_BYTES + turn * _turn(workload) for turn in range(workload.turns + 1)]
     rewrites = [2 * _writes(size) for size in sizes[1:]]
@@ -264,9 +264,9 @@ def embedded_list(workload: Workload, prices: Prices) -> Bill:
 
 
 def table_per_entity(workload: Workload, prices: Prices) -> Bill:
-    """`support`: a table of conversations and one of messages, a row for each exchange.
+    """The design of `support`: a table of conversations, and one with an item per exchange.
 
-    Each turn puts a row and updates the conversation, which an index holds too.
+    Each turn puts an item and updates the conversation, in its table and in an index.
     """
     number, row = workload.conversations, _turn(workload)
     turn_writes = _writes(row) + 2 * _writes(_HEAD_BYTES)
@@ -289,7 +289,7 @@ def table_per_entity(workload: Workload, prices: Prices) -> Bill:
 
 
 def documents_figure(workload: Workload, prices: Prices) -> Bill:
-    """What `cgchat` says: two writes and five reads for each conversation, 0.1 GB for 1,000."""
+    """The estimate of `cgchat`: 2 writes and 5 reads per conversation, 0.1 GB per 1,000."""
     number = workload.conversations
     usages = [
         Usage("writes, 2 for each conversation", 2 * number, Decimal(1), Decimal(0)),
@@ -300,7 +300,7 @@ def documents_figure(workload: Workload, prices: Prices) -> Bill:
 
 
 def plain(amount: Decimal) -> str:
-    """An amount without needless digits, never in powers of ten."""
+    """An amount as text, without trailing zeros or exponent."""
     text = f"{amount:.9f}"
     return text.rstrip("0").rstrip(".")
 
@@ -357,7 +357,7 @@ def _turn(workload: Workload) -> int:
 
 
 def _listed(workload: Workload) -> int:
-    """The conversations of a page: as many as the package lists."""
+    """How many conversations are on a page: as many as the package lists."""
     return min(20, workload.conversations)
 
 
@@ -366,10 +366,10 @@ def _writes(size: int) -> int:
 
 
 def _reads(size: int) -> Decimal:
-    """Eventually consistent: half a unit for every 4 KB begun."""
+    """Read units of an eventually consistent read: half a unit per 4 KB, rounded up."""
     return Decimal(ceil(size / 4_096)) / 2
 
 
 def _mean(units: Sequence[int]) -> tuple[Decimal, Decimal]:
-    """Write units of one of these on average; no read units."""
+    """The average write units of these; no read units."""
     return Decimal(sum(units)) / len(units), Decimal(0)

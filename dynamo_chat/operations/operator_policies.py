@@ -1,7 +1,7 @@
-"""Least-privilege IAM policies for who runs the table: deploys it (T1), backs it up (T5).
+"""Least-privilege IAM policies for operators: to deploy the table (T1) and back it up (T5).
 
-They are apart from the service's policy, and from each other. Which operations are sent comes from
-the catalogue; on what each of them is authorized is IAM's own, and written down here.
+They are separate from the service's policy, and from each other. The operations come from the
+catalogue; the resources on which IAM authorizes each of them are listed here.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _WRITTEN_BY_DYNAMODB: Final = (
     "Scan",
     "UpdateItem",
 )
-"""What DynamoDB does in the name of whoever restores a table or adds a replica, on the new table.
-It is the one place where a Scan is allowed, and it is not the package's."""
+"""What DynamoDB does on a new table with the permissions of who restores it or adds a replica.
+Only here is a Scan allowed; the package itself doesn't send it."""
 _SERVICE_ROLES: Final = {
     "insights": "contributorinsights.dynamodb.amazonaws.com",
     "replicas": "replication.dynamodb.amazonaws.com",
@@ -46,20 +46,20 @@ _SERVICE_ROLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Backing:
-    """What whoever backs the table up may do beside that."""
+    """What the backup role may do besides backups."""
 
     restore_to: tuple[str, ...] = ()
     """The ARNs of the tables that may be restored to; may end with ``*``. None: no restores."""
     bucket: str | None = None
     """The S3 bucket to export to. None: no exports."""
     kms_key: str | None = None
-    """The ARN of the customer managed key that the table is encrypted with."""
+    """The ARN of the customer managed key that encrypts the table."""
 
 
 def deploy_policy(definition: TableDefinition, arn: str) -> Policy:
-    """What creating and checking a table with this definition takes: `store.table.create`, `check`.
+    """The permissions to create and check a table with this definition.
 
-    What the definition does not ask for is not allowed: insights, tags, replicas, a key.
+    Insights, tags, replicas and a key are allowed only if the definition has them.
     """
     operations = _operations(each for each in _entries("T1") if each.method != "table.probe")
     asked = {
@@ -69,7 +69,7 @@ def deploy_policy(definition: TableDefinition, arn: str) -> Policy:
     }
     wanted = {operation for operation in operations if asked.get(operation, True)}
     if definition.tags:
-        wanted.add("TagResource")  # of tags that come with CreateTable, IAM asks for both
+        wanted.add("TagResource")  # for tags in CreateTable, IAM requires both
     granted = _Grants()
     granted.add(arn, *wanted)
     if definition.contributor_insights:
@@ -91,21 +91,21 @@ def deploy_policy(definition: TableDefinition, arn: str) -> Policy:
         for region in definition.replicas:
             key = replica_key(definition.kms_key, region)
             statements.append(_creating(key_statement(key, _in_region(arn, region))))
-    for number, statement in enumerate(statements, 1):  # "Key" is there once for each region
+    for number, statement in enumerate(statements, 1):  # "Key" occurs once per region
         statement["Sid"] = f"Deploy{number}"
     return {"Version": VERSION, "Statement": statements}
 
 
 def backup_policy(arn: str, allowed: Backing | None = None) -> Policy:
-    """What `store.table.backups` takes, of the table with this ARN.
+    """The permissions for `store.table.backups`, of the table with this ARN.
 
-    Backing up and looking; restoring only to the tables that are named, exporting only to the
-    bucket that is named. No backup can be deleted, and no item of the table be read or written.
-    InvalidArgument when the tables to restore to take in the table itself.
+    They allow creating and reading backups, restoring only to the named tables, and exporting only
+    to the named bucket; not deleting backups, nor reading or writing the table's items.
+    InvalidArgument if the tables to restore to include the table itself.
     """
     more = allowed or Backing()
     if any(_overlap(arn, target) for target in more.restore_to):
-        raise InvalidArgument("restore_to", "must not take in the table that is backed up")
+        raise InvalidArgument("restore_to", "must not include the table that is backed up")
     granted = _Grants()
     for entry in _entries("T5"):
         match _kind_of(entry):
@@ -129,7 +129,7 @@ def backup_policy(arn: str, allowed: Backing | None = None) -> Policy:
 
 
 class _Grants:
-    """Actions by resource, told as few statements: resources that allow the same are in one."""
+    """Actions by resource, written as few statements: resources with equal actions share one."""
 
     def __init__(self) -> None:
         self._found: defaultdict[str, set[str]] = defaultdict(set)
@@ -167,7 +167,7 @@ def _kind_of(entry: Entry) -> str:
 def _backup_resource(operation: str, arn: str) -> str:
     match operation:
         case "ListBackups":
-            return "*"  # IAM knows no resource of it
+            return "*"  # IAM has no resource for it
         case "DescribeBackup":
             return f"{arn}/backup/*"
         case _:
@@ -188,7 +188,7 @@ def _grant_restore(granted: _Grants, entry: Entry, arn: str, targets: tuple[str,
 
 
 def _overlap(arn: str, target: str) -> bool:
-    """Whether the target may mean the table. The table's region and account may be ``*``, too."""
+    """True if the target may match the table, whose region and account may be ``*`` too."""
     *places, name = zip(arn.split(":", 5), target.split(":", 5), strict=False)
     is_near = all(fnmatchcase(own, other) or fnmatchcase(other, own) for own, other in places)
     return is_near and fnmatchcase(*name)
@@ -201,7 +201,7 @@ def _in_region(arn: str, region: str) -> str:
 
 
 def _service_role(kind: str, arn: str) -> dict[str, Any]:
-    """The role that DynamoDB makes for itself the first time in an account."""
+    """The role that DynamoDB creates for itself on first use in an account."""
     service = _SERVICE_ROLES[kind]
     _, partition, _, _, account, _ = arn.split(":", 5)
     return {
@@ -213,7 +213,7 @@ def _service_role(kind: str, arn: str) -> dict[str, Any]:
 
 
 def _creating(statement: dict[str, Any]) -> dict[str, Any]:
-    """A statement on a key, for who makes tables with it: DynamoDB is given a grant on it."""
+    """The statement on a key for creating tables with it: DynamoDB gets a grant on the key."""
     return {**statement, "Action": sorted([*statement["Action"], "kms:CreateGrant"])}
 
 

@@ -1,8 +1,8 @@
 """Least-privilege IAM policies, derived from the catalogue (T3).
 
-A policy allows the actions that the chosen methods make, each where they make it: on the table or
-on an index. Nothing scans, so no policy allows it. What manages the table (T1, T5) is for the roles
-of `operator_policies`; a service needs none of it.
+A policy allows the actions of the chosen methods, each on the table or index that they use. Nothing
+scans, so no policy allows it. Methods that manage the table (T1, T5) are for the roles of
+`operator_policies`; a service needs none of them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dynamo_chat.provision.arguments import check_account
 
 VERSION: Final = "2012-10-17"
 MANAGEMENT: Final = "provision"
-"""The domain of what manages the table."""
+"""The domain of methods that manage the table."""
 
 _TABLE: Final = "table"
 _WRITES_OF_A_TRANSACTION: Final = ("ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem")
-# IAM knows no TransactWriteItems and no TransactGetItems: their members are authorized one by one.
+# IAM has no TransactWriteItems or TransactGetItems: each of their operations is authorized.
 ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "GetItem": ("GetItem",),
     "BatchGetItem": ("BatchGetItem",),
@@ -58,7 +58,7 @@ Grants = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Principals:
-    """Who a resource policy is for: ARNs of roles, users or accounts, and never ``*``."""
+    """The principals of a resource policy: ARNs of roles, users or accounts, never ``*``."""
 
     service: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def data_entries(
 ) -> list[Entry]:
     """The catalogue's methods on items: all, or those of these domains and repositories.
 
-    InvalidArgument for a domain or repository that is not there, or that manages the table.
+    InvalidArgument for a domain or repository that doesn't exist, or that manages the table.
     """
     known = [entry for entry in entries or catalogue() if entry.domain != MANAGEMENT]
     asked = {"domain": set(domains), "repository": set(repositories)}
@@ -105,12 +105,12 @@ def repository_of(entry: Entry) -> str:
 
 
 def is_read(entry: Entry) -> bool:
-    """Whether the method only reads."""
+    """True if the method only reads."""
     return entry.operations <= READS
 
 
 def grants(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """The actions that these methods make, sorted, by place."""
+    """The actions of these methods, sorted, by table and index."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for entry in entries:
         for operation in entry.operations:
@@ -125,8 +125,8 @@ def grants(entries: Iterable[Entry]) -> dict[str, list[str]]:
 def table_arn(table_name: str, region: str, account: str) -> str:
     """The ARN of a table; ``*`` stands for any region or account.
 
-    InvalidArgument when these can be none. China's regions and others apart are partitions with
-    ARNs of their own; ``*`` means those of ``aws``.
+    InvalidArgument for an impossible region or account. China's regions, and some others, are
+    partitions with other ARNs; ``*`` means those of ``aws``.
     """
     if region != "*":
         check_region(region or "")
@@ -137,9 +137,9 @@ def table_arn(table_name: str, region: str, account: str) -> str:
 
 
 def service_policy(entries: Iterable[Entry], arn: str, *, kms_key: str | None = None) -> Policy:
-    """What a service needs that calls these methods on the table with this ARN.
+    """Permissions for a service that calls these methods on the table with this ARN.
 
-    `kms_key` is the ARN of the customer managed key that the table is encrypted with.
+    `kms_key` is the ARN of the customer managed key that encrypts the table.
     """
     statements = list(_statements(grants(entries), arn))
     if kms_key is not None:
@@ -148,14 +148,14 @@ def service_policy(entries: Iterable[Entry], arn: str, *, kms_key: str | None = 
 
 
 def read_only_policy(entries: Iterable[Entry], arn: str, *, kms_key: str | None = None) -> Policy:
-    """What is needed to call those of these methods that only read."""
+    """Permissions for those of these methods that only read."""
     return service_policy(filter(is_read, entries), arn, kms_key=kms_key)
 
 
 def resource_policy(entries: Sequence[Entry], arn: str, principals: Principals) -> Policy:
     """A policy to attach to the table itself.
 
-    The principals may call these methods, or those of them that only read; nobody may without TLS.
+    The principals may call these methods, or only those that read; no access without TLS.
     """
     statements: list[dict[str, Any]] = []
     for name, arns, allowed in (
@@ -184,12 +184,12 @@ def _is_principal(arn: Any) -> bool:
 
 
 def place_arn(arn: str, place: str) -> str:
-    """The ARN of a place: of the table, or of an index of it."""
+    """The ARN of the table or of one of its indexes."""
     return arn if place == _TABLE else f"{arn}/index/{place}"
 
 
 def _statements(granted: Grants, arn: str) -> Iterator[dict[str, Any]]:
-    """One statement for each set of actions; places that allow the same are in one."""
+    """One statement for each set of actions, with all tables and indexes that allow it."""
     by_actions: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for place, actions in granted.items():
         by_actions[tuple(actions)].append(place)
@@ -203,9 +203,9 @@ def _statements(granted: Grants, arn: str) -> Iterator[dict[str, Any]]:
 
 
 def key_statement(kms_key: str, arn: str) -> dict[str, Any]:
-    """DynamoDB uses the key in the caller's name; the caller can't use it for anything else.
+    """The statement that lets DynamoDB use the key for the caller, and for nothing else.
 
-    These are the actions that DynamoDB documents, but for CreateGrant: who creates the table does.
+    These are the actions that DynamoDB documents, except CreateGrant, which creating a table needs.
     """
     region = arn.split(":")[3]
     return {

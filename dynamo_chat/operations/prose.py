@@ -1,6 +1,6 @@
-"""Text to measure with: as long as it is asked for, and compressed as well as English is.
+"""Text for measuring: of a given length, and compressible like English.
 
-One letter again and again would not do: the store compresses long texts, and that one to nothing.
+A repeated letter would not do: the store compresses long texts, and it would shrink to nothing.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ _OFTEN: Final = (
     *(91, 64, 59, 54, 50, 48, 45, 44, 43, 30, 29),
     *(20, 20, 17, 17, 15, 14, 14, 13, 10, 7, 5),
 )
-"""How often English has each, about."""
+"""The approximate frequencies of letters in English."""
 _WORDS: Final = 3_000
 _RARER: Final = 10
-"""The n-th word is taken as 1 / (n + this): more makes the frequent words less frequent."""
+"""The n-th word has the weight 1 / (n + this): a larger number flattens the distribution."""
 
 
 def prose(size: int) -> str:
-    """`size` letters and spaces, a byte each; the same every time."""
+    """`size` letters and spaces, one byte each; always the same text."""
     words, weights = _vocabulary()
     dice = random.Random(size)  # noqa: S311 - nothing is a secret here
     text = " ".join(dice.choices(words, weights, k=size // 3 + 1))[:size]
-    return text[:-1] + "e" if text else ""  # what ends in a space may be stripped somewhere
+    return text[:-1] + "e" if text else ""  # a space at the end might be stripped
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A workload in small, on the embedded engine: what each of its patterns takes is measured."""
+"""Run a small version of a workload on the embedded engine, and measure its capacity."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _ZERO: Final = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What the workload takes."""
+    """The measured usage of a workload."""
 
     usages: tuple[Usage, ...]
     stored_bytes: int
-    """In the table and its indexes, of as many months as are kept."""
+    """Bytes in the table and its indexes, for as many months as are kept."""
 
 
 class _Measured:
-    """Counts what each of the store's calls takes, and how much is stored after it."""
+    """Measures the capacity of each of the store's calls, and the stored bytes after it."""
 
     def __init__(self, player: Player) -> None:
         self.store = player.stage.store
@@ -43,7 +43,7 @@ class _Measured:
         self.usages: list[Usage] = []
 
     def call(self, what: str, times: int, *calls: Callable[[], Any]) -> Any:
-        """One usage: `times` a month what these calls take on average. The last one's result."""
+        """Add a usage: the calls' average, `times` a month. Returns the last call's result."""
         taken = [self._player.take(call) for call in calls]
         records = [record for each in taken for record in each.records]
         writes, reads = (
@@ -60,7 +60,7 @@ class _Measured:
         return taken[-1].given
 
     def stored(self) -> int:
-        """Bytes that DynamoDB would count: each item in the table and in every index it is in."""
+        """The bytes that DynamoDB would count: each item in the table and its indexes."""
         client = self.store.connection.client
         pages = client.get_paginator("scan").paginate(TableName=self.store.connection.table_name)
         total = 0
@@ -72,12 +72,12 @@ class _Measured:
 
 
 def rehearse(workload: Workload) -> Rehearsal:
-    """Play one conversation, e-mail and call of the workload; what all of them take in a month.
+    """Run one conversation, e-mail and call of the workload. Returns the usage of a month.
 
-    Everything else in the table is other users': it changes the cost of none of these calls. A
-    conversation is opened when it is complete, and a list shows a full page: the dearest cases.
+    Other items in the table don't change the cost of these calls. A conversation is opened when it
+    is complete, and a list returns a full page: the most expensive cases.
     """
-    # Engines inside of each other share their tables, so this one has a name of its own.
+    # Nested engines share their tables, so this table has a unique name.
     name = f"rehearsal-{uuid.uuid4().hex}"
     with EmbeddedEngine() as engine:
         engine.store(name)
@@ -88,12 +88,14 @@ def rehearse(workload: Workload) -> Rehearsal:
         with Player(factory) as player:
             measured = _Measured(player)
             stored = _played(measured, workload)
-        engine.client().delete_table(TableName=name)  # inside another engine, nobody else would
+        engine.client().delete_table(
+            TableName=name
+        )  # inside another engine, nobody else deletes it
     return Rehearsal(tuple(measured.usages), stored)
 
 
 def _played(measured: _Measured, workload: Workload) -> int:
-    """Play each part; the bytes that all of them have stored. What costs only reads comes last."""
+    """Run each part. Returns the bytes that all of them store. Parts that only read come last."""
     months, total = workload.retention_months, 0
     for number, play, kept in (
         (workload.conversations, _converse, months),
@@ -175,12 +177,12 @@ def _phone(measured: _Measured, workload: Workload) -> None:
 
 
 def _sign_in(measured: _Measured, workload: Workload) -> None:
-    """A profile that is there, and the logins of a month, each with its secret kept by the user."""
+    """Run the reads of a profile, and the logins of a month."""
     store, opened = measured.store, workload.users * workload.sign_ins
     store.users.create("ada@example.com", user_id="user-1")
     if not opened:
         return
-    # All of a month, for they are all stored: a login lasts longer than that.
+    # All logins of a month, because all are stored: a login lasts longer than a month.
     openings = [lambda: store.logins.open("user-1")] * workload.sign_ins
     login = measured.call("sign in", opened, *openings)
     measured.call("read a profile", opened, lambda: store.users.get("user-1"))
@@ -193,13 +195,13 @@ def _sign_in(measured: _Measured, workload: Workload) -> None:
 def bills(workload: Workload, prices: Prices, provision: Provision | None = None) -> list[Bill]:
     """This package's bill on demand and with provisioned capacity, then the other designs' bills.
 
-    All at the same prices. InvalidArgument without the engine that it is measured on.
+    All use the same prices. InvalidArgument if the embedded engine is not installed.
     """
     try:
         played = rehearse(workload)
     except ModuleNotFoundError as error:  # moto is looked for when its engine starts
         raise InvalidArgument(
-            "cost", "measures on an engine: pip install 'dynamo_chat[cli,testing]'"
+            "cost", "needs the embedded engine: pip install 'dynamo_chat[cli,testing]'"
         ) from error
     taken = (played.usages, played.stored_bytes, prices)
     return [

@@ -1,18 +1,16 @@
-"""A policy that confines signed-in users to their own partitions (T3).
+"""A policy that limits signed-in users to their own partitions (T3).
 
-``dynamodb:LeadingKeys`` compares the partition key of what a request reads, of the table or of an
-index, with the caller's id. So much can be allowed: reading what lies in ``USER#<id>``.
+``dynamodb:LeadingKeys`` compares the partition key that a request reads, of the table or an index,
+with the caller's id. So it can allow reading the partition ``USER#<id>``, but not:
 
-* Writing can't. A policy sees keys, not values: who may write to their own partition may give
-  themselves another role, or points.
-* What lies elsewhere can't. A conversation is in a partition of its own, and its key does not say
-  whose it is.
+* Writing: a policy sees keys, not values, so users could give themselves another role, or points.
+* Other partitions: a conversation has its own partition, whose key doesn't contain its owner.
 
-For both, users go through a service that has the service policy.
+For both, users need a service with the service policy.
 
-IAM puts an id into the policy as it is, without the key codec's escapes. An id with ``$`` in it
-could so spell the partition of another user's: ``ann$23admin`` that of ``ann#admin``. Such an id
-is allowed nothing, and neither is one with the ``#`` that ends a part of a key.
+IAM inserts an id into the policy unchanged, without the key codec's escapes. So an id with ``$``
+could match another user's partition: ``ann$23admin`` that of ``ann#admin``. Such an id is denied
+everything, and so is one with ``#``, which ends a component of a key.
 """
 
 from __future__ import annotations
@@ -29,18 +27,18 @@ from dynamo_chat.keyspace import KEY_SPACE, USER_PARTITION
 from dynamo_chat.operations.policies import VERSION, Policy, grants, is_read, place_arn
 
 COGNITO: Final = "${cognito-identity.amazonaws.com:sub}"
-"""The policy variable that holds the id of a user of a Cognito identity pool."""
+"""The policy variable with the id of a user of a Cognito identity pool."""
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9:/@._-]+)\}", re.ASCII)
 _ESCAPES: Final = ["*${$}*", "*#*"]
-"""Ids that mean something to the key codec; a ``$`` is written so in a policy."""
+"""Ids with special characters of the key codec; ``${$}`` is a ``$`` in a policy."""
 _SERVES: Final = re.compile(r"([A-Z]+)(\d+)(?:–[A-Z]+(\d+))?")
 _STAND_IN: Final = "USER-ID"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A method that the policy can't allow, and why."""
+    """A method that the policy can't allow, and the reason."""
 
     entry: Entry
     reason: str
@@ -48,7 +46,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class UserPolicy:
-    """The policy, and what it means for each method."""
+    """The policy, and the methods that it allows and refuses."""
 
     policy: Policy
     allowed: tuple[Entry, ...]
@@ -58,8 +56,8 @@ class UserPolicy:
 def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -> UserPolicy:
     """The policy for users whose id is the policy variable `subject`.
 
-    An id that the key codec would write differently, with a space, ``#`` or ``$`` in it, matches
-    no key: its user may read nothing. InvalidArgument when `subject` is no policy variable.
+    An id that the key codec would escape (with a space, ``#`` or ``$``) matches no key: its user
+    can't read anything. InvalidArgument if `subject` isn't a policy variable.
     """
     variable = _VARIABLE.fullmatch(subject) if isinstance(subject, str) else None
     if variable is None:
@@ -71,7 +69,7 @@ def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -
             allowed.append(entry)
         else:
             refused.append(Refusal(entry, reason))
-    # The codec would escape the variable, so it takes a place that was encoded for it.
+    # The codec would escape the variable, so it replaces an encoded placeholder.
     own = USER_PARTITION.encode(_STAND_IN).replace(_STAND_IN, subject)
     statements = [
         {
@@ -82,7 +80,7 @@ def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -
             "Condition": {
                 "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [own]},
                 "StringNotLike": {variable[1]: _ESCAPES},
-                # "For all values" holds when there are none.
+                # "ForAllValues" is also true without values.
                 "Null": {"dynamodb:LeadingKeys": "false"},
             },
         }
@@ -93,13 +91,13 @@ def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -
 
 def _reason_against(entry: Entry) -> str | None:
     if not is_read(entry):
-        return "writes, and a policy can't tell what"
+        return "writes, and a policy can't check values"
     elsewhere = sorted(set(_foreign_partitions(entry)))
     return f"reads {', '.join(elsewhere)}" if elsewhere else None
 
 
 def _foreign_partitions(entry: Entry) -> Iterator[str]:
-    """The partitions that the method may read, but for the user's own."""
+    """The partitions that the method may read, except the user's own."""
     for place in PLACES:
         name = place.index or "table"
         if name not in entry.places:
@@ -108,11 +106,11 @@ def _foreign_partitions(entry: Entry) -> Iterator[str]:
         shapes = [slot.pk for slot in slots if slot is not None]
         yield from (repr(shape) for shape in shapes if shape.pattern() != USER_PARTITION.pattern())
         if not shapes:
-            yield f"{name} for what the map of the table does not tell"
+            yield f"{name} outside the documented key space"
 
 
 def _patterns_served(layout: Layout) -> set[str]:
-    """The ids of ``C1–C4, C6``."""
+    """Expand ids such as ``C1–C4, C6``."""
     served: set[str] = set()
     for letters, first, last in _SERVES.findall(layout.serves):
         served.update(f"{letters}{number}" for number in range(int(first), int(last or first) + 1))
