@@ -1,4 +1,4 @@
-"""``scripts/bench``: what dynamo_chat costs, as tables and, with ``--json``, as data."""
+"""``scripts/bench``: measure dynamo_chat's costs, as tables and, with ``--json``, as data."""
 
 import argparse
 import json
@@ -17,19 +17,19 @@ from benchmarks import appends, capacity, cpu, imports, inputs, matching, memory
 Rows = list[dict[str, object]]
 
 TITLES = {
-    "cpu": "Client CPU per operation, on canned answers (messages of 1,000 characters)",
+    "cpu": "Client CPU per operation, with canned responses (messages of 1,000 characters)",
     "capacity": "Requests / write units / read units by size of the conversation",
-    "memory": "Memory while 200,000 conversations are listed, page by page",
+    "memory": "Memory while listing 200,000 conversations page by page",
     "imports": "CPU time of imports",
-    "matching": "Matchers who empty a queue of 400 between them",
-    "fairness": "How many who waited longer a matched caller overtook, by shards",
+    "matching": "Concurrent matchers that empty a queue of 400 callers",
+    "fairness": "How many earlier callers a matched caller overtakes, by shards",
     "inputs": "CPU time of hostile input, for each argument of every method",
-    "appends": "Write units of an append of 1,000 characters, by design",
+    "appends": "Write units of appending 1,000 characters, by design",
 }
 
 
 def main() -> int:
-    """Measure the parts that were asked for and print them."""
+    """Measure the requested parts and print them."""
     options = _parser().parse_args()
     console = Console()
     parts: Mapping[str, Callable[[], Rows]] = {
@@ -91,19 +91,21 @@ def _machine() -> dict[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parts = f"{', '.join(TITLES)}; all of them if none is named"
+    parts = f"{', '.join(TITLES)}; all by default"
     parser.add_argument("parts", nargs="*", choices=[*TITLES, []], metavar="PART", help=parts)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
     parser.add_argument(
-        "--rounds", type=int, default=15, help="turns that the contenders take (%(default)s)"
+        "--json", type=Path, metavar="FILE", help="also write the numbers to this file"
     )
     parser.add_argument(
-        "--seconds", type=float, default=0.2, help="CPU seconds of one turn (%(default)s)"
+        "--rounds", type=int, default=15, help="rounds of each contender (%(default)s)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=0.2, help="CPU seconds of one round (%(default)s)"
     )
     parser.add_argument(
         "--endpoint",
         metavar="URL",
-        help="measure capacity and matching there instead of on a ministack server started for it",
+        help="measure capacity and matching there, instead of on a new ministack server",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""Interleaved measurement: every contender in every round, so that a slow minute hurts them all."""
+"""Interleaved measurement: every contender in every round, so that a slow minute affects all."""
 
 import gc
 import statistics

@@ -1,4 +1,4 @@
-"""Client CPU of one operation, beside raw botocore and PynamoDB, as ratios of one run."""
+"""Client CPU per operation, as a ratio to raw botocore and PynamoDB in the same run."""
 
 from benchmarks.canned import canned_server
 from benchmarks.clock import interleaved

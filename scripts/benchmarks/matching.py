@@ -1,4 +1,4 @@
-"""Matching under contention, and what spreading a queue over shards does to its order."""
+"""Matching under contention, and how spreading a queue over shards changes its order."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -123,7 +123,7 @@ def _overtaking(engine: Engine, shards: int) -> Row:
             call = store.queue.match(queue)
             requests += len(events)
             if call is None:
-                raise RuntimeError("the queue ran dry")
+                raise RuntimeError("queue was empty")
             for user_id in (call.user_a, call.user_b):
                 overtaken.append(line.index(user_id))
                 line.remove(user_id)

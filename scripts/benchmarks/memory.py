@@ -1,4 +1,4 @@
-"""Memory while paging through a long list: what a store holds must not grow with what it read."""
+"""Memory while paging through a long list: a store must not grow with what it has read."""
 
 import json
 import resource

@@ -1,8 +1,8 @@
-"""``scripts/fuzz``: a million damaged inputs for everything that reads what others wrote.
+"""``scripts/fuzz``: test every parser of foreign data with a million damaged inputs.
 
-Each input is made from the seed and its number, so the same command gives the same inputs. What is
-neither read nor refused by a typed error is a failure: its input is kept in a file, and the command
-that gives it again is printed. The exit code is 1 then.
+Each input is made from the seed and its number, so the same command makes the same inputs. An
+input that is neither read nor refused with a typed error is a failure: it is kept in a file, the
+command to run it again is printed, and the exit code is 1.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from fuzzing.running import Failure, Tally, fuzz, judged, load, shares
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fuzz as the arguments say; 1 when something was untyped."""
+    """Fuzz as the arguments say. Returns 1 if an input raised an untyped error."""
     options = _parser().parse_args(arguments)
     console = Console()
     logging.getLogger("dynamo_chat").setLevel(logging.CRITICAL)  # it tells every failed record
-    with console.status("playing every scenario of the catalogue, for its items"):
+    with console.status("running every scenario of the catalogue, to collect items"):
         parsers = all_parsers()
     if options.replay is not None:
         return _replay(options.replay, parsers, console)
@@ -107,22 +107,24 @@ def _table(tallies: list[Tally], seed: int) -> Table:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
-    parser.add_argument("--inputs", type=int, default=1_000_000, help="in all (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the first input (%(default)s)")
-    parser.add_argument("--start", type=int, default=0, help="number of the first input")
     parser.add_argument(
-        "--minutes", type=float, help="stop after so many, shared as the inputs are"
+        "--inputs", type=int, default=1_000_000, help="the total number of inputs (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the inputs (%(default)s)")
+    parser.add_argument("--start", type=int, default=0, help="the number of the first input")
+    parser.add_argument(
+        "--minutes", type=float, help="stop after this many, shared as the inputs are"
     )
     parser.add_argument(
-        "--parser", action="append", metavar="NAME", help="this one alone; may be repeated"
+        "--parser", action="append", metavar="NAME", help="only this parser; may be repeated"
     )
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="give one kept input again")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="run one kept input again")
     parser.add_argument(
         "--failures",
         type=Path,
         default=Path("fuzz-failures"),
         metavar="FOLDER",
-        help="where inputs that fail are kept (%(default)s)",
+        help="the folder for inputs that fail (%(default)s)",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""The loop: inputs by seed and number, outcomes counted, whatever is untyped kept."""
+"""The fuzzing loop: make inputs by seed and number, count outcomes, keep untyped errors."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""``scripts/generate``: write every file that is made from the code.
+"""``scripts/generate``: write every file that is generated from the code.
 
 Run it after a change of a layout, of an `@access_pattern`, of the first sentence of its docstring,
 or of how an item is stored. A test fails, and names the file, when one is out of date.
@@ -51,10 +51,12 @@ def _read(path: Path) -> str | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/generate",
-        description="Write every file of this repository that is made from the code.",
+        description="Write every file of this repository that is generated from the code.",
     )
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; name what is out of date and exit 1"
+        "--check",
+        action="store_true",
+        help="write nothing; name the files that are out of date and exit with 1",
     )
     return parser
 

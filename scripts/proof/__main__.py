@@ -1,4 +1,4 @@
-"""``scripts/prove``: nothing lost, nothing doubled, nobody else's data, as figures.
+"""``scripts/prove``: show that nothing is lost, doubled or shown to others, under faults.
 
 Rounds of a mixed workload on a ministack server, from several processes with many threads each,
 while requests are throttled, fail, collide and lose their answers, processes are killed and the
@@ -29,9 +29,9 @@ from proof.storm import BATCH, Storms
 
 SERVER_HOME: Final = Path(__file__).resolve().parents[2] / ".venv-tools" / "ministack"
 QUICK_STORMS: Final = 3
-"""Rounds of storms that follow a quick run."""
+"""Rounds of storms after a quick run."""
 BUG_ROUNDS: Final = 4
-"""Rounds after which a planted bug counts as not found."""
+"""After this many rounds, a planted bug counts as not found."""
 BUG_SECONDS: Final = 90.0
 BUG_CALLS: Final = 1_500
 """These end a round of a hunt after some seconds; the time above is for a busy machine."""
@@ -56,7 +56,7 @@ class Bounds:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the rounds that were asked for; 1 when something was violated, or not caught."""
+    """Run the requested rounds. Returns 1 for a violation, or a planted bug that isn't caught."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # A server's state is the size of its tables, and worth nothing after the run.
@@ -94,7 +94,7 @@ def _run(options: argparse.Namespace, engine: Engine, server: MinistackServer) -
         options.json.write_text(json.dumps(total.data(), indent=2) + "\n", "utf-8")
     idle = [name for name in scale.domains if not total.worked(name)]
     if idle or not total.injected:
-        print(f"nothing was shown: no calls in {idle}, or no faults; give it more time")
+        print(f"nothing was shown: no calls in {idle}, or no faults; run it for longer")
         return 1
     return 1 if total.violations else 0
 
@@ -182,28 +182,34 @@ def _parser() -> argparse.ArgumentParser:
             name, type=kind, default=default, metavar=name[2].upper(), help=text + shown
         )
 
-    parser.add_argument("--quick", action="store_true", help="two short rounds, under two minutes")
-    option("--storm", int, None, "so many rounds of storms over ids that are given anew, alone")
-    option("--minutes", float, None, "stop after so many minutes (10)")
-    option("--operations", int, None, "stop after about so many calls of repository methods")
-    option("--rounds", int, None, "stop after so many rounds")
-    option("--seed", str, secrets.token_hex(4), "what the plans of all workers are drawn from")
-    option("--round", int, None, "run this round of the seed alone, to replay a failure")
-    option("--processes", int, 3, "worker processes")
-    option("--threads", int, 5, "threads of each process")
-    option("--seconds", float, 90.0, "of a round")
-    option("--round-operations", int, 8_000, "the most calls of a round: tables stay small")
     parser.add_argument(
-        "--domain", dest="domains", action="append", choices=NAMES, help="this one alone, or these"
+        "--quick", action="store_true", help="run two short rounds, in under two minutes"
+    )
+    option("--storm", int, None, "run only this many rounds of storms over reused ids")
+    option("--minutes", float, None, "stop after this many minutes (10)")
+    option("--operations", int, None, "stop after about this many calls of repository methods")
+    option("--rounds", int, None, "stop after this many rounds")
+    option("--seed", str, secrets.token_hex(4), "the seed of all workers' plans")
+    option("--round", int, None, "run only this round of the seed, to replay a failure")
+    option("--processes", int, 3, "worker processes")
+    option("--threads", int, 5, "threads per process")
+    option("--seconds", float, 90.0, "the length of a round")
+    option("--round-operations", int, 8_000, "the most calls per round, to keep tables small")
+    parser.add_argument(
+        "--domain", dest="domains", action="append", choices=NAMES, help="run only these"
     )
     parser.add_argument(
         "--bug", choices=sorted(BUGS), metavar="NAME", help=f"plant a bug: {', '.join(BUGS)}"
     )
-    parser.add_argument("--bugs", action="store_true", help="plant each bug, and see it caught")
     parser.add_argument(
-        "--keep-going", action="store_true", help="go on to the next round after a violation"
+        "--bugs", action="store_true", help="plant each bug, and check that it is caught"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="continue with the next round after a violation"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the figures to this file"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What a run came to, as lines while it runs, as a table at its end, and as data."""
+"""The results of a run: lines while it runs, a table at its end, and JSON data."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def table(total: Total, seconds: float) -> str:
         ("faults", f"{total.faults.total():,}"),
         ("largest table, items", f"{total.largest:,}"),
         ("single-item histories", f"{total.histories:,}"),
-        ("of them undecided", f"{total.undecided:,}"),
+        ("undecided histories", f"{total.undecided:,}"),
         ("violations", f"{len(total.violations):,}"),
     ):
         sums.add_row(name, value)

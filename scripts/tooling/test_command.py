@@ -1,4 +1,4 @@
-"""``scripts/test``: tox in an environment of its own, one line for each of its environments."""
+"""``scripts/test``: run tox in a separate environment, with one line per tox environment."""
 
 import argparse
 import os
@@ -28,26 +28,26 @@ COUNTED = re.compile(r"^=+ (.* (?:passed|failed|error).*) in [\d.]+s.*=+$", re.M
 NAMED = re.compile(r"^(?:FAILED|ERROR) .*$", re.MULTILINE)
 
 DESCRIPTION = """\
-Without options: what is checked before a change goes in, on the Python that runs this script.
+Without options: the checks of a change before it is merged, on the Python that runs this script.
 
   lint          ruff, formatting, import contracts, the project's own rules
   types         mypy --strict over everything; pyright over a user's program
   docs          the documentation, warnings are errors
   laws          the laws (tests/laws), with 500 examples each
-  suite         every other test but the long runs
+  suite         every other test except the long runs
 
-With --all, lint, types and docs, and then:
+With --all, lint, types and docs, and also:
 
   provision     the generated templates under cfn-lint, checkov and CDK's own assertions
   laws-ci       the laws, with 2,000 examples each
-  once          the long runs, and the tests that every Python would answer alike
-  py311 - py313 every other test, on each Python found; each under a hash seed of its own, and
-                again on another where one is missing
+  once          the long runs, and the tests that don't depend on the Python version
+  py311 - py313 every other test, on each installed Python with a different hash seed; for a
+                missing Python, again on another one
   engine        the engine suite on a ministack server
   proof         a short proof under load and faults
 
-Each prints one line when it is done; all that it printed is in .tox/output. What failed is named at
-the end. Tests run in random order: `-- --randomly-seed=N` repeats the one that a run has printed.
+Each prints one line when it is done; its output is in .tox/output. Failures are listed at the end.
+Tests run in random order: `-- --randomly-seed=N` repeats the order whose seed a run has printed.
 HYPOTHESIS_PROFILE overrides the number of examples everywhere.
 """
 
@@ -75,7 +75,7 @@ class Outcome:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what was asked for; 0 when all of it passed."""
+    """Run the requested environments. Returns 0 if all passed."""
     options = _parser().parse_args(arguments)
     try:
         made = environment("tox", [TOX])
@@ -198,7 +198,7 @@ def _found_interpreters() -> Iterator[Interpreter]:
     for version, interpreter in discover().items():
         name = f"Python {version[0]}.{version[1]}"
         if interpreter is None:
-            announce(f"{name}: not on this machine, left out")
+            announce(f"{name}: not installed, skipped")
         else:
             announce(f"{name}: {interpreter.path}")
             yield interpreter
@@ -212,24 +212,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--all", action="store_true", help="every Python, the templates' scanners, the long runs"
+        "--all",
+        action="store_true",
+        help="also every other Python, the templates' scanners and the long runs",
     )
     which.add_argument(
         "--engine",
         metavar="ministack|URL",
-        help="the engine suite alone: on a ministack server, installed and started for it in an "
-        "environment of its own on 127.0.0.1; or on the endpoint at URL",
+        help="only the engine suite: on a ministack server, installed in its own environment and "
+        "started on 127.0.0.1; or on the endpoint at URL",
     )
     which.add_argument(
         "--nightly",
         action="store_true",
-        help="every test, the nightly ones too, with 50,000 examples for each law (hours)",
+        help="every test, also the nightly ones, with 50,000 examples per law (takes hours)",
     )
-    which.add_argument("--only", metavar="ENV[,ENV]", help="these of the above, such as lint,py312")
+    which.add_argument(
+        "--only", metavar="ENV[,ENV]", help="only these environments, such as lint,py312"
+    )
     parser.add_argument(
         "pytest_arguments",
         metavar="-- ARGUMENT",
         nargs="*",
-        help="go to pytest, as in: scripts/test -- tests/laws -x; with --all, on every Python",
+        help="passed to pytest, as in: scripts/test -- tests/laws -x; with --all, on every Python",
     )
     return parser

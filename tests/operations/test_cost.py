@@ -199,7 +199,7 @@ def test_impossible_workloads_and_prices_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidArgument):
             Workload(**wrong)
     for much in ({"turns": 1_000_000}, {"sign_ins": 10_001}):
-        with pytest.raises(InvalidArgument, match="each is played"):
+        with pytest.raises(InvalidArgument, match="each one is run"):
             Workload(**much)
     provisions: list[dict[str, Any]] = [
         {"peak": 2.5},
