@@ -26,7 +26,7 @@ def test_a_kind_is_read_as_the_entity_it_names(layout: Layout) -> None:
 
 @every_kind
 def test_a_kind_belongs_to_another_or_says_that_it_is_a_root(layout: Layout) -> None:
-    assert (layout.of is None) == layout.root
+    assert (layout.of is None) == layout.root, f"give {layout.kind} either `of` or `root`"
     assert layout.of is None or layout.of in KEY_SPACE
 
 
