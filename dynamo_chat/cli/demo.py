@@ -105,8 +105,8 @@ def demo(
         typer.Option(
             "--table",
             metavar="NAME",
-            help=f"The table; {DEFAULT_TABLE} if none is named. It is made if it is not there, "
-            "and what is loaded stays in it.",
+            help=f"The table, by default {DEFAULT_TABLE}. It is created if missing, and keeps "
+            "the loaded records.",
         ),
     ] = None,
     region: Annotated[str | None, typer.Option("--region", help="The AWS region.")] = None,

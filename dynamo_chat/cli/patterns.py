@@ -41,8 +41,8 @@ def patterns(
         typer.Option(
             "--table",
             metavar="NAME",
-            help="Measure on this table, which must exist and is left as it was; without it on "
-            "one that is made for it and deleted.",
+            help="Measure on this table, which must exist and is left unchanged; by default "
+            "on a temporary table.",
         ),
     ] = None,
     region: RegionOption = None,

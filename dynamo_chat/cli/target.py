@@ -20,7 +20,7 @@ EndpointOption = Annotated[
     typer.Option(
         "--endpoint-url",
         metavar="URL",
-        help="DynamoDB, or an engine like it, at this address; AWS's own if only a table or a "
+        help="Use DynamoDB, or an engine like it, at this address; AWS if only a table or a "
         "region is named.",
     ),
 ]

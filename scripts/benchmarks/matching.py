@@ -66,7 +66,7 @@ def _engine(endpoint: str | None) -> Iterator[Engine]:
 def _queue(
     engine: Engine, events: list[RequestEvent], queue: CallQueue, waiting: int
 ) -> Iterator[ChatStore]:
-    """A store in whose queue so many wait."""
+    """A store with this many callers in the queue."""
     store = engine.store(f"matching-{uuid4().hex[:8]}", on_request=events.append)
     try:
         for number in range(waiting):

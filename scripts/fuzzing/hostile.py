@@ -257,7 +257,7 @@ class Arena:
 
 
 def _known(ids: Everything) -> dict[str, Any]:
-    """Arguments by the names that they have everywhere."""
+    """Values of arguments by their usual names."""
     found = {name: getattr(ids, name) for name in Everything.__dataclass_fields__}
     return {
         **found,

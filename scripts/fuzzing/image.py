@@ -15,7 +15,7 @@ Item = dict[str, Any]
 Key = tuple[str, str]
 
 MOST_REQUESTS: Final = 400
-"""Of one call. More means that it never ends."""
+"""The most requests of one call. More means that it never ends."""
 
 
 class NeverEnds(Exception):

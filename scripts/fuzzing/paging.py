@@ -27,7 +27,7 @@ EVERYBODYS: Final = {
 
 
 _SAID: Final = {"feedback_type": "positive"}
-"""Required arguments that are no fields of what is listed."""
+"""Required arguments that aren't fields of the listed entity."""
 
 
 def paged(store: ChatStore, name: str = "ann") -> dict[str, Callable[..., Any]]:

@@ -199,7 +199,7 @@ _BESIDE: Final = (
     ("T4", "`dynamo-chat alarms`", "Alarms, events, a budget, a dashboard"),
     ("T6", "`dynamo-chat cost`", "A month's bill of a workload, by measured capacity"),
     ("T7", "`parse_stream_record`", "A record of the table's stream as a typed change"),
-    ("T7", "`stream_handler`", "A Lambda handler of whole batches of them"),
+    ("T7", "`stream_handler`", "A Lambda handler of batches of records"),
 )
 
 

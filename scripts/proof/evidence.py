@@ -18,7 +18,7 @@ from proof.history import Call, Json
 Item = Mapping[str, Any]
 
 LONGEST: Final = 30.0
-"""Seconds that a call takes at the most."""
+"""The most seconds that a call takes."""
 
 
 @dataclass(frozen=True, slots=True)

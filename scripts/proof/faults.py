@@ -116,7 +116,7 @@ def forget() -> list[str]:
 def troubled(
     client: Any, seed: str, scale: float, *, slow: float = SLOW, fatal: bool = True
 ) -> Iterator[None]:
-    """Let requests of `client` go wrong, as often as planned times `scale`, and a share be slow.
+    """Make requests of `client` fail, `scale` times as often as planned, and some be slow.
 
     Unless it is `fatal`, no fault strikes every attempt, and nobody is killed.
     """

@@ -67,7 +67,7 @@ class Dice(random.Random):
         self._next.extend(groups)
 
     def following(self) -> Sequence[Step] | None:
-        """The group that was planned to follow; None when there is none."""
+        """The group that was planned next; None if there is none."""
         return self._next.popleft() if self._next else None
 
 
@@ -96,7 +96,7 @@ class Action:
     repeatable: bool = True
     """Whether it may be called again with the same arguments when its answer was lost."""
     many: bool = False
-    """Whether it writes in several requests, so that one that is refused says nothing of all."""
+    """True if it writes in several requests, so that a refused one doesn't settle the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Domain:
     plans: Sequence[tuple[int, Plan]]
     """How to plan a step, each with its weight."""
     setup: Callable[[], Iterable[Step]]
-    """What is there before the workers come."""
+    """The data that exists before the workers start."""
     settle: Callable[[Sequence[Call]], Iterable[Step]]
     """What is called when they are gone: what was cut short is finished, and all is read."""
     found: Callable[[Evidence], Iterable[str]]
