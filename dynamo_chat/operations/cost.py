@@ -50,7 +50,7 @@ STORED_ITEM_BYTES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """A price table: dollars in one region since one day."""
+    """Prices in dollars of one region, valid since one date."""
 
     region: str
     date: str
