@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -36,6 +36,7 @@ PERIODS: Final = (PERIOD, "2025-12", "2025-11")
 QUEUE: Final = CallQueue("night")
 LONG: Final = "It was a dark and stormy night. " * 60
 """Text that is stored compressed."""
+LATE: Final = datetime(2100, 1, 1, tzinfo=UTC)
 SECOND: Final = timedelta(seconds=1)
 
 
@@ -142,7 +143,7 @@ def _identity(store: ChatStore, ids: Everything, entries: int) -> Everything:
     for other in (ids.friend_id, ids.partner_id):
         store.users.create(f"{other}@example.com", user_id=other)
     for place in range(entries):
-        store.activity.record(name, "signed in", details={"place": place})
+        store.activity.record(name, "signed in", details={"place": place}, expires_at=LATE)
     opened = store.logins.open(name, account_id=ids.account_id, secret=ids.secret)
     for _ in range(1, entries):
         store.logins.open(name, lifetime=timedelta(days=1))
