@@ -165,7 +165,8 @@ def test_every_method_keeps_its_word(chat_store: ChatStore) -> None:
             # tests of the policies.
             if taken.operations and set(taken.operations) <= READS:
                 assert taken.rcu, name
-            assert played.told not in {"", type(taken.given).__name__}, name
+            is_told = played.told not in {"", type(taken.given).__name__}
+            assert is_told, f"say what it gave: {name} needs a Case(..., tell=...)"
     assert not broken
 
 

@@ -29,6 +29,13 @@ from dynamo_chat.orgs.invite import HASH_ATTRIBUTE, pointer_deletes
 from dynamo_chat.orgs.organization import Organization, organization_exists, organization_key
 
 _TOMBSTONE = keyspace.ORGANIZATION_TOMBSTONE
+_BELONGINGS = tuple(
+    each.table.sk.range()
+    for each in keyspace.KEY_SPACE
+    if each.table.pk == keyspace.ORGANIZATION_PARTITION
+    and each.table.sk != keyspace.ORGANIZATION.table.sk
+)
+"""Where whatever belongs to an organization sorts in its partition."""
 
 
 class OrganizationRemover(Repository):
@@ -63,13 +70,14 @@ class OrganizationRemover(Repository):
     def _belongings(self, organization_id: str) -> Iterator[Group]:
         """Members and invites, each with its pointers in other partitions."""
         partition = keyspace.ORGANIZATION_PARTITION.encode(organization_id)
-        first = keyspace.INVITE.table.sk.range().lower
-        last = keyspace.MEMBER.table.sk.range().upper
+        first = min(keys.lower for keys in _BELONGINGS)
+        last = max(keys.upper for keys in _BELONGINGS)
         shape = keyspace.ORGANIZATION.table.sk
         collection = Collection(TABLE, partition, KeyRange(first, last), shape)
         for items in self._walk(collection, only=(PK, SK, KIND, HASH_ATTRIBUTE)):
             for item in items:
-                yield _with_pointers(item, organization_id)
+                if not is_kind(item, _TOMBSTONE):
+                    yield _with_pointers(item, organization_id)
 
 
 def _with_pointers(item: AttributeValues, organization_id: str) -> Group:

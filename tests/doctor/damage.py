@@ -15,6 +15,9 @@ from dynamo_chat.testing.faults import Killed
 from tests.scene import Item, Scene
 
 Plant = Callable[[Scene], object]
+_OF_A_USER = [
+    each.kind for each in keyspace.KEY_SPACE if each.of is keyspace.USER and not each.is_tombstone
+]
 
 
 @dataclass(frozen=True)
@@ -370,10 +373,7 @@ DAMAGES = [
     damage(
         "a lost user who did something",
         gone("user", email="ann@example.com"),
-        "orphan user_email",
-        "orphan user_response_email",
-        "orphan activity",
-        "orphan login",
+        *(f"orphan {kind}" for kind in _OF_A_USER),
         "no_user member",
         repairable=False,
     ),
