@@ -33,8 +33,6 @@ from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import MAX_TRANSACTION_WRITES, Delete, Put, Update, contended
 
-__all__ = ["Caller", "Callers"]
-
 
 class _Spend(Model):
     spend_id: Id

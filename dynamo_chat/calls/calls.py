@@ -57,8 +57,6 @@ from dynamo_chat.core.transaction import (
     live,
 )
 
-__all__ = ["Call", "Calls"]
-
 MAX_OVERDUE: Final = 1_000
 MAX_LONGEST: Final = timedelta(days=365)
 

@@ -48,8 +48,6 @@ from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import Delete, Put, Update, contended, is_live
 from dynamo_chat.keyspace import shard_of
 
-__all__ = ["CallQueue", "Queue", "QueuePosition", "QueueTicket"]
-
 MAX_POSITION: Final = 1_000
 DEFAULT_WAIT: Final = timedelta(hours=1)
 
@@ -175,9 +173,7 @@ class Queue(Repository):
         """The tickets of callers who wait in a queue, longest wait first."""
         line = queue_of(queue)
         return self._page(
-            PageRequest(
-                (line.name, line.shards), newest_first, page_size, cursor, consistent=consistent
-            ),
+            PageRequest((line.name, line.shards), newest_first, page_size, cursor, consistent),
             [line.tickets(each) for each in range(line.shards)],
             plan(QueueTicket).decode,
         )

@@ -134,11 +134,7 @@ class Messages(Repository):
             until=None if upper is None else lowest_ulid(upper),
         )
         asked = PageRequest(
-            (conversation_id, user_id, lower, upper),
-            newest_first,
-            page_size,
-            cursor,
-            consistent=consistent,
+            (conversation_id, user_id, lower, upper), newest_first, page_size, cursor, consistent
         )
         if newest_first and cursor is None and upper is None:
             return self._with_head(asked, collection, user_id)[1]

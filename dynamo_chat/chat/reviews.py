@@ -216,7 +216,7 @@ class Reviews(Repository):
         lower, upper = time_range(since, until)
         collection = keyspace.REVIEW.collection(TABLE, conversation_id)(lower=lower, until=upper)
         asked = PageRequest(
-            (conversation_id, lower, upper), newest_first, page_size, cursor, consistent=consistent
+            (conversation_id, lower, upper), newest_first, page_size, cursor, consistent
         )
         begun, head = self._with_head(asked, collection)
         if not is_live_head(head, self._now()):

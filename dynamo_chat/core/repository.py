@@ -50,8 +50,8 @@ class PageRequest:
     descending: bool
     page_size: int
     cursor: str | None = None
-    _: KW_ONLY
     consistent: bool = False
+    _: KW_ONLY
     one_way: bool = False
     """True if the list has only this direction. Otherwise a cursor is bound to it, too."""
     cursor_id: str = field(default_factory=running_cursor_id, init=False)

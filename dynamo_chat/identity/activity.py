@@ -103,9 +103,7 @@ class Activities(Repository):
         """A user's activity by time, newest first; with `since` and `until`, of [since, until)."""
         lower, upper = time_range(since, until)
         return self._page(
-            PageRequest(
-                (user_id, lower, upper), newest_first, page_size, cursor, consistent=consistent
-            ),
+            PageRequest((user_id, lower, upper), newest_first, page_size, cursor, consistent),
             [keyspace.ACTIVITY.collection(TABLE, user_id)(lower=lower, until=upper)],
             plan(Activity).decode,
         )

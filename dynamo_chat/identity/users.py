@@ -37,8 +37,6 @@ from dynamo_chat.identity.user import (
     user_key,
 )
 
-__all__ = ["User", "Users"]
-
 _NOT_COMPARED = {"created_at", "updated_at"}
 
 

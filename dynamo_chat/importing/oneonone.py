@@ -11,8 +11,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.points import DAILY_POINTS
-from dynamo_chat.calls.queue import CallQueue
-from dynamo_chat.calls.ticket import DEFAULT_QUEUE, MAX_WAIT
+from dynamo_chat.calls.ticket import DEFAULT_QUEUE, MAX_WAIT, CallQueue
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.importing.sample_records import Replay, Sample, shift_to_live

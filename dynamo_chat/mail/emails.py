@@ -99,11 +99,7 @@ class EmailMessages(Repository):
             first = thread_key(conversation_id)[SK]["S"]
             collection = collection._replace(keys=KeyRange(first, collection.keys.upper))
         asked = PageRequest(
-            (conversation_id, account_id, lower, upper),
-            newest_first,
-            page_size,
-            cursor,
-            consistent=consistent,
+            (conversation_id, account_id, lower, upper), newest_first, page_size, cursor, consistent
         )
         beside: dict[str, AttributeValues] = {}
         page = self._pairs.page(asked, collection, beside=beside, account_id=account_id)

@@ -188,11 +188,7 @@ class EVScores(Repository):
         lower, upper = time_range(since, until)
         collection = keyspace.EV_SCORE.collection(TABLE, conversation_id)(lower=lower, until=upper)
         asked = PageRequest(
-            (conversation_id, account_id, lower, upper),
-            newest_first,
-            page_size,
-            cursor,
-            consistent=consistent,
+            (conversation_id, account_id, lower, upper), newest_first, page_size, cursor, consistent
         )
         if account_id is not None:
             self._narrowed(asked, [collection])  # refuses an invalid cursor before any request

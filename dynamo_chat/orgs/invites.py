@@ -47,8 +47,6 @@ from dynamo_chat.orgs.organization import (
 )
 from dynamo_chat.orgs.seats import Member, refusal
 
-__all__ = ["Invite", "Invites"]
-
 DEFAULT_LIFETIME = timedelta(days=7)
 MAX_LIFETIME = timedelta(days=366)
 
@@ -150,14 +148,9 @@ class Invites(Repository):
         With `since` and `until`, those created in [since, until).
         """
         lower, upper = time_range(since, until)
+        chosen = ("organization", organization_id, lower, upper)
         return self._lists.invites(
-            PageRequest(
-                ("organization", organization_id, lower, upper),
-                newest_first,
-                page_size,
-                cursor,
-                consistent=consistent,
-            ),
+            PageRequest(chosen, newest_first, page_size, cursor, consistent),
             organization_id,
             keyspace.INVITE.collection(TABLE, organization_id)(lower=lower, until=upper),
             self._as_read,

@@ -36,8 +36,6 @@ from dynamo_chat.orgs.seats import (
     successor,
 )
 
-__all__ = ["Member", "Members"]
-
 
 class Members(Repository):
     """Add, find, change and remove members."""

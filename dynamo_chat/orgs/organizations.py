@@ -32,8 +32,6 @@ from dynamo_chat.orgs.organization import (
 from dynamo_chat.orgs.removal import OrganizationRemover
 from dynamo_chat.orgs.seats import Member, Move, deleted_user, seat_writes
 
-__all__ = ["Organization", "Organizations"]
-
 _COMPARED = {
     "name",
     "domain",

@@ -217,14 +217,9 @@ class LLMInteractions(Repository):
         account: without a thread, several accounts may record interactions.
         """
         lower, upper = time_range(since, until)
+        chosen = (conversation_id, account_id, lower, upper)
         return self._pairs.page(
-            PageRequest(
-                (conversation_id, account_id, lower, upper),
-                newest_first,
-                page_size,
-                cursor,
-                consistent=consistent,
-            ),
+            PageRequest(chosen, newest_first, page_size, cursor, consistent),
             keyspace.LLM_USAGE.collection(TABLE, conversation_id)(lower=lower, until=upper),
             account_id=account_id,
             is_shared=True,
