@@ -19,26 +19,22 @@ RECOVERABLE: Final = TableDefinition(deletion_protection=False, encryption_manag
 
 
 def table_backups_create(stage: Stage) -> Iterator[Case]:
-    """Of a table that is there."""
     store = _table(stage)
     with _forgotten(store):
         yield Case("", store.table.backups.create)
 
 
 def table_backups_list(stage: Stage) -> Iterator[Case]:
-    """One backup."""
     with _backed_up(stage) as (backups, _):
         yield Case("", backups.list)
 
 
 def table_backups_describe(stage: Stage) -> Iterator[Case]:
-    """One that is there."""
     with _backed_up(stage) as (backups, arn):
         yield Case("", lambda: backups.describe(arn))
 
 
 def table_backups_restore(stage: Stage) -> Iterator[Case]:
-    """To a new table, with tags and a stream as well."""
     everything = TableDefinition(
         deletion_protection=False,
         encryption_managed=False,
@@ -53,25 +49,21 @@ def table_backups_restore(stage: Stage) -> Iterator[Case]:
 
 
 def table_backups_recovery_window(stage: Stage) -> Iterator[Case]:
-    """Of a table with point-in-time recovery."""
     yield Case("", _table(stage).table.backups.recovery_window)
 
 
 def table_backups_restore_to_time(stage: Stage) -> Iterator[Case]:
-    """To the latest moment."""
     backups, target = _table(stage).table.backups, _target(stage)
     yield Case("", lambda: backups.restore_to_time(target, definition=RECOVERABLE))
 
 
 def table_backups_export(stage: Stage) -> Iterator[Case]:
-    """To a bucket."""
     store = _table(stage)
     with _bucket(store) as bucket:
         yield Case("", lambda: store.table.backups.export(bucket))
 
 
 def table_backups_describe_export(stage: Stage) -> Iterator[Case]:
-    """One that is complete."""
     store = _table(stage)
     with _bucket(store) as bucket:
         arn = store.table.backups.export(bucket).arn
@@ -79,7 +71,6 @@ def table_backups_describe_export(stage: Stage) -> Iterator[Case]:
 
 
 def table_backups_wait_for_export(stage: Stage) -> Iterator[Case]:
-    """One that is complete."""
     store = _table(stage)
     with _bucket(store) as bucket:
         arn = store.table.backups.export(bucket).arn

@@ -51,33 +51,28 @@ def _place(found: QueuePosition) -> str:
 
 
 def callers_create(stage: Stage) -> Iterator[Case]:
-    """With everything that a caller may have."""
     callers, name = stage.store.callers, stage.fresh("user")
     yield Case("", lambda: callers.create(name, email="a@example.com", time_zone="Asia/Tokyo"))
 
 
 def callers_load(stage: Stage) -> Iterator[Case]:
-    """One of another system."""
     callers = stage.store.callers
     old = callers.get(a_caller(stage)).model_copy(update={"user_id": stage.fresh("user")})
     yield Case("", lambda: callers.load(old))
 
 
 def callers_get(stage: Stage) -> Iterator[Case]:
-    """One who waits."""
     user_id = a_caller(stage)
     stage.store.queue.join(user_id, stage.fresh("queue"))
     yield Case("", lambda: stage.store.callers.get(user_id))
 
 
 def callers_update(stage: Stage) -> Iterator[Case]:
-    """Moving to another time zone."""
     user_id = a_caller(stage)
     yield Case("", lambda: stage.store.callers.update(user_id, time_zone="America/Lima"))
 
 
 def callers_delete(stage: Stage) -> Iterator[Case]:
-    """One who waits gives the place up."""
     callers, idle, waiting = stage.store.callers, a_caller(stage), a_caller(stage)
     stage.store.queue.join(waiting, stage.fresh("queue"))
     yield Case("", lambda: callers.delete(idle), _gone)
@@ -85,7 +80,6 @@ def callers_delete(stage: Stage) -> Iterator[Case]:
 
 
 def callers_spend(stage: Stage) -> Iterator[Case]:
-    """On the first day, and on the next."""
     callers, user_id = stage.store.callers, a_caller(stage)
     yield Case("", lambda: callers.spend(user_id, 3, spend_id="first"), budget=1)
     yield Case(
@@ -100,7 +94,7 @@ def callers_spend(stage: Stage) -> Iterator[Case]:
 
 
 def callers_reset_points(stage: Stage) -> Iterator[Case]:
-    """Each transaction takes 100."""
+    """A transaction takes 100 writes, so 101 callers need two."""
     callers, ids = stage.store.callers, [a_caller(stage) for _ in range(101)]
     yield Case("100 callers", lambda: callers.reset_points(ids[:100]), _reset)
     yield Case("101 callers", lambda: callers.reset_points(ids), _reset, budget=2)
@@ -110,7 +104,6 @@ def callers_reset_points(stage: Stage) -> Iterator[Case]:
 
 
 def queue_join(stage: Stage) -> Iterator[Case]:
-    """For the first time, while the ticket is fresh, and when it is about to expire."""
     queue, user_id, line = stage.store.queue, a_caller(stage), stage.fresh("queue")
     yield Case("", lambda: queue.join(user_id, line), budget=1)
     yield Case("again", lambda: queue.join(user_id, line), budget=1, is_shown=True)
@@ -119,7 +112,6 @@ def queue_join(stage: Stage) -> Iterator[Case]:
 
 
 def queue_leave(stage: Stage) -> Iterator[Case]:
-    """A caller who waits, and one who does not."""
     queue, user_id = stage.store.queue, a_caller(stage)
     queue.join(user_id, stage.fresh("queue"))
     yield Case("", lambda: queue.leave(user_id))
@@ -127,7 +119,6 @@ def queue_leave(stage: Stage) -> Iterator[Case]:
 
 
 def queue_position(stage: Stage) -> Iterator[Case]:
-    """In a queue of one shard, and in one of four."""
     queue, last = stage.store.queue, a_caller(stage)
     line = a_queue(stage, 3)
     queue.join(last, line)
@@ -139,14 +130,12 @@ def queue_position(stage: Stage) -> Iterator[Case]:
 
 
 def queue_list_waiting(stage: Stage) -> Iterator[Case]:
-    """A queue of one shard, and one of four."""
     line, wide = a_queue(stage, 3), a_queue(stage, 3, shards=4)
     yield Case("", lambda: stage.store.queue.list_waiting(line))
     yield Case("over 4 shards", lambda: stage.store.queue.list_waiting(wide), budget=4)
 
 
 def queue_match(stage: Stage) -> Iterator[Case]:
-    """With many waiting, on a new day, again, with nobody waiting, and over shards."""
     queue, line = stage.store.queue, a_queue(stage, 10)
     yield Case("", lambda: queue.match(line), budget=2)
     yield Case("with 4 matchers", lambda: queue.match(line, matchers=4), budget=2)
@@ -173,7 +162,6 @@ def queue_match(stage: Stage) -> Iterator[Case]:
 
 
 def calls_start(stage: Stage) -> Iterator[Case]:
-    """With callers who wait for nothing, and with one who leaves a queue for it."""
     calls, one, other = stage.store.calls, a_caller(stage), a_caller(stage)
     yield Case("", lambda: calls.start(one, other, cost=1))
     waiting, free = a_caller(stage), a_caller(stage)
@@ -182,7 +170,6 @@ def calls_start(stage: Stage) -> Iterator[Case]:
 
 
 def calls_end(stage: Stage) -> Iterator[Case]:
-    """Once, and again."""
     calls, call = stage.store.calls, a_call(stage)
     stage.later(timedelta(minutes=12))
     yield Case("", lambda: calls.end(call.call_id))
@@ -190,7 +177,6 @@ def calls_end(stage: Stage) -> Iterator[Case]:
 
 
 def calls_load(stage: Stage) -> Iterator[Case]:
-    """One of another system, which has ended."""
     calls = stage.store.calls
     ended = calls.end(a_call(stage).call_id)
     old = ended.model_copy(update={"call_id": stage.fresh("call")})
@@ -198,7 +184,7 @@ def calls_load(stage: Stage) -> Iterator[Case]:
 
 
 def calls_end_overdue(stage: Stage) -> Iterator[Case]:
-    """Two that were left open; before that, whatever other scenarios did."""
+    """Two calls that were left open. Calls that other scenarios left open are ended first."""
     calls = stage.store.calls
     calls.end_overdue(timedelta(microseconds=1), limit=1_000)
     a_call(stage)
@@ -214,26 +200,22 @@ def calls_end_overdue(stage: Stage) -> Iterator[Case]:
 
 
 def calls_get(stage: Stage) -> Iterator[Case]:
-    """By id."""
     call = a_call(stage)
     yield Case("", lambda: stage.store.calls.get(call.call_id))
 
 
 def calls_get_by_room(stage: Stage) -> Iterator[Case]:
-    """By the room's name."""
     call = a_call(stage)
     yield Case("", lambda: stage.store.calls.get_by_room(call.room_name))
 
 
 def calls_list_live(stage: Stage) -> Iterator[Case]:
-    """Some live calls."""
     for _ in range(3):
         a_call(stage)
     yield Case("", stage.store.calls.list_live)
 
 
 def calls_list_by_user(stage: Stage) -> Iterator[Case]:
-    """A history with calls on either side."""
     calls, user_id = stage.store.calls, a_caller(stage)
     for number in range(4):
         stage.later()

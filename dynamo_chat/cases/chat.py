@@ -33,7 +33,6 @@ def _preferences(conversation: Conversation) -> str:
 
 
 def conversations_create(stage: Stage) -> Iterator[Case]:
-    """With and without a title: the title takes an item of its own."""
     conversations = stage.store.conversations
     user, identity = stage.fresh("user"), stage.fresh("conversation")
     yield Case("", lambda: conversations.create(user))
@@ -50,7 +49,6 @@ def conversations_create(stage: Stage) -> Iterator[Case]:
 
 
 def conversations_get(stage: Stage) -> Iterator[Case]:
-    """By id, and with the owner checked."""
     talk, store = conversation(stage), stage.store
     yield Case("", lambda: store.conversations.get(talk.conversation_id))
     yield Case(
@@ -60,7 +58,6 @@ def conversations_get(stage: Stage) -> Iterator[Case]:
 
 
 def conversations_list_by_user(stage: Stage) -> Iterator[Case]:
-    """A page, and the page after it."""
     conversations, user = stage.store.conversations, stage.fresh("user")
     began = stage.clock()
     for _ in range(25):
@@ -77,7 +74,6 @@ def conversations_list_by_user(stage: Stage) -> Iterator[Case]:
 
 
 def conversations_list_by_activity(stage: Stage) -> Iterator[Case]:
-    """Active and archived ones."""
     conversations, user = stage.store.conversations, stage.fresh("user")
     for place in range(25):
         stage.later()
@@ -87,7 +83,6 @@ def conversations_list_by_activity(stage: Stage) -> Iterator[Case]:
 
 
 def conversations_find_by_title(stage: Stage) -> Iterator[Case]:
-    """Within one user, and of all."""
     conversations, title = stage.store.conversations, stage.fresh("title")
     talk = conversation(stage, title=title)
     conversation(stage, title=title)
@@ -101,7 +96,6 @@ def conversations_find_by_title(stage: Stage) -> Iterator[Case]:
 
 
 def conversations_rename(stage: Stage) -> Iterator[Case]:
-    """By a store that knows the conversation, and by one that does not."""
     talk, cold = conversation(stage, title="Renders"), stage.cold_store()
     store, identity = stage.store, talk.conversation_id
     yield Case(
@@ -113,13 +107,11 @@ def conversations_rename(stage: Stage) -> Iterator[Case]:
 
 
 def conversations_set_status(stage: Stage) -> Iterator[Case]:
-    """Archive."""
     talk, conversations = conversation(stage), stage.store.conversations
     yield Case("", lambda: conversations.set_status(talk.conversation_id, "archived"))
 
 
 def conversations_set_preferences(stage: Stage) -> Iterator[Case]:
-    """Replace all."""
     talk, conversations = conversation(stage), stage.store.conversations
     wanted = {"genres": ["action"], "rating": 7.0}
     yield Case(
@@ -128,7 +120,6 @@ def conversations_set_preferences(stage: Stage) -> Iterator[Case]:
 
 
 def conversations_merge_preferences(stage: Stage) -> Iterator[Case]:
-    """Change one of several."""
     talk, conversations = conversation(stage), stage.store.conversations
     conversations.set_preferences(talk.conversation_id, {"genres": ["action"], "rating": 7.0})
     changes = {"rating": None, "decade": 1990}
@@ -141,7 +132,6 @@ def conversations_merge_preferences(stage: Stage) -> Iterator[Case]:
 
 
 def reviews_create(stage: Stage) -> Iterator[Case]:
-    """By a store that knows the conversation, and by one that does not."""
     identity, admin = conversation(stage).conversation_id, stage.fresh("admin")
     store, cold = stage.store, stage.cold_store()
     yield Case("", lambda: store.reviews.create(identity, admin, comments="well answered"))
@@ -149,14 +139,12 @@ def reviews_create(stage: Stage) -> Iterator[Case]:
 
 
 def reviews_get(stage: Stage) -> Iterator[Case]:
-    """By its id alone."""
     reviews = stage.store.reviews
     made = reviews.create(conversation(stage).conversation_id, stage.fresh("admin"))
     yield Case("", lambda: reviews.get(made.review_id))
 
 
 def reviews_archive(stage: Stage) -> Iterator[Case]:
-    """Once, and again."""
     reviews = stage.store.reviews
     made = reviews.create(conversation(stage).conversation_id, stage.fresh("admin"))
     yield Case("", lambda: reviews.archive(made.review_id))
@@ -164,7 +152,6 @@ def reviews_archive(stage: Stage) -> Iterator[Case]:
 
 
 def reviews_list_by_conversation(stage: Stage) -> Iterator[Case]:
-    """A page."""
     reviews, identity = stage.store.reviews, conversation(stage).conversation_id
     for _ in range(3):
         stage.later()
@@ -177,7 +164,6 @@ def reviews_list_by_conversation(stage: Stage) -> Iterator[Case]:
 
 
 def reviews_list_by_status(stage: Stage) -> Iterator[Case]:
-    """Of all reviewers, and of one."""
     reviews, admin = stage.store.reviews, stage.fresh("admin")
     for archived in (False, True):
         made = reviews.create(conversation(stage).conversation_id, admin)
@@ -201,7 +187,6 @@ def reviews_list_by_status(stage: Stage) -> Iterator[Case]:
 
 
 def conversations_delete(stage: Stage) -> Iterator[Case]:
-    """A small conversation, and one of 60 messages: 25 items are deleted in one request."""
     conversations, small = stage.store.conversations, conversation(stage, messages=4)
     yield Case("4 messages", lambda: conversations.delete(small.conversation_id), deleted)
     large = conversation(stage, messages=60)
@@ -211,7 +196,6 @@ def conversations_delete(stage: Stage) -> Iterator[Case]:
 
 
 def states_save(stage: Stage) -> Iterator[Case]:
-    """The first save, and one over it; by a store that does not know the conversation."""
     identity, store, cold = conversation(stage).conversation_id, stage.store, stage.cold_store()
     data = {"step": "ask_resolution", "pending": [1, 2]}
     yield Case("", lambda: store.states.save(identity, data))
@@ -220,7 +204,6 @@ def states_save(stage: Stage) -> Iterator[Case]:
 
 
 def states_get(stage: Stage) -> Iterator[Case]:
-    """What was saved."""
     identity, states = conversation(stage).conversation_id, stage.store.states
     states.save(identity, {"step": "ask_resolution"})
     yield Case("", lambda: states.get(identity))

@@ -20,7 +20,6 @@ def a_user(stage: Stage) -> User:
 
 
 def users_create(stage: Stage) -> Iterator[Case]:
-    """With one address, and with both."""
     users, name, other = stage.store.users, stage.fresh("user"), stage.fresh("user")
     yield Case("", lambda: users.create(f"{name}@example.com"))
     both = (f"{other}@example.com", f"{other}@reply.example")
@@ -31,31 +30,26 @@ def users_create(stage: Stage) -> Iterator[Case]:
 
 
 def users_get(stage: Stage) -> Iterator[Case]:
-    """By id."""
     users, user_id = stage.store.users, a_user(stage).user_id
     yield Case("", lambda: users.get(user_id))
 
 
 def users_get_by_email(stage: Stage) -> Iterator[Case]:
-    """The address leads to the user."""
     users, user = stage.store.users, a_user(stage)
     yield Case("", lambda: users.get_by_email(user.email))
 
 
 def users_get_by_response_email(stage: Stage) -> Iterator[Case]:
-    """The address leads to the user."""
     users, address = stage.store.users, a_user(stage).response_email or ""
     yield Case("", lambda: users.get_by_response_email(address))
 
 
 def users_update(stage: Stage) -> Iterator[Case]:
-    """Some of the profile."""
     users, user_id = stage.store.users, a_user(stage).user_id
     yield Case("", lambda: users.update(user_id, name="Ann", preferences={"ai": True}))
 
 
 def users_change_addresses(stage: Stage) -> Iterator[Case]:
-    """One address, and both."""
     users, user_id, name = stage.store.users, a_user(stage).user_id, stage.fresh("user")
     yield Case("one", lambda: users.change_addresses(user_id, email=f"{name}@example.com"))
     both = {"email": f"{name}@example.org", "response_email": f"{name}@reply.example"}
@@ -63,7 +57,6 @@ def users_change_addresses(stage: Stage) -> Iterator[Case]:
 
 
 def users_delete(stage: Stage) -> Iterator[Case]:
-    """One who did nothing yet, and a member with a login and some activity."""
     users, alone, member = stage.store.users, a_user(stage).user_id, a_user(stage).user_id
     stage.store.logins.open(member)
     stage.store.activity.record(member, "signed up")
@@ -77,13 +70,11 @@ def users_delete(stage: Stage) -> Iterator[Case]:
 
 
 def activity_record(stage: Stage) -> Iterator[Case]:
-    """With the user's existence confirmed."""
     activity, user_id = stage.store.activity, a_user(stage).user_id
     yield Case("", lambda: activity.record(user_id, "opened a file", details={"file_id": 123}))
 
 
 def activity_list_by_user(stage: Stage) -> Iterator[Case]:
-    """A page, and the next."""
     activity, user_id = stage.store.activity, a_user(stage).user_id
     for place in range(25):
         stage.later()
@@ -105,27 +96,23 @@ def _ended(count: int) -> str:
 
 
 def logins_open(stage: Stage) -> Iterator[Case]:
-    """The login and its listing, with the user's existence confirmed."""
     logins, user_id = stage.store.logins, a_user(stage).user_id
     yield Case("", lambda: logins.open(user_id, user_agent="Mozilla/5.0"), _opened)
 
 
 def logins_get(stage: Stage) -> Iterator[Case]:
-    """By its secret."""
     logins = stage.store.logins
     secret = logins.open(a_user(stage).user_id).secret
     yield Case("", lambda: logins.get(secret))
 
 
 def logins_get_by_id(stage: Stage) -> Iterator[Case]:
-    """By the id that lists show."""
     logins = stage.store.logins
     login = logins.open(a_user(stage).user_id).login
     yield Case("", lambda: logins.get_by_id(login.login_id, user_id=login.user_id))
 
 
 def logins_touch(stage: Stage) -> Iterator[Case]:
-    """Note that it was used."""
     logins = stage.store.logins
     secret = logins.open(a_user(stage).user_id).secret
     yield Case(
@@ -134,14 +121,12 @@ def logins_touch(stage: Stage) -> Iterator[Case]:
 
 
 def logins_revoke(stage: Stage) -> Iterator[Case]:
-    """One of them."""
     logins = stage.store.logins
     login = logins.open(a_user(stage).user_id).login
     yield Case("", lambda: logins.revoke(login), lambda _: "revoked: its secret no longer works")
 
 
 def logins_revoke_all(stage: Stage) -> Iterator[Case]:
-    """A few, and more than one batch takes."""
     logins, few, many = stage.store.logins, a_user(stage).user_id, a_user(stage).user_id
     for _ in range(3):
         logins.open(few)
@@ -152,7 +137,6 @@ def logins_revoke_all(stage: Stage) -> Iterator[Case]:
 
 
 def logins_list_active(stage: Stage) -> Iterator[Case]:
-    """Those that were revoked or have expired are not there to be passed over."""
     logins, user_id = stage.store.logins, a_user(stage).user_id
     for place in range(5):
         opened = logins.open(user_id)

@@ -30,7 +30,6 @@ def _blocked(window: RateLimit) -> str:
 
 
 def rate_limits_count(stage: Stage) -> Iterator[Case]:
-    """Allowed, at the turn of the window, refused."""
     limits, account, other = stage.store.rate_limits, stage.fresh("account"), stage.fresh("account")
     day = timedelta(days=1)
     yield Case("a new window", lambda: limits.count(account, "ai", "generate_email", window=day))
@@ -50,14 +49,12 @@ def rate_limits_count(stage: Stage) -> Iterator[Case]:
 
 
 def rate_limits_get(stage: Stage) -> Iterator[Case]:
-    """The current window."""
     limits, account = stage.store.rate_limits, stage.fresh("account")
     limits.count(account, "aws", "dynamodb")
     yield Case("", lambda: limits.get(account, "aws"))
 
 
 def rate_limits_block(stage: Stage) -> Iterator[Case]:
-    """For an hour."""
     limits, account = stage.store.rate_limits, stage.fresh("account")
     yield Case(
         "", lambda: limits.block(account, "ai", stage.clock() + timedelta(hours=1)), _blocked
@@ -65,28 +62,24 @@ def rate_limits_block(stage: Stage) -> Iterator[Case]:
 
 
 def rate_limits_reset(stage: Stage) -> Iterator[Case]:
-    """A window of a year."""
     limits, account = stage.store.rate_limits, stage.fresh("account")
     limits.count(account, "ai", "generate_email", window=timedelta(days=365))
     yield Case("", lambda: limits.reset(account, "ai"), lambda _: "a new window starts")
 
 
 def rate_limits_unblock(stage: Stage) -> Iterator[Case]:
-    """After a block."""
     limits, account = stage.store.rate_limits, stage.fresh("account")
     limits.block(account, "ai", stage.clock() + timedelta(hours=1))
     yield Case("", lambda: limits.unblock(account, "ai"), lambda _: "the block is lifted")
 
 
 def rate_limits_record_throttle(stage: Stage) -> Iterator[Case]:
-    """That a provider told of, in a window that runs."""
     limits, account, day = stage.store.rate_limits, stage.fresh("account"), timedelta(days=1)
     limits.count(account, "ai", "generate_email", window=day)
     yield Case("", lambda: limits.record_throttle(account, "ai", window=day))
 
 
 def rate_limits_load(stage: Stage) -> Iterator[Case]:
-    """Counted elsewhere."""
     limits, account = stage.store.rate_limits, stage.fresh("account")
     counted = limits.get(account, "ai").model_copy(update={"request_count": 150})
     yield Case("", lambda: limits.load(counted))

@@ -46,7 +46,6 @@ def _added(stage: Stage, thread: _Thread, **fields: object) -> EmailMessage:
 
 
 def emails_add(stage: Stage) -> Iterator[Case]:
-    """The first one, the next, one with ids from outside, one that arrives late."""
     emails, new = stage.store.emails, _Thread(stage.fresh("conversation"), stage.fresh("account"))
     opens = _email(new, is_first_email=True)
     yield Case("the first", lambda: emails.add(new.conversation_id, opens), budget=1)
@@ -60,7 +59,6 @@ def emails_add(stage: Stage) -> Iterator[Case]:
 
 
 def emails_list_by_conversation(stage: Stage) -> Iterator[Case]:
-    """With their content: two items each."""
     emails, thread = stage.store.emails, _thread(stage, emails=25)
     page = emails.list_by_conversation(thread.conversation_id)
     yield Case("a page of 20", lambda: emails.list_by_conversation(thread.conversation_id))
@@ -71,7 +69,6 @@ def emails_list_by_conversation(stage: Stage) -> Iterator[Case]:
 
 
 def emails_get(stage: Stage) -> Iterator[Case]:
-    """Under the store's own id, and under the caller's."""
     emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
     minted = _added(stage, thread).response_id
     _added(stage, thread, response_id=own)
@@ -81,7 +78,6 @@ def emails_get(stage: Stage) -> Iterator[Case]:
 
 
 def emails_get_by_response_id(stage: Stage) -> Iterator[Case]:
-    """Without the conversation."""
     emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
     minted = _added(stage, thread).response_id
     _added(stage, thread, response_id=own)
@@ -90,27 +86,23 @@ def emails_get_by_response_id(stage: Stage) -> Iterator[Case]:
 
 
 def emails_get_by_message_id(stage: Stage) -> Iterator[Case]:
-    """By its Message-ID."""
     emails, thread, message_id = stage.store.emails, _thread(stage), stage.fresh("mail")
     _added(stage, thread, message_id=message_id)
     yield Case("", lambda: emails.get_by_message_id(thread.account_id, message_id))
 
 
 def emails_list_by_account(stage: Stage) -> Iterator[Case]:
-    """First and following ones, merged by time."""
     emails, thread = stage.store.emails, _thread(stage, emails=25)
     yield Case("a page of 20", lambda: emails.list_by_account(thread.account_id))
 
 
 def emails_list_by_first_email(stage: Stage) -> Iterator[Case]:
-    """Those that open a conversation, and the others."""
     emails, thread = stage.store.emails, _thread(stage, emails=5)
     yield Case("first", lambda: emails.list_by_first_email(thread.account_id, True))
     yield Case("following", lambda: emails.list_by_first_email(thread.account_id, False))
 
 
 def emails_move(stage: Stage) -> Iterator[Case]:
-    """Under the store's own id, and under the caller's."""
     emails, thread, own = stage.store.emails, _thread(stage), stage.fresh("response")
     minted = _added(stage, thread).response_id
     _added(stage, thread, response_id=own)
@@ -123,25 +115,21 @@ def emails_move(stage: Stage) -> Iterator[Case]:
 
 
 def threads_get(stage: Stage) -> Iterator[Case]:
-    """By its conversation."""
     thread = _thread(stage)
     yield Case("", lambda: stage.store.threads.get(thread.conversation_id))
 
 
 def threads_update(stage: Stage) -> Iterator[Case]:
-    """Status and attributes."""
     thread, threads = _thread(stage), stage.store.threads
     yield Case("", lambda: threads.update(thread.conversation_id, status="closed", priority=5))
 
 
 def threads_list_by_account(stage: Stage) -> Iterator[Case]:
-    """By latest message."""
     thread = _thread(stage)
     yield Case("", lambda: stage.store.threads.list_by_account(thread.account_id))
 
 
 def threads_delete(stage: Stage) -> Iterator[Case]:
-    """A few e-mails, and more than one transaction takes."""
     threads, small = stage.store.threads, _thread(stage, emails=3)
     yield Case("3 e-mails", lambda: threads.delete(small.conversation_id), deleted)
     large = _thread(stage, emails=50)
@@ -154,7 +142,6 @@ def threads_delete(stage: Stage) -> Iterator[Case]:
 
 
 def scores_record(stage: Stage) -> Iterator[Case]:
-    """With the factors it was made of; of an account's thread, and of whoever's it is."""
     thread, scores = _thread(stage), stage.store.scores
     talk, account, factors = thread.conversation_id, thread.account_id, {"urgency": 0.8}
     yield Case("", lambda: scores.record(talk, 0.85, factors=factors, account_id=account), budget=1)
@@ -162,14 +149,12 @@ def scores_record(stage: Stage) -> Iterator[Case]:
 
 
 def scores_latest(stage: Stage) -> Iterator[Case]:
-    """Of a conversation."""
     talk, scores = _thread(stage).conversation_id, stage.store.scores
     scores.record(talk, 0.85)
     yield Case("", lambda: scores.latest(talk))
 
 
 def scores_list_by_conversation(stage: Stage) -> Iterator[Case]:
-    """Their history."""
     talk, scores = _thread(stage).conversation_id, stage.store.scores
     for place in range(3):
         stage.later()

@@ -46,7 +46,7 @@ def _gone(_: None) -> str:
 
 
 def messages_append(stage: Stage) -> Iterator[Case]:
-    """1,000 characters each: what a message costs does not depend on how many there are."""
+    """Messages of 1,000 characters: the cost does not depend on how many there are."""
     store, cold = stage.store, stage.cold_store()
     yield from _after_others(stage, 10)
     talk = conversation(stage, messages=1).conversation_id
@@ -98,7 +98,6 @@ def _with_policies(stage: Stage) -> Iterator[Case]:
 
 
 def messages_append_turn(stage: Stage) -> Iterator[Case]:
-    """A question, a call of a tool, and the answer."""
     talk, messages = conversation(stage, messages=2).conversation_id, stage.store.messages
     call = ToolCall(tool="search", args={"query": "4K"}, result=[{"file_id": 123}])
     turn = [
@@ -112,7 +111,6 @@ def messages_append_turn(stage: Stage) -> Iterator[Case]:
 
 
 def messages_append_exchange(stage: Stage) -> Iterator[Case]:
-    """A prompt and its response."""
     talk, messages = conversation(stage, messages=2).conversation_id, stage.store.messages
     exchange = Exchange(user_prompt="Where is it?", bot_response="Here.", response_time=1.5)
     yield Case("", lambda: messages.append_exchange(talk, exchange))
@@ -123,7 +121,6 @@ def messages_append_exchange(stage: Stage) -> Iterator[Case]:
 
 
 def messages_list(stage: Stage) -> Iterator[Case]:
-    """Either direction, from a cursor, from a time."""
     messages, began = stage.store.messages, stage.clock()
     talk = conversation(stage, messages=60).conversation_id
     page = messages.list(talk)
@@ -135,13 +132,11 @@ def messages_list(stage: Stage) -> Iterator[Case]:
 
 
 def messages_latest(stage: Stage) -> Iterator[Case]:
-    """What goes into a model's context."""
     talk, messages = conversation(stage, messages=60).conversation_id, stage.store.messages
     yield Case("the last 20", lambda: messages.latest(talk))
 
 
 def messages_open(stage: Stage) -> Iterator[Case]:
-    """The head and the last messages."""
     talk, messages = conversation(stage, messages=60).conversation_id, stage.store.messages
     yield Case("the last 20", lambda: messages.open(talk), _opened)
     empty = conversation(stage).conversation_id
@@ -149,27 +144,23 @@ def messages_open(stage: Stage) -> Iterator[Case]:
 
 
 def messages_list_exchanges(stage: Stage) -> Iterator[Case]:
-    """Two messages make an exchange."""
     talk, messages = conversation(stage, messages=60).conversation_id, stage.store.messages
     yield Case("a page of 20", lambda: messages.list_exchanges(talk))
 
 
 def messages_get(stage: Stage) -> Iterator[Case]:
-    """Under the store's own id, which says where it is, and under the caller's."""
     messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     yield Case("the store's id", lambda: messages.get(talk, minted), budget=1)
     yield Case("the caller's id", lambda: messages.get(talk, own))
 
 
 def messages_get_by_id(stage: Stage) -> Iterator[Case]:
-    """Without the conversation."""
     messages, (_, minted, own) = stage.store.messages, _two_messages(stage)
     yield Case("the store's id", lambda: messages.get_by_id(minted), budget=1)
     yield Case("the caller's id", lambda: messages.get_by_id(own))
 
 
 def messages_prune(stage: Stage) -> Iterator[Case]:
-    """A few, and more than one transaction takes."""
     messages = stage.store.messages
     few = conversation(stage, messages=15).conversation_id
     yield Case("5 of 15", lambda: messages.prune(few, 10), _pruned)
@@ -178,7 +169,6 @@ def messages_prune(stage: Stage) -> Iterator[Case]:
 
 
 def messages_give_feedback(stage: Stage) -> Iterator[Case]:
-    """With rank and category it stands in both indexes."""
     messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     owner = stage.store.conversations.get(talk).user_id
     plain = Feedback(type="positive")
@@ -194,7 +184,6 @@ def messages_give_feedback(stage: Stage) -> Iterator[Case]:
 
 
 def messages_withdraw_feedback(stage: Stage) -> Iterator[Case]:
-    """Under the store's own id, and under the caller's."""
     messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     owner = stage.store.conversations.get(talk).user_id
     for message_id in (minted, own):
@@ -210,7 +199,6 @@ def messages_withdraw_feedback(stage: Stage) -> Iterator[Case]:
 
 
 def messages_list_by_feedback(stage: Stage) -> Iterator[Case]:
-    """By type, rank or category."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     category = stage.fresh("category")
     for rank in (1, 2, 2, 3):
@@ -231,14 +219,12 @@ def messages_list_by_feedback(stage: Stage) -> Iterator[Case]:
 
 
 def messages_edit(stage: Stage) -> Iterator[Case]:
-    """Under the store's own id, and under the caller's."""
     messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     yield Case("", lambda: messages.edit(talk, minted, content="shorter"))
     yield Case("the caller's id", lambda: messages.edit(talk, own, content="shorter"))
 
 
 def messages_finish(stage: Stage) -> Iterator[Case]:
-    """A message whose content arrived as a stream."""
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     begun = messages.append(talk, NewMessage(role="assistant", is_streaming=True))
     yield Case("", lambda: messages.finish(talk, begun.message_id, content=_TEXT))
@@ -249,7 +235,6 @@ def messages_finish(stage: Stage) -> Iterator[Case]:
 
 
 def messages_delete(stage: Stage) -> Iterator[Case]:
-    """Under the store's own id, and under the caller's."""
     messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     yield Case("", lambda: messages.delete(talk, minted), _gone)
     yield Case("the caller's id", lambda: messages.delete(talk, own), _gone)

@@ -44,25 +44,21 @@ def _issued(issued: IssuedInvite) -> str:
 
 
 def organizations_create(stage: Stage) -> Iterator[Case]:
-    """With its first owner."""
     owner = a_user(stage).user_id
     yield Case("", lambda: stage.store.organizations.create("Org", owner))
 
 
 def organizations_get(stage: Stage) -> Iterator[Case]:
-    """By id."""
     org = _org(stage)
     yield Case("", lambda: stage.store.organizations.get(org.organization_id))
 
 
 def organizations_update(stage: Stage) -> Iterator[Case]:
-    """Its name."""
     org = _org(stage)
     yield Case("", lambda: stage.store.organizations.update(org.organization_id, name="New"))
 
 
 def organizations_update_settings(stage: Stage) -> Iterator[Case]:
-    """Its seats."""
     org, organizations = _org(stage), stage.store.organizations
     yield Case(
         "", lambda: organizations.update_settings(org.organization_id, max_users=100), _seats
@@ -70,13 +66,11 @@ def organizations_update_settings(stage: Stage) -> Iterator[Case]:
 
 
 def organizations_update_billing(stage: Stage) -> Iterator[Case]:
-    """Its plan."""
     org, organizations = _org(stage), stage.store.organizations
     yield Case("", lambda: organizations.update_billing(org.organization_id, plan="pro"))
 
 
 def organizations_count_usage(stage: Stage) -> Iterator[Case]:
-    """Once, whatever is retried."""
     org, organizations = _org(stage), stage.store.organizations
     yield Case(
         "",
@@ -86,7 +80,6 @@ def organizations_count_usage(stage: Stage) -> Iterator[Case]:
 
 
 def organizations_delete(stage: Stage) -> Iterator[Case]:
-    """Small, and larger than one transaction; each item has one that leads to it."""
     organizations, small = stage.store.organizations, _org(stage)
     _invited(stage, small)
     yield Case(
@@ -100,20 +93,17 @@ def organizations_delete(stage: Stage) -> Iterator[Case]:
 
 
 def members_add(stage: Stage) -> Iterator[Case]:
-    """Counted in the organization by the same transaction."""
     org, user_id = _org(stage), a_user(stage).user_id
     yield Case("", lambda: stage.store.members.add(org.organization_id, user_id))
 
 
 def members_update(stage: Stage) -> Iterator[Case]:
-    """Another role."""
     org, user_id, members = _org(stage), stage.fresh("user"), stage.store.members
     members.add(org.organization_id, user_id)
     yield Case("", lambda: members.update(org.organization_id, user_id, role="owner"))
 
 
 def members_remove(stage: Stage) -> Iterator[Case]:
-    """Not the last owner."""
     org, user_id, members = _org(stage), stage.fresh("user"), stage.store.members
     members.add(org.organization_id, user_id)
     yield Case(
@@ -124,25 +114,21 @@ def members_remove(stage: Stage) -> Iterator[Case]:
 
 
 def members_replace(stage: Stage) -> Iterator[Case]:
-    """How the last owner leaves."""
     org, heir, members = _org(stage), a_user(stage).user_id, stage.store.members
     yield Case("", lambda: members.replace(org.organization_id, org.owner_id, heir_id=heir))
 
 
 def members_touch(stage: Stage) -> Iterator[Case]:
-    """Note that they were there."""
     org = _org(stage)
     yield Case("", lambda: stage.store.members.touch(org.organization_id, org.owner_id))
 
 
 def members_get(stage: Stage) -> Iterator[Case]:
-    """By organization and user."""
     org = _org(stage)
     yield Case("", lambda: stage.store.members.get(org.organization_id, org.owner_id))
 
 
 def members_list_by_organization(stage: Stage) -> Iterator[Case]:
-    """A page, and the next."""
     org, members = _org(stage, members=25), stage.store.members
     stage.later(timedelta(minutes=10))  # a new one is read once more
     identity = org.organization_id
@@ -152,7 +138,6 @@ def members_list_by_organization(stage: Stage) -> Iterator[Case]:
 
 
 def members_list_by_user(stage: Stage) -> Iterator[Case]:
-    """A user of three organizations."""
     user_id, members = stage.fresh("user"), stage.store.members
     for _ in range(3):
         members.add(_org(stage).organization_id, user_id)
@@ -163,7 +148,6 @@ def members_list_by_user(stage: Stage) -> Iterator[Case]:
 
 
 def invites_create(stage: Stage) -> Iterator[Case]:
-    """With what finds it by id and by token."""
     org, address = _org(stage), f"{stage.fresh('user')}@example.com"
     invites = stage.store.invites
     yield Case(
@@ -172,19 +156,16 @@ def invites_create(stage: Stage) -> Iterator[Case]:
 
 
 def invites_get(stage: Stage) -> Iterator[Case]:
-    """By id."""
     invite_id = _invited(stage, _org(stage)).invite.invite_id
     yield Case("", lambda: stage.store.invites.get(invite_id))
 
 
 def invites_get_by_token(stage: Stage) -> Iterator[Case]:
-    """By its secret."""
     token = _invited(stage, _org(stage)).token
     yield Case("", lambda: stage.store.invites.get_by_token(token))
 
 
 def invites_list_by_organization(stage: Stage) -> Iterator[Case]:
-    """A page."""
     org, invites = _org(stage), stage.store.invites
     for _ in range(3):
         _invited(stage, org)
@@ -192,7 +173,6 @@ def invites_list_by_organization(stage: Stage) -> Iterator[Case]:
 
 
 def invites_list_by_address(stage: Stage) -> Iterator[Case]:
-    """Whichever the organization."""
     address, invites = f"{stage.fresh('user')}@example.com", stage.store.invites
     for _ in range(3):
         _invited(stage, _org(stage), address)
@@ -200,26 +180,22 @@ def invites_list_by_address(stage: Stage) -> Iterator[Case]:
 
 
 def invites_accept(stage: Stage) -> Iterator[Case]:
-    """As the user with the invited address."""
     user, invites = a_user(stage), stage.store.invites
     token = _invited(stage, _org(stage), user.email).token
     yield Case("", lambda: invites.accept(token, user.user_id))
 
 
 def invites_cancel(stage: Stage) -> Iterator[Case]:
-    """By id."""
     invite_id = _invited(stage, _org(stage)).invite.invite_id
     yield Case("", lambda: stage.store.invites.cancel(invite_id))
 
 
 def invites_expire(stage: Stage) -> Iterator[Case]:
-    """By id."""
     invite_id = _invited(stage, _org(stage)).invite.invite_id
     yield Case("", lambda: stage.store.invites.expire(invite_id))
 
 
 def invites_delete(stage: Stage) -> Iterator[Case]:
-    """By id."""
     invite_id = _invited(stage, _org(stage)).invite.invite_id
     yield Case(
         "",

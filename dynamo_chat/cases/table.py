@@ -13,29 +13,24 @@ UNPROTECTED: Final = TableDefinition(deletion_protection=False, encryption_manag
 
 
 def table_create(stage: Stage) -> Iterator[Case]:
-    """A table that is not there, and the same again."""
     table = stage.without_table().table
     yield Case("", lambda: table.create(UNPROTECTED), lambda _: "created")
     yield Case("it exists already", lambda: table.create(UNPROTECTED), lambda _: "unchanged")
 
 
 def table_wait(stage: Stage) -> Iterator[Case]:
-    """For a table that is ready."""
     yield Case("it is ready", stage.store.table.wait)
 
 
 def table_describe(stage: Stage) -> Iterator[Case]:
-    """As DynamoDB describes it."""
     yield Case("", stage.store.table.describe, lambda found: str(found["TableStatus"]))
 
 
 def table_check(stage: Stage) -> Iterator[Case]:
-    """Against what it should be."""
     yield Case(
         "", lambda: stage.store.table.check(UNPROTECTED), lambda found: f"{len(found)} differences"
     )
 
 
 def table_probe(stage: Stage) -> Iterator[Case]:
-    """With an item of its own."""
     yield Case("", stage.store.table.probe, lambda steps: f"{len(steps)} steps worked")

@@ -37,7 +37,6 @@ def _interactions(stage: Stage, count: int) -> tuple[str, str]:
 
 
 def llm_record(stage: Stage) -> Iterator[Case]:
-    """With its prompt and response, and without."""
     llm, talk, account = stage.store.llm, stage.fresh("conversation"), stage.fresh("account")
     whole = _interaction(account)
     yield Case("", lambda: llm.record(talk, whole))
@@ -46,13 +45,11 @@ def llm_record(stage: Stage) -> Iterator[Case]:
 
 
 def llm_list_by_conversation(stage: Stage) -> Iterator[Case]:
-    """With prompt and response."""
     llm, (talk, _) = stage.store.llm, _interactions(stage, 5)
     yield Case("", lambda: llm.list_by_conversation(talk))
 
 
 def llm_list_by_account(stage: Stage) -> Iterator[Case]:
-    """Without prompt and response, merged from all shards."""
     llm, (_, account) = stage.store.llm, _interactions(stage, 10)
     since = stage.clock() - timedelta(hours=1)
     yield Case("", lambda: llm.list_by_account(account))
@@ -64,21 +61,18 @@ def _hour(report: LLMReport) -> str:
 
 
 def reports_build(stage: Stage) -> Iterator[Case]:
-    """Of an hour."""
     reports, (_, account) = stage.store.reports, _interactions(stage, 10)
     hour = Period(start=stage.clock() - timedelta(hours=1), end=stage.clock())
     yield Case("10 interactions", lambda: reports.build(account, hour), _hour)
 
 
 def reports_get(stage: Stage) -> Iterator[Case]:
-    """By id."""
     reports, (_, account) = stage.store.reports, _interactions(stage, 1)
     report_id = reports.build(account, "2026-01").report_id
     yield Case("", lambda: reports.get(report_id))
 
 
 def reports_list_by_account(stage: Stage) -> Iterator[Case]:
-    """By period."""
     reports, account = stage.store.reports, stage.fresh("account")
     for month in ("2026-01", "2026-02"):
         reports.build(account, month)
@@ -86,7 +80,6 @@ def reports_list_by_account(stage: Stage) -> Iterator[Case]:
 
 
 def reports_load(stage: Stage) -> Iterator[Case]:
-    """Under an id of its own."""
     reports, account = stage.store.reports, stage.fresh("account")
     report = reports.build(account, "2026-01")
     elsewhere = report.model_copy(update={"report_id": stage.fresh("report")})
@@ -106,7 +99,6 @@ def _invocation(account_id: str, invocation_id: str | None = None) -> NewInvocat
 
 
 def invocations_record(stage: Stage) -> Iterator[Case]:
-    """With the store's id, and with the caller's."""
     invocations, account = stage.store.invocations, stage.fresh("account")
     own = _invocation(account, stage.fresh("invocation"))
     yield Case("", lambda: invocations.record(_invocation(account)))
@@ -114,14 +106,12 @@ def invocations_record(stage: Stage) -> Iterator[Case]:
 
 
 def invocations_get(stage: Stage) -> Iterator[Case]:
-    """By id."""
     invocations = stage.store.invocations
     made = invocations.record(_invocation(stage.fresh("account")))
     yield Case("", lambda: invocations.get(made.invocation_id))
 
 
 def invocations_list_by_account(stage: Stage) -> Iterator[Case]:
-    """Merged from all shards."""
     invocations, account = stage.store.invocations, stage.fresh("account")
     for _ in range(10):
         stage.later()
