@@ -162,8 +162,7 @@ def as_of(caller: Caller, now: datetime) -> Caller:
 
 def exists() -> Condition:
     """The caller exists."""
-    condition: Condition = Item.PK.exists()
-    return condition
+    return Item.PK.exists()
 
 
 def is_in_no_call(now: datetime) -> Condition:
