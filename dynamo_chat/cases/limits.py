@@ -13,7 +13,7 @@ from dynamo_chat.limits.rate_limits import RateLimit
 
 
 def _refused(call: Callable[[], object]) -> Callable[[], RateLimit]:
-    """The window of a call that is refused: an error to its caller, and a request all the same."""
+    """A function that expects the call to be refused, and returns the error's window."""
 
     def run() -> RateLimit:
         try:

@@ -78,7 +78,7 @@ def _given(  # noqa: PLR0913 - each option is a setting of the table
     ] = None,
     tag: TagOption = None,
 ) -> TableDefinition:
-    """Make a definition of the options."""
+    """Make a definition from the options."""
     if (encryption is Encryption.CUSTOMER) != (kms_key is not None):
         raise typer.BadParameter("--encryption customer and --kms-key must be given together")
     units = {"read": read, "write": write, "utilization": utilization}
@@ -144,7 +144,7 @@ def _with_options(
     options: Sequence[inspect.Parameter],
     make: Callable[[dict[str, Any]], Any],
 ) -> Command:
-    """The command with one parameter replaced by these options, which it is made of."""
+    """The command with one parameter replaced by these options; its value is made from them."""
     signature = inspect.signature(command, eval_str=True)
     parameters: list[inspect.Parameter] = []
     for each in signature.parameters.values():

@@ -175,7 +175,7 @@ def backup(  # noqa: PLR0913 - what the ARNs are made of, and what is allowed be
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
 ) -> None:
-    """Permissions for the role that backs up the table, and restores or exports where named.
+    """Permissions for the role that backs up the table; with options also to restore or export it.
 
     They don't allow deleting backups. DynamoDB fills a restored table as the caller,
     so a role that may restore may also read and write that table.

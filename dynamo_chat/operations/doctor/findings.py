@@ -107,7 +107,7 @@ class Finding:
         return {PK: {"S": self.pk}, SK: {"S": self.sk}}
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The finding as JSON values."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "of"}
 
 
@@ -178,7 +178,7 @@ class Report:
         self.findings = [each for each in self.findings if each.code != code]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The report as JSON values."""
         return {
             "table": self.table,
             "is_clean": self.is_clean,
@@ -208,5 +208,5 @@ class Repaired:
     """What was done, or why nothing was."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The outcome as JSON values."""
         return {**self.finding.as_dict(), "outcome": self.outcome, "outcome_says": self.says}
