@@ -1,11 +1,12 @@
 """`populate` makes an item of every kind, and the same ones each time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from dynamo_chat.keyspace import KEY_SPACE
+from dynamo_chat.core.layout import Layout
+from dynamo_chat.keyspace import CONVERSATION, EMAIL_THREAD, KEY_SPACE, ORGANIZATION, USER
 from dynamo_chat.testing import Engine, FakeClock
 from tests.scene import Scene
 from tooling.everything import DELETIONS, NOT_MADE, Everything, populate
@@ -28,6 +29,27 @@ def test_every_kind_is_made(populated: tuple[Scene, Everything]) -> None:
 
 def test_every_tombstone_is_of_a_deletion() -> None:
     assert {layout.kind for layout in KEY_SPACE if layout.is_tombstone} == set(DELETIONS)
+
+
+def test_a_deletion_leaves_nothing_in_the_partition(dynamo_chat_engine: Engine) -> None:
+    """Whatever is made there: a kind that a deletion forgets is named."""
+    with Scene(dynamo_chat_engine, FakeClock(datetime(2026, 1, 15, 12, tzinfo=UTC))) as scene:
+        ids, store = populate(scene.store), scene.store
+        deletions: list[tuple[Callable[[str], object], Layout, str]] = [
+            (store.conversations.delete, CONVERSATION, ids.conversation_id),
+            (store.organizations.delete, ORGANIZATION, ids.organization_id),
+            (store.threads.delete, EMAIL_THREAD, ids.thread_id),
+            (store.users.delete, USER, ids.user_id),
+        ]
+        assert {layout for _, layout, _ in deletions} == {
+            each.of for each in KEY_SPACE if each.is_tombstone
+        }
+        for delete, layout, identifier in deletions:
+            partition = layout.table.pk.encode(identifier)
+            assert any(item["PK"]["S"] == partition for item in scene.items())
+            delete(identifier)
+            left = {item["kind"]["S"] for item in scene.items() if item["PK"]["S"] == partition}
+            assert not left, f"deleting a {layout.kind} leaves these"
 
 
 def test_what_is_made_is_found_by_its_ids(populated: tuple[Scene, Everything]) -> None:
@@ -53,3 +75,16 @@ def test_two_users_share_a_table(populated: tuple[Scene, Everything]) -> None:
     before = scene.kinds()
     populate(scene.store, "zoe")
     assert scene.kinds() == before + before
+
+
+def test_a_user_is_deleted_whatever_sorts_behind_the_tombstone(
+    dynamo_chat_engine: Engine,
+) -> None:
+    """An application's own kinds may sort last in the partition."""
+    with Scene(dynamo_chat_engine) as scene:
+        scene.store.users.create("ann@example.com", user_id="ann")
+        scene.store.logins.open("ann")
+        keys = {"PK": {"S": USER.table.pk.encode("ann")}, "SK": {"S": "ZEBRA#"}}
+        scene.put({**keys, "kind": {"S": "zebra"}, "v": {"N": "1"}})
+        scene.store.users.delete("ann")
+        assert set(scene.kinds()) == {"zebra"}

@@ -252,7 +252,10 @@ class Player:
         while waiting:
             batch, waiting = waiting[:_DELETED_AT_ONCE], waiting[_DELETED_AT_ONCE:]
             answer = connection.call("BatchWriteItem", {"RequestItems": {name: batch}})
-            waiting += (answer.get("UnprocessedItems") or {}).get(name, [])
+            unprocessed = (answer.get("UnprocessedItems") or {}).get(name, [])
+            if unprocessed:
+                connection.pause(7)  # throttled: up to 0.64 seconds
+                waiting += unprocessed
 
 
 class _Watch(ClientHook):

@@ -151,7 +151,7 @@ class UserDeletionSteps(Repository):
         everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
         partition = keyspace.USER_PARTITION.encode(user_id)
         collection = Collection(TABLE, partition, everything, keyspace.USER.table.sk)
-        # Backwards: the tombstone, the memberships, the logins, then everything else.
+        # Backwards: tombstone, memberships and logins come before whatever sorts below them.
         only = (PK, SK, KIND, CLEARING, *_ADDRESSES)
         pages = self._walk(collection, forward=False, only=only)
         last_of_logins = keyspace.LOGIN_LISTING.table.sk.range().lower
@@ -162,9 +162,10 @@ class UserDeletionSteps(Repository):
             found += [item for item in items if not is_kind(item, keyspace.LOGIN_LISTING)]
             if items and items[-1][SK]["S"] < last_of_logins:
                 break
-        if not found or not is_kind(found[0], _TOMBSTONE):
+        root = next((item for item in found if item[SK] == user_key(user_id)[SK]), None)
+        if root is None or not is_kind(root, _TOMBSTONE):
             raise Overtaken
-        return Belongings(found[0], found[1:], pages, count)
+        return Belongings(root, [item for item in found if item is not root], pages, count)
 
     def finish(
         self, user_id: str, deletion: Deletion, left: Belongings, late: Sequence[Delete]
