@@ -11,6 +11,7 @@ anything else runs there. This costs nothing without a fork, and keeps no object
 from __future__ import annotations
 
 import os
+import threading
 from typing import Protocol
 from weakref import WeakSet
 
@@ -28,6 +29,27 @@ _forkable: WeakSet[Forkable] = WeakSet()
 def renew_after_fork(thing: Forkable) -> None:
     """Call the `after_fork` of `thing` in every forked child, as long as `thing` exists."""
     _forkable.add(thing)
+
+
+class ProcessLock:
+    """A lock of one process: in a forked child it is free, whoever held it at the fork.
+
+    The thread that holds it may take it again.
+    """
+
+    def __init__(self) -> None:
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make a new lock: the one that was copied is never released."""
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def _renew() -> None:

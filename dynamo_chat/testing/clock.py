@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 
-from dynamo_chat.core.forks import renew_after_fork
+from dynamo_chat.core.forks import ProcessLock
 
 
 class FakeClock:
     """A clock for `ChatStore(clock=…)` whose time changes only by `advance`. Thread-safe.
 
-    It starts at `start`, by default at the real time.
+    It starts at `start`, by default at the real time. In a forked process it is independent, and
+    starts at the time that it had.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
@@ -19,12 +19,7 @@ class FakeClock:
         if start.utcoffset() is None:
             raise ValueError("start must be an aware datetime (with a time zone)")
         self._now = start.astimezone(UTC)
-        self.after_fork()
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """In a forked process it is independent, and starts at the same time."""
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def __call__(self) -> datetime:
         """The time of this clock: aware, in UTC."""

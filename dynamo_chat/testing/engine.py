@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -35,6 +34,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
 from dynamo_chat.core.client import new_session
+from dynamo_chat.core.forks import ProcessLock
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size
 from dynamo_chat.testing.answers import answer, error_answer
 from dynamo_chat.testing.hook import Client
@@ -129,7 +129,7 @@ class EmbeddedEngine(Engine):
     was first imported are not served.
     """
 
-    _cure_lock: ClassVar = threading.Lock()
+    _cure_lock: ClassVar = ProcessLock()
     _cured: ClassVar = 0
     _undo: ClassVar = ExitStack()
 
@@ -201,7 +201,7 @@ def _one_request_at_a_time() -> Iterator[None]:
     from moto.core.botocore_stubber import BotocoreStubber
 
     serve = BotocoreStubber.__call__
-    lock = threading.RLock()
+    lock = ProcessLock()
     replays = _Replays()
 
     def serve_alone(stubber: Any, event_name: str, request: Any, **more: Any) -> Any:

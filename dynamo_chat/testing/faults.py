@@ -26,6 +26,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
+from dynamo_chat.core.forks import ProcessLock
 from dynamo_chat.testing.answers import answer as raw_answer, error_answer, json_answer
 from dynamo_chat.testing.hook import Client, ClientHook, Handler
 
@@ -370,7 +371,7 @@ class FaultInjector(ClientHook):
         self.injected: list[Injection] = []
         self._plans: list[_Plan] = []
         self._dice: _Dice | None = None
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._flight = _Flight()
         self._http = URLLib3Session(max_pool_connections=50)
 

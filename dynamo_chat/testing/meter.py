@@ -19,13 +19,13 @@ Notes on the numbers:
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from dynamo_chat.core.forks import ProcessLock
 from dynamo_chat.core.patterns import running_pattern
 from dynamo_chat.core.size import TRANSACTION_FACTOR, item_size, read_units, write_units
 from dynamo_chat.testing.capacity import (
@@ -77,7 +77,7 @@ class RequestMeter(ClientHook):
         super().__init__(client)
         self._schema = schema
         self._requests: list[RequestRecord] = []
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._probe: Probe | None = None
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
+from dynamo_chat.core.forks import ProcessLock
 from dynamo_chat.core.size import item_size
 from dynamo_chat.testing.capacity import Item
 from dynamo_chat.testing.hook import Client
@@ -22,7 +22,7 @@ MAX_BATCH_GET = 100
 Address = tuple[str, str, str]
 """The table, partition key and sort key of an item."""
 
-_making = threading.Lock()
+_making = ProcessLock()
 
 
 class Probe:

@@ -17,11 +17,11 @@ import hashlib
 import json
 import operator
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from dynamo_chat.core.forks import ProcessLock
 from dynamo_chat.core.keys import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
 from dynamo_chat.core.size import MAX_TRANSACTION_BYTES, item_size
 from dynamo_chat.testing.hook import Client, ClientHook, Handler
@@ -83,7 +83,7 @@ class StrictHook(ClientHook):
         self._allow_scan = allow_scan
         self._allow_filter = allow_filter
         self._tokens: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def handlers(self) -> dict[str, Handler]:
         """One event: the request with the caller's parameters."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.dynamodb.responses import DynamoHandler
 
 from dynamo_chat.core.size import MAX_ITEM_BYTES, item_size
 from dynamo_chat.testing import EmbeddedEngine, Engine
+from tests.core.forked import forked
 
 ROOT = Path(__file__).parents[2]
 KEY = {"PK": {"S": "P#"}, "SK": {"S": "S#"}}
@@ -85,6 +88,36 @@ def test_threads_lose_no_update(embedded_client: Any, table: str) -> None:
 
 
 @pytest.mark.usefixtures("eager_threads")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_a_request_of_its_parent(
+    embedded_client: Any, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine serves one request at a time: here one of another thread, at the fork."""
+    serve, is_served, may_end = DynamoHandler.call_action, threading.Event(), threading.Event()
+
+    def serve_slowly(handler: Any) -> Any:
+        if threading.current_thread() is slow:
+            is_served.set()
+            may_end.wait()
+        return serve(handler)
+
+    def once() -> int:
+        add(embedded_client, table)
+        return int(stored(embedded_client, table)["n"]["N"])
+
+    monkeypatch.setattr(DynamoHandler, "call_action", serve_slowly)
+    slow = threading.Thread(target=add, args=(embedded_client, table))
+    slow.start()
+    is_served.wait()
+    try:
+        assert forked(once) == [1]  # of its own copy of the table
+    finally:
+        may_end.set()
+        slow.join()
+    assert stored(embedded_client, table)["n"] == {"N": "1"}
+
+
 def test_one_thread_wins_a_conditional_put(embedded_client: Any, table: str) -> None:
     """Of 8 threads that create one item, one creates it."""
 
