@@ -107,7 +107,7 @@ MESSAGE: Final = Layout(
     ),
     entity=".chat.message:Message",
     of=CONVERSATION,
-    serves="C7–C12, C18",
+    serves="C7–C12, C18, C20",
     note="In the indexes only while it has feedback; rank 0 means that it has no rank.",
 )
 MESSAGE_ID: Final = Layout(

@@ -41,8 +41,8 @@ def _withdrawn(_: Message) -> str:
     return "feedback removed"
 
 
-def _gone(_: None) -> str:
-    return "deleted, and subtracted from the count"
+def _gone(is_deleted: bool) -> str:
+    return "deleted, and subtracted from the count" if is_deleted else "was not there"
 
 
 def messages_append(stage: Stage) -> Iterator[Case]:
@@ -238,3 +238,11 @@ def messages_delete(stage: Stage) -> Iterator[Case]:
     messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     yield Case("", lambda: messages.delete(talk, minted), _gone)
     yield Case("the caller's id", lambda: messages.delete(talk, own), _gone)
+    yield Case("again", lambda: messages.delete(talk, minted), _gone)
+
+
+def messages_pop(stage: Stage) -> Iterator[Case]:
+    messages, (talk, _, _) = stage.store.messages, _two_messages(stage)
+    yield Case("", lambda: messages.pop(talk))
+    messages.pop(talk)
+    yield Case("no message left", lambda: messages.pop(talk), budget=1)

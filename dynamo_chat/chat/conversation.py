@@ -20,8 +20,8 @@ from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import check_size, kind_of, plan
-from dynamo_chat.core.keys import parse_time
-from dynamo_chat.core.layout import KIND, Layout
+from dynamo_chat.core.keys import KeyRange, parse_time
+from dynamo_chat.core.layout import KIND, SK, Collection, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.transaction import Key, is_live
 from dynamo_chat.core.ulids import Position
@@ -151,6 +151,12 @@ def part_of(life: str | None) -> Condition:
 def head_key(conversation_id: str) -> Key:
     """The table key of a conversation's head."""
     return keyspace.CONVERSATION.key(conversation_id=conversation_id)
+
+
+def through_head(messages: Collection, conversation_id: str) -> Collection:
+    """These messages and the head behind them: in descending order, the head is first."""
+    end: str = head_key(conversation_id)[SK]["S"]
+    return messages._replace(keys=KeyRange(messages.keys.lower, end))
 
 
 def is_live_head(item: AttributeValues | None, now: datetime) -> bool:

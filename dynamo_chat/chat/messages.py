@@ -1,4 +1,4 @@
-"""The repository of messages: C7–C12 and C18. The entity is in `message`."""
+"""The repository of messages: C7–C12, C18 and C20. The entity is in `message`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from dynamo_chat import keyspace
 from dynamo_chat.chat.appending import Appender
 from dynamo_chat.chat.conversation import (
     Conversation,
-    check_ids,
     head_key,
     in_life,
-    live_head,
     part_of,
+    through_head,
 )
 from dynamo_chat.chat.exchange import Exchange, Grouping, exchange_turn, exchanges_of, new_exchange
 from dynamo_chat.chat.feedback import RANKS, FeedbackWriter, feedback_lists
@@ -25,6 +24,7 @@ from dynamo_chat.chat.living import LivingLists
 from dynamo_chat.chat.message import Feedback, FeedbackType, Message, MessageBody, NewMessage
 from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.chat.pruning import Pruner
+from dynamo_chat.chat.removing import MessageRemover
 from dynamo_chat.chat.snapshot import Heads, SnapshotCache
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
@@ -32,12 +32,11 @@ from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
 from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
-from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import SK, TABLE, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
 from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository, time_range
-from dynamo_chat.core.transaction import Delete, Update, live
+from dynamo_chat.core.transaction import Update, live
 from dynamo_chat.core.ulids import lowest_ulid
 
 
@@ -52,6 +51,7 @@ class Messages(Repository):
         self._appender = Appender(binding, self._heads, self._pruner)
         self._finder = MessageFinder(binding, self._heads)
         self._feedback = FeedbackWriter(binding, self._finder)
+        self._remover = MessageRemover(binding, self._heads, self._finder)
 
     @access_pattern(
         "C7",
@@ -361,38 +361,24 @@ class Messages(Repository):
         return self._update(conversation_id, message_id, changes, user_id, finishing=True)
 
     @access_pattern("C18", "GetItem or BatchGetItem, TransactWriteItems", "≤2", owner="condition")
-    def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> None:
-        """Delete a message and its feedback, and reduce the conversation's message count.
+    def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> bool:
+        """Delete a message and its feedback; True if this call deleted it.
 
-        Deleting it again is no error. NotFound if there is no such conversation (of `user_id`, if
+        The conversation's message count becomes one less. False if there is no such message: one
+        of several callers gets True. NotFound if there is no such conversation (of `user_id`, if
         given).
         """
-        check_ids(conversation_id, user_id)
-        try:
-            position = self._finder.own_position(conversation_id, message_id)
-        except NotFound:
-            self._heads.read(conversation_id, user_id)
-            return
-        if position is None:
-            try:
-                position = self._finder.place(conversation_id, message_id, user_id).position
-            except NotFound as error:
-                if error.what == "conversation":
-                    raise
-                return
-        head = plan(Conversation).model
-        owner = live_head(self._now())
-        if user_id is not None:
-            owner &= head.user_id == user_id
-        message_key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
-        try:
-            self._write(
-                Update(head_key(conversation_id), [head.message_count.add(-1)], owner),
-                Delete(message_key, live(self._now())),
-            )
-        except ConditionFailed as failed:
-            if 0 in failed.items:
-                raise NotFound("conversation", conversation_id) from failed
+        return self._remover.delete(conversation_id, message_id, user_id)
+
+    @access_pattern("C20", "Query, TransactWriteItems", "2", owner="condition")
+    def pop(self, conversation_id: str, *, user_id: str | None = None) -> Message | None:
+        """Delete the last message and return it; None if the conversation has none.
+
+        Each message is returned once, however many callers pop at the same time. A message that
+        is appended meanwhile is popped first. NotFound if there is no such conversation (of
+        `user_id`, if given). Contended, if others were always first: call again.
+        """
+        return self._remover.pop(conversation_id, user_id)
 
     @access_pattern("C8", "GetItem + Query", "2 + pages", budget=2, owner="read", cursor_id="C8x")
     def list_exchanges(
@@ -446,9 +432,7 @@ class Messages(Repository):
         """The head and a page of the latest messages, in one descending query over both."""
         conversation_id = asked.chosen[0]
         size = check_page_size(asked.page_size)
-        both = collection._replace(
-            keys=KeyRange(collection.keys.lower, head_key(conversation_id)[SK]["S"])
-        )
+        both = through_head(collection, conversation_id)
         items, start = self._query(both, forward=False, limit=size + 1, consistent=asked.consistent)
         first = items[0] if items else None
         if first is None or first[SK] != head_key(conversation_id)[SK]:
