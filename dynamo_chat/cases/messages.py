@@ -6,18 +6,17 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from dynamo_chat.cases.chat import conversation
+from dynamo_chat.cases.english import ENGLISH
 from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.cases.words import words
 from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.exchange import Exchange
 from dynamo_chat.chat.message import Feedback, Message, NewMessage, ToolCall
 
-_TEXT = ("Which renders are 4K? " * 50)[:1_000]
-
 
 def _said(role: str = "user", message_id: str | None = None) -> NewMessage:
-    """A message of 1,000 characters."""
-    return NewMessage.model_validate({"role": role, "content": _TEXT, "message_id": message_id})
+    """A message of 1,000 characters of English."""
+    return NewMessage.model_validate({"role": role, "content": ENGLISH, "message_id": message_id})
 
 
 def _two_messages(stage: Stage) -> tuple[str, str, str]:
@@ -227,11 +226,11 @@ def messages_edit(stage: Stage) -> Iterator[Case]:
 def messages_finish(stage: Stage) -> Iterator[Case]:
     talk, messages = conversation(stage).conversation_id, stage.store.messages
     begun = messages.append(talk, NewMessage(role="assistant", is_streaming=True))
-    yield Case("", lambda: messages.finish(talk, begun.message_id, content=_TEXT))
+    yield Case("", lambda: messages.finish(talk, begun.message_id, content=ENGLISH))
     own = stage.fresh("message")
     streamed = NewMessage(role="assistant", message_id=own, is_streaming=True)
     messages.append(talk, streamed)
-    yield Case("the caller's id", lambda: messages.finish(talk, own, content=_TEXT))
+    yield Case("the caller's id", lambda: messages.finish(talk, own, content=ENGLISH))
 
 
 def messages_delete(stage: Stage) -> Iterator[Case]:

@@ -10,6 +10,7 @@ import base64
 import json
 import threading
 import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,16 +26,27 @@ from dynamo_chat.core.entity import STORED
 from dynamo_chat.core.errors import ItemTooLarge
 from dynamo_chat.core.keys import format_time, parse_time
 from dynamo_chat.core.patterns import running_repository
-from dynamo_chat.core.size import DEFAULT_BODY_BYTES, MAX_BODY_BYTES
+from dynamo_chat.core.size import (
+    DEFAULT_BODY_BYTES,
+    MAX_BODY_BYTES,
+    WRITE_UNIT_BYTES,
+    item_size,
+)
 
 _VALUE_BYTES = 64
 """The memory that a JSON value takes in addition to its text."""
 
 _SURELY_SMALL = 1_024
-COMPRESS_ABOVE_BYTES = 1_024
-"""Bodies longer than this are stored compressed if that makes them smaller.
+SHORTEST_COMPRESSED = 100
+"""Bodies of at most this many characters are not compressed: it would save next to nothing."""
 
-Shorter ones would not cost less: DynamoDB bills writes by the started kilobyte."""
+COMPRESS_ALONE_ABOVE_BYTES = 256
+"""An update does not know the rest of its item: it compresses bodies longer than this."""
+
+_ADDED_LATER_BYTES = 64
+"""What writers add to an item after its entity was encoded, such as the mark of its life."""
+
+_SMALL_BODY_BYTES = 4_096
 
 AttributeValue = dict[str, Any]
 
@@ -194,8 +206,14 @@ class BodyAttribute(Attribute[Any]):
     def serialize(self, value: Any) -> Any:
         return value
 
+    def text(self, value: Any) -> str:
+        """The text that is stored for `value`."""
+        text: str = value
+        return text
+
     def encode(self, value: Any) -> AttributeValue:
-        return packed(value, self.attr_name)
+        """The AttributeValue for an update, whose item is not known; see `compress_bodies`."""
+        return packed(self.text(value), self.attr_name)
 
     def set(self, value: Any) -> SetAction:
         """An update action that stores `value`."""
@@ -213,9 +231,8 @@ class JsonAttribute(BodyAttribute):
         super().__init__(**options)
         self.adapter = adapter
 
-    def encode(self, value: Any) -> AttributeValue:
-        plain = self.adapter.dump_python(value, mode="json", exclude_none=False)
-        return packed(json_text(plain), self.attr_name)
+    def text(self, value: Any) -> str:
+        return json_text(self.adapter.dump_python(value, mode="json", exclude_none=False))
 
     def decode_json(self, stored: AttributeValue) -> Any:
         """The value, checked against its type."""
@@ -226,8 +243,8 @@ class JsonAttribute(BodyAttribute):
 class FreeJsonAttribute(BodyAttribute):
     """Free JSON as compact JSON text; it comes back exactly as it went in."""
 
-    def encode(self, value: Any) -> AttributeValue:
-        return packed(json_text(value), self.attr_name)
+    def text(self, value: Any) -> str:
+        return json_text(value)
 
     @staticmethod
     def decode(stored: AttributeValue) -> Any:
@@ -246,18 +263,41 @@ def json_text(value: Any, *, sort_keys: bool = False) -> str:
     return (_sorted_json if sort_keys else _json).encode(value)
 
 
-def packed(text: str, name: str = "body") -> AttributeValue:
-    """`text` as S, or compressed as B if that is smaller. ItemTooLarge names it `name`."""
-    if len(text) <= COMPRESS_ABOVE_BYTES // 4:
+def packed(
+    text: str, name: str = "body", *, above: int = COMPRESS_ALONE_ABOVE_BYTES
+) -> AttributeValue:
+    """`text` as S, or compressed as B if that is smaller. ItemTooLarge names it `name`.
+
+    Texts of at most `above` bytes are not compressed.
+    """
+    if len(text) <= above // 4:
         return {"S": text}
     plain = text.encode()
-    if len(plain) > COMPRESS_ABOVE_BYTES and len(plain) > (most := _max_body_bytes()):
+    if len(plain) <= above:
+        return {"S": text}
+    if len(plain) > (most := _max_body_bytes()):
         raise ItemTooLarge(name, len(plain), most, "uncompressed body", "this store")
-    if len(plain) > COMPRESS_ABOVE_BYTES:
-        small = zlib.compress(plain, 6)
-        if len(small) < len(plain):
-            return {"B": small}
-    return {"S": text}
+    small = _deflated(plain)
+    return {"B": small} if len(small) < len(plain) else {"S": text}
+
+
+def compress_bodies(item: dict[str, AttributeValue], names: Sequence[str]) -> None:
+    """Compress the bodies `names` of a new item, unless it fits into one write unit as it is.
+
+    The smaller form of each body makes the smallest item, so neither form would cost fewer units.
+    An item of one unit cannot get cheaper: it stays readable, and costs no time. ItemTooLarge.
+    """
+    if item_size(item) + _ADDED_LATER_BYTES > WRITE_UNIT_BYTES:
+        for name in names:
+            item[name] = packed(item[name]["S"], name, above=SHORTEST_COMPRESSED)
+
+
+def _deflated(plain: bytes) -> bytes:
+    if len(plain) > _SMALL_BODY_BYTES:
+        return zlib.compress(plain, 6)
+    # The default memory of zlib takes five times as long to prepare as a short text to compress.
+    compressor = zlib.compressobj(6, zlib.DEFLATED, wbits=12, memLevel=5)
+    return compressor.compress(plain) + compressor.flush()
 
 
 def unpacked(stored: AttributeValue) -> str:

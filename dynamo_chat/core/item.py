@@ -8,7 +8,7 @@ and the decoders for reading. The rules:
   attribute is read as the default;
 * text is S, numbers are N, flags are BOOL, times are S; a `TextSet` is SS and `Counters` are M,
   so that writers can add to them; other structured values are one JSON text; bodies (`Text` and
-  JSON) are compressed if that makes them smaller;
+  JSON) are compressed if that makes them smaller and the item takes more than one write unit;
 * every item has ``kind``, its schema version ``v`` and, if it expires, ``ttl``.
 """
 
@@ -118,15 +118,24 @@ class ItemPlan(Generic[E]):
             VERSION: {"N": str(entity.schema_version)},
         }
         implied = entity.implied()
+        bodies: list[str] = []
         for name, attribute in self.attributes.items():
             value = fields[name]
             if name in implied or self.is_left_out(name, value):
                 continue
-            item[attribute.attr_name] = encoded(attribute, value)
-        if is_checked:
-            check_size(item)
+            if isinstance(attribute, stored.BodyAttribute):
+                text = attribute.text(value)
+                item[attribute.attr_name] = {"S": text}
+                if len(text) > stored.SHORTEST_COMPRESSED:
+                    bodies.append(attribute.attr_name)
+            else:
+                item[attribute.attr_name] = encoded(attribute, value)
         for place, index_fields in entity.indexed().items():
             with_index_keys(item, layout, index_fields, place)
+        if bodies:
+            stored.compress_bodies(item, bodies)
+        if is_checked:
+            check_size(item)
         return item
 
     def is_left_out(self, name: str, value: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.samples import CHARACTERS, USER, text_of
 from dynamo_chat import ChatStore, NewMessage
+from dynamo_chat.cases.english import ENGLISH
 from dynamo_chat.testing import EmbeddedEngine, RequestMeter
 
 TITLE = text_of(40, 0)
@@ -49,12 +50,12 @@ def _talk(store: ChatStore) -> str:
 
 
 def _append(store: ChatStore, talk: str, messages: int, characters: int) -> Callable[[], object]:
-    turn = [NewMessage(role="user", content=text_of(characters, seed)) for seed in range(messages)]
+    turn = [NewMessage(role="user", content=ENGLISH[:characters]) for _ in range(messages)]
     return lambda: store.messages.append_turn(talk, turn)
 
 
 def _append_named(store: ChatStore) -> Callable[[], object]:
-    named = NewMessage(role="user", content=text_of(CHARACTERS, 1), message_id="client-id-1")
+    named = NewMessage(role="user", content=ENGLISH, message_id="client-id-1")
     talk = _talk(store)
     return lambda: store.messages.append(talk, named)
 

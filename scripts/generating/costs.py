@@ -1,10 +1,11 @@
-"""The README's table of what calls cost, measured on messages of 1,000 characters."""
+"""The README's table of what calls cost, measured on messages of 1,000 characters of English."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from dynamo_chat import Feedback, NewMessage
+from dynamo_chat.cases.english import ENGLISH
 from dynamo_chat.testing import EmbeddedEngine, RequestMeter
 from tooling.environment import ROOT
 
@@ -25,7 +26,7 @@ def files() -> Mapping[Path, str]:
 
 def measured() -> Iterator[tuple[str, int, str]]:
     """What each call is, its requests and its capacity units."""
-    said = NewMessage(role="user", content="x y" * 333 + "z")
+    said = NewMessage(role="user", content=ENGLISH)
     with EmbeddedEngine() as engine:
         store = engine.store("costs")
         talks = [

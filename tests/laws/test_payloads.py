@@ -4,6 +4,7 @@ import math
 import random
 import string
 import sys
+import zlib
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -11,13 +12,19 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import Field
 
-from dynamo_chat.core.attributes import COMPRESS_ABOVE_BYTES, json_text, packed, unpacked
+from dynamo_chat.core.attributes import (
+    COMPRESS_ALONE_ABOVE_BYTES,
+    SHORTEST_COMPRESSED,
+    json_text,
+    packed,
+    unpacked,
+)
 from dynamo_chat.core.entity import MAX_JSON_DEPTH, Entity, Id, Json, JsonObject, Many, Text
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import partition, sort, text
 from dynamo_chat.core.layout import Layout, Slot
-from dynamo_chat.core.size import item_size
+from dynamo_chat.core.size import item_size, write_units
 from tests.laws.strategies import broken_texts, json_objects, json_values, same, texts
 
 
@@ -167,23 +174,63 @@ def test_bodies_are_compressed_where_that_makes_them_smaller(piece: str, times: 
     stored = packed(body)
     assert unpacked(stored) == body
     if "B" in stored:
-        assert len(body.encode()) > COMPRESS_ABOVE_BYTES
+        assert len(body.encode()) > COMPRESS_ALONE_ABOVE_BYTES
         assert len(stored["B"]) < len(body.encode())
 
 
 def test_long_bodies_are_compressed_and_short_ones_are_not() -> None:
     """From the first byte over the threshold, counted in UTF-8."""
-    assert "S" in packed("a" * COMPRESS_ABOVE_BYTES)
-    assert "B" in packed("a" * (COMPRESS_ABOVE_BYTES + 1))
-    assert "B" in packed("😀" * (COMPRESS_ABOVE_BYTES // 4 + 1))
+    assert "S" in packed("a" * COMPRESS_ALONE_ABOVE_BYTES)
+    assert "B" in packed("a" * (COMPRESS_ALONE_ABOVE_BYTES + 1))
+    assert "B" in packed("😀" * (COMPRESS_ALONE_ABOVE_BYTES // 4 + 1))
     noise = "".join(random.Random(1).choices(string.printable, k=2_000))
     assert len(packed(noise).get("B", b"")) < 2_000
+
+
+_WORDS = st.lists(
+    st.sampled_from(["the", "quarterly", "figures", "came", "in", "Straße", "日本語", "x1B9q"])
+)
+_SIZES = st.integers(0, 1_500)
+_PACKED = frozenset({"needed", "says", "facts"})
+_BODIES = st.one_of(
+    st.text(max_size=300),
+    st.builds(lambda words, times: " ".join(words) * times, _WORDS, st.integers(0, 40)),
+    st.builds(lambda seed, size: random.Random(seed).randbytes(size).hex(), st.integers(), _SIZES),
+)
+
+
+@given(says=_BODIES, needed=_BODIES, key=_BODIES)
+def test_no_item_costs_more_than_with_or_without_compression(
+    says: str, needed: str, key: str
+) -> None:
+    """Neither storing all of its bodies as they are, nor compressing each, takes fewer units."""
+    letter = Letter(needed=needed, says=says, facts={key: 1})
+    item = plan(Letter).encode(letter)
+    plain = {name: {"S": unpacked(value)} for name, value in item.items() if name in _PACKED}
+    squeezed = {
+        name: {"B": zlib.compress(value["S"].encode(), 6)}
+        for name, value in plain.items()
+        if len(value["S"]) > SHORTEST_COMPRESSED
+    }
+    units = write_units(item_size(item))
+    assert units <= write_units(item_size({**item, **plain}))
+    assert units <= write_units(item_size({**item, **plain, **squeezed}))
+    if item_size({**item, **plain}) <= 960:
+        assert {name: item[name] for name in plain} == plain  # it stays readable
+    assert plan(Letter).decode(item) == letter
+
+
+def test_short_bodies_are_not_compressed_in_a_large_item() -> None:
+    """It would cost time and save nothing."""
+    item = plan(Letter).encode(Letter(needed="a" * 50, says="The figures came in. " * 100))
+    assert "S" in item["needed"]
+    assert "B" in item["says"]
 
 
 @given(json_values)
 def test_large_payloads_come_back_compressed(value: Any) -> None:
     """Repeated until they are worth compressing."""
-    many = [value] * (1 + COMPRESS_ABOVE_BYTES // max(1, len(json_text(value))) * 4)
+    many = [value] * (1 + COMPRESS_ALONE_ABOVE_BYTES // max(1, len(json_text(value))) * 16)
     letter = Letter(needed=many, facts={"k": many}, papers=[{"k": many}])
     read = through(letter)
     assert same(read.needed, many)
