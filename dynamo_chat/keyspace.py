@@ -61,7 +61,6 @@ CONVERSATION: Final = Layout(
     ),
     entity=".chat.conversation:Conversation",
     root=True,
-    serves="C1–C4, C6",
     note="While it is being deleted, a `conversation_tombstone` is in its place.",
 )
 CONVERSATION_TOMBSTONE: Final = Layout(
@@ -69,7 +68,6 @@ CONVERSATION_TOMBSTONE: Final = Layout(
     table=CONVERSATION.table,
     of=CONVERSATION,
     says=(text("user_id"),),
-    serves="C16",
     helper=True,
 )
 CONVERSATION_TITLE: Final = Layout(
@@ -84,7 +82,6 @@ CONVERSATION_TITLE: Final = Layout(
         sort("TITLE", text("title_hash"), time("created_at"), text("conversation_id")),
     ),
     of=CONVERSATION,
-    serves="C5",
     helper=True,
 )
 CONVERSATION_STATE: Final = Layout(
@@ -92,7 +89,6 @@ CONVERSATION_STATE: Final = Layout(
     table=Slot(CONVERSATION_PARTITION, sort("STATE")),
     entity=".chat.states:ConversationState",
     of=CONVERSATION,
-    serves="C19",
 )
 MESSAGE: Final = Layout(
     "message",
@@ -107,7 +103,6 @@ MESSAGE: Final = Layout(
     ),
     entity=".chat.message:Message",
     of=CONVERSATION,
-    serves="C7–C12, C18, C20",
     note="In the indexes only while it has feedback; rank 0 means that it has no rank.",
 )
 MESSAGE_ID: Final = Layout(
@@ -119,7 +114,6 @@ MESSAGE_ID: Final = Layout(
     ),
     of=CONVERSATION,
     says=(text("position"), text("digest")),
-    serves="C7, C9",
     helper=True,
     version=2,
     note="Only for caller-supplied ids. Kept after the message is deleted, so that late retries "
@@ -146,14 +140,12 @@ REVIEW: Final = Layout(
     ),
     entity=".chat.reviews:Review",
     of=CONVERSATION,
-    serves="C13–C15",
 )
 REVIEW_ID: Final = Layout(
     "review_id",
     table=Slot(partition("REVIEW", text("review_id")), sort("REVIEW")),
     of=REVIEW,
     says=(text("conversation_id"), text("reviewed_by"), time("reviewed_at")),
-    serves="C13",
     helper=True,
     note="Has the comments, too, so that archiving can read the whole review from it.",
 )
@@ -168,18 +160,14 @@ USER: Final = Layout(
     table=Slot(USER_PARTITION, sort("USER")),
     entity=".identity.user:User",
     root=True,
-    serves="U1–U3, U5",
     note="While it is being deleted, a `user_tombstone` is in its place.",
 )
-USER_TOMBSTONE: Final = Layout(
-    "user_tombstone", table=USER.table, of=USER, serves="U8", helper=True
-)
+USER_TOMBSTONE: Final = Layout("user_tombstone", table=USER.table, of=USER, helper=True)
 USER_EMAIL: Final = Layout(
     "user_email",
     table=Slot(partition("ADDRESS", text("address")), sort("EMAIL")),
     of=USER,
     says=(text("user_id"),),
-    serves="U1, U3, U5",
     helper=True,
     note="`address` is the normal form; the user keeps the address as it was given.",
 )
@@ -188,7 +176,6 @@ USER_RESPONSE_EMAIL: Final = Layout(
     table=Slot(partition("ADDRESS", text("address")), sort("RESPONSE")),
     of=USER,
     says=(text("user_id"),),
-    serves="U1, U3, U5",
     helper=True,
 )
 ACTIVITY: Final = Layout(
@@ -196,7 +183,6 @@ ACTIVITY: Final = Layout(
     table=Slot(USER_PARTITION, sort("ACTIVITY", time("created_at"), text("activity_id"))),
     entity=".identity.activity:Activity",
     of=USER,
-    serves="U4",
 )
 LOGIN: Final = Layout(
     "login",
@@ -204,14 +190,12 @@ LOGIN: Final = Layout(
     gsi1=Slot(USER_PARTITION, sort("LOGIN", time("expires_at"), text("login_id"))),
     entity=".identity.logins:LoginSession",
     of=USER,
-    serves="U6, U7",
     note="`login_id` is the SHA-256 of the secret, which is not stored.",
 )
 LOGIN_LISTING: Final = Layout(
     "login_listing",
     table=Slot(USER_PARTITION, sort("LOGIN", time("expires_at"), text("login_id"))),
     of=LOGIN,
-    serves="U6, U8",
     helper=True,
     note="Written and deleted with its login: revoking all logins must not depend on an index.",
 )
@@ -225,11 +209,10 @@ ORGANIZATION: Final = Layout(
     table=Slot(ORGANIZATION_PARTITION, sort("ORG")),
     entity=".orgs.organization:Organization",
     root=True,
-    serves="O1",
     note="While it is being deleted, an `organization_tombstone` is in its place.",
 )
 ORGANIZATION_TOMBSTONE: Final = Layout(
-    "organization_tombstone", table=ORGANIZATION.table, of=ORGANIZATION, serves="O9", helper=True
+    "organization_tombstone", table=ORGANIZATION.table, of=ORGANIZATION, helper=True
 )
 MEMBER: Final = Layout(
     "member",
@@ -237,13 +220,11 @@ MEMBER: Final = Layout(
     gsi1=Slot(USER_PARTITION, sort("MEMBER", text("organization_id"))),
     entity=".orgs.seats:Member",
     of=ORGANIZATION,
-    serves="O2–O4",
 )
 MEMBERSHIP: Final = Layout(
     "membership",
     table=Slot(USER_PARTITION, sort("MEMBER", text("organization_id"))),
     of=MEMBER,
-    serves="O2, U8",
     helper=True,
     note="Lists memberships in the user's partition: deleting a user must not depend on an index.",
 )
@@ -256,14 +237,12 @@ INVITE: Final = Layout(
     ),
     entity=".orgs.invite:Invite",
     of=ORGANIZATION,
-    serves="O5–O8",
 )
 INVITE_ID: Final = Layout(
     "invite_id",
     table=Slot(partition("INVITE", text("invite_id")), sort("INVITE")),
     of=INVITE,
     says=(text("organization_id"), time("created_at")),
-    serves="O5, O6",
     helper=True,
 )
 INVITE_TOKEN: Final = Layout(
@@ -271,7 +250,6 @@ INVITE_TOKEN: Final = Layout(
     table=Slot(partition("TOKEN", text("token_hash")), sort("INVITE")),
     of=INVITE,
     says=(text("organization_id"), time("created_at"), text("invite_id")),
-    serves="O6, O8",
     helper=True,
     note="`token_hash` is the SHA-256 of the token, which is not stored.",
 )
@@ -293,7 +271,6 @@ EMAIL_THREAD: Final = Layout(
     ),
     entity=".mail.thread:EmailThread",
     root=True,
-    serves="M1, M2, M8, M9",
     note="While it is being deleted, an `email_thread_tombstone` is in its place.",
 )
 EMAIL_THREAD_TOMBSTONE: Final = Layout(
@@ -301,7 +278,6 @@ EMAIL_THREAD_TOMBSTONE: Final = Layout(
     table=EMAIL_THREAD.table,
     of=EMAIL_THREAD,
     says=(text("deletion_id"),),
-    serves="M12",
     helper=True,
 )
 EMAIL: Final = Layout(
@@ -317,7 +293,6 @@ EMAIL: Final = Layout(
     ),
     entity=".mail.email:EmailSummary",
     of=EMAIL_THREAD,
-    serves="M1–M7, M10",
     note="`part` is `email`.",
 )
 EMAIL_CONTENT: Final = Layout(
@@ -325,7 +300,6 @@ EMAIL_CONTENT: Final = Layout(
     table=EMAIL.table,
     entity=".mail.email:EmailContent",
     of=EMAIL,
-    serves="M1–M3, M7",
     note="`part` is `content`: body, headers, attachments, in no index and never rewritten.",
 )
 EMAIL_RESPONSE_ID: Final = Layout(
@@ -337,7 +311,6 @@ EMAIL_RESPONSE_ID: Final = Layout(
     ),
     of=EMAIL,
     says=(time("timestamp"), text("entry_id"), text("digest")),
-    serves="M1, M3, M7, M10",
     helper=True,
     version=2,
     note="Only for caller-supplied ids. `owner_hash` is the hash of the account's id; version 1 "
@@ -350,7 +323,6 @@ EMAIL_MESSAGE_ID: Final = Layout(
     table=Slot(partition("MESSAGEID", text("account_id"), text("message_hash")), sort("MESSAGEID")),
     of=EMAIL,
     says=(time("timestamp"), text("entry_id"), text("digest"), text("conversation_id")),
-    serves="M1",
     helper=True,
     note="Makes a Message-ID unique in its account. The e-mail itself is found by its GSI2 key.",
 )
@@ -359,7 +331,6 @@ EV_SCORE: Final = Layout(
     table=Slot(MAIL_PARTITION, sort("SCORE", time("calculation_date"))),
     entity=".mail.scores:EVScore",
     of=EMAIL_THREAD,
-    serves="M11",
 )
 
 # -- limits -------------------------------------------------------------------------------------
@@ -369,7 +340,6 @@ RATE_LIMIT: Final = Layout(
     table=Slot(partition("LIMIT", text("account_id")), sort("LIMIT", text("resource"))),
     entity=".limits.rate_limits:RateLimit",
     root=True,
-    serves="R1–R3",
     note="Holds the current window, so that one update checks and counts.",
 )
 
@@ -388,7 +358,6 @@ LLM_USAGE: Final = Layout(
     ),
     entity=".telemetry.llm:LLMUsage",
     root=True,
-    serves="L1, L2",
     note="`part` is `usage`.",
 )
 LLM_CONTENT: Final = Layout(
@@ -396,7 +365,6 @@ LLM_CONTENT: Final = Layout(
     table=LLM_USAGE.table,
     entity=".telemetry.llm:LLMContent",
     of=LLM_USAGE,
-    serves="L1",
     note="`part` is `content`: prompt, response and metadata, in no index.",
 )
 LLM_REPORT: Final = Layout(
@@ -408,7 +376,6 @@ LLM_REPORT: Final = Layout(
     ),
     entity=".telemetry.reports:LLMReport",
     root=True,
-    serves="L2",
 )
 INVOCATION: Final = Layout(
     "invocation",
@@ -419,7 +386,6 @@ INVOCATION: Final = Layout(
     ),
     entity=".telemetry.invocations:Invocation",
     root=True,
-    serves="L3",
 )
 
 # -- calls --------------------------------------------------------------------------------------
@@ -433,7 +399,6 @@ CALLER: Final = Layout(
     table=Slot(USER_PARTITION, sort("CALLER")),
     entity=".calls.caller:Caller",
     root=True,
-    serves="P1–P6",
     note="The points of the day, the place in a queue, the live call.",
 )
 QUEUE_TICKET: Final = Layout(
@@ -444,7 +409,6 @@ QUEUE_TICKET: Final = Layout(
     ),
     entity=".calls.ticket:QueueTicket",
     of=CALLER,
-    serves="P4, P5",
     note="One for each waiting caller, in the order of joining.",
 )
 CALL: Final = Layout(
@@ -454,7 +418,6 @@ CALL: Final = Layout(
     gsi2=Slot(USER_PARTITION, sort("CALL", time("started_at"), text("call_id"))),
     entity=".calls.call:Call",
     root=True,
-    serves="P5–P8",
     note="`user_id` is `user_a` in GSI1 and `user_b` in GSI2.",
 )
 CALL_ROOM: Final = Layout(
@@ -466,7 +429,6 @@ CALL_ROOM: Final = Layout(
     ),
     entity=".calls.call:CallRoom",
     of=CALL,
-    serves="P5, P6",
     helper=True,
     note="Exists while the call is live. Makes the room's name unique and lists the live calls.",
 )
@@ -479,7 +441,6 @@ PROBE: Final = Layout(
     gsi1=Slot(partition("PROBE", text("probe_id")), sort("PROBE")),
     gsi2=Slot(partition("PROBE", text("probe_id")), sort("PROBE")),
     root=True,
-    serves="T1",
     helper=True,
     note="Written, read and deleted by a test of access; expires after an hour if not deleted.",
 )

@@ -92,7 +92,7 @@ class Callers(Repository):
                 raise _taken(there, loaded.email) from failed
         return loaded
 
-    @access_pattern("P1", "GetItem", "1", owner="argument")
+    @access_pattern("P1", "GetItem", "1", owner="partition")
     def get(self, user_id: str, *, consistent: bool = False) -> Caller:
         """The caller now: points left today, queue place, live call. NotFound."""
         item = self._get_item(caller_key(user_id), consistent=consistent)

@@ -256,7 +256,7 @@ class Calls(Repository):
             call_in_room,
         )
 
-    @access_pattern("P7", "Query", "2", index="GSI1 + GSI2", owner="argument")
+    @access_pattern("P7", "Query", "2", index="GSI1 + GSI2", owner="partition")
     def list_by_user(
         self,
         user_id: str,

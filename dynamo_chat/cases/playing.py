@@ -16,6 +16,8 @@ from typing import Any, Final, Self
 from dynamo_chat.cases.scenarios import scenarios
 from dynamo_chat.cases.stage import Case, Scenario, Stage
 from dynamo_chat.catalogue import Entry, catalogue
+from dynamo_chat.core.layout import KIND
+from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.store import ChatStore, StoreFactory
 from dynamo_chat.testing.clock import FakeClock
 from dynamo_chat.testing.hook import ClientHook, Handler
@@ -41,6 +43,8 @@ class Taken:
     """Its requests, in the order in which they were sent."""
     filtered: int
     """How many requests had a filter."""
+    kinds: frozenset[str]
+    """The kinds of the items that were read or written."""
 
     @property
     def requests(self) -> int:
@@ -133,6 +137,7 @@ class Played:
             "rcu": taken.rcu,
             "operations": list(taken.operations),
             "places": sorted(taken.places),
+            "kinds": sorted(taken.kinds),
             "problems": list(self.problems),
         }
 
@@ -224,12 +229,15 @@ class Player:
             meter.reset()
         for watch in self._watches:
             watch.filtered = 0
+            watch.kinds.clear()
         with ExitStack() as stack:
             for meter in self._meters:
                 stack.enter_context(meter)
             given = call()
         records = tuple(record for meter in self._meters for record in meter.requests)
-        return Taken(given, records, sum(watch.filtered for watch in self._watches))
+        filtered = sum(watch.filtered for watch in self._watches)
+        kinds = frozenset(kind for watch in self._watches for kind in watch.kinds)
+        return Taken(given, records, filtered, kinds)
 
     def _new_store(self, table_name: str | None) -> ChatStore:
         store = self._factory(table_name, clock=self.stage.clock)
@@ -259,20 +267,46 @@ class Player:
 
 
 class _Watch(ClientHook):
-    """Records every request with a filter, and the keys of written items."""
+    """Records every request with a filter, the keys of written items, and all kinds of items."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
         self.filtered = 0
         self.written: set[Address] = set()
+        self.kinds: set[str] = set()
 
     def handlers(self) -> dict[str, Handler]:
-        """The request as the caller gave it."""
-        return {"before-parameter-build.dynamodb": self._look_at}
+        """The request as the caller gave it, and the parsed response."""
+        return {
+            "before-parameter-build.dynamodb": self._look_at,
+            "after-call.dynamodb": self._note_kinds,
+        }
 
     def _look_at(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         self.filtered += "FilterExpression" in params or "QueryFilter" in params
-        self.written.update(written(model.name, params))
+        addresses = written(model.name, params)
+        self.written.update(addresses)
+        self.kinds.update(kind for _, pk, sk in addresses for kind in _kinds_at(pk, sk))
+
+    def _note_kinds(self, parsed: Mapping[str, Any], **_: Any) -> None:
+        self.kinds.update(item[KIND]["S"] for item in _items(parsed) if KIND in item)
+
+
+def _kinds_at(pk: str, sk: str) -> Iterator[str]:
+    """The kinds of entities and helpers that can have this key, except tombstones."""
+    for layout in KEY_SPACE:
+        if layout.table.pk.matches(pk) and layout.table.sk.matches(sk) and not layout.is_tombstone:
+            yield layout.kind
+
+
+def _items(parsed: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The items in the response to any read."""
+    yield from parsed.get("Items", ())
+    for table in parsed.get("Responses", ()):
+        found = parsed["Responses"][table] if isinstance(table, str) else [table.get("Item", {})]
+        yield from found
+    if "Item" in parsed:
+        yield parsed["Item"]
 
 
 def _place(record: RequestRecord) -> Iterator[str]:

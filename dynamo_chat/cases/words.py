@@ -41,7 +41,7 @@ _UNSPOKEN = KEY_ATTRIBUTES | {KIND, "digest"}
 
 
 def describe(item: AttributeValues) -> str:
-    """Describe an item; a helper item by its fields, or by the pattern it serves. CorruptItem."""
+    """Describe an item; a helper item by its fields, or by its kind if it has none. CorruptItem."""
     kind = kind_of(item, MESSAGE)
     layout = KEY_SPACE.layouts.get(kind)
     entity = None if layout is None or layout.helper else layout.resolved()
@@ -52,7 +52,7 @@ def describe(item: AttributeValues) -> str:
         for name, value in item.items()
         if name not in _UNSPOKEN and isinstance(value, dict) and "S" in value
     )
-    return said or (f"for {layout.serves}" if layout is not None else "")
+    return said or kind.replace("_", " ")
 
 
 def tell(given: object) -> str:

@@ -126,7 +126,7 @@ class Conversations(Repository):
         self._heads.remember(found)
         return found
 
-    @access_pattern("C3", "Query", "1", index="GSI1", owner="argument")
+    @access_pattern("C3", "Query", "1", index="GSI1", owner="partition")
     def list_by_user(
         self,
         user_id: str,
@@ -149,7 +149,7 @@ class Conversations(Repository):
             is_kept=self._is_shown,
         )
 
-    @access_pattern("C4", "Query", "1", index="GSI2", owner="argument")
+    @access_pattern("C4", "Query", "1", index="GSI2", owner="partition")
     def list_by_activity(
         self,
         user_id: str,

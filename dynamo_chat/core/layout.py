@@ -59,7 +59,7 @@ class Collection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One kind of item: its keys, its entity, its parent, and the patterns it serves."""
+    """One kind of item: its keys, its entity and its parent."""
 
     kind: str
     table: Slot
@@ -75,7 +75,6 @@ class Layout:
     """True if it has no parent. Every kind has either `of` or `root`."""
     says: tuple[Component, ...] = ()
     """A helper item's attributes other than its keys: texts, and times written as text."""
-    serves: str = ""
     status: str = "active"
     helper: bool = False
     """True for an item that is not an entity, but makes one findable or unique."""

@@ -43,10 +43,12 @@ class _Running(NamedTuple):
 _NOTHING: Final = _Running()
 _running: ContextVar[_Running] = ContextVar("dynamo_chat_pattern", default=_NOTHING)
 
-OwnerCheck = Literal["argument", "key", "condition", "read", "creation"]
+OwnerCheck = Literal["partition", "argument", "key", "condition", "read", "creation"]
 """How a method makes sure that only the owner is served. `OWNER_CHECKS` explains each."""
 
 OWNER_CHECKS: Final[Mapping[OwnerCheck, str]] = {
+    "partition": "It reads only from the user's own partition, so a policy can limit it to that "
+    "user.",
     "argument": "The owner is the only id in the call, so nobody else's items can be reached.",
     "key": "The owner is part of the key or of the index partition, beside another id.",
     "read": "The owner is compared with the item that was read, before anything is returned.",

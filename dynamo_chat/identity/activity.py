@@ -88,7 +88,7 @@ class Activities(Repository):
             return there
         return activity
 
-    @access_pattern("U4", "Query", "1", owner="argument")
+    @access_pattern("U4", "Query", "1", owner="partition")
     def list_by_user(
         self,
         user_id: str,

@@ -225,7 +225,7 @@ class Logins(Repository):
             raise unreadable[0]
         return count
 
-    @access_pattern("U7", "Query", "1", index="GSI1", owner="argument")
+    @access_pattern("U7", "Query", "1", index="GSI1", owner="partition")
     def list_active(
         self,
         user_id: str,

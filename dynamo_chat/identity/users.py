@@ -100,7 +100,7 @@ class Users(Repository):
             raise _taken(layout) from failed
         return user
 
-    @access_pattern("U2", "GetItem", "1", owner="argument")
+    @access_pattern("U2", "GetItem", "1", owner="partition")
     def get(self, user_id: str, *, consistent: bool = False) -> User:
         """The user with this id. NotFound."""
         return _shown(self._get_item(user_key(user_id), consistent=consistent), user_id)

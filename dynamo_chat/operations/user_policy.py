@@ -16,14 +16,13 @@ everything, and so is one with ``#``, which ends a component of a key.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from dynamo_chat.catalogue import Entry, id_order
 from dynamo_chat.core.errors import InvalidArgument
-from dynamo_chat.core.layout import PLACES, Layout
-from dynamo_chat.keyspace import KEY_SPACE, USER_PARTITION
+from dynamo_chat.keyspace import USER_PARTITION
 from dynamo_chat.operations.policies import VERSION, Policy, grants, is_read, place_arn
 
 COGNITO: Final = "${cognito-identity.amazonaws.com:sub}"
@@ -32,7 +31,6 @@ COGNITO: Final = "${cognito-identity.amazonaws.com:sub}"
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9:/@._-]+)\}", re.ASCII)
 _ESCAPES: Final = ["*${$}*", "*#*"]
 """Ids with special characters of the key codec; ``${$}`` is a ``$`` in a policy."""
-_SERVES: Final = re.compile(r"([A-Z]+)(\d+)(?:–[A-Z]+(\d+))?")
 _STAND_IN: Final = "USER-ID"
 
 
@@ -92,29 +90,7 @@ def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -
 def _reason_against(entry: Entry) -> str | None:
     if not is_read(entry):
         return "writes, and a policy can't check values"
-    elsewhere = sorted(set(_foreign_partitions(entry)))
-    return f"reads {', '.join(elsewhere)}" if elsewhere else None
-
-
-def _foreign_partitions(entry: Entry) -> Iterator[str]:
-    """The partitions that the method may read, except the user's own."""
-    for place in PLACES:
-        name = place.index or "table"
-        if name not in entry.places:
-            continue
-        slots = [layout.slot(place) for layout in KEY_SPACE if entry.id in _patterns_served(layout)]
-        shapes = [slot.pk for slot in slots if slot is not None]
-        yield from (repr(shape) for shape in shapes if shape.pattern() != USER_PARTITION.pattern())
-        if not shapes:
-            yield f"{name} outside the documented key space"
-
-
-def _patterns_served(layout: Layout) -> set[str]:
-    """Expand ids such as ``C1–C4, C6``."""
-    served: set[str] = set()
-    for letters, first, last in _SERVES.findall(layout.serves):
-        served.update(f"{letters}{number}" for number in range(int(first), int(last or first) + 1))
-    return served
+    return None if entry.owner == "partition" else "reads outside the user's own partition"
 
 
 def by_pattern(entries: Iterable[Entry]) -> list[Entry]:

@@ -1,14 +1,18 @@
 """The pages of the documentation that are made from the code: key space and access patterns."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from dynamo_chat.cases.playing import measure_all
 from dynamo_chat.catalogue import Entry, catalogue, id_order
 from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout, Place
 from dynamo_chat.core.patterns import OWNER_CHECKS
 from dynamo_chat.keyspace import KEY_SPACE
+from dynamo_chat.store import ChatStore
+from dynamo_chat.testing import EmbeddedEngine
 
 FOLDER = Path("docs", "reference")
 MADE_BY = "<!-- Made by `scripts/generate`: change the code, not this page. -->"
@@ -66,7 +70,8 @@ def key_space() -> str:
             "Every kind of item in the table. A key is a tag and components, each closed by `#`",
             "(the closing `#` is left out here). A kind without keys in an index is not in it;",
             "where it says so, only some of its items are. *Helper* items make an entity findable",
-            "or unique; they are no entity of their own.",
+            "or unique; they are no entity of their own. A kind *serves* the patterns whose worked",
+            "calls read or write such an item.",
             *(
                 line
                 for domain, layouts in KEY_SPACE.domains.items()
@@ -150,13 +155,42 @@ def _kinds(domain: str, layouts: Iterable[Layout]) -> Iterator[str]:
             (
                 f"`{layout.kind}`" + (" *helper*" if layout.helper else ""),
                 *(_slot(layout, place) for place in (TABLE, GSI1, GSI2)),
-                layout.serves,
+                _ranges(_serves().get(layout.kind, ())) or "–",
                 layout.status,
                 layout.note,
             )
             for layout in layouts
         ),
     )
+
+
+@cache
+def _serves() -> Mapping[str, set[str]]:
+    """The ids of the patterns whose cases read or write items of a kind, by kind."""
+    found: dict[str, set[str]] = {}
+    with EmbeddedEngine() as engine:
+        region = engine.store("serves").connection.region
+
+        def factory(table_name: str | None = None, **options: Any) -> ChatStore:
+            return ChatStore(table_name or "serves", region=region, **options)
+
+        for measured in measure_all(factory):
+            for played in measured.cases:
+                for kind in played.taken.kinds:
+                    found.setdefault(kind, set()).add(played.pattern)
+    return found
+
+
+def _ranges(ids: Iterable[str]) -> str:
+    """The ids in order, neighbours joined, such as ``C1–C4, C6``."""
+    runs: list[list[str]] = []
+    for each in sorted(ids, key=id_order):
+        letters, number = id_order(each)
+        if runs and id_order(runs[-1][-1]) == (letters, number - 1):
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    return ", ".join("–".join(dict.fromkeys((run[0], run[-1]))) for run in runs)
 
 
 def _slot(layout: Layout, place: Place) -> str:

@@ -16,7 +16,6 @@ LAYOUT = Layout(
     "thing",
     table=Slot(partition("THING", text("group")), sort("THING", text("name"))),
     gsi1=Slot(partition("THINGS", integer("shard", 1)), sort("THING", text("name"), text("group"))),
-    serves="X1",
 )
 SHARDS = 4
 

@@ -64,11 +64,6 @@ def test_every_kind_has_a_name_of_its_own() -> None:
     assert len(kinds) == len(set(kinds))
 
 
-def test_every_kind_says_what_it_serves() -> None:
-    """No kind of item without an access pattern."""
-    assert all(layout.serves for layout in LAYOUTS)
-
-
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: str(place.index or "table"))
 def test_no_two_shapes_of_one_place_overlap(place: Place) -> None:
     """The tags of a key tell its kind, but where two kinds are declared to share a slot."""

@@ -62,7 +62,7 @@ def test_what_is_declared_fits_the_method() -> None:
                 assert writes, entry.method
         if entry.owner in {"key", "read", "condition"}:
             assert entry.owner_argument, entry.method
-        elif entry.owner == "argument":
+        elif entry.owner in {"argument", "partition"}:
             assert not keywords & set(OWNER_ARGUMENTS) or entry.method in FIELDS
         else:
             assert entry.owner == "creation" or entry.unowned_because, entry.method
