@@ -1,24 +1,37 @@
 """The public names of the package, each with the module that it is from: the only list of them."""
 
-from dynamo_chat.calls.call import Call as Call
-from dynamo_chat.calls.caller import Caller as Caller
+from dynamo_chat.calls.call import Call as Call, CallExists as CallExists
+from dynamo_chat.calls.caller import (
+    Caller as Caller,
+    CallerBusy as CallerBusy,
+    CallerExists as CallerExists,
+    PointsExceeded as PointsExceeded,
+    PointsSpent as PointsSpent,
+)
 from dynamo_chat.calls.ticket import (
     CallQueue as CallQueue,
     QueuePosition as QueuePosition,
     QueueTicket as QueueTicket,
 )
-from dynamo_chat.chat.conversation import Conversation as Conversation
+from dynamo_chat.chat.conversation import (
+    Conversation as Conversation,
+    ConversationExists as ConversationExists,
+)
 from dynamo_chat.chat.exchange import Exchange as Exchange
 from dynamo_chat.chat.message import (
     ExtractedFilters as ExtractedFilters,
     Feedback as Feedback,
     Message as Message,
+    MessageConflict as MessageConflict,
     NewMessage as NewMessage,
     ToolCall as ToolCall,
     YearRange as YearRange,
 )
-from dynamo_chat.chat.reviews import Review as Review
-from dynamo_chat.chat.states import ConversationState as ConversationState
+from dynamo_chat.chat.reviews import Review as Review, ReviewExists as ReviewExists
+from dynamo_chat.chat.states import (
+    ConversationState as ConversationState,
+    StateConflict as StateConflict,
+)
 from dynamo_chat.core.client import ConnectionOptions as ConnectionOptions
 from dynamo_chat.core.connection import RequestEvent as RequestEvent
 from dynamo_chat.core.entity import UNCHANGED as UNCHANGED
@@ -53,25 +66,39 @@ from dynamo_chat.core.errors import (
     Unreachable as Unreachable,
 )
 from dynamo_chat.core.page import Items as Items, Page as Page
-from dynamo_chat.identity.activity import Activity as Activity
+from dynamo_chat.identity.activity import Activity as Activity, ActivityExists as ActivityExists
 from dynamo_chat.identity.logins import LoginSession as LoginSession, OpenedLogin as OpenedLogin
-from dynamo_chat.identity.user import User as User
-from dynamo_chat.limits.rate_limits import RateLimit as RateLimit
+from dynamo_chat.identity.user import User as User, UserExists as UserExists
+from dynamo_chat.limits.rate_limits import (
+    RateLimit as RateLimit,
+    RateLimitExceeded as RateLimitExceeded,
+)
 from dynamo_chat.mail.email import (
+    EmailExists as EmailExists,
     EmailMessage as EmailMessage,
+    EmailStatusFixed as EmailStatusFixed,
     EmailSummary as EmailSummary,
     NewEmail as NewEmail,
 )
-from dynamo_chat.mail.scores import EVScore as EVScore
-from dynamo_chat.mail.thread import EmailThread as EmailThread
-from dynamo_chat.orgs.invite import Invite as Invite, IssuedInvite as IssuedInvite
+from dynamo_chat.mail.scores import EVScore as EVScore, ScoreExists as ScoreExists
+from dynamo_chat.mail.thread import EmailThread as EmailThread, ThreadConflict as ThreadConflict
+from dynamo_chat.orgs.invite import (
+    Invite as Invite,
+    InviteClosed as InviteClosed,
+    InviteExists as InviteExists,
+    IssuedInvite as IssuedInvite,
+)
 from dynamo_chat.orgs.organization import (
     Billing as Billing,
+    DomainMismatch as DomainMismatch,
+    LastOwner as LastOwner,
     Organization as Organization,
+    OrganizationExists as OrganizationExists,
     OrganizationSettings as OrganizationSettings,
+    QuotaExceeded as QuotaExceeded,
     Usage as Usage,
 )
-from dynamo_chat.orgs.seats import Member as Member
+from dynamo_chat.orgs.seats import Member as Member, MemberExists as MemberExists
 from dynamo_chat.provision.table import Difference as Difference, TableDefinition as TableDefinition
 from dynamo_chat.store import ChatStore as ChatStore
 from dynamo_chat.streams.changes import (
@@ -89,9 +116,11 @@ from dynamo_chat.streams.handler import (
 from dynamo_chat.streams.records import parse_stream_record as parse_stream_record
 from dynamo_chat.telemetry.invocations import (
     Invocation as Invocation,
+    InvocationExists as InvocationExists,
     NewInvocation as NewInvocation,
 )
 from dynamo_chat.telemetry.llm import (
+    InteractionExists as InteractionExists,
     LLMInteraction as LLMInteraction,
     LLMUsage as LLMUsage,
     NewInteraction as NewInteraction,
@@ -100,6 +129,7 @@ from dynamo_chat.telemetry.reports import (
     LLMReport as LLMReport,
     ModelUsage as ModelUsage,
     Period as Period,
+    ReportExists as ReportExists,
 )
 
 __all__: list[str]

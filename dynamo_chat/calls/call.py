@@ -14,6 +14,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Indexed, Number, Time
+from dynamo_chat.core.errors import AlreadyExists
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, Layout
 from dynamo_chat.core.transaction import Key
@@ -56,6 +57,12 @@ class Call(Entity):
             GSI1: {**self.__dict__, "user_id": self.user_a},
             GSI2: {**self.__dict__, "user_id": self.user_b},
         }
+
+
+class CallExists(AlreadyExists):
+    """The call's id or room is taken."""
+
+    current: Call | None
 
 
 class CallRoom(Entity):

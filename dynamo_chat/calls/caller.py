@@ -26,7 +26,14 @@ from dynamo_chat import keyspace
 from dynamo_chat.calls.points import DAILY_POINTS, next_allowance
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Counters, Entity, Id, Time
-from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.errors import (
+    AlreadyExists,
+    Conflict,
+    CorruptItem,
+    InvalidArgument,
+    LimitExceeded,
+    NotFound,
+)
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.transaction import Key
@@ -94,6 +101,30 @@ class Caller(Entity):
     def is_in_call(self) -> bool:
         """True if the caller is in a live call."""
         return self.live_call_id is not None
+
+
+class CallerExists(AlreadyExists):
+    """The user is a caller already."""
+
+    current: Caller | None
+
+
+class CallerBusy(Conflict):
+    """The caller waits in a queue, or is in a call."""
+
+    current: Caller
+
+
+class PointsSpent(Conflict):
+    """Points were spent with this id before."""
+
+    current: Caller
+
+
+class PointsExceeded(LimitExceeded):
+    """The caller has too few points left. ``retry_after`` is the time until they are renewed."""
+
+    current: Caller
 
 
 class Charge(NamedTuple):

@@ -9,6 +9,10 @@ from pydantic import Field
 
 from dynamo_chat.calls.caller import (
     Caller,
+    CallerBusy,
+    CallerExists,
+    PointsExceeded,
+    PointsSpent,
     as_of,
     caller_key,
     charge,
@@ -25,9 +29,10 @@ from dynamo_chat.calls.caller import (
 from dynamo_chat.calls.loading import loadable_caller
 from dynamo_chat.calls.points import DAILY_POINTS, first_allowance, zone_named
 from dynamo_chat.core.changes import actions, checked
+from dynamo_chat.core.clock import seconds_until
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Id, Model, Unchanged, validated
-from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument, LimitExceeded
+from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import Repository
@@ -174,11 +179,12 @@ class Callers(Repository):
             if before is not None:
                 if before == wanted.points:
                     return seen
-                raise Conflict(f"{before} points were spent with this id before", seen)
+                raise PointsSpent(f"{before} points were spent with this id before", seen)
             if seen.points_left < wanted.points:
-                raise LimitExceeded(
+                raise PointsExceeded(
                     f"{seen.points_left} points are left until {seen.points_until.isoformat()}",
                     seen,
+                    seconds_until(seen.points_until, now),
                 )
         raise contended("the caller")
 
@@ -228,7 +234,7 @@ class Callers(Repository):
                 known = found_caller(failed.items[0], user_id)
             seen = as_of(known, now)
             if seen.is_in_call:
-                raise Conflict(f"caller {user_id!r} is in a call; end it first", seen)
+                raise CallerBusy(f"caller {user_id!r} is in a call; end it first", seen)
         raise contended("the caller")
 
     def _reset(self, user_ids: Sequence[str], reset_id: str) -> set[str]:
@@ -250,10 +256,10 @@ class Callers(Repository):
         return unknown
 
 
-def _taken(there: Caller, email: str | None) -> AlreadyExists:
+def _taken(there: Caller, email: str | None) -> CallerExists:
     """The error for a taken user id; it has the existing caller if the e-mail is the same."""
     shown = there if there.email == email else None
-    return AlreadyExists(f"caller {there.user_id!r} already exists", shown)
+    return CallerExists(f"caller {there.user_id!r} already exists", shown)
 
 
 def _distinct(user_ids: Iterable[str]) -> Sequence[str]:

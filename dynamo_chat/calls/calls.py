@@ -19,6 +19,8 @@ from dynamo_chat.calls.call import (
 )
 from dynamo_chat.calls.caller import (
     Caller,
+    CallerBusy,
+    PointsExceeded,
     as_of,
     caller_key,
     found_caller,
@@ -36,10 +38,10 @@ from dynamo_chat.calls.opening import (
     taken_call_id,
 )
 from dynamo_chat.calls.points import DAILY_POINTS
-from dynamo_chat.core.clock import utc
+from dynamo_chat.core.clock import seconds_until, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
-from dynamo_chat.core.errors import Conflict, InvalidArgument, LimitExceeded, NotFound
+from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.owners import check_owner
@@ -342,13 +344,14 @@ def _another_try(
     caller = found_caller(item, side.user_id)
     seen = as_of(caller, now)
     if seen.is_in_call:
-        raise Conflict(f"caller {side.user_id!r} is in a call", seen)
+        raise CallerBusy(f"caller {side.user_id!r} is in a call", seen)
     if cost:
         check_unspent(seen, call)
     if seen.points_left < cost:
-        raise LimitExceeded(
+        raise PointsExceeded(
             f"caller {side.user_id!r} has {seen.points_left} points left until "
             f"{seen.points_until.isoformat()}; the call costs {cost}",
             seen,
+            seconds_until(seen.points_until, now),
         )
     return Side(side.user_id, place_of(seen), caller)

@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
 
-from dynamo_chat.calls.call import Call, call_key, kept_until
+from dynamo_chat.calls.call import Call, CallExists, call_key, kept_until
 from dynamo_chat.calls.caller import (
     Caller,
     as_of,
@@ -41,7 +41,7 @@ from dynamo_chat.calls.ticket import CallQueue, QueueTicket, queue_of
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Id, Model, validated
-from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.page import MAX_PAGE_SIZE
@@ -252,7 +252,7 @@ class Matcher(Repository):
             return None
         there = plan(Call).decode(item)
         if there.queue != line.name:
-            raise AlreadyExists(f"call id {match_id!r} is taken")
+            raise CallExists(f"call id {match_id!r} is taken")
         return there
 
 

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dynamo_chat.calls.call import Call, room_item
+from dynamo_chat.calls.call import Call, CallExists, room_item
 from dynamo_chat.calls.caller import (
     Caller,
     Place,
+    PointsSpent,
     caller_key,
     charge,
     exists,
@@ -28,7 +29,6 @@ from dynamo_chat.calls.caller import (
     waits_with,
 )
 from dynamo_chat.core.connection import ConditionFailed
-from dynamo_chat.core.errors import AlreadyExists, Conflict
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent
 
@@ -97,17 +97,17 @@ def opened_before(failed: ConditionFailed, wanted: Call) -> Call | None:
             raise taken_call_id(there, wanted) from failed
         return there
     if ROOM in failed.items:
-        raise AlreadyExists(f"room {wanted.room_name!r} is in use by a live call") from failed
+        raise CallExists(f"room {wanted.room_name!r} is in use by a live call") from failed
     return None
 
 
-def taken_call_id(there: Call, wanted: Call) -> AlreadyExists:
+def taken_call_id(there: Call, wanted: Call) -> CallExists:
     """The error for a taken id; it has the existing call only for the same two users."""
     is_theirs = {there.user_a, there.user_b} == {wanted.user_a, wanted.user_b}
-    return AlreadyExists(f"call id {wanted.call_id!r} is taken", there if is_theirs else None)
+    return CallExists(f"call id {wanted.call_id!r} is taken", there if is_theirs else None)
 
 
 def check_unspent(caller: Caller, call: Call) -> None:
     """Raise Conflict if the caller has spent points with the call's id before."""
     if spent_as(caller, call.call_id) is not None:
-        raise Conflict(f"points were spent with the id {call.call_id!r} before", caller)
+        raise PointsSpent(f"points were spent with the id {call.call_id!r} before", caller)

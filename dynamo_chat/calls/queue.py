@@ -13,6 +13,8 @@ from typing import Final
 from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import (
     Caller,
+    CallerBusy,
+    PointsExceeded,
     as_of,
     caller_key,
     exists,
@@ -37,9 +39,8 @@ from dynamo_chat.calls.ticket import (
     ticket_of,
 )
 from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.clock import whole_second
+from dynamo_chat.core.clock import seconds_until, whole_second
 from dynamo_chat.core.connection import ConditionFailed
-from dynamo_chat.core.errors import Conflict, LimitExceeded
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND, TTL
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -101,7 +102,7 @@ class Queue(Repository):
                 if kept is not None:
                     return kept
             else:
-                _refuse(seen, there, line)
+                _refuse(seen, there, line, now)
         raise contended("the caller")
 
     @access_pattern("P4", "GetItem, TransactWriteItems", "≤2", owner="argument")
@@ -246,15 +247,16 @@ class Queue(Repository):
         return count
 
 
-def _refuse(seen: Caller, there: QueueTicket | None, line: CallQueue) -> None:
+def _refuse(seen: Caller, there: QueueTicket | None, line: CallQueue, now: datetime) -> None:
     """Raise the reason why the caller cannot join; return if there is none any more."""
     if there is not None:
-        raise Conflict(f"the caller waits in queue {there.queue!r}; leave it first", seen)
+        raise CallerBusy(f"the caller waits in queue {there.queue!r}; leave it first", seen)
     if seen.is_in_call:
-        raise Conflict("the caller is in a call; end it first", seen)
+        raise CallerBusy("the caller is in a call; end it first", seen)
     if seen.points_left < line.needed:
-        raise LimitExceeded(
+        raise PointsExceeded(
             f"{seen.points_left} points are left until {seen.points_until.isoformat()}; "
             f"queue {line.name!r} needs {line.needed}",
             seen,
+            seconds_until(seen.points_until, now),
         )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import cast
 
 from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.cases.words import words
-from dynamo_chat.core.errors import LimitExceeded
-from dynamo_chat.limits.rate_limits import RateLimit
+from dynamo_chat.limits.rate_limits import RateLimit, RateLimitExceeded
 
 
 def _refused(call: Callable[[], object]) -> Callable[[], RateLimit]:
@@ -18,8 +16,8 @@ def _refused(call: Callable[[], object]) -> Callable[[], RateLimit]:
     def run() -> RateLimit:
         try:
             call()
-        except LimitExceeded as refusal:
-            return cast("RateLimit", refusal.current)
+        except RateLimitExceeded as refusal:
+            return refusal.current
         raise AssertionError("the call should have been refused")
 
     return run

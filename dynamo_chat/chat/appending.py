@@ -31,7 +31,13 @@ from dynamo_chat.chat.conversation import (
     with_life,
 )
 from dynamo_chat.chat.living import with_alive_until
-from dynamo_chat.chat.message import Message, NewMessage, content_digest, stored_message
+from dynamo_chat.chat.message import (
+    Message,
+    MessageConflict,
+    NewMessage,
+    content_digest,
+    stored_message,
+)
 from dynamo_chat.chat.message_ids import message_id_item, pointed_position
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.sliding import SlidingExpiry
@@ -41,7 +47,6 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import MAX_AHEAD, not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.errors import (
-    Conflict,
     CorruptItem,
     InvalidArgument,
     ItemTooLarge,
@@ -217,7 +222,9 @@ class Appender(Repository):
         """The messages that an earlier append of the same ids stored."""
         known = [item for item in ids if item is not None]
         if len(known) < len(ids):
-            raise Conflict("some message ids of this turn were appended before, and some were not")
+            raise MessageConflict(
+                "some message ids of this turn were appended before, and some were not"
+            )
         differing = [
             new.message_id
             for new, item in zip(turn, known, strict=True)
@@ -234,7 +241,7 @@ class Appender(Repository):
         ]
         if differing:
             at = [new.message_id for new in turn].index(differing[0])
-            raise Conflict(
+            raise MessageConflict(
                 f"message id {differing[0]!r} was appended before with other content", stored[at]
             )
         gone = [new.message_id for new, message in zip(turn, stored, strict=True) if not message]

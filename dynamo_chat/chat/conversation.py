@@ -18,7 +18,7 @@ from pynamodb.expressions.operand import Path
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
-from dynamo_chat.core.errors import CorruptItem, InvalidArgument
+from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
 from dynamo_chat.core.item import check_size, kind_of, plan
 from dynamo_chat.core.keys import KeyRange, parse_time
 from dynamo_chat.core.layout import KIND, SK, Collection, Layout
@@ -79,6 +79,12 @@ class Conversation(Entity):
     def expires_at(self) -> datetime | None:
         """When readers stop seeing it and everything in it; None for never."""
         return self.idle_until or self.kept_until
+
+
+class ConversationExists(AlreadyExists):
+    """The conversation's id is taken."""
+
+    current: Conversation | None
 
 
 class Life(NamedTuple):

@@ -13,6 +13,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import (
     MAX_TITLE_CHARACTERS,
     Conversation,
+    ConversationExists,
     ConversationStatus,
     head_key,
     is_idle_head,
@@ -29,7 +30,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import json_copy, validated
-from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import check_size, plan
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -365,8 +366,8 @@ class Conversations(Repository):
             if found.user_id == wanted.user_id:
                 self._heads.remember(found)
                 return found
-            raise AlreadyExists(f"conversation id {wanted.conversation_id!r} is taken")
-        raise AlreadyExists(
+            raise ConversationExists(f"conversation id {wanted.conversation_id!r} is taken")
+        raise ConversationExists(
             f"conversation {wanted.conversation_id!r} is being deleted; finish that first"
         )
 

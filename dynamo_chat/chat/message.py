@@ -31,6 +31,7 @@ from dynamo_chat.core.entity import (
     Time,
     misplaced,
 )
+from dynamo_chat.core.errors import Conflict
 from dynamo_chat.core.layout import GSI1, GSI2, Layout
 from dynamo_chat.core.ulids import Position, is_ulid, ulid_time
 
@@ -181,6 +182,12 @@ class Message(Entity, MessageBody):
         if self.feedback is None or self.feedback.given_at is None:  # no time: not stored yet
             return {}
         return indexed_feedback(self.feedback, self.conversation_id, self.position)
+
+
+class MessageConflict(Conflict):
+    """The message was appended or finished before with other content."""
+
+    current: Message | None
 
 
 def indexed_feedback(feedback: Feedback, conversation_id: str, position: str) -> Indexed:

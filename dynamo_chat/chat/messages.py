@@ -21,7 +21,14 @@ from dynamo_chat.chat.conversation import (
 from dynamo_chat.chat.exchange import Exchange, Grouping, exchange_turn, exchanges_of, new_exchange
 from dynamo_chat.chat.feedback import RANKS, FeedbackWriter, feedback_lists
 from dynamo_chat.chat.living import LivingLists
-from dynamo_chat.chat.message import Feedback, FeedbackType, Message, MessageBody, NewMessage
+from dynamo_chat.chat.message import (
+    Feedback,
+    FeedbackType,
+    Message,
+    MessageBody,
+    MessageConflict,
+    NewMessage,
+)
 from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.removing import MessageRemover
@@ -30,7 +37,7 @@ from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
-from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument, ItemTooLarge, NotFound
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.layout import SK, TABLE, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
@@ -485,7 +492,9 @@ class Messages(Repository):
                 raise InvalidArgument("tool_calls", "belong to assistant messages only") from failed
             if finishing and _says(there, changes):
                 return there
-            raise Conflict("the message was finished before with other content", there) from failed
+            raise MessageConflict(
+                "the message was finished before with other content", there
+            ) from failed
 
 
 def _says(there: Message, changes: Mapping[str, Any]) -> bool:

@@ -94,6 +94,12 @@ class Review(Entity):
         return {GSI1: fields, GSI2: fields}
 
 
+class ReviewExists(AlreadyExists):
+    """The review's id is taken."""
+
+    current: Review | None
+
+
 class Reviews(Repository):
     """Write, find, list and archive reviews."""
 
@@ -288,7 +294,7 @@ class Reviews(Repository):
                     return there
                 if there is not None and not self._is_freed(there.conversation_id):
                     shown = there if _is_of_the_same(there, review) else None
-                    raise AlreadyExists(
+                    raise ReviewExists(
                         f"review id {review.review_id!r} is taken", shown
                     ) from failed
                 if there is None and pointer is not None and is_live(pointer, now):

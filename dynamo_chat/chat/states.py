@@ -33,6 +33,12 @@ class ConversationState(Entity):
     expires_at: ExpiresAt = None
 
 
+class StateConflict(RevisionConflict):
+    """The state was saved in between. ``current`` is the stored one."""
+
+    current: ConversationState | None
+
+
 class ConversationStates(Repository):
     """Save and read the state of conversations."""
 
@@ -105,13 +111,13 @@ class ConversationStates(Repository):
     ) -> ConversationState:
         item = failed.items.get(1)
         if item is None or not is_live(item, self._now()):
-            raise RevisionConflict("there is no saved state; save over revision 0")
+            raise StateConflict("there is no saved state; save over revision 0")
         there = plan(ConversationState).decode(item)
         # Compared as text, because in Python 1 == True.
         same = json_text(there.data, sort_keys=True) == json_text(wanted.data, sort_keys=True)
         if there.revision == wanted.revision and same:
             return there
-        raise RevisionConflict(
+        raise StateConflict(
             f"the state is at revision {there.revision}, not {wanted.revision - 1}; "
             "read it and save again",
             there,

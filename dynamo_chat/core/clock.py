@@ -52,6 +52,11 @@ def not_ahead(argument: str, moment: datetime, now: datetime) -> datetime:
     return moment
 
 
+def seconds_until(moment: datetime, now: datetime) -> int:
+    """Whole seconds from `now` to `moment`, rounded up so that waiting is enough; at least 1."""
+    return max(1, -((now - moment) // _SECOND))
+
+
 def whole_second(moment: datetime) -> datetime:
     """`moment`, rounded up to the second: the table stores deadlines in whole seconds."""
     return moment if not moment.microsecond else moment.replace(microsecond=0) + _SECOND

@@ -29,6 +29,17 @@
         ├── NotSupported                 the endpoint does not support the operation
         └── RequestRejected              anything else DynamoDB refused
 
+A Conflict that is about one kind of entity has a class for it, beside the entity, whose ``current``
+has that type (or None, where the stored entity may not be shown):
+
+    Conflict           CallerBusy  DomainMismatch  MessageConflict  PointsSpent  ThreadConflict
+    AlreadyExists      ActivityExists  CallExists  CallerExists  ConversationExists  EmailExists
+                       InteractionExists  InviteExists  InvocationExists  MemberExists
+                       OrganizationExists  ReportExists  ReviewExists  ScoreExists  UserExists
+    RevisionConflict   StateConflict
+    IllegalTransition  EmailStatusFixed  InviteClosed  LastOwner
+    LimitExceeded      PointsExceeded  QuotaExceeded  RateLimitExceeded
+
 Errors say what was asked, what was found and what to do. They never show a key, an AttributeValue
 or a secret, and their length is limited.
 """
@@ -36,7 +47,7 @@ or a secret, and their length is limited.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 _SHOWN: Final = ("_id", "_at", "position", "timestamp", "_date", "resource")
 """The endings of the key components that an error may show: ids, times and positions."""
@@ -61,6 +72,12 @@ def _cut(text: str, most: int) -> str:
 class DynamoChatError(Exception):
     """Base of every error raised by this package. Errors can be pickled and copied."""
 
+    http_status: ClassVar[int] = 500
+    """The status of a web service's answer, if a client's request led to this error."""
+    retry_after: int | None = None
+    """Whole seconds after which the same call may succeed; None if waiting does not help, or for
+    an unknown time."""
+
     def __init__(self, message: str = "") -> None:
         super().__init__(_cut(message, MAX_SHOWN))
 
@@ -76,6 +93,8 @@ def _made_again(kind: type[DynamoChatError], args: tuple[Any, ...]) -> DynamoCha
 
 class InvalidArgument(DynamoChatError, ValueError):
     """An argument is not allowed. ``argument`` names it; nothing was sent."""
+
+    http_status = 400
 
     def __init__(self, argument: str, allowed: str) -> None:
         self.argument = _cut(argument, 3 * _MAX_VALUE)
@@ -99,6 +118,8 @@ class ItemTooLarge(InvalidArgument):
 
     Or an uncompressed body exceeds the store's `max_body_bytes`: what is read must fit in memory.
     """
+
+    http_status = 413
 
     def __init__(
         self,
@@ -134,6 +155,8 @@ class ImageMissing(InvalidArgument):
 class NotFound(DynamoChatError, LookupError):
     """It does not exist, has expired, or belongs to someone else."""
 
+    http_status = 404
+
     def __init__(self, what: str, identifier: str = "") -> None:
         super().__init__(
             f"{what} {shown(identifier)} was not found" if identifier else f"{what} not found"
@@ -144,6 +167,9 @@ class NotFound(DynamoChatError, LookupError):
 
 class Conflict(DynamoChatError):
     """Stored data contradicts the call. ``current`` is the stored entity, if known."""
+
+    http_status = 409
+    current: Any
 
     def __init__(self, message: str, current: Any = None) -> None:
         super().__init__(message)
@@ -170,7 +196,16 @@ class IllegalTransition(Conflict):
 
 
 class LimitExceeded(Conflict):
-    """A quota, a balance or a seat limit does not allow the call."""
+    """A quota, a balance or a seat limit does not allow the call.
+
+    `retry_after` is known for limits that renew with time: rate limits and points.
+    """
+
+    http_status = 429
+
+    def __init__(self, message: str, current: Any = None, retry_after: int | None = None) -> None:
+        super().__init__(message, current)
+        self.retry_after = retry_after
 
 
 class CorruptItem(DynamoChatError):
@@ -208,6 +243,8 @@ class TableNotFound(ServiceError):
 class IndexNotReady(ServiceError):
     """An index is missing, or still being built."""
 
+    http_status = 503
+
 
 class AccessDenied(ServiceError):
     """The AWS credentials lack a permission."""
@@ -224,6 +261,9 @@ class RegionMissing(ServiceError):
 class Throttled(ServiceError):
     """DynamoDB kept throttling after every retry."""
 
+    http_status = 503
+    retry_after = 1
+
 
 class Contended(ServiceError):
     """Other writers changed the same items first, at every retry; call again.
@@ -231,13 +271,21 @@ class Contended(ServiceError):
     The change that lost was not made. Earlier steps of the same call are not undone.
     """
 
+    http_status = 503
+    retry_after = 1
+
 
 class Unreachable(ServiceError):
     """No valid answer came. A write may have happened; call again with the same ids."""
 
+    http_status = 503
+
 
 class BatchIncomplete(ServiceError):
     """DynamoDB left ``remaining`` items of a batch undone after every retry."""
+
+    http_status = 503
+    retry_after = 1
 
     def __init__(self, message: str, remaining: int) -> None:
         super().__init__(message, "UnprocessedItems")

@@ -37,6 +37,12 @@ class Activity(Entity):
     expires_at: ExpiresAt = None
 
 
+class ActivityExists(AlreadyExists):
+    """Another activity of the user has this time and id."""
+
+    current: Activity
+
+
 class Activities(Repository):
     """Record and list what users do."""
 
@@ -84,7 +90,7 @@ class Activities(Repository):
                 raise NotFound("user", user_id) from failed
             there = plan(Activity).decode(failed.items[0] or {})
             if (there.action, there.details) != (activity.action, activity.details):
-                raise AlreadyExists("another activity has this time and id", there) from failed
+                raise ActivityExists("another activity has this time and id", there) from failed
             return there
         return activity
 

@@ -13,6 +13,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Address, address_key
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity, Id, JsonObject, Text, Time
+from dynamo_chat.core.errors import AlreadyExists
 from dynamo_chat.core.item import helper_item, kind_of
 from dynamo_chat.core.layout import KIND, Layout
 from dynamo_chat.core.transaction import Key
@@ -40,6 +41,12 @@ class User(Entity):
     created_at: Time
     updated_at: Time
     """When `update` or `change_addresses` last changed the user."""
+
+
+class UserExists(AlreadyExists):
+    """The user's id or address is taken."""
+
+    current: User | None
 
 
 def user_key(user_id: str) -> Key:

@@ -18,7 +18,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, check_rewritten, checked
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
-from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, helper_text, leading, plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.patterns import access_pattern
@@ -27,6 +27,7 @@ from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent, con
 from dynamo_chat.identity.removal import KeepOrRemove, Wishes, is_retired
 from dynamo_chat.identity.user import (
     User,
+    UserExists,
     UserRole,
     UserStatus,
     address_item,
@@ -274,24 +275,24 @@ def _address_changes(user: User, wanted: User) -> tuple[list[Write], dict[int, L
 def _already_there(item: AttributeValues | None, wanted: User) -> User:
     """The existing user, if it equals the wanted one. AlreadyExists otherwise."""
     if item is not None and is_retired(item):
-        raise AlreadyExists(
+        raise UserExists(
             f"user id {wanted.user_id!r} is retired: its deleted user left data behind; choose "
             "another id"
         )
     if item is None or not is_user(item):
-        raise AlreadyExists(f"user {wanted.user_id!r} is being deleted; finish the deletion first")
+        raise UserExists(f"user {wanted.user_id!r} is being deleted; finish the deletion first")
     there = plan(User).decode(item)
     if there.model_dump(exclude=_NOT_COMPARED) == wanted.model_dump(exclude=_NOT_COMPARED):
         return there
     # The existing user is shown only to a caller who gave that user's own address.
     is_theirs = address_key(there.email) == address_key(wanted.email)
-    raise AlreadyExists(f"user id {wanted.user_id!r} is taken", there if is_theirs else None)
+    raise UserExists(f"user id {wanted.user_id!r} is taken", there if is_theirs else None)
 
 
-def _taken(layout: Layout) -> AlreadyExists:
+def _taken(layout: Layout) -> UserExists:
     # The error does not say which user has it.
     what = "e-mail" if layout is keyspace.USER_EMAIL else "response e-mail"
-    return AlreadyExists(f"the {what} address is taken; sign in with it, or choose another")
+    return UserExists(f"the {what} address is taken; sign in with it, or choose another")
 
 
 def _shown(item: AttributeValues | None, user_id: str) -> User:

@@ -27,7 +27,7 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
-from dynamo_chat.core.clock import not_ahead, utc
+from dynamo_chat.core.clock import not_ahead, seconds_until, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Counters, Entity, Id, Time, validated
 from dynamo_chat.core.errors import InvalidArgument, LimitExceeded
@@ -91,6 +91,12 @@ class RateLimit(Entity):
         return max(0, self.limit - self.request_count)
 
 
+class RateLimitExceeded(LimitExceeded):
+    """A rate limit is used up, or its account is blocked. ``current`` is its window."""
+
+    current: RateLimit
+
+
 class RateLimits(Repository):
     """Count calls against limits; read, block and unblock."""
 
@@ -112,10 +118,11 @@ class RateLimits(Repository):
     ) -> RateLimit:
         """Count one call of a function (AI) or service (AWS) and return the current window.
 
-        LimitExceeded, with the window as ``current``, if the window already has `limit` calls or
-        the account is blocked; the refusal is counted as throttled. The defaults are 100 AI calls
-        or 1,000 AWS calls an hour. Windows are aligned to the clock (UTC); a new length takes
-        effect when the current window is over.
+        RateLimitExceeded, with the window as ``current``, if the window has `limit` calls
+        already or the account is blocked; the refusal is counted as throttled, and ``retry_after``
+        is the time until a call is allowed. The defaults are 100 AI calls or 1,000 AWS calls an
+        hour. Windows are aligned to the clock (UTC); a new length takes effect when the current
+        window is over.
         """
         _check_text("function", function, MAX_NAME_CHARACTERS)
         terms = _terms(account_id, resource, limit, window)
@@ -324,7 +331,7 @@ class RateLimits(Repository):
     ) -> RateLimit:
         """Count or refuse a call that the window, `there`, could not count.
 
-        LimitExceeded if it is refused. ConditionFailed if the window has changed since.
+        RateLimitExceeded if it is refused. ConditionFailed if the window has changed since.
         """
         limits = plan(RateLimit).model
         blocked = there is not None and (there.blocked_until or now) > now
@@ -450,14 +457,18 @@ def _both(one: Condition, other: Condition | None) -> Condition:
     return one if other is None else one & other
 
 
-def _refused(window: RateLimit, now: datetime) -> LimitExceeded:
+def _refused(window: RateLimit, now: datetime) -> RateLimitExceeded:
     if window.blocked_until is not None and window.blocked_until > now:
         why = f"calls are blocked until {window.blocked_until.isoformat()}"
     else:
         why = (
             f"the window's {window.limit:,} calls are used up until {window.reset_time.isoformat()}"
         )
-    return LimitExceeded(f"{window.resource}: {why}", window)
+    free = max(
+        window.reset_time if window.request_count >= window.limit else now,
+        window.blocked_until or now,
+    )
+    return RateLimitExceeded(f"{window.resource}: {why}", window, seconds_until(free, now))
 
 
 def _current(there: RateLimit, terms: _Terms, now: datetime) -> RateLimit:

@@ -28,7 +28,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
-from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
+from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.item import (
     helper_item,
     helper_text,
@@ -54,6 +54,7 @@ from dynamo_chat.core.transaction import (
 )
 from dynamo_chat.mail.email import (
     EMAIL_PAIR,
+    EmailExists,
     EmailMessage,
     EmailPlace,
     EmailSummary,
@@ -66,6 +67,7 @@ from dynamo_chat.mail.email import (
 from dynamo_chat.mail.thread import (
     MAX_PARTICIPANTS,
     EmailThread,
+    ThreadConflict,
     exists_thread,
     is_thread,
     thread_key,
@@ -140,7 +142,7 @@ class Adder(Repository):
                 raise _anothers()  # as without the id: the error does not reveal the other e-mail
             is_message_id = is_kind(item, keyspace.EMAIL_MESSAGE_ID)
             what = "Message-ID" if is_message_id else "response id"
-            raise AlreadyExists(f"the {what} belongs to another e-mail", there)
+            raise EmailExists(f"the {what} belongs to another e-mail", there)
         return None
 
     def _pointed_to(self, pointer: AttributeValues) -> EmailMessage | None:
@@ -182,12 +184,12 @@ def _better_guess(item: AttributeValues | None, new: NewEmail, place: EmailPlace
             missing=_participants(new),
         )
     if not is_thread(item):
-        raise Conflict("the e-mail thread is being deleted; delete it again to finish")
+        raise ThreadConflict("the e-mail thread is being deleted; delete it again to finish")
     thread = plan(EmailThread).decode(item)
     if thread.account_id != new.account_id:
         raise _anothers()
     if new.thread_id not in {None, thread.thread_id}:
-        raise Conflict(f"the conversation's thread is {thread.thread_id!r}", thread)
+        raise ThreadConflict(f"the conversation's thread is {thread.thread_id!r}", thread)
     missing = sorted(_participants(new) - thread.participants)
     return _Guess(
         opens=False,
@@ -198,8 +200,8 @@ def _better_guess(item: AttributeValues | None, new: NewEmail, place: EmailPlace
     )
 
 
-def _anothers() -> Conflict:
-    return Conflict("the e-mail thread belongs to another account")
+def _anothers() -> ThreadConflict:
+    return ThreadConflict("the e-mail thread belongs to another account")
 
 
 def _thread_write(email: EmailMessage, guess: _Guess, now: datetime) -> Write:

@@ -32,6 +32,7 @@ from dynamo_chat.core.entity import (
     Text,
     Time,
 )
+from dynamo_chat.core.errors import AlreadyExists, IllegalTransition
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import format_time, parse_time
 from dynamo_chat.core.layout import GSI1, GSI2, Layout
@@ -158,6 +159,18 @@ class EmailMessage(EmailSummary):
     headers: JsonObject = Field(default_factory=dict)
     attachments: Many[JsonObject] = ()
     metadata: JsonObject = Field(default_factory=dict)
+
+
+class EmailExists(AlreadyExists):
+    """An id of the e-mail is taken."""
+
+    current: EmailMessage | None
+
+
+class EmailStatusFixed(IllegalTransition):
+    """The e-mail's status cannot change to the requested one."""
+
+    current: EmailMessage
 
 
 class EmailContent(Entity):

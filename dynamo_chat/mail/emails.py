@@ -12,7 +12,7 @@ from dynamo_chat.core import changes
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged
-from dynamo_chat.core.errors import IllegalTransition, InvalidArgument, NotFound
+from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, GSI2, SK, TABLE
@@ -28,6 +28,7 @@ from dynamo_chat.mail.email import (
     EmailMessage,
     EmailPlace,
     EmailStatus,
+    EmailStatusFixed,
     EmailSummary,
     NewEmail,
     parse_minted,
@@ -267,7 +268,7 @@ class EmailMessages(Repository):
             raise NotFound("e-mail", response_id)
         there = plan(EmailSummary).decode(item)
         if there.status != status:
-            raise IllegalTransition(f"an e-mail cannot move from {there.status} to {status}", there)
+            raise EmailStatusFixed(f"an e-mail cannot move from {there.status} to {status}", there)
         return there
 
     def _place(

@@ -60,6 +60,12 @@ class EVScore(Entity):
     """The account that owned the thread; None for scores that an older version recorded."""
 
 
+class ScoreExists(AlreadyExists):
+    """Another score of the conversation has this time."""
+
+    current: EVScore | None
+
+
 class _Bounds(Model):
     """Limits for a new score. Stored scores of older versions may exceed them."""
 
@@ -140,7 +146,7 @@ class EVScores(Repository):
                 if there is not None and _of(there, owner) == score:
                     return there
                 if calculation_date is not None:
-                    raise AlreadyExists("another score has this time", there) from failed
+                    raise ScoreExists("another score has this time", there) from failed
                 moment += _MICROSECOND  # another score has the same instant
             else:
                 return score

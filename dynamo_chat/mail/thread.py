@@ -10,7 +10,7 @@ from pynamodb.expressions.condition import Condition
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Entity, Id, Number, Text, TextSet, Time
-from dynamo_chat.core.errors import NotFound
+from dynamo_chat.core.errors import Conflict, NotFound
 from dynamo_chat.core.item import kind_of, plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.owners import check_owner, is_owned
@@ -53,6 +53,12 @@ class EmailThread(Entity):
     auto_response_enabled: bool = False
     response_delay_hours: Annotated[Number, Field(ge=0)] | None = None
     max_response_length: Count | None = None
+
+
+class ThreadConflict(Conflict):
+    """The conversation's e-mail thread does not allow the call."""
+
+    current: EmailThread | None
 
 
 def thread_key(conversation_id: str) -> Key:

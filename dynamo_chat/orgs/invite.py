@@ -23,6 +23,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Address, address_key
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity, Id, Indexed, Time
+from dynamo_chat.core.errors import AlreadyExists, IllegalTransition
 from dynamo_chat.core.item import (
     Item,
     helper_item,
@@ -70,6 +71,18 @@ class Invite(Entity):
     def indexed(self) -> Indexed:
         """GSI1 sorts it by the normal form of its address."""
         return {GSI1: {**self.__dict__, "address": address_key(self.email)}}
+
+
+class InviteExists(AlreadyExists):
+    """The invite's id or token is taken."""
+
+    current: Invite | None
+
+
+class InviteClosed(IllegalTransition):
+    """The invite's status cannot change to the requested one."""
+
+    current: Invite
 
 
 @dataclass(frozen=True, slots=True)

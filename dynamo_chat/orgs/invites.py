@@ -17,7 +17,7 @@ from dynamo_chat.core.bearer import given_or_new, hash_of, is_same
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
-from dynamo_chat.core.errors import AlreadyExists, IllegalTransition, InvalidArgument, NotFound
+from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned, own
@@ -27,6 +27,8 @@ from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, absent, contended
 from dynamo_chat.orgs.invite import (
     Invite,
+    InviteClosed,
+    InviteExists,
     InvitePlace,
     InviteRole,
     InviteStatus,
@@ -272,7 +274,7 @@ class Invites(Repository):
         """The existing invite, if it equals the wanted one. AlreadyExists otherwise."""
         by_id = failed.items.get(2)
         if by_id is None:
-            raise AlreadyExists("the invite token is in use") from failed
+            raise InviteExists("the invite token is in use") from failed
         item = self._get_item(place_of(by_id, wanted.invite_id).key, consistent=True)
         there = None if item is None else plan(Invite).decode(item)
         if (
@@ -282,16 +284,16 @@ class Invites(Repository):
             or not _says_the_same(there, wanted)
         ):
             seen = own(there, "organization_id", wanted.organization_id)
-            raise AlreadyExists(f"invite id {wanted.invite_id!r} is taken", seen) from failed
+            raise InviteExists(f"invite id {wanted.invite_id!r} is taken", seen) from failed
         return there.as_of(self._now())
 
     def _as_read(self, item: AttributeValues) -> Invite:
         return plan(Invite).decode(item).as_of(self._now())
 
 
-def illegal(invite: Invite, status: InviteStatus) -> IllegalTransition:
+def illegal(invite: Invite, status: InviteStatus) -> InviteClosed:
     """The error for a change to `status` that the invite's status does not allow."""
-    return IllegalTransition(
+    return InviteClosed(
         f"a {invite.status} invite cannot become {status}; create a new one", invite
     )
 

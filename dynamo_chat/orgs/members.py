@@ -12,7 +12,7 @@ from dynamo_chat.core.changes import actions, check_rewritten, checked, checked_
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
-from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
+from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -24,6 +24,7 @@ from dynamo_chat.orgs.organization import is_organization, organization_key
 from dynamo_chat.orgs.seats import (
     Decision,
     Member,
+    MemberExists,
     MemberRole,
     MemberStatus,
     Move,
@@ -98,7 +99,7 @@ class Members(Repository):
                     continue  # the existing member has been removed since
                 if not _says_the_same(there, member):
                     message = f"user {user_id!r} is a member already"
-                    raise AlreadyExists(message, there) from failed
+                    raise MemberExists(message, there) from failed
                 return there
             return member
         raise contended("the organization's members")

@@ -17,6 +17,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import Domain
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Entity, Id, Model, Text, Time, exact
+from dynamo_chat.core.errors import AlreadyExists, Conflict, IllegalTransition, LimitExceeded
 from dynamo_chat.core.item import kind_of, plan
 from dynamo_chat.core.layout import KIND, Layout
 from dynamo_chat.core.transaction import Key
@@ -89,6 +90,30 @@ class Organization(Entity, OrganizationSettings, BillingTerms, Usage):
     def billing(self) -> Billing:
         """Only the billing."""
         return Billing(**_part(self, BillingTerms), usage=Usage(**_part(self, Usage)))
+
+
+class OrganizationExists(AlreadyExists):
+    """The organization's id is taken."""
+
+    current: Organization | None
+
+
+class QuotaExceeded(LimitExceeded):
+    """A limit of the organization, such as its seats, does not allow the call."""
+
+    current: Organization
+
+
+class DomainMismatch(Conflict):
+    """The organization admits only addresses of its own domain."""
+
+    current: Organization
+
+
+class LastOwner(IllegalTransition):
+    """The change would leave the organization without an active owner."""
+
+    current: Organization
 
 
 def organization_key(organization_id: str) -> Key:

@@ -12,7 +12,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, checked, checked_as
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Model, Unchanged, validated
-from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotFound
+from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
@@ -22,8 +22,10 @@ from dynamo_chat.orgs.organization import (
     BillingPlan,
     BillingTerms,
     Organization,
+    OrganizationExists,
     OrganizationSettings,
     OrganizationStatus,
+    QuotaExceeded,
     Usage,
     is_organization,
     organization_exists,
@@ -220,7 +222,7 @@ class Organizations(Repository):
                 if stored < 0
                 else "usage cannot be counted that high; reset it with update_billing"
             )
-            raise LimitExceeded(why, plan(Organization).decode(there)) from failed
+            raise QuotaExceeded(why, plan(Organization).decode(there)) from failed
 
     @access_pattern(
         "O9", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="argument"
@@ -276,7 +278,7 @@ def _already_there(failed: ConditionFailed, wanted: Organization) -> Organizatio
     """The existing organization, if it equals the wanted one. AlreadyExists otherwise."""
     item = failed.items.get(0)
     if item is None or not is_organization(item):
-        raise AlreadyExists(
+        raise OrganizationExists(
             f"organization {wanted.organization_id!r} is being deleted; finish the deletion first"
         )
     there = plan(Organization).decode(item)
@@ -287,13 +289,13 @@ def _already_there(failed: ConditionFailed, wanted: Organization) -> Organizatio
     if has_owner and said:
         return there
     # The existing one is shown only to its owner.
-    raise AlreadyExists(
+    raise OrganizationExists(
         f"organization id {wanted.organization_id!r} is taken", there if has_owner else None
     )
 
 
-def _too_small(seats: int, organization: Organization) -> LimitExceeded:
-    return LimitExceeded(
+def _too_small(seats: int, organization: Organization) -> QuotaExceeded:
+    return QuotaExceeded(
         f"{organization.member_count:,} members are more than {seats:,} seats; remove some first",
         organization,
     )

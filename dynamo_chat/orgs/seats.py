@@ -29,10 +29,8 @@ from dynamo_chat.core.changes import actions
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity, Id, JsonObject, Time
 from dynamo_chat.core.errors import (
-    Conflict,
+    AlreadyExists,
     DynamoChatError,
-    IllegalTransition,
-    LimitExceeded,
     NotFound,
 )
 from dynamo_chat.core.item import helper_item, is_kind, key_parts, plan
@@ -40,7 +38,10 @@ from dynamo_chat.core.layout import KIND, PK, Layout
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, Write, absent, contended
 from dynamo_chat.orgs.organization import (
+    DomainMismatch,
+    LastOwner,
     Organization,
+    QuotaExceeded,
     admits,
     is_organization,
     organization_exists,
@@ -78,6 +79,12 @@ class Member(Entity):
     def is_active_owner(self) -> bool:
         """True if the member is an active owner; an organization needs at least one."""
         return self.role == "owner" and self.status == "active"
+
+
+class MemberExists(AlreadyExists):
+    """The user is a member already."""
+
+    current: Member
 
 
 class Move(NamedTuple):
@@ -230,18 +237,20 @@ def refusal(
     seats, owners = _sums(moves)
     limit = organization.max_users
     if seats > 0 and limit is not None and organization.member_count + seats > limit:
-        return LimitExceeded(
+        return QuotaExceeded(
             f"all {limit:,} seats of the organization are taken; remove a member or increase "
             "max_users",
             organization,
         )
     if owners < 0 and organization.owner_count + owners < 1:
-        return IllegalTransition(
+        return LastOwner(
             "an organization needs at least one active owner; make another member owner first",
             organization,
         )
     if domain is not None and not _lets_in(organization, domain):
-        return Conflict("the organization admits addresses of its own domain only", organization)
+        return DomainMismatch(
+            "the organization admits addresses of its own domain only", organization
+        )
     return None
 
 

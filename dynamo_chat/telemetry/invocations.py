@@ -80,6 +80,12 @@ class Invocation(Entity):
         return {GSI1: {**self.__dict__, "shard": self.shard}}
 
 
+class InvocationExists(AlreadyExists):
+    """The invocation's id is taken."""
+
+    current: Invocation | None
+
+
 class Invocations(Repository):
     """Record and read invocations."""
 
@@ -109,7 +115,7 @@ class Invocations(Repository):
                 made = made.model_copy(update={"invoked_at": there.invoked_at})
             if there != made:
                 seen = own(there, "account_id", made.account_id)
-                raise AlreadyExists("the invocation id is taken", seen) from failed
+                raise InvocationExists("the invocation id is taken", seen) from failed
         return made
 
     @access_pattern("L3", "GetItem", "1", owner="read")

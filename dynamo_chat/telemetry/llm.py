@@ -137,6 +137,12 @@ class LLMInteraction(LLMUsage):
     metadata: JsonObject = Field(default_factory=dict)
 
 
+class InteractionExists(AlreadyExists):
+    """Another interaction has this id and time."""
+
+    current: LLMInteraction | None
+
+
 class LLMContent(Entity):
     """Prompt, response and metadata of an interaction, stored next to its usage."""
 
@@ -195,7 +201,9 @@ class LLMInteractions(Repository):
             )
             if there != made:
                 seen = own(there, _ACCOUNT, made.account_id)
-                raise AlreadyExists("another interaction has this id and time", seen) from failed
+                raise InteractionExists(
+                    "another interaction has this id and time", seen
+                ) from failed
         return made
 
     @access_pattern("L1", "Query", "1", owner="read")

@@ -111,6 +111,12 @@ class LLMReport(Entity):
     """Requests of the 100 most used functions; the rest is in ``(others)``."""
 
 
+class ReportExists(AlreadyExists):
+    """The report's id is taken."""
+
+    current: LLMReport | None
+
+
 class LLMReports(Repository):
     """Build, find and list reports."""
 
@@ -165,7 +171,7 @@ class LLMReports(Repository):
             there = None if item is None else plan(LLMReport).decode(item)
             if there != report:
                 seen = own(there, "account_id", report.account_id)
-                raise AlreadyExists(f"report id {report.report_id!r} is taken", seen) from failed
+                raise ReportExists(f"report id {report.report_id!r} is taken", seen) from failed
         return report
 
     @access_pattern("L2", "GetItem", "1", owner="read")

@@ -22,7 +22,7 @@ from dynamo_chat.core.bearer import hash_of
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, checked
 from dynamo_chat.core.entity import validated
-from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.core.errors import NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Update, Write
@@ -30,7 +30,7 @@ from dynamo_chat.identity.user import User, is_user, user_exists, user_key
 from dynamo_chat.orgs.invite import Invite, InvitePlace, has_token, is_pending
 from dynamo_chat.orgs.invites import illegal, invite_of, place_by_token, token_key
 from dynamo_chat.orgs.organization import is_organization, organization_key
-from dynamo_chat.orgs.seats import Decision, Member, Move, SeatKeeper
+from dynamo_chat.orgs.seats import Decision, Member, MemberExists, Move, SeatKeeper
 
 
 class Case(NamedTuple):
@@ -129,7 +129,7 @@ def _check_acceptable(case: Case, *, any_address: bool) -> None:
     if invite.status != "pending":
         raise illegal(invite, "accepted")
     if member is not None and member.status != "pending":
-        raise AlreadyExists(f"user {user.user_id!r} is a member already", member)
+        raise MemberExists(f"user {user.user_id!r} is a member already", member)
 
 
 def _is_still(user: User, *, any_address: bool) -> Condition:

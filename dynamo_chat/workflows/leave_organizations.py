@@ -18,13 +18,14 @@ from typing import Final, NamedTuple
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import Deletion
-from dynamo_chat.core.errors import CorruptItem, DynamoChatError, IllegalTransition, NotFound
+from dynamo_chat.core.errors import CorruptItem, DynamoChatError, NotFound
 from dynamo_chat.core.fence import Overtaken
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Delete, Key, Write, contended
 from dynamo_chat.identity.user import is_user, user_exists, user_key
 from dynamo_chat.orgs.organization import (
+    LastOwner,
     Organization,
     has_one_owner,
     is_organization,
@@ -179,8 +180,8 @@ def _readable_member(item: AttributeValues | None) -> Member | None:
     return None
 
 
-def _needs_heir(standing: Standing) -> IllegalTransition:
-    return IllegalTransition(
+def _needs_heir(standing: Standing) -> LastOwner:
+    return LastOwner(
         "the user is the last active owner of an organization; name an heir, or make another "
         "member owner first",
         standing.organization,

@@ -110,6 +110,7 @@ def test_points_go_down_to_zero_and_no_further(scene: Scene) -> None:
         scene.store.callers.spend("ann", 2)
     assert isinstance(refused.value.current, Caller)
     assert refused.value.current.points_left == 1
+    assert refused.value.retry_after == 12 * 60 * 60  # midnight
     assert scene.store.callers.spend("ann", 1).points_left == 0
     with pytest.raises(LimitExceeded):
         scene.store.callers.spend("ann", 1)

@@ -12,6 +12,7 @@ from dynamo_chat.limits.rate_limits import (
     DEFAULT_LIMITS,
     MAX_NAMES,
     OTHERS,
+    RateLimitExceeded,
     RateLimits,
     Resource,
     window_at,
@@ -93,6 +94,28 @@ def test_over_the_limit_calls_are_refused_and_counted_as_throttled(
     assert limits.count("a-1", "ai", "f", limit=4).request_count == 4
     assert limits.count("a-2", "ai", "f", limit=3).request_count == 1
     assert limits.count("a-1", "aws", "s3", limit=3).request_count == 1
+
+
+def test_a_refusal_says_when_to_call_again(scene: Scene, limits: RateLimits) -> None:
+    """In whole seconds that are enough: the end of the window, of the block, or of both."""
+
+    def refused() -> int | None:
+        with pytest.raises(RateLimitExceeded) as error:
+            limits.count("a-1", "ai", "f", limit=1)
+        return error.value.retry_after
+
+    limits.count("a-1", "ai", "f", limit=1)
+    assert refused() == 30 * 60
+    scene.clock.advance(timedelta(microseconds=1))
+    assert refused() == 30 * 60
+    limits.block("a-1", "ai", scene.clock() + 2 * HOUR)
+    assert refused() == 2 * 60 * 60
+    scene.clock.advance(HOUR)
+    assert refused() == 60 * 60
+    limits.block("a-1", "ai", scene.clock() + timedelta(seconds=90))
+    assert refused() == 90  # the window has room
+    scene.clock.advance(90)
+    assert limits.count("a-1", "ai", "f", limit=1).request_count == 1
 
 
 def test_a_window_turns_by_the_clock(scene: Scene, limits: RateLimits) -> None:

@@ -115,6 +115,7 @@ def test_seats_cannot_be_fewer_than_members(scene: Scene) -> None:
     with pytest.raises(LimitExceeded, match="2 members") as refused:
         store.organizations.update_settings("org-1", max_users=1)
     assert refused.value.current.member_count == 2
+    assert refused.value.retry_after is None  # waiting frees no seat
     assert store.organizations.update_settings("org-1", max_users=2).max_users == 2
 
 

@@ -23,12 +23,17 @@ from dynamo_chat import (
     Message,
     NewMessage,
     Page,
+    RateLimit,
+    RateLimitExceeded,
     RequestEvent,
     Review,
+    StateConflict,
     ToolCall,
+    User,
+    UserExists,
     YearRange,
 )
-from dynamo_chat.core.errors import AlreadyExists, InvalidCursor, NotFound
+from dynamo_chat.core.errors import AlreadyExists, InvalidCursor, LimitExceeded, NotFound
 
 
 def told(event: RequestEvent) -> None:
@@ -157,3 +162,23 @@ def careful(store: ChatStore, conversation_id: str) -> Conversation | None:
         return None
     except AlreadyExists:
         raise
+
+
+def refused(store: ChatStore, account_id: str) -> float:
+    """The class of an error says what is stored."""
+    try:
+        store.users.create("ann@example.com")
+        return store.rate_limits.count(account_id, "ai", "reply").remaining
+    except RateLimitExceeded as over:
+        assert_type(over.current, RateLimit)
+        assert_type(over.retry_after, int | None)
+        return over.retry_after or 0
+    except LimitExceeded as over:
+        assert_type(over.current, Any)
+        return 0
+    except UserExists as taken:
+        assert_type(taken.current, User | None)
+        return taken.http_status
+    except StateConflict as late:
+        assert_type(late.current, ConversationState | None)
+        return 0
