@@ -15,6 +15,7 @@ from dynamo_chat.calls.ticket import (
 )
 from dynamo_chat.chat.conversation import (
     Conversation as Conversation,
+    ConversationChanged as ConversationChanged,
     ConversationExists as ConversationExists,
 )
 from dynamo_chat.chat.exchange import Exchange as Exchange

@@ -101,7 +101,6 @@ def conversations_rename(stage: Stage) -> Iterator[Case]:
     yield Case(
         "",
         lambda: store.conversations.rename(identity, "4K renders"),
-        lambda _: "is now '4K renders'",
     )
     yield Case("by a cold store", lambda: cold.conversations.rename(identity, "8K renders"))
 
@@ -192,6 +191,14 @@ def conversations_delete(stage: Stage) -> Iterator[Case]:
     large = conversation(stage, messages=60)
     yield Case(
         "60 messages", lambda: conversations.delete(large.conversation_id), deleted, budget=6
+    )
+
+    seen = conversation(stage, messages=4)
+    head = conversations.get(seen.conversation_id)
+    yield Case(
+        "unless it has changed",
+        lambda: conversations.delete(seen.conversation_id, unchanged_since=head),
+        deleted,
     )
 
 

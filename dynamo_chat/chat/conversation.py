@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import and_
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints
@@ -16,9 +18,10 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
-from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument
+from dynamo_chat.core.errors import AlreadyExists, Conflict, CorruptItem, InvalidArgument
 from dynamo_chat.core.item import check_size, kind_of, plan
 from dynamo_chat.core.keys import KeyRange, parse_time
 from dynamo_chat.core.layout import KIND, SK, Collection, Layout
@@ -83,6 +86,12 @@ class Conversation(Entity):
 
 class ConversationExists(AlreadyExists):
     """The conversation's id is taken."""
+
+    current: Conversation | None
+
+
+class ConversationChanged(Conflict):
+    """The conversation is not as the caller has seen it."""
 
     current: Conversation | None
 
@@ -152,6 +161,15 @@ def part_of(life: str | None) -> Condition:
     path = Path(LIFE)
     unmarked: Condition = path.does_not_exist()
     return unmarked if life is None else unmarked | (path == life)
+
+
+def still(item: AttributeValues, *names: str) -> Condition:
+    """A condition that these attributes of an item are as they were read."""
+    conditions: list[Condition] = []
+    for name in names:
+        path = Path(name)
+        conditions.append(path == Raw(item[name]) if name in item else path.does_not_exist())
+    return reduce(and_, conditions)
 
 
 def head_key(conversation_id: str) -> Key:

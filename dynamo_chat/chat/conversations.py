@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
@@ -23,7 +22,8 @@ from dynamo_chat.chat.conversation import (
 )
 from dynamo_chat.chat.deletion import ConversationRemover
 from dynamo_chat.chat.living import LivingLists, Placed
-from dynamo_chat.chat.snapshot import Heads, Snapshot, SnapshotCache, holds, life_of, snapshot_of
+from dynamo_chat.chat.naming import Namer
+from dynamo_chat.chat.snapshot import Heads, SnapshotCache, life_of, snapshot_of
 from dynamo_chat.chat.titles import Titled, title_item, title_owner, titles_of_all, titles_of_user
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
@@ -52,10 +52,11 @@ class Conversations(Repository):
         super().__init__(binding)
         self._heads = Heads(binding, snapshots)
         self._lists = LivingLists(binding)
+        self._namer = Namer(binding, self._heads)
         self._remover = ConversationRemover(binding, snapshots)
 
     @access_pattern("C1", "PutItem or TransactWriteItems", "1", owner="creation")
-    def create(
+    def create(  # noqa: PLR0913 - a conversation has that many settings
         self,
         user_id: str,
         *,
@@ -67,8 +68,11 @@ class Conversations(Repository):
         preferences: Mapping[str, Any] | None = None,
         status: ConversationStatus = "active",
         created_at: datetime | None = None,
+        exist_ok: bool = True,
     ) -> Conversation:
         """Create a conversation, or return the one that this user already has with this id.
+
+        With ``exist_ok=False``, AlreadyExists with that conversation as ``current`` instead.
 
         `retention` counts from its creation or, if `sliding`, from its latest message; None
         keeps it for ever. `keep_last` keeps only that many of the latest messages. AlreadyExists
@@ -111,7 +115,7 @@ class Conversations(Repository):
                     # The conversation has expired, but its items have not: clear them first.
                     self._remover.clear_idle(conversation.conversation_id)
                     continue
-                return self._already_there(there, conversation)
+                return self._already_there(there, conversation, exist_ok=exist_ok)
             # First forget an earlier conversation with this id.
             self._heads.snapshots.forget(conversation.conversation_id)
             self._heads.remember(conversation)
@@ -209,22 +213,15 @@ class Conversations(Repository):
         )
 
     @access_pattern("C6", "GetItem, TransactWriteItems", "≤2", owner="condition")
-    def rename(self, conversation_id: str, title: str, *, user_id: str | None = None) -> None:
-        """Change a conversation's title, and nothing else. NotFound."""
+    def rename(
+        self, conversation_id: str, title: str, *, user_id: str | None = None
+    ) -> Conversation:
+        """Change a conversation's title, and nothing else, and return the conversation.
+
+        NotFound if there is no such conversation (of `user_id`, if given).
+        """
         _check_title(title)
-        head = plan(Conversation).model
-
-        def attempt(snapshot: Snapshot) -> Snapshot:
-            self._write(
-                Update(
-                    head_key(conversation_id), [head.title.set(title)], holds(snapshot, self._now())
-                ),
-                Put(title_item(snapshot, title)),
-            )
-            return snapshot
-
-        snapshot = self._heads.with_snapshot(conversation_id, user_id, attempt)
-        self._heads.snapshots.put(replace(snapshot, has_title=True))
+        return self._namer.rename(conversation_id, title, user_id)
 
     @access_pattern("C6", "GetItem, UpdateItem", "≤2", owner="condition")
     def set_status(
@@ -281,13 +278,22 @@ class Conversations(Repository):
         budget=4,
         owner="condition",
     )
-    def delete(self, conversation_id: str, *, user_id: str | None = None) -> int:
+    def delete(
+        self,
+        conversation_id: str,
+        *,
+        user_id: str | None = None,
+        unchanged_since: Conversation | None = None,
+    ) -> int:
         """Delete a conversation and everything in it; returns the number of items deleted.
 
         Readers stop seeing it at once; its id cannot be reused until everything is deleted.
-        After a crash, call it again to finish. NotFound if there is nothing to delete.
+        After a crash, call it again to finish. NotFound if there is nothing to delete. With
+        `unchanged_since`, a conversation that was read before: ConversationChanged, with what it
+        is now as ``current``, if since then a message was appended or deleted, or its title or
+        status changed.
         """
-        return self._remover.delete(conversation_id, user_id)
+        return self._remover.delete(conversation_id, user_id, unchanged_since)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -359,13 +365,22 @@ class Conversations(Repository):
                 self._connection.pause(attempt)
         raise contended("the conversation")
 
-    def _already_there(self, there: AttributeValues | None, wanted: Conversation) -> Conversation:
-        """The existing conversation if the same user has it, else AlreadyExists."""
+    def _already_there(
+        self, there: AttributeValues | None, wanted: Conversation, *, exist_ok: bool
+    ) -> Conversation:
+        """The existing conversation if the same user has it, else AlreadyExists.
+
+        Without `exist_ok`, only the one that this call created, whose answer was lost.
+        """
         if is_live_head(there, self._now()):
             found = plan(Conversation).decode(there or {})
             if found.user_id == wanted.user_id:
                 self._heads.remember(found)
-                return found
+                if exist_ok or found.life == wanted.life:
+                    return found
+                raise ConversationExists(
+                    f"you already have a conversation {wanted.conversation_id!r}", found
+                )
             raise ConversationExists(f"conversation id {wanted.conversation_id!r} is taken")
         raise ConversationExists(
             f"conversation {wanted.conversation_id!r} is being deleted; finish that first"

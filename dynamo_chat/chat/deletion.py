@@ -23,17 +23,19 @@ from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import (
     LIFE,
     Conversation,
+    ConversationChanged,
     check_ids,
     head_key,
     is_idle_head,
+    is_live_head,
     live_head,
 )
-from dynamo_chat.chat.snapshot import SnapshotCache
+from dynamo_chat.chat.snapshot import SnapshotCache, life_of
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import DELETION_ID, Deletion, begin, resume
-from dynamo_chat.core.errors import CorruptItem, NotFound
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.fence import Group, keys_of
 from dynamo_chat.core.item import is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
@@ -65,13 +67,19 @@ class ConversationRemover(Repository):
         self._snapshots = snapshots
 
     def delete(
-        self, conversation_id: str, user_id: str | None, *, part_of: Update | None = None
+        self,
+        conversation_id: str,
+        user_id: str | None,
+        unchanged_since: Conversation | None = None,
+        *,
+        part_of: Update | None = None,
     ) -> int:
-        """Delete a conversation; returns the number of items deleted. NotFound.
+        """Delete a conversation; returns the number of items deleted. NotFound; Conflict.
 
         `part_of` is as in `core.deletion.begin`. Overtaken.
         """
         check_ids(conversation_id, user_id)
+        _check_seen(unchanged_since, conversation_id)
         head, shown = self._shown_in_lists(conversation_id, user_id)
         if is_kind(head, keyspace.CONVERSATION_TOMBSTONE):
             self._snapshots.forget(conversation_id)
@@ -83,13 +91,21 @@ class ConversationRemover(Repository):
         owned: Condition = live_head(self._now()) & _is_still(head)
         if user_id is not None:
             owned &= plan(Conversation).model.user_id == user_id
-        return self._bury(
-            conversation_id,
-            owned,
-            shown,
-            lambda there: is_owned(there, "user_id", user_id),
-            part_of,
-        )
+        if unchanged_since is not None:
+            owned &= _is_as_seen(unchanged_since)
+        try:
+            deletion = self._begin(
+                conversation_id,
+                owned,
+                shown,
+                lambda there: is_owned(there, "user_id", user_id),
+                part_of,
+            )
+        except ConditionFailed as failed:
+            if unchanged_since is not None:
+                self._check_unchanged(failed.items.get(0), unchanged_since)
+            raise NotFound("conversation", conversation_id) from failed
+        return self._clear(deletion, conversation_id, shown)
 
     def clear_idle(self, conversation_id: str) -> int:
         """Delete the items of a sliding conversation that has expired; returns how many."""
@@ -97,9 +113,12 @@ class ConversationRemover(Repository):
         now = self._now()
         idle = (head.kind == keyspace.CONVERSATION.kind) & (head.idle_until <= now)
         try:
-            return self._bury(conversation_id, idle, [], lambda there: is_idle_head(there, now))
-        except NotFound:
+            deletion = self._begin(
+                conversation_id, idle, [], lambda there: is_idle_head(there, now)
+            )
+        except ConditionFailed:
             return 0  # somebody else cleared it
+        return self._clear(deletion, conversation_id, [])
 
     def finish(self, tombstone: AttributeValues) -> int:
         """Finish the deletion that left this tombstone; returns the number of items deleted.
@@ -114,28 +133,32 @@ class ConversationRemover(Repository):
         layout = keyspace.CONVERSATION_TOMBSTONE
         return resume(self._connection, tombstone, self._new_id(), layout, part_of=part_of)
 
-    def _bury(
+    def _begin(
         self,
         conversation_id: str,
         allowed: Condition,
         shown: Sequence[Group],
         may_resume: Callable[[AttributeValues], bool],
         part_of: Update | None = None,
-    ) -> int:
+    ) -> Deletion:
         self._snapshots.forget(conversation_id)
-        try:
-            deletion = begin(
-                self._connection,
-                Update(head_key(conversation_id), _tombstone_actions(), allowed),
-                self._new_id(),
-                keyspace.CONVERSATION_TOMBSTONE,
-                may_resume=may_resume,
-                beside=shown,
-                part_of=part_of,
+        return begin(
+            self._connection,
+            Update(head_key(conversation_id), _tombstone_actions(), allowed),
+            self._new_id(),
+            keyspace.CONVERSATION_TOMBSTONE,
+            may_resume=may_resume,
+            beside=shown,
+            part_of=part_of,
+        )
+
+    def _check_unchanged(self, there: AttributeValues | None, seen: Conversation) -> None:
+        """Raise Conflict if its owner still has the conversation, but it has changed."""
+        if is_live_head(there, self._now()) and is_owned(there or {}, "user_id", seen.user_id):
+            raise ConversationChanged(
+                "the conversation has changed since it was read",
+                plan(Conversation).decode(there or {}),
             )
-        except ConditionFailed as failed:
-            raise NotFound("conversation", conversation_id) from failed
-        return self._clear(deletion, conversation_id, shown)
 
     def _clear(self, deletion: Deletion, conversation_id: str, begun: Sequence[Group]) -> int:
         """Clear and finish; returns the number of items, including those deleted at `begin`."""
@@ -204,6 +227,31 @@ def _is_still(head: AttributeValues) -> Condition:
         path = Path(name)
         condition &= path == Raw(head[name]) if name in head else path.does_not_exist()
     return condition
+
+
+def _is_as_seen(seen: Conversation) -> Condition:
+    """A condition that no message came or went, and that title and status are the same."""
+    head = plan(Conversation).model
+    title = head.title.does_not_exist() if seen.title is None else head.title == seen.title
+    last = head.last_position
+    condition: Condition = (
+        life_of(seen).condition
+        & (head.message_count == seen.message_count)
+        & (head.appended_count == seen.appended_count)
+        & (last.does_not_exist() if seen.last_position is None else last == seen.last_position)
+        & (head.status == seen.status)
+        & title
+    )
+    return condition
+
+
+def _check_seen(seen: Conversation | None, conversation_id: str) -> None:
+    if seen is not None and not isinstance(seen, Conversation):
+        raise InvalidArgument(
+            "unchanged_since", f"must be a Conversation, not {type(seen).__name__}"
+        )
+    if seen is not None and seen.conversation_id != conversation_id:
+        raise InvalidArgument("unchanged_since", "is another conversation than conversation_id")
 
 
 def _is_whole(head: AttributeValues, user_id: str | None) -> bool:

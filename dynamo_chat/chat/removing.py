@@ -11,12 +11,9 @@ message down is the last one then.
 
 from __future__ import annotations
 
-from functools import reduce
 from itertools import chain
-from operator import and_
 
 from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import (
@@ -25,12 +22,12 @@ from dynamo_chat.chat.conversation import (
     head_key,
     is_part_of,
     live_head,
+    still,
     through_head,
 )
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.chat.snapshot import Heads, life_of
-from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed, unheard
 from dynamo_chat.core.errors import NotFound
@@ -141,12 +138,3 @@ class MessageRemover(Repository):
                 raise unheard("ConditionalCheckFailed", "TransactWriteItems") from failed
             return False
         return True
-
-
-def still(item: AttributeValues, *names: str) -> Condition:
-    """A condition that these attributes are as they were read."""
-    conditions: list[Condition] = []
-    for name in names:
-        path = Path(name)
-        conditions.append(path == Raw(item[name]) if name in item else path.does_not_exist())
-    return reduce(and_, conditions)

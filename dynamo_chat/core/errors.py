@@ -32,7 +32,8 @@
 A Conflict that is about one kind of entity has a class for it, beside the entity, whose ``current``
 has that type (or None, where the stored entity may not be shown):
 
-    Conflict           CallerBusy  DomainMismatch  MessageConflict  PointsSpent  ThreadConflict
+    Conflict           CallerBusy  ConversationChanged  DomainMismatch  MessageConflict
+                       PointsSpent  ThreadConflict
     AlreadyExists      ActivityExists  CallExists  CallerExists  ConversationExists  EmailExists
                        InteractionExists  InviteExists  InvocationExists  MemberExists
                        OrganizationExists  ReportExists  ReviewExists  ScoreExists  UserExists

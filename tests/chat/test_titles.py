@@ -66,12 +66,12 @@ def test_pages_over_all_shards(store: ChatStore, clock: FakeClock) -> None:
 
 
 def test_a_rename_changes_nothing_else(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
-    """One request where the store knows the conversation, two where it does not."""
+    """Two requests, for the conversation is read to be returned."""
     store.conversations.create("u-1", conversation_id="c-1", title="Old", preferences={"a": 1})
     say(store, "c-1", "hello")
     before = store.conversations.get("c-1")
     clock.advance(DAY)
-    with requests(store, 1):
+    with requests(store, 2):
         store.conversations.rename("c-1", "New", user_id="u-1")
     after = store.conversations.get("c-1")
     assert after == before.model_copy(update={"title": "New"})

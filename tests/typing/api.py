@@ -155,8 +155,7 @@ def exchanges(store: ChatStore, conversation_id: str) -> Page[Exchange]:
 def careful(store: ChatStore, conversation_id: str) -> Conversation | None:
     """Errors are typed."""
     try:
-        store.conversations.rename(conversation_id, "Night renders", user_id="u-1")
-        return store.conversations.get(conversation_id, user_id="u-1")
+        return store.conversations.rename(conversation_id, "Night renders", user_id="u-1")
     except NotFound as missing:
         assert_type(missing.identifier, str)
         return None
