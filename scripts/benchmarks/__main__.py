@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _table(name: str, rows: Rows) -> Table:
-    """The rows as a table; what repeats the row above in the first column is left out."""
+    """The rows as a table. A first cell that repeats the row above is left empty."""
     caption = None
     if name == "capacity":
         rows, caption = capacity.table_rows(rows), capacity.caption()

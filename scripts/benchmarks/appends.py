@@ -1,4 +1,4 @@
-"""What an append costs under the designs that were weighed for it (docs/design/append-cost.md).
+"""What an append costs in the designs that were considered (docs/design/append-cost.md).
 
 The transaction is the store's own, as it was sent. For the designs that were not taken, the head
 is kept in fewer indexes, or its counters in an item beside it; the rest stays as it is.
@@ -43,7 +43,7 @@ def measure() -> list[Row]:
 
 
 def _talk(store: ChatStore) -> str:
-    """A conversation that the store knows, with a title and one message."""
+    """A conversation that the store remembers, with a title and one message."""
     talk = store.conversations.create(USER, title=TITLE).conversation_id
     store.messages.append(talk, NewMessage(role="user", content="x"))
     return talk
@@ -75,7 +75,7 @@ def _row(name: str, store: ChatStore, prepare: Callable[[], Callable[[], object]
 
 
 def _variant(name: str, store: ChatStore, kept: set[str], *, beside: bool) -> Row:
-    """The store's transaction, its head taken out of the other indexes before and in it."""
+    """The store's transaction, with its head removed from some indexes, before and after it."""
     talk = _talk(store)
     sent: list[Request] = []
 
@@ -111,7 +111,7 @@ def _variant(name: str, store: ChatStore, kept: set[str], *, beside: bool) -> Ro
 
 
 def _leave_out(update: Request, attribute: str) -> None:
-    """Take the assignment of one attribute out of an update expression."""
+    """Remove the assignment of one attribute from an update expression."""
     names = update["ExpressionAttributeNames"]
     token = next((each for each, name in names.items() if name == attribute), None)
     if token is None:

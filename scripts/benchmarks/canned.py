@@ -52,7 +52,7 @@ def response(body: bytes, status: str = "200 OK") -> bytes:
 
 
 class _Answers(asyncio.Protocol):
-    """Reads requests off a connection, one after the other, and writes their canned answers."""
+    """Reads requests from a connection, one after the other, and writes the fixed responses."""
 
     def __init__(self, answers: Mapping[bytes, bytes]) -> None:
         self._answers = answers
@@ -70,7 +70,7 @@ class _Answers(asyncio.Protocol):
             self._transport.write(self._answers.get(taken, self._unknown))
 
     def _take(self) -> bytes:
-        """The operation of the next whole request, removed from what was received; else empty."""
+        """Remove the next complete request from what was received. Returns its operation, or ""."""
         head, end, rest = self._received.partition(HEAD_END)
         if not end:
             return b""

@@ -1,4 +1,4 @@
-"""One sample, done in several ways: the same data in and out, each in its own items."""
+"""One sample, done in several ways: the same data, each in its own form of items."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ Call = Callable[[], object]
 
 
 class Contest:
-    """One sample: its request and answers in dynamo_chat's items, and in the usual ones."""
+    """One sample: its request and responses with dynamo_chat's items and with conventional ones."""
 
     def __init__(self, name: str, recording: Recording) -> None:
         self.sample = SAMPLES[name]
@@ -32,11 +32,11 @@ class Contest:
 
     @property
     def usual_bodies(self) -> dict[str, bytes]:
-        """What the canned server answers to those who keep the usual items."""
+        """The server's responses for contenders that store conventional items."""
         return {self.operation: compact(self.answer)}
 
     def calls(self, endpoint: str, usual_endpoint: str) -> dict[str, Call]:
-        """The calls to compare, by name; the endpoints answer with either kind of items."""
+        """The calls to compare, by name. The endpoints answer with either form of items."""
         calls = {REFERENCE: self._raw_botocore(self.request, usual_endpoint)}
         if make := PYNAMODB.get(self.operation):
             for name, with_pydantic in {"PynamoDB": False, "PynamoDB+pydantic": True}.items():
@@ -47,7 +47,7 @@ class Contest:
         return calls
 
     def _raw_botocore(self, request: dict[str, Any], endpoint: str) -> Call:
-        """A request that is ready made; the answer as dicts of AttributeValues."""
+        """Send a prepared request. Returns dicts of AttributeValues."""
         client = botocore.session.Session().create_client(
             "dynamodb", region_name=DEFAULT_REGION, endpoint_url=endpoint
         )
@@ -56,7 +56,7 @@ class Contest:
 
 
 def _with_usual_items(message: dict[str, Any]) -> dict[str, Any]:
-    """A request or an answer, with each whole item in it as a usual one."""
+    """A request or a response, with each complete item replaced by a conventional one."""
     usual = copy.deepcopy(message)
     if "Item" in usual:
         usual["Item"] = usual_item(usual["Item"])
@@ -116,7 +116,7 @@ def _query(contest: Contest, endpoint: str, *, with_pydantic: bool) -> Call:
 
 
 def _transaction(contest: Contest, endpoint: str, *, with_pydantic: bool) -> Call:
-    """The same two writes: the message put, the same attributes of the head set."""
+    """The same two writes: put the message, set the same attributes of the head."""
     members = contest.request["TransactItems"]
     update = next(member["Update"] for member in members if "Update" in member)
     put = next(member["Put"] for member in members if "Put" in member)
@@ -144,7 +144,7 @@ def _transaction(contest: Contest, endpoint: str, *, with_pydantic: bool) -> Cal
 
 
 def _updated(update: dict[str, Any]) -> dict[str, Any]:
-    """The key and what an update sets, as an item."""
+    """The key and the attributes that an update sets, as an item."""
     names = update["ExpressionAttributeNames"]
     values = update["ExpressionAttributeValues"]
     item: dict[str, Any] = dict(update["Key"])

@@ -1,4 +1,4 @@
-"""Two ways to keep a conversation: dynamo_chat's, and all messages as a list in one item.
+"""Two ways to store a conversation: dynamo_chat's, and all messages as a list in one item.
 
 The second is what most guides show: one item per conversation, appended to with ``list_append``,
 listed through an index on the user. It is written with the raw client, as well as it can be.
@@ -21,20 +21,20 @@ Operations = dict[str, Callable[[], object]]
 
 
 class Design(Protocol):
-    """A way to keep conversations, on a table of its own."""
+    """A way to store conversations, in a table of its own."""
 
     name: str
     client: Client
 
     def fill(self, messages: int) -> None:
-        """Put 20 conversations of ``USER`` there, the one to be measured with these messages."""
+        """Put 20 conversations of ``USER``; the measured one has these messages."""
 
     def operations(self) -> Operations:
-        """What is measured, in the order in which it can be done; deleting comes last."""
+        """The operations to measure, in an order in which they can run; deletion is last."""
 
 
 class DynamoChat:
-    """The package, used as a program does; the store is warm."""
+    """The package, used as a program uses it; the store is warm."""
 
     name = "dynamo_chat"
 
@@ -44,7 +44,7 @@ class DynamoChat:
         self.talk = self.message = ""
 
     def fill(self, messages: int) -> None:
-        """A page lists heads alone, so that the other conversations may stay empty."""
+        """Put one full conversation; a page lists only heads, so the others may stay empty."""
         for _ in range(PAGE):
             self.talk = self.store.conversations.create(USER, title=TITLE).conversation_id
         for start in range(0, messages, TURN):
@@ -82,7 +82,7 @@ class EmbeddedList:
         self.key: dict[str, Any] = {}
 
     def fill(self, messages: int) -> None:
-        """Every conversation has that many messages, for a page reads them all."""
+        """Put that many messages into every conversation: a page reads them all."""
         for number in range(PAGE):
             item = embedded_item(number, messages)
             self.key = {"PK": item["PK"], "SK": item["SK"]}
@@ -102,7 +102,7 @@ class EmbeddedList:
         }
 
         def all_of_page() -> None:
-            """A page of 1 MB ends early, so a page of large items takes several requests."""
+            """Read all of a page: DynamoDB stops at 1 MB, so large items take several requests."""
             left = PAGE
             start: dict[str, Any] = {}
             while left > 0:

@@ -1,4 +1,4 @@
-"""What hostile input costs: for every argument, the CPU time of its dearest value as it grows."""
+"""What hostile input costs: for every argument, the CPU time of its most costly value by size."""
 
 import gc
 import time
@@ -14,13 +14,13 @@ SIZES: Final = (1_000_000, 10_000_000)
 """Characters or bytes."""
 SHOWN: Final = 40
 _NOISE: Final = 0.002
-"""Seconds that tell nothing: a ratio of less is that of the machine's moods."""
+"""Shorter times, in seconds, are noise: their ratio means nothing."""
 
 Row = dict[str, object]
 
 
 def measure() -> list[Row]:
-    """A row for each argument, the dearest first."""
+    """A row for each argument, the most costly first."""
     small, large = ({name: VALUES[name](size) for name in SIZED} for size in SIZES)
     arena = Arena()
     rows = [_row(arena, place, small, large) for place in places()]
@@ -28,12 +28,12 @@ def measure() -> list[Row]:
 
 
 def table_rows(rows: list[Row]) -> list[Row]:
-    """Those that are worth a line."""
+    """The rows that are worth printing."""
     return rows[:SHOWN]
 
 
 def caption(rows: list[Row]) -> str:
-    """What the other rows say."""
+    """What the other rows have in common."""
     rest = rows[SHOWN:]
     most = max((float(str(row["s at 10 MB"])) for row in rest), default=0.0)
     worst = max((float(str(row["ratio"])) for row in rows if row["ratio"] is not None), default=0.0)

@@ -27,7 +27,7 @@ ROUNDS = 150
 
 
 def contention(endpoint: str | None) -> list[Row]:
-    """One row per policy and number of matchers who empty a queue of 400 between them.
+    """One row per policy and number of matchers that empty a queue of 400 together.
 
     The last one of each number of matchers is of a queue over 4 shards.
     """
@@ -45,7 +45,7 @@ def contention(endpoint: str | None) -> list[Row]:
 
 
 def fairness(endpoint: str | None) -> list[Row]:
-    """One row per number of shards: how many who waited longer a matched caller overtook.
+    """One row per number of shards: how many longer waiting callers a matched caller overtook.
 
     A queue of 200 is kept at its length through 150 matches by one matcher: whoever is matched
     is followed by two who join.

@@ -22,7 +22,7 @@ FIRST = ITEMS // 10
 
 
 def measure() -> list[dict[str, object]]:
-    """Peaks after 20,000 and after 200,000 conversations, listed from a canned server."""
+    """The peaks after 20,000 and after 200,000 conversations, listed from a canned server."""
     body = json.dumps(page_of_conversations(PAGE)).encode()
     with canned_server({"Query": body}) as endpoint, Engine(endpoint):
         store = ChatStore("chat-bench", region="eu-west-1", endpoint_url=endpoint)
@@ -44,7 +44,7 @@ def measure() -> list[dict[str, object]]:
 
 
 def peaks(listed: Callable[[], Iterator[Page[Any]]], marks: tuple[int, ...]) -> list[int]:
-    """The most bytes that were allocated at once until so many items were listed, for each mark.
+    """For each mark, the most bytes allocated at once until so many items were listed.
 
     Tracing must be on. Pages are let go of as they come.
     """
@@ -60,7 +60,7 @@ def peaks(listed: Callable[[], Iterator[Page[Any]]], marks: tuple[int, ...]) -> 
 
 
 def pages(store: ChatStore, items: int, page_size: int) -> Iterator[Page[Conversation]]:
-    """Pages of a user's conversations, until there were so many."""
+    """Pages of a user's conversations, until there were this many conversations."""
     cursor, seen = None, 0
     while seen < items:
         page = store.conversations.list_by_user(USER, page_size=page_size, cursor=cursor)
@@ -69,7 +69,7 @@ def pages(store: ChatStore, items: int, page_size: int) -> Iterator[Page[Convers
 
 
 def page_of_conversations(count: int) -> dict[str, Any]:
-    """DynamoDB's answer to a query that found so many conversations, and more behind them."""
+    """DynamoDB's response to a query that found this many conversations, with more to come."""
     now = datetime(2026, 1, 15, 12, tzinfo=UTC)
     items = []
     for place in range(count):

@@ -1,4 +1,4 @@
-"""The usual way to keep the same data: every field an attribute, nested values as maps and lists.
+"""The conventional form of the same data: one attribute per field, nested values as maps.
 
 Items of dynamo_chat are turned into such items, and a PynamoDB model and a pydantic model are
 derived from those; so every contender carries the same data.
@@ -38,7 +38,7 @@ TYPES: dict[str, Any] = {"S": str, "N": float, "BOOL": bool, "L": list[Any], "M"
 
 
 def usual_item(item: AttributeValues) -> AttributeValues:
-    """What a table of its own would hold for the entity in ``item``; the keys stay as they are."""
+    """The entity in ``item`` as a table of its own would hold it; the keys stay as they are."""
     entity = plan(ENTITIES[item[KIND]["S"]]).decode(item)
     fields = entity.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     keys = {name: value for name, value in item.items() if name in KEY_ATTRIBUTES}
@@ -69,7 +69,7 @@ class Plain:
         self.entity = _pydantic_model(tags)
         read = self.model.from_raw_data(items[0])
         self.values: dict[str, Any] = {name: getattr(read, name) for name in items[0]}
-        """The first item as a program holds it."""
+        """The first item, as a program holds it."""
 
     def entity_of(self, read: Model) -> pydantic.BaseModel:
         """The pydantic entity of a PynamoDB model that was read."""

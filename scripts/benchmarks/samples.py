@@ -1,4 +1,4 @@
-"""The calls of dynamo_chat that are measured, and what an engine answers to them.
+"""The measured calls of dynamo_chat, and the recorded responses of an engine.
 
 Each call is made on the embedded engine, with its requests and answers recorded; a canned server
 then gives those very bytes. The recording is done in a process of its own: moto is large and hooks
@@ -43,13 +43,13 @@ class Conversations:
 
 @dataclass
 class Recording:
-    """What went over the wire in one call of a sample."""
+    """The requests and responses of one call of a sample."""
 
     known: Conversations
     request: dict[str, Any] = field(default_factory=dict)
     """The sample's main request."""
     bodies: dict[str, bytes] = field(default_factory=dict)
-    """The answer to each operation."""
+    """The response to each operation."""
     requests: int = 0
     """How many requests a warm store makes for one call."""
 
@@ -63,7 +63,7 @@ class Sample:
 
 
 def text_of(characters: int, seed: int) -> str:
-    """Text of that many characters, always the same for one seed."""
+    """A text of that many characters, always the same for one seed."""
     dice = random.Random(seed)
     words = " ".join(dice.choice(WORDS) for _ in range(characters))
     return words[:characters]
@@ -98,12 +98,12 @@ SAMPLES = {
 
 
 def question(number: int) -> NewMessage:
-    """A message that is nothing but its text."""
+    """A message with nothing but text."""
     return NewMessage(role="user", content=text_of(CHARACTERS, number))
 
 
 def answer(number: int) -> NewMessage:
-    """A message with what a recommender keeps beside its text."""
+    """A message with what a recommender stores beside its text."""
     return NewMessage(
         role="assistant",
         content=text_of(CHARACTERS, number),
@@ -123,7 +123,7 @@ def answer(number: int) -> NewMessage:
 
 
 def recordings() -> dict[str, Recording]:
-    """What went over the wire in each sample, by its name."""
+    """The requests and responses of each sample, by its name."""
     apart = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=apart) as pool:
         return pool.submit(_record_all).result()
@@ -161,7 +161,7 @@ def _fill(store: ChatStore) -> Conversations:
 
 @contextmanager
 def _recorded(client: Any, operation: str, recording: Recording) -> Iterator[None]:
-    """Keep in ``recording`` what goes through ``client`` inside the block."""
+    """Record in ``recording`` what ``client`` sends and receives inside the block."""
 
     def asked(params: dict[str, Any], model: Any, **_: Any) -> None:
         recording.requests += 1

@@ -1,5 +1,5 @@
-"""Fuzzing: foreign bytes of every sort, changed at random, given to whatever reads them.
+"""Fuzzing: random changes of data from outside, given to everything that reads it.
 
 ``mutation`` changes values, ``parsers`` lists what reads text and data, ``image`` and ``methods``
-put damaged items under the methods of a store, ``__main__`` runs and counts.
+run the methods of a store on damaged items, ``__main__`` runs and counts.
 """

@@ -1,8 +1,8 @@
-"""What is changed: the items that a store writes, and the calls that read them.
+"""The input that is changed: the items that a store writes, and the calls that read them.
 
-Every scenario of the catalogue is played on the embedded engine once. What its table held before
-each call, and the call, are kept. Nothing is random but by the seed given here, so that an input
-has the same meaning in every run.
+Every scenario of the catalogue is played once on the embedded engine. Each call is kept, with the
+content of the table before it. All random choices depend on a fixed seed, so that an input means
+the same in every run.
 """
 
 import base64
@@ -29,7 +29,7 @@ from tooling.everything import populate
 
 START: Final = datetime(2026, 1, 15, 12, tzinfo=UTC)
 VICTIM, OTHER = "ann", "zoe"
-"""The users of `town`. Lists are asked for by the first."""
+"""The users of `town`. Lists are read for the first."""
 LEFT_OUT: Final = ("table.",)
 """Methods that read no items."""
 
@@ -46,11 +46,11 @@ class Scene:
     known: dict[str, Any]
     """What the store remembered."""
     shown: tuple[Key, ...]
-    """The items that the call reads when none is damaged."""
+    """The items that the call reads if none is damaged."""
 
 
 class Theatre:
-    """Scenes, and one table under all of their stores."""
+    """All scenes, and one table for all of their stores."""
 
     def __init__(self, scenes: list[Scene], clock: FakeClock, stores: list[ChatStore]) -> None:
         self.scenes = scenes
@@ -63,12 +63,12 @@ class Theatre:
             store.connection.pause = _no_pause  # type: ignore[method-assign]
 
     def enter(self, scene: Scene) -> None:
-        """Show the undamaged table of `scene`, at its time."""
+        """Switch to the undamaged table of `scene`, at its time."""
         self.table.show(scene.image, {}, 0)
         self._clock.advance(scene.now - self._clock())
 
     def play(self, scene: Scene, changes: dict[Key, Item | None], dice: int) -> object:
-        """What the call of `scene` returns on its table with these changes."""
+        """The result of the call of `scene`, with these changes of its table."""
         self.table.show(scene.image, changes, dice)
         self._clock.advance(scene.now - self._clock())
         for store in self._stores:
@@ -110,7 +110,7 @@ def theatre(methods: tuple[str, ...] = ()) -> Theatre:
 
 @cache
 def town() -> Scene:
-    """Two users with one of everything each; the call lists nothing."""
+    """Two users, each with one of everything; the call lists nothing."""
     clock = FakeClock(START)
     with EmbeddedEngine() as engine, _nothing_random("town") as new_id:
         store = engine.store("fuzzing", clock=clock, ids=new_id)
@@ -132,7 +132,7 @@ def stored_items(theatre: Theatre) -> list[Item]:
 
 
 def _with_shown(theatre: Theatre, scene: Scene) -> Scene:
-    """The scene with what its call reads, whichever way the dice fall."""
+    """The scene with the items that its call reads, whatever the dice decide."""
     shown: set[Key] = set()
     for dice in range(6):
         with suppress(Exception):  # the dice make conditions fail; that is judged elsewhere
@@ -143,7 +143,7 @@ def _with_shown(theatre: Theatre, scene: Scene) -> Scene:
 
 
 def _items(store: ChatStore) -> Iterator[Item]:
-    """Every item of a small table, binary values in the form in which a store reads them."""
+    """Every item of a small table, with binary values in the form in which a store reads them."""
     for item in store.connection.client.scan(TableName=store.connection.table_name)["Items"]:
         yield {name: _as_read(value) for name, value in item.items()}
 
@@ -156,7 +156,7 @@ def _as_read(value: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _nothing_random(seed: str) -> Iterator[Callable[[datetime], str]]:
-    """Ids, secrets and steps that are the same in every run; the source of ids."""
+    """Make ids, secrets and pauses the same in every run. Yields the source of ids."""
     rng = random.Random(seed)
 
     def new_id(moment: datetime) -> str:
@@ -174,4 +174,4 @@ def _nothing_random(seed: str) -> Iterator[Callable[[datetime], str]]:
 
 
 def _no_pause(attempt: int) -> None:
-    """In place of waiting."""
+    """Return at once instead of waiting."""

@@ -1,4 +1,4 @@
-"""Every public argument of a store, found by looking, and values that cost whoever trusts them.
+"""Every public argument of a store, found by introspection, and values that are costly to check.
 
 A method's arguments come from its signature, those of a model from its fields; nothing is listed
 here, so what is new is covered by itself. Calls are answered from the image of a table (`image`) on
@@ -31,7 +31,7 @@ from fuzzing.image import Table
 from tooling.everything import PERIOD, Everything
 
 LEFT_OUT: Final = ("table",)
-"""What belongs to the operator, who has nobody to fear."""
+"""The operator's methods, which no stranger can call."""
 CHAT: Final = ("conversations.", "messages.", "states.", "reviews.")
 DEEP: Final = 100_000
 
@@ -51,7 +51,7 @@ class Place:
 # -- values -------------------------------------------------------------------------------------
 
 Make = Callable[[int], Any]
-"""A value of about so many characters or bytes."""
+"""A function that makes a value of about this many characters or bytes."""
 
 
 def _nested(size: int, make: Callable[[Any], Any]) -> Any:
@@ -127,7 +127,7 @@ TIMES: Final[Mapping[str, Make]] = {
 }
 VALUES: Final[Mapping[str, Make]] = {**TEXTS, **NUMBERS, **TREES, **TIMES}
 SIZED: Final = (*TEXTS, *TREES, "an integer of as many bits", "a decimal of as many digits")
-"""Those that grow with their size."""
+"""The values that grow with their size."""
 
 
 # -- places -------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ SIZED: Final = (*TEXTS, *TREES, "an integer of as many bits", "a decimal of as m
 
 @cache
 def methods() -> Mapping[str, Any]:
-    """Every method of the catalogue, by name, and the making of a store."""
+    """Every method of the catalogue, by name, and the constructor of a store."""
     found: dict[str, Any] = {"ChatStore": ChatStore.__init__}
     for name, repository in repositories().items():
         if name.split(".")[0] not in LEFT_OUT:
@@ -157,7 +157,7 @@ def places() -> Iterator[Place]:
 
 @cache
 def _arguments(method: Any) -> dict[str, Any]:
-    """What a method takes, by name, with the types that its annotations stand for."""
+    """The arguments of a method, by name, with their types."""
     inner = inspect.unwrap(method)
     scope = {**vars(typing), **vars(sys.modules[inner.__module__])}
     return {
@@ -189,14 +189,14 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 class _Luck(Random):
-    """Dice by which every condition holds."""
+    """Dice with which every condition holds."""
 
     def random(self) -> float:
         return 1.0
 
 
 class Arena:
-    """A store whose calls are answered at once, and arguments that each method takes."""
+    """A store whose calls are answered at once, and valid arguments for each method."""
 
     def __init__(self) -> None:
         scene = town()
@@ -207,7 +207,7 @@ class Arena:
         self._ids = _known(Everything.named(VICTIM))
 
     def call(self, place: Place, value: Any) -> object:
-        """Call the method with `value` in this place, and what it takes everywhere else."""
+        """Call the method with `value` in this place, and valid values everywhere else."""
         given = self._given(place, value)
         if place.method == "ChatStore":
             return ChatStore(**{**given, "table_name": given.get("table_name") or "fuzzing"})
@@ -224,7 +224,7 @@ class Arena:
         return typing.cast("Callable[..., object]", found)
 
     def plain(self, method: str) -> object:
-        """The call without anything hostile in it."""
+        """The call with valid values only."""
         return self.call(Place(method, ""), None)
 
     def _given(self, place: Place, value: Any) -> dict[str, Any]:
@@ -257,7 +257,7 @@ class Arena:
 
 
 def _known(ids: Everything) -> dict[str, Any]:
-    """Values of arguments by their usual names."""
+    """Values for arguments with common names."""
     found = {name: getattr(ids, name) for name in Everything.__dataclass_fields__}
     return {
         **found,
@@ -288,7 +288,7 @@ def _logins() -> Iterator[Any]:
 
 @cache
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    """The least that makes a model."""
+    """The smallest valid set of fields of a model."""
     return {
         name: plain_value(field.annotation, name)
         for name, field in model.model_fields.items()
@@ -297,7 +297,7 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def plain_value(annotation: Any, name: str = "") -> Any:
-    """Something harmless of this type."""
+    """A harmless value of this type."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return plain_value(parts[0], name)

@@ -1,7 +1,7 @@
-"""The image of a table, kept in dicts, that answers reads and writes at once, damage included.
+"""The image of a table in dicts, which answers reads and writes at once, damaged items included.
 
-It follows DynamoDB where that matters to a reader: items by key, ranges in order, limits and where
-to go on. Writes change nothing: the dice decide whether their condition held.
+It behaves as DynamoDB does where that matters to a reader: items by key, ranges in order, limits,
+the last evaluated key. Writes change nothing: the dice decide whether their conditions hold.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ Item = dict[str, Any]
 Key = tuple[str, str]
 
 MOST_REQUESTS: Final = 400
-"""The most requests of one call. More means that it never ends."""
+"""The most requests of one call. A call that sends more never ends."""
 
 
 class NeverEnds(Exception):
@@ -23,7 +23,7 @@ class NeverEnds(Exception):
 
 
 class Image:
-    """A table as it was at one moment."""
+    """The content of a table at one moment."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.items: dict[Key, Item] = {}
@@ -50,17 +50,17 @@ class Table:
         self._dice = Random(0)
         self._asked = 0
         self.shown: set[Key] = set()
-        """The keys of items that were given out."""
+        """The keys of items that were returned."""
 
     def show(self, image: Image, changes: Mapping[Key, Item | None], dice: int) -> None:
-        """Answer from this image from now on, with these items instead, or gone."""
+        """Answer from this image from now on, with these items changed, or missing if None."""
         self._image, self._changes = image, changes
         self._dice = Random(dice)
         self._asked = 0
         self.shown = set()
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a request; in place of a connection's own `call`."""
+        """The response to a request; replaces a connection's own `call`."""
         self._asked += 1
         if self._asked > MOST_REQUESTS:
             raise NeverEnds(f"more than {MOST_REQUESTS} requests, {operation} the last")
@@ -168,7 +168,7 @@ def _key_of(item: Mapping[str, Any]) -> Key:
 
 
 def _entries(item: Mapping[str, Any]) -> Iterator[tuple[str | None, str, str]]:
-    """Where an item is found: index, partition and sort key. DynamoDB takes only text there."""
+    """Where an item is found: index, partition and sort key. DynamoDB accepts only text there."""
     for place in PLACES:
         partition, sort = _text(item.get(place.pk)), _text(item.get(place.sk))
         if partition and sort:

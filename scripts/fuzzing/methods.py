@@ -1,4 +1,4 @@
-"""The methods of a store on damaged items, and its paged methods on cursors of any kind."""
+"""The methods of a store on damaged items, and its paged methods with cursors of any kind."""
 
 import base64
 from random import Random
@@ -16,7 +16,7 @@ from fuzzing.parsers import Input, Untyped
 _KEYS: Final = ("PK", "SK")
 _INDEX_KEYS: Final = ("GSI1PK", "GSI1SK", "GSI2PK", "GSI2SK")
 _HEADS: Final = frozenset({"conversation", "email_thread", "organization", "user", "caller"})
-"""Kinds that decide whether there is a list at all. Of others, no list is lost with one."""
+"""The kinds without which there is no list at all. Any other damaged item only leaves a gap."""
 
 
 class Methods:
@@ -30,7 +30,7 @@ class Methods:
         self._parts = [value for item in stored_items(theatre) for value in item.values()]
 
     def make(self, rng: Random) -> Input:
-        """A call, the items that are other than they were, and the dice."""
+        """A call, the items that are changed, and the dice."""
         scene = rng.choice(self._theatre.scenes)
         keys = scene.shown if scene.shown and rng.random() < 0.9 else tuple(scene.image.items)
         changes: list[list[Any]] = []
@@ -42,7 +42,7 @@ class Methods:
         return [scene.method, scene.place, changes, rng.getrandbits(30)]
 
     def run(self, made: Input) -> str:
-        """What became of the call."""
+        """The outcome of the call."""
         method, place, changed, dice = made
         scene = self._scenes[method, place]
         changes: dict[Key, Item | None] = {(pk, sk): item for pk, sk, item in changed}
@@ -60,7 +60,7 @@ class Methods:
 
 
 class Cursors:
-    """Every paged method of one user, on cursors that were altered, forged, or made elsewhere.
+    """Every paged method of one user, with cursors that are altered, forged, or from elsewhere.
 
     A forger knows everything: no store here has a secret, and marks are made for the right call.
     """
@@ -115,7 +115,7 @@ class Cursors:
         return [method, self._seal(pattern, arguments, position, is_stray=rng.random() < 0.5)]
 
     def run(self, made: Input) -> str:
-        """A page of the user's own things, or InvalidCursor before anything is read."""
+        """Read a page of the user's own items, unless InvalidCursor is raised before any read."""
         method, cursor = made
         self._theatre.enter(self._scene)
         try:
@@ -132,7 +132,7 @@ class Cursors:
 
 
 def _storable(key: Key, item: Any) -> list[list[Any]]:
-    """A damaged item as DynamoDB could hold it: its key is text, under which it is found."""
+    """A damaged item as DynamoDB could store it: its key attributes are text."""
     if not isinstance(item, dict):
         return [[*key, None]]
     stored = {name: value for name, value in item.items() if name}
@@ -165,7 +165,7 @@ def _is_list(method: str) -> bool:
 
 
 def _said(found: object) -> str:
-    """What came back, in a word."""
+    """The type of the result, in a word."""
     if isinstance(found, tuple) and found and isinstance(found[-1], Items):
         found = found[-1]
     if isinstance(found, (Page, Items)):

@@ -1,4 +1,4 @@
-"""Changing values at random, with an eye for what they are: text, JSON, AttributeValues, bodies."""
+"""Random changes of values that suit their type: text, JSON, AttributeValues, compressed bodies."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ STRANGE: Final = (
     *("2025-12-30T14:00:00.000000Z", "2025-13-30T14:00:00.000000Z", "0000-01-01T00:00:00.000000Z"),
     *("01ARZ3NDEKTSV4RRFFQ69G5FAV", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "xn--", "xn--a-ä", "PK", "S"),
 )
-"""Text that has meant trouble to somebody."""
+"""Texts that are known to cause trouble."""
 
 NUMBERS: Final = (
     *(0, -1, 1, 2, 255, 256, 2**31, 2**53 + 1, 2**63, 10**30, -(10**40), 10**400),
@@ -62,18 +62,18 @@ BODIES: Final = (
     {"B": b"\x00\x01\x02"},
     {"B": 7},
 )
-"""Compressed bodies of somebody who means no good."""
+"""Compressed bodies that are made to do harm."""
 
 
 def mutated(value: Any, rng: Random, donors: Sequence[Any] = ()) -> Any:
-    """`value` changed in one place or a few; `donors` are values to take parts from."""
+    """`value` with one or a few changes; `donors` are values from which parts are taken."""
     for _ in range(1 if rng.random() < 0.7 else rng.randint(2, 4)):
         value = _changed(value, rng, donors)
     return value
 
 
 def mutated_text(text: str, rng: Random) -> str:
-    """`text` with a character, a part or the whole of it changed."""
+    """`text` with a character, a part or all of it changed."""
     change = rng.choice(_TEXT_CHANGES)
     return change(text, rng)
 

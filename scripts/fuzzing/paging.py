@@ -1,4 +1,4 @@
-"""Every paged method of a store, ready to be given a cursor."""
+"""Every paged method of a store, with all arguments but the cursor."""
 
 import inspect
 from collections import Counter
@@ -23,7 +23,7 @@ EVERYBODYS: Final = {
     "reviews.list_by_status",
     "conversations.find_by_title",
 }
-"""Lists that span users, as they are called here."""
+"""Lists across users, with their arguments."""
 
 
 _SAID: Final = {"feedback_type": "positive"}
@@ -31,7 +31,7 @@ _SAID: Final = {"feedback_type": "positive"}
 
 
 def paged(store: ChatStore, name: str = "ann") -> dict[str, Callable[..., Any]]:
-    """By name in the catalogue, a call of each method that takes a cursor."""
+    """A call of each method that takes a cursor, by its name in the catalogue."""
     return {method: partial(_call, store, method, name) for method in paged_methods()}
 
 
@@ -53,7 +53,7 @@ def _call(store: ChatStore, method: str, name: str, cursor: str | None, page_siz
 
 
 def required(method: str, name: str) -> dict[str, Any]:
-    """What a paged method must be given, of the user of this name.
+    """The required arguments of a paged method, for the user of this name.
 
     Ids are those of `Everything`. Another argument is a field of what is listed, such as the title
     of conversations: it gets the value that most of the user's items have.
@@ -72,7 +72,7 @@ def required(method: str, name: str) -> dict[str, Any]:
 
 
 def _usual(method: Any, field: str, name: str) -> Any:
-    """The most frequent value of a field of what a method lists, for the user of this name."""
+    """The most frequent value of a field among the listed items of the user of this name."""
     listed = str(inspect.signature(method).return_annotation)
     found = Counter(
         getattr(entity, field)
@@ -89,7 +89,7 @@ def _usual(method: Any, field: str, name: str) -> Any:
 
 @cache
 def _entities() -> Sequence[Entity]:
-    """The entities of two users with one of everything each."""
+    """The entities of two users, each with one of everything."""
     return [
         plan(entity).decode(dict(item))
         for item in town().image.items.values()

@@ -1,4 +1,4 @@
-"""What reads text and data of others, without a table."""
+"""The parsers of text and data from outside that need no table."""
 
 import atexit
 import base64
@@ -31,29 +31,29 @@ from fuzzing.image import Item
 from fuzzing.mutation import STRANGE, mutated, mutated_text
 
 Input: TypeAlias = Any
-"""What is given to a parser: JSON values, and bytes."""
+"""The input of a parser: JSON values, and bytes."""
 
 
 class Untyped(Exception):
-    """A parser broke its word, though what it raised or returned is of a known type."""
+    """A parser returned or raised something wrong, although of a known type."""
 
 
 class Parser(Protocol):
-    """Something that reads what others wrote."""
+    """Something that reads data from outside."""
 
     @property
     def name(self) -> str:
-        """What it is called in tables and options."""
+        """Its name in tables and options."""
 
     def make(self, rng: Random) -> Input:
         """An input."""
 
     def run(self, made: Input) -> str:
-        """What became of the input, in a word. Refusals are raised."""
+        """The outcome for this input, in a word. Refusals are raised."""
 
 
 class Reading:
-    """A function, what it is given changes of, and what else it may raise."""
+    """A function, the values whose changes it reads, and the errors that it may raise."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Reading:
         self._donors = donors
 
     def make(self, rng: Random) -> Input:
-        """Something of the corpus, changed."""
+        """A value of the corpus, changed."""
         whole = rng.choice(self._corpus)
         if isinstance(whole, tuple):  # which of several readers, and what it reads
             name, inside = whole
@@ -81,7 +81,7 @@ class Reading:
         return mutated(whole, rng, self._donors)
 
     def run(self, made: Input) -> str:
-        """What was read of it."""
+        """Read it. Returns the outcome."""
         found = self._read(made)
         if isinstance(found, str) and found.startswith(OUTCOME):
             return found.removeprefix(OUTCOME)
@@ -92,7 +92,7 @@ OUTCOME: Final = "outcome: "
 
 
 def readings(items: Sequence[Item]) -> list[Parser]:
-    """Every parser that needs no table, on changes of these items and of what is written here."""
+    """Every parser that needs no table, with changes of these items and of fixed values."""
     parts = [value for item in items for value in item.values()]
     records = [sample(document).records for document in DOCUMENTS]
     rows = [row for tables in records for rows in tables.values() for row in rows]
@@ -137,7 +137,7 @@ def _kinds_near(item: Item) -> list[str]:
 
 
 def _key(made: Any) -> object:
-    """The law of keys: what decodes is what encoding writes, and all else is a ValueError."""
+    """The law of keys: a text that decodes is what encoding writes; any other is a ValueError."""
     name, key = _pair(made)
     shape = _SHAPES.get(name) if isinstance(name, str) else None
     if shape is None or not isinstance(key, str):
@@ -236,7 +236,7 @@ def _prices() -> str:
 
 
 def _file(read: Callable[[Path], object]) -> Callable[[Any], object]:
-    """`read` of a file with these bytes."""
+    """The result of `read` for a file with these bytes."""
     folder = tempfile.mkdtemp(prefix="fuzzing-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
@@ -272,7 +272,7 @@ def _rows(made: Any) -> list[dict[str, Any]]:
 
 
 def _support(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """Each session with its own rows."""
+    """Each session with its rows."""
     for session in tables.get("chat_sessions", []):
         identity = session["pk_session_id"]
         yield {
@@ -341,4 +341,4 @@ def _pair(made: Any) -> tuple[Any, Any]:
 
 
 REFUSALS: Final = (DynamoChatError,)
-"""What a parser may raise."""
+"""The errors that a parser may raise."""

@@ -16,12 +16,12 @@ from dynamo_chat.core.errors import DynamoChatError
 from fuzzing.parsers import Input, Parser
 
 MOST_FAILURES = 20
-"""Kept of one parser; then it is left alone."""
+"""How many failures of one parser are kept; then it is not run any more."""
 
 
 @dataclass(slots=True)
 class Failure:
-    """An input that was answered by anything but a result or a typed error."""
+    """An input whose outcome was neither a result nor a typed error."""
 
     parser: str
     seed: int
@@ -37,12 +37,12 @@ class Failure:
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Where it came from: the last lines of the traceback that name one."""
+        """The last lines of the traceback that name a place in the code."""
         lines = [line for line in self.error.splitlines() if line.startswith("  File ")]
         return (self.what.partition(":")[0], *lines[-2:])
 
     def save(self, folder: Path) -> Path:
-        """Write the input down, for `load`."""
+        """Write the input to a file, for `load`."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.parser.replace(' ', '-')}-{self.seed}-{self.number}.json"
         said = {
@@ -58,7 +58,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a parser's inputs."""
+    """The outcomes of a parser's inputs."""
 
     parser: str
     inputs: int = 0
@@ -75,7 +75,7 @@ def fuzz(
     until: float = float("inf"),
     step: Callable[[int], object] = lambda _: None,
 ) -> Tally:
-    """Give `parser` the inputs of these numbers; stop at the moment `until`."""
+    """Give `parser` the inputs with these numbers; stop at the time `until`."""
     tally = Tally(parser.name)
     seen: set[tuple[str, ...]] = set()
     began = time.monotonic()
@@ -99,7 +99,7 @@ def fuzz(
 
 
 def judged(parser: Parser, made: Input, outcomes: Counter[str]) -> str | None:
-    """Run one input and count what became of it; the traceback when that is no outcome."""
+    """Run one input and count its outcome. Returns the traceback of an unexpected error."""
     try:
         outcomes[parser.run(made)] += 1
     except DynamoChatError as error:
@@ -111,7 +111,7 @@ def judged(parser: Parser, made: Input, outcomes: Counter[str]) -> str | None:
 
 
 def shares(parsers: Sequence[Parser], inputs: int) -> Iterator[tuple[Parser, int]]:
-    """How many of so many inputs each parser gets: those that hold more code get more."""
+    """How many inputs each parser gets: those with more code get more."""
     weights = {"items": 10, "methods": 4, "stream records": 6, "keys": 4, "cursors": 4}
     weights |= {"conversations": 4, "texts": 4, "documents": 2, "stream batches": 2}
     whole = sum(weights.get(each.name, 0.5) for each in parsers)
@@ -120,7 +120,7 @@ def shares(parsers: Sequence[Parser], inputs: int) -> Iterator[tuple[Parser, int
 
 
 def load(path: Path) -> tuple[str, Input]:
-    """The parser and the input that `Failure.save` wrote down."""
+    """The parser and the input of a file written by `Failure.save`."""
     said = json.loads(path.read_text("utf-8"))
     return said["parser"], _back(said["input"])
 

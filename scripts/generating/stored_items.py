@@ -28,11 +28,11 @@ NOW = datetime(2025, 12, 30, 14, 0, 0, 123456, tzinfo=UTC)
 
 Item = dict[str, Any]
 Examples = dict[str, dict[str, Any]]
-"""By name, an item and what it is read as."""
+"""An item, and the entity that it is read as, by name."""
 
 
 def files() -> Mapping[Path, str]:
-    """The text of each file of examples, with those added that it does not have."""
+    """The text of each file of examples, with the missing examples added."""
     kept: dict[Path, Examples] = {
         path.relative_to(ROOT): json.loads(path.read_text("utf-8"))
         for path in sorted((ROOT / FOLDER).glob("v*/*.json"))
@@ -74,7 +74,7 @@ def _cut_short(
     delete: Callable[[ChatStore, Everything], object],
     made: Everything,
 ) -> Item:
-    """What a deletion puts in the place of a head, when it dies as soon as that is there."""
+    """Interrupt a deletion as soon as it has put a tombstone in the place of a head."""
     for requests in range(1, 10):
         with FaultInjector(store.connection.client) as faults, suppress(Killed):
             faults.plan(Kill(), at=requests + 1)
@@ -86,13 +86,13 @@ def _cut_short(
 
 
 def _scanned(store: ChatStore) -> list[Item]:
-    """Every item of a small table, as JSON has it."""
+    """Every item of a small table, as JSON."""
     found = store.connection.client.scan(TableName=store.connection.table_name)["Items"]
     return [_plain(item) for item in found]
 
 
 def _plain(value: Any) -> Any:
-    """As JSON: bytes become base64 text, as DynamoDB itself sends them."""
+    """The value as JSON: bytes become base64 text, as DynamoDB itself sends them."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):

@@ -39,7 +39,7 @@ BUG_CALLS: Final = 1_500
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """When a run is over: after so many minutes, operations or rounds, whatever comes first."""
+    """When a run ends: after this many minutes, operations or rounds, whichever comes first."""
 
     minutes: float
     operations: int | None
@@ -47,7 +47,7 @@ class Bounds:
     first: int
 
     def is_over(self, started: float, total: report.Total, number: int) -> bool:
-        """Whether there is no time, or no need, for another round."""
+        """True if there is no time, or no need, for another round."""
         left = self.minutes * 60 - (time.monotonic() - started)
         enough = self.operations is not None and total.calls >= self.operations
         done = self.rounds is not None and number >= self.first + self.rounds
@@ -100,7 +100,7 @@ def _run(options: argparse.Namespace, engine: Engine, server: MinistackServer) -
 
 
 def _storm(options: argparse.Namespace, engine: Engine, rounds: int) -> int:
-    """Storms over ids that are given anew; 1 when something was lost, or stayed."""
+    """Run storms over ids that are reused. Returns 1 if something was lost, or left behind."""
     print(f"storms of seed {options.seed}", flush=True)
     weather = Storms(engine, options.seed, options.bug).blow(rounds, partial(print, flush=True))
     if options.json and options.storm:
@@ -109,7 +109,7 @@ def _storm(options: argparse.Namespace, engine: Engine, rounds: int) -> int:
 
 
 def _bugs(options: argparse.Namespace, engine: Engine, server: MinistackServer) -> int:
-    """Plant each bug in turn; 1 when one of them is not caught."""
+    """Plant each bug in turn. Returns 1 if one of them is not caught."""
     arena, rows = Arena(engine, server), []
     for name, bug in BUGS.items():
         if options.bug and name != options.bug:

@@ -1,7 +1,7 @@
-"""Bugs, planted in a worker to see whether the proof finds them. The package knows none of them.
+"""Bugs that are planted in a worker, to see whether the proof finds them.
 
-Each is a mistake that is easily made in such a package, and takes something away that its
-correctness rests on. A bug is patched in from here and gone when its context is left.
+Each is a mistake that is easy to make, and removes something that correctness depends on. A bug is
+patched into the package, and removed when its context ends.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ Patches = Callable[[], Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A mistake, where it shows, and how it is made."""
+    """A bug: what it is, where it shows, and how to plant it."""
 
     what: str
     domain: str
     patches: Patches
     faults: float = 1.0
-    """How often requests go wrong while it is hunted."""
+    """How often requests fail while it is hunted."""
     in_storms: bool = False
-    """Whether it is hunted in storms: it shows when others finish while one waits."""
+    """True if it is hunted in storms, because it only shows when another worker finishes first."""
 
 
 def _missing_condition() -> Sequence[Any]:
@@ -216,7 +216,7 @@ def _login_survives() -> Sequence[Any]:
 
 
 class _Deaf:
-    """What is told of forks, and tells nobody."""
+    """A register of forkable objects that calls none of them."""
 
     def add(self, thing: Any) -> None:
         del thing
@@ -310,7 +310,7 @@ BUGS: Final[dict[str, Bug]] = {
 
 @contextmanager
 def planted(name: str | None) -> Iterator[None]:
-    """The package with this bug; as it is, with None."""
+    """Plant this bug while the context is open; with None, change nothing."""
     with ExitStack() as stack:
         for each in BUGS[name].patches() if name else ():
             stack.enter_context(each)

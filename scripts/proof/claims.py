@@ -19,7 +19,7 @@ from proof.steps import Action
 def check_claims(
     evidence: Evidence, actions: Mapping[str, Action], found: Iterable[str]
 ) -> Iterator[Violation]:
-    """Every thing that was claimed, and every thing that was found."""
+    """Check every item that a call claims, and every item that the table has."""
     there = Counter(found)
     puts, drops = _claimed(evidence, actions)
     for thing in puts.keys() | there.keys():
@@ -27,7 +27,7 @@ def check_claims(
 
 
 def check_found(evidence: Evidence, actions: Mapping[str, Action]) -> Iterator[Violation]:
-    """No call is told that there is no such thing where it was put before, and nobody took it."""
+    """No call may raise NotFound for an item that was written before and that nobody deleted."""
     puts, drops = _claimed(evidence, actions)
     for call in evidence.calls:
         if call.outcome != "refused" or not call.error.startswith("NotFound"):
@@ -42,7 +42,7 @@ def check_found(evidence: Evidence, actions: Mapping[str, Action]) -> Iterator[V
 def _claimed(
     evidence: Evidence, actions: Mapping[str, Action]
 ) -> tuple[dict[str, list[Call]], dict[str, list[Call]]]:
-    """The calls that put each thing there, and those that took it away."""
+    """The calls that wrote each item, and those that deleted it."""
     puts: dict[str, list[Call]] = defaultdict(list)
     drops: dict[str, list[Call]] = defaultdict(list)
     for call in evidence.calls:

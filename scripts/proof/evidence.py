@@ -1,4 +1,4 @@
-"""What a round is judged by: the history of its calls, and the table as they left it."""
+"""What a round is judged by: the history of its calls, and the table after them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from proof.history import Call, Json
 Item = Mapping[str, Any]
 
 LONGEST: Final = 30.0
-"""The most seconds that a call takes."""
+"""The longest time that a call can take, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that must never be, and what shows it."""
+    """Something that must never happen, with the evidence for it."""
 
     check: str
     text: str
     about: str = ""
-    """The id that it is about, where that is known."""
+    """The id that it is about, if known."""
 
     def __str__(self) -> str:
         return f"{self.check}: {self.text}"
@@ -36,26 +36,26 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That a thing is in the table, or no more, if the call happened that says so."""
+    """A statement that an item is in the table, or is not, if the call that makes it happened."""
 
     thing: str
     is_there: bool = True
 
 
 def kind_of(item: Item) -> str:
-    """The kind of an item; of one that says none, nothing that is a kind."""
+    """The kind of an item; an empty text if it has none."""
     return str(item.get(KIND, {}).get("S", ""))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that is known of a round."""
+    """Everything that is known about a round."""
 
     calls: Sequence[Call]
     items: Sequence[Item]
-    """The whole table."""
+    """Every item of the table."""
     indexed: Mapping[str, Sequence[Item]]
-    """Everything that each index holds."""
+    """Every item of each index."""
     restarts: Sequence[tuple[float, float]]
     """When the server was down, by the clock of the calls."""
 
@@ -84,13 +84,13 @@ class Evidence:
         return self.by_kind.get(layout.kind, [])
 
     def entities(self, entity: type[Entity]) -> Iterator[Any]:
-        """The entities of one kind; those that cannot be read are found by another check."""
+        """The entities of one kind. Unreadable ones are left out: another check reports them."""
         for item in self.stored(entity.layout):
             with suppress(CorruptItem):
                 yield plan(entity).decode(item)
 
     def was_restarted(self, call: Call) -> bool:
-        """Whether the server was down at some time of a call; one that died took no longer."""
+        """True if the server was down during a call. A call that died counts up to its death."""
         end = min(call.returned, call.invoked + LONGEST)
         return any(down < end and up > call.invoked for down, up in self.restarts)
 
@@ -98,7 +98,7 @@ class Evidence:
 def read_evidence(
     client: Any, table: str, calls: Sequence[Call], restarts: Sequence[tuple[float, float]]
 ) -> Evidence:
-    """The history, with the whole table and both of its indexes."""
+    """Read the history, the whole table and both of its indexes."""
     indexed = {str(place.index): _scan(client, table, place.index) for place in (GSI1, GSI2)}
     return Evidence(calls, _scan(client, table, None), indexed, restarts)
 
@@ -110,7 +110,7 @@ def _scan(client: Any, table: str, index: str | None) -> list[Item]:
 
 
 def told(calls: Iterable[Call], most: int = 12) -> str:
-    """The last of some calls, one a line, for the text of a violation."""
+    """The last few calls, one a line, for the text of a violation."""
     lines = [f"\n    {call}" for call in calls]
     left_out = f"\n    … {len(lines) - most} calls before" if len(lines) > most else ""
     return left_out + "".join(lines[-most:])
@@ -119,7 +119,7 @@ def told(calls: Iterable[Call], most: int = 12) -> str:
 def left_behind(
     evidence: Evidence, layout: Layout, key_field: str, *, of: str, made_by: str, deleted_by: str
 ) -> Iterator[Violation]:
-    """What a deletion that was acknowledged, and that nothing was made after, left in a partition.
+    """Report what an acknowledged deletion left in a partition with no writes after it.
 
     `of` is the argument that names the partition in both calls; `key_field` is its name in the key.
     """

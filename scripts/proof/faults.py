@@ -1,4 +1,4 @@
-"""What goes wrong with the requests of a worker, and by how much.
+"""The faults that a worker's requests meet, and how often.
 
 Two injectors look at each request. One strikes the first attempt alone, so that botocore's own
 retry meets the real server: a lost answer becomes a request that is sent twice. The other strikes
@@ -36,34 +36,34 @@ from dynamo_chat.testing import (
 from dynamo_chat.testing.hook import Client, ClientHook, Handler
 
 PATIENCE: Final = 0.1
-"""Of the pauses that botocore makes before it sends again; the run is short."""
+"""The share of botocore's usual pause before a retry: the run is short."""
 
 SLOW: Final = 0.08
 """The share of requests that are slow."""
 SLOWEST: Final = 0.2
-"""Seconds that a slow request waits at the most."""
+"""The longest time that a slow request waits, in seconds."""
 
 _met = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
 class Noted(Fault):
-    """A fault that the call which meets it knows of afterwards."""
+    """A fault that the call can see afterwards."""
 
     fault: Fault
 
     def strikes(self, operation: str) -> bool:
-        """What the fault says."""
+        """The name of the fault."""
         return self.fault.strikes(operation)
 
     def happen(self, attempt: Attempt) -> AWSResponse:
-        """Note it for this thread's call, and let it happen."""
+        """Note the fault for this thread's call, then inject it."""
         known().append(type(self.fault).__name__)
         return self.fault.happen(attempt)
 
 
 class Slow(ClientHook):
-    """Lets a share of the requests of one client wait before they are sent."""
+    """Makes a share of one client's requests wait before they are sent."""
 
     def __init__(self, client: Client, seed: str, share: float) -> None:
         super().__init__(client)
@@ -106,7 +106,7 @@ def known() -> list[str]:
 
 
 def forget() -> list[str]:
-    """The faults that this thread has met; from now on it has met none."""
+    """Return the faults that this thread has met, and forget them."""
     met = list(known())
     known().clear()
     return met
@@ -116,7 +116,7 @@ def forget() -> list[str]:
 def troubled(
     client: Any, seed: str, scale: float, *, slow: float = SLOW, fatal: bool = True
 ) -> Iterator[None]:
-    """Make requests of `client` fail, `scale` times as often as planned, and some be slow.
+    """Make requests of `client` fail, `scale` times as often as planned, and make some slow.
 
     Unless it is `fatal`, no fault strikes every attempt, and nobody is killed.
     """
@@ -135,17 +135,17 @@ def troubled(
 
 
 class _Impatient:
-    """Stands for the `time` of botocore's retries: the same, in shorter pauses."""
+    """Replaces the `time` module in botocore's retries: the same, with shorter pauses."""
 
     @staticmethod
     def sleep(seconds: float) -> None:
-        """Sleep a part of it."""
+        """Sleep for a part of the time."""
         time.sleep(seconds * PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftedClock:
-    """The machine's clock, `ahead` of itself."""
+    """The machine's clock, moved forward by `ahead`."""
 
     ahead: timedelta
 
@@ -155,7 +155,7 @@ class ShiftedClock:
 
 
 def to_noon(dice: random.Random) -> timedelta:
-    """How far ahead the next noon or so is: a run must not meet midnight, when points turn.
+    """The time until about the next noon: a run must not cross midnight, when points expire.
 
     Ahead, never behind: a server deletes what has expired by its own clock.
     """

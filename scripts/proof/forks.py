@@ -1,9 +1,9 @@
-"""A worker that forks: what it made and used before, parent and children go on with.
+"""A worker that forks: parent and children continue to use what was made before the fork.
 
-So does a server that loads its application once and then forks its workers. The first child is
-forked in silence: it and its parent know the same of everything, and make the same calls at first,
-a chorus in which all say the same at the same moment. The second is forked while threads of the
-parent are busy, which holds locks that nobody in the child would give back.
+A server that loads its application once and then forks its workers does the same. The first child
+is forked while no thread works: parent and child remember the same, and first make the same calls,
+a chorus of equal messages with equal times. The second is forked while threads of the parent work,
+so that locks are held that no thread of the child would release.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from proof.steps import Step
 from proof.worker import Runner, Setting, work
 
 SONGS: Final = 6
-"""Conversations that parent and child append to at first."""
+"""The number of conversations that parent and child append to first."""
 MOMENT: Final = datetime(2024, 5, 1, 12, tzinfo=UTC)
-"""When everything was said that the chorus says."""
+"""The time of every message of the chorus."""
 PATIENCE: Final = 30.0
-"""Seconds that a child may go on after its parent is done."""
+"""How long a child may run after its parent is done, in seconds."""
 
 
 def work_forked(setting: Setting) -> list[str]:
-    """Use the store, fork, and let each process carry on; what the strict hook found."""
+    """Use the store, fork, and let each process continue. Returns what the strict hook found."""
     names = [f"{setting.name}+{number}" for number in (1, 2)]
     own = replace(setting, threads=max(1, setting.threads - len(names)))
     with planted(setting.bug):
@@ -57,7 +57,7 @@ def work_forked(setting: Setting) -> list[str]:
 
 
 def _child(setting: Setting, name: str, store: ChatStore) -> list[str]:
-    """What a child does: as its parent, by a name of its own."""
+    """What a child does: the same as its parent, under another name."""
     own = replace(setting, name=name, threads=1, history=str(_history(setting, name)))
     _sing(own, f"{name}+0", setting.name, store)
     return work(own, store)
@@ -71,7 +71,7 @@ def _song(name: str, number: int) -> str:
 
 
 def rehearsal(name: str) -> Iterator[Step]:
-    """Make the conversations, and say something in one: a socket is open, a moment is known."""
+    """Create the conversations, and append to one: it opens a socket and mints an id."""
     for number in range(SONGS):
         talk = _song(name, number)
         yield Step("chat.create_doomed", {"talk": talk, "user": USERS[0], "title": talk})
@@ -79,7 +79,7 @@ def rehearsal(name: str) -> Iterator[Step]:
 
 
 def _sing(setting: Setting, voice: str, name: str, store: ChatStore) -> None:
-    """Append the same words, said at the same moment, to each of the conversations."""
+    """Append the same texts, with the same time, to each of the conversations."""
     with _runner(setting, voice, store) as runner:
         for number in range(1, SONGS):
             runner.run(_note(name, number, voice))
@@ -92,7 +92,7 @@ def _note(name: str, number: int, voice: str) -> Step:
 
 @contextmanager
 def _runner(setting: Setting, name: str, store: ChatStore) -> Iterator[Runner]:
-    """What makes calls and records them under this name."""
+    """A runner that makes calls and records them under this name."""
     recorder = Recorder(_history(setting, name), name)
     yield Runner(store, recorder, setting.clock)
     recorder.close()
@@ -106,7 +106,7 @@ def _history(setting: Setting, name: str) -> Path:
 
 
 def _forked(work_of_child: Callable[[], list[str]]) -> int:
-    """Fork a child that does this and dies; its process id."""
+    """Fork a child that does this and exits. Returns its process id."""
     with warnings.catch_warnings():
         # Python 3.12 warns of forks beside threads. Here they are what is tried.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -117,7 +117,7 @@ def _forked(work_of_child: Callable[[], list[str]]) -> int:
 
 
 def _live(work_of_child: Callable[[], list[str]]) -> NoReturn:
-    """Do what a child does, and end without what its parent would do at its end."""
+    """Do what a child does, and exit without running what its parent would run at exit."""
     code = 1
     try:
         found = work_of_child()
@@ -133,7 +133,7 @@ def _live(work_of_child: Callable[[], list[str]]) -> NoReturn:
 
 @contextmanager
 def busy(*works: Callable[[], object]) -> Iterator[None]:
-    """While threads do each of `works` over and over, as requests to a server would."""
+    """Run each of `works` over and over in its own thread, as requests to a server would."""
     done = threading.Event()
 
     def over_and_over(work: Callable[[], object]) -> None:
@@ -152,7 +152,7 @@ def busy(*works: Callable[[], object]) -> Iterator[None]:
 
 
 class ChildFailed(Exception):
-    """A forked child did not end, or not well."""
+    """A forked child did not exit, or failed."""
 
 
 def _wait(child: int) -> None:

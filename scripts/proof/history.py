@@ -1,11 +1,10 @@
-"""The history of a run: what was called when, and what it answered.
+"""The history of a run: what was called when, and what it returned.
 
-One JSON line as a call begins and one when it has answered, each in a single write to a file of
-the process's own. So the history of a process that was killed ends where the process did: a call
-without an answer may or may not have happened, which is all that its caller would know.
+A call writes a JSON line when it begins and one when it returns, each in a single write to the
+process's own file. So the history of a killed process ends where the process did: a call without a
+result may or may not have happened, and its caller would not know more.
 
-Times are of the machine's monotonic clock, which its processes share: a call that returned before
-another began came first.
+Times are of the machine's monotonic clock, which all of its processes share.
 """
 
 from __future__ import annotations
@@ -30,45 +29,45 @@ NEVER: Final = math.inf
 
 @dataclass(slots=True)
 class Call:
-    """One call of a repository method, and what is known of its answer."""
+    """One call of a repository method, and what is known about its result."""
 
     call_id: str
     kind: str
     args: dict[str, Json]
     invoked: float
     now: float
-    """The caller's clock as it began, in seconds since 1970."""
+    """The caller's clock when it began, in seconds since 1970."""
     returned: float = NEVER
-    """When it answered; never, as far as its effect is concerned, when that is unknown."""
+    """When it returned. If its outcome is unknown, it never returned."""
     outcome: Outcome = "unknown"
     result: Json = None
-    """What it returned, or a refusal's ``current``."""
+    """What it returned, or the ``current`` of a refusal."""
     error: str = ""
     faults: list[str] = field(default_factory=list)
-    """What was injected into its requests."""
+    """The faults that were injected into its requests."""
 
     @property
     def is_ok(self) -> bool:
-        """Whether it was acknowledged."""
+        """True if it was acknowledged."""
         return self.outcome == "ok"
 
     @property
     def is_unknown(self) -> bool:
-        """Whether it may or may not have happened."""
+        """True if it may or may not have happened."""
         return self.outcome == "unknown"
 
     @property
     def may_count(self) -> bool:
-        """Whether it happened, or may have."""
+        """True if it happened, or may have happened."""
         return self.outcome in {"ok", "unknown"}
 
     @property
     def resends(self) -> int:
-        """How often an answer to it was lost on the way, and it was sent again."""
+        """How often its response was lost and it was sent again."""
         return self.faults.count("DropAnswer")
 
     def before(self, other: Call) -> bool:
-        """Whether it had answered before the other began."""
+        """True if it returned before the other began."""
         return self.returned < other.invoked
 
     def __str__(self) -> str:
@@ -77,7 +76,7 @@ class Call:
 
 
 class Recorder:
-    """Writes the history of one process. Safe between threads."""
+    """Writes the history of one process. Thread-safe."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -86,7 +85,7 @@ class Recorder:
         self._lock = threading.Lock()
 
     def began(self, kind: str, args: dict[str, Json], now: float) -> str:
-        """Record that a call begins; its id."""
+        """Record that a call begins. Returns its id."""
         with self._lock:
             call_id = f"{self._name}-{next(self._numbers)}"
         said = {"call": call_id, "kind": kind, "args": args, "at": time.monotonic(), "now": now}
@@ -96,12 +95,12 @@ class Recorder:
     def ended(
         self, call_id: str, outcome: Outcome, result: Json, error: str, faults: list[str]
     ) -> None:
-        """Record what a call answered."""
+        """Record what a call returned."""
         said = {"done": call_id, "at": time.monotonic(), "outcome": outcome, "result": result}
         self._write(said | {"error": error, "faults": faults})
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         os.close(self._file)
 
     def _write(self, line: dict[str, Json]) -> None:
@@ -109,7 +108,7 @@ class Recorder:
 
 
 def read(folder: Path) -> list[Call]:
-    """Every call that the histories in `folder` tell of, in the order in which they began."""
+    """Every call in the histories in `folder`, in the order in which they began."""
     calls: dict[str, Call] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for line in _lines(path):
@@ -127,7 +126,7 @@ def read(folder: Path) -> list[Call]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Json]]:
-    """The lines of a history; the last may have been cut by the death of its process."""
+    """The lines of a history. The last one may be incomplete, if its process was killed."""
     lines = path.read_bytes().split(b"\n")
     for line in lines[:-1]:
         yield json.loads(line)

@@ -1,4 +1,4 @@
-"""What must hold of every item, whatever its domain: it can be read, and its keys say what it says.
+"""Checks of every item, whatever its domain: it is readable, and its keys agree with its fields.
 
 An index's key is taken apart, and each component compared with the field of that name. That does
 not use what wrote it, so a key that was put together wrongly, or not anew, is found.
@@ -27,7 +27,7 @@ ENTITIES: Final = keyspace.KEY_SPACE.entities
 
 
 def readable(evidence: Evidence) -> Iterator[Violation]:
-    """Every item is of a known kind, can be read, and has both keys of an index or neither."""
+    """Every item is of a known kind, is readable, and has both keys of an index or neither."""
     for item in evidence.items:
         kind = kind_of(item)
         if kind not in keyspace.KEY_SPACE.layouts:
@@ -44,7 +44,7 @@ def readable(evidence: Evidence) -> Iterator[Violation]:
 
 
 def index_keys(evidence: Evidence) -> Iterator[Violation]:
-    """The keys of an item in the indexes say what the item says."""
+    """The index keys of an item agree with its fields."""
     for item in evidence.items:
         entity = ENTITIES.get(kind_of(item))
         if entity is None:
@@ -58,7 +58,7 @@ def index_keys(evidence: Evidence) -> Iterator[Violation]:
 
 
 def index_contents(evidence: Evidence) -> Iterator[Violation]:
-    """An index holds the items of the table that have its keys, as they are there."""
+    """An index holds exactly the items of the table that have its keys, with equal attributes."""
     for place in (GSI1, GSI2):
         expected = {_at(item): item for item in evidence.items if place.pk in item}
         found = {_at(item): item for item in evidence.indexed[str(place.index)]}
@@ -95,7 +95,7 @@ def _keys_of(
 
 
 def _belongs(layout: Layout, place: Place, fields: dict[str, Any]) -> bool:
-    """Whether an item with these fields stands in an index."""
+    """True if an item with these fields belongs in an index."""
     if layout is keyspace.MESSAGE:
         return fields["rated_at" if place == GSI1 else "category"] is not None
     if layout is keyspace.EMAIL and place == GSI2:
@@ -104,7 +104,7 @@ def _belongs(layout: Layout, place: Place, fields: dict[str, Any]) -> bool:
 
 
 def _fields(entity: Any) -> dict[str, Any]:
-    """What the components of an entity's keys must be, by their names."""
+    """What the key components of an entity must be, by name."""
     fields = dict(entity.__dict__)
     match entity:
         case Message():

@@ -1,4 +1,4 @@
-"""All checks of a round, in the order in which their findings are worth reading."""
+"""All checks of a round, the most useful findings first."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def _claims(evidence: Evidence) -> Iterable[Violation]:
 
 
 def _answers(evidence: Evidence) -> Iterator[Violation]:
-    """Every answer is one that the package may give."""
+    """Every result is one that the package may return."""
     for call in evidence.calls:
         if call.outcome == "broken":
             yield Violation("an answer that must not be", str(call))
 
 
 def shortened(violations: Sequence[tuple[str, Violation]]) -> Sequence[tuple[str, Violation]]:
-    """The first violations, a few of each check."""
+    """The first violations: a few of each check."""
     kept: list[tuple[str, Violation]] = []
     for name, violation in violations:
         if sum(name == other for other, _ in kept) < 3 and len(kept) < MOST:

@@ -1,13 +1,13 @@
 """Whether a history of calls on one item could have happened one call at a time.
 
-The algorithm of Wing and Gong with the memory that Lowe added: try each call that no other had to
-come before, in depth first order, and never go on from the same set of calls and state twice.
-A history is linearizable when there is an order of its calls that
+This is the algorithm of Wing and Gong with Lowe's memory: try each call that no other must precede,
+depth first, and never continue from the same set of calls and the same state twice. A history is
+linearizable if its calls have an order in which
 
-* keeps every call that returned before another began in front of it,
-* and in which each call's answer is what the model says it would be in that order.
+* every call that returned before another began comes first,
+* and each call's result is what the model gives in that order.
 
-A call whose answer is unknown may stand anywhere after its beginning, or nowhere.
+A call with an unknown outcome may be anywhere after its beginning, or nowhere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_CONFIGURATIONS = 300_000
 
 
 class Model(Protocol[S, C_contra]):
-    """What a single item does, one call at a time."""
+    """What a single item does when calls come one at a time."""
 
     @property
     def initial(self) -> S:
@@ -34,13 +34,13 @@ class Model(Protocol[S, C_contra]):
         ...
 
     def after(self, state: S, call: C_contra) -> Iterable[S]:
-        """The states that the item may be in after `call`; none when its answer is impossible."""
+        """The states that the item may be in after `call`; none if its result is impossible."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Interval(Generic[C]):
-    """A call and when it took place; it never returned when its answer is unknown."""
+    """A call, and when it ran; without end if its outcome is unknown."""
 
     invoked: float
     returned: float
@@ -48,13 +48,13 @@ class Interval(Generic[C]):
 
 
 class Undecided(Exception):
-    """The history has too many orders to try them all."""
+    """The history has too many possible orders to try them all."""
 
 
 def is_linearizable(
     model: Model[S, C], history: Iterable[Interval[C]], *, most: int = MAX_CONFIGURATIONS
 ) -> bool:
-    """Whether `history` could have happened one call at a time. Undecided after `most` tries."""
+    """True if `history` could have happened one call at a time. Undecided after `most` tries."""
     calls = sorted(history, key=lambda each: each.invoked)
     finished = _bits(place for place, each in enumerate(calls) if each.returned < NEVER)
     seen: set[tuple[int, S]] = set()
@@ -77,7 +77,7 @@ def is_linearizable(
 
 
 def _next(calls: Sequence[Interval[C]], done: int) -> list[int]:
-    """The calls that no other had to come before, among those that are not done."""
+    """The remaining calls that no other remaining call must precede."""
     found: list[int] = []
     earliest = NEVER
     for place, each in enumerate(calls):

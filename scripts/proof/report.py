@@ -1,4 +1,4 @@
-"""The results of a run: lines while it runs, a table at its end, and JSON data."""
+"""The results of a run: lines while it runs, a table at the end, and JSON data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from proof.rounds import Outcome
 
 @dataclass(slots=True)
 class Total:
-    """The sum of some rounds."""
+    """The sum of several rounds."""
 
     seed: str
     rounds: int = 0
@@ -28,24 +28,24 @@ class Total:
     undecided: int = 0
     histories: int = 0
     largest: int = 0
-    """Items of the largest table."""
+    """The number of items in the largest table."""
 
     @property
     def calls(self) -> int:
-        """All operations."""
+        """The number of operations."""
         return self.operations.total()
 
     @property
     def injected(self) -> int:
-        """All faults."""
+        """The number of faults."""
         return self.faults.total()
 
     def worked(self, domain: str) -> bool:
-        """Whether anything was called in a domain."""
+        """True if anything was called in this domain."""
         return any(kind.startswith(f"{domain}.") for kind, _ in self.operations)
 
     def add(self, number: int, outcome: Outcome) -> None:
-        """Count a round in."""
+        """Add a round."""
         self.rounds += 1
         self.operations.update(outcome.operations)
         self.faults.update(outcome.faults)
@@ -55,7 +55,7 @@ class Total:
         self.violations += [f"round {number}, {name}: {text}" for name, text in outcome.violations]
 
     def data(self) -> dict[str, Any]:
-        """All of it, for a file."""
+        """All of it, as JSON values."""
         return {
             "seed": self.seed,
             "rounds": self.rounds,
@@ -78,22 +78,22 @@ class Hunt:
     rounds: int = 0
     calls: int = 0
     caught: Counter[str] = field(default_factory=Counter)
-    """How much each check found."""
+    """How often each check found it."""
 
     def line(self) -> str:
-        """One line of progress."""
+        """A line of progress."""
         by = ", ".join(self.caught) or "NOTHING"
         return f"{self.name}: caught by {by} ({self.calls:,} operations, {self.rounds} rounds)"
 
     def data(self) -> dict[str, Any]:
-        """All of it, for a file."""
+        """All of it, as JSON values."""
         return {"bug": self.name, "rounds": self.rounds, "operations": self.calls} | {
             "caught_by": dict(self.caught)
         }
 
 
 def line(number: int, outcome: Outcome) -> str:
-    """What a round came to; what it violated, if anything."""
+    """The result of a round, with its violations."""
     said = (
         f"round {number}: {outcome.calls:,} operations, {outcome.faults.total():,} faults, "
         f"{outcome.items:,} items, {len(outcome.violations)} violations "
@@ -107,7 +107,7 @@ def line(number: int, outcome: Outcome) -> str:
 
 
 def table(total: Total, seconds: float) -> str:
-    """What a run came to."""
+    """The result of a run, as a table."""
     calls = Table("operation", title="Operations", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("acknowledged", "refused", "unknown"):
         calls.add_column(heading, justify="right")
@@ -137,7 +137,7 @@ def table(total: Total, seconds: float) -> str:
 
 
 def bugs(hunts: Sequence[Hunt]) -> str:
-    """Which check caught which bug."""
+    """Which check caught which bug, as a table."""
     found = Table("bug", "what it is", "caught by", box=box.SIMPLE_HEAD)
     found.add_column("operations", justify="right")
     for hunt in hunts:

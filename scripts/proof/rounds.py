@@ -1,4 +1,4 @@
-"""A round: a fresh table, worker processes that are let loose on it, and the judgement.
+"""A round: a fresh table, worker processes that use it, and the judgement.
 
 Tables are small because the server is slow on large ones. So a run is many rounds, each on its own
 table, each with its own names and dice: ``SEED/NUMBER`` is all that its plans depend on.
@@ -33,23 +33,23 @@ from proof.worker import Runner, Setting, work
 
 SCRIPTS: Final = Path(__file__).resolve().parents[1]
 SKEWS: Final = (0.0, 0.3, -0.3)
-"""Seconds by which the clocks of the worker processes are wrong, in turn."""
+"""How many seconds the clocks of the worker processes are wrong, in turn."""
 STEPS_TO_CALLS: Final = 1.5
-"""Calls that a step comes to, on the average."""
+"""The average number of calls in a step."""
 GRACE: Final = 120.0
-"""Seconds that a worker may take to finish its last calls."""
+"""How long a worker may take to finish its last calls, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything there is in a round."""
+    """How large a round is."""
 
     seed: str
     processes: int
     threads: int
     seconds: float
     operations: int
-    """About how many at the most: it keeps the table small."""
+    """About how many operations at most: it keeps the table small."""
     domains: Sequence[str]
     kills: int = 1
     restarts: int = 1
@@ -60,10 +60,10 @@ class Scale:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a round came to."""
+    """The result of a round."""
 
     operations: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Calls, by kind and outcome."""
+    """The number of calls, by kind and outcome."""
     faults: Counter[str] = field(default_factory=Counter)
     violations: list[tuple[str, Violation]] = field(default_factory=list)
     undecided: int = 0
@@ -71,11 +71,11 @@ class Outcome:
     items: int = 0
     seconds: float = 0.0
     folder: Path | None = None
-    """Where the histories are; kept only when something was found."""
+    """Where the histories are. They are kept only if something was found."""
 
     @property
     def calls(self) -> int:
-        """All operations."""
+        """The number of operations."""
         return self.operations.total()
 
     def forget(self) -> None:
@@ -86,14 +86,14 @@ class Outcome:
 
 
 class Arena:
-    """Where rounds take place: an engine, and the server behind it, if it is ours to restart."""
+    """Where rounds run: an engine, and its server if it is ours to restart."""
 
     def __init__(self, engine: Engine, server: MinistackServer | None = None) -> None:
         self.engine = engine
         self.server = server
 
     def round(self, number: int, scale: Scale) -> Outcome:
-        """One round. Its histories are deleted when there was nothing to find."""
+        """Run one round. Its histories are deleted if nothing was found."""
         started = time.monotonic()
         folder = Path(tempfile.mkdtemp(prefix=f"prove-{number}-"))
         try:
@@ -147,7 +147,7 @@ class _Round:
         return self._arena.engine.store(table, clock=clock)
 
     def _quietly(self, name: str, steps: Iterable[Step]) -> None:
-        """Make calls that meet no faults; they are part of the history like any others."""
+        """Make calls without faults. They are recorded in the history like all others."""
         recorder = history.Recorder(self._folder / f"{name}.jsonl", name)
         clock = faults.ShiftedClock(timedelta(seconds=self._ahead))
         runner = Runner(self._store, recorder, clock)
@@ -177,12 +177,12 @@ class _Round:
         )
 
     def _in_this_process(self, deadline: float) -> None:
-        """All threads here, for an engine that no other process can see."""
+        """Run all threads in this process, for an engine that no other process can reach."""
         for text in work(self._setting("p0", 0, deadline), self._store):
             self._found.append(("requests", Violation("DynamoDB would reject", text)))
 
     def _let_loose(self, deadline: float) -> None:
-        """Start the workers, trouble them, and wait until they are done."""
+        """Start the workers, disturb them, and wait until they are done."""
         try:
             self._watch(deadline)
         finally:  # who interrupts the run must not leave its workers behind
@@ -206,7 +206,7 @@ class _Round:
             self._reap(name, process, deadline)
 
     def _troubles(self) -> list[tuple[float, str]]:
-        """When something happens to a process, drawn from the dice."""
+        """The times at which something happens to a process, drawn at random."""
         start = time.monotonic()
         names = ["kill"] * self._scale.kills + ["restart"] * self._scale.restarts
         return sorted(
@@ -229,7 +229,7 @@ class _Round:
         return any(process.poll() is None for process in self._running.values())
 
     def _kill(self, deadline: float) -> None:
-        """Kill a worker as it stands, and let another take its place, with plans of its own."""
+        """Kill a worker, and start another with plans of its own."""
         name = self._dice.choice(sorted(self._running))
         process = self._running.pop(name)
         if process.poll() is not None:
@@ -262,13 +262,13 @@ class _Round:
 
 
 def _kill_all(process: subprocess.Popen[str]) -> None:
-    """Kill a worker and the children that it forked: all of its session."""
+    """Kill a worker and the children that it forked: its whole session."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def judged(store: ChatStore, folder: Path, restarts: Sequence[tuple[float, float]] = ()) -> Outcome:
-    """What the histories in `folder` and the store's table come to. The table is deleted."""
+    """Judge the histories in `folder` and the store's table. Deletes the table."""
     outcome = Outcome(folder=folder)
     calls = history.read(folder)
     client: Any = store.connection.client

@@ -1,4 +1,4 @@
-"""What a worker can do, and the plan that its seed makes of that.
+"""What a worker can do, and the plan that is drawn from its seed.
 
 A plan is drawn before anything is called: no step depends on an answer, only on the dice and on
 what was planned before. So the same seed and the same name give a worker the same calls with the
@@ -22,19 +22,19 @@ from proof.history import Call, Json
 Args = dict[str, Json]
 
 REMEMBERED: Final = 40
-"""A worker comes back to this many things of a kind that it made."""
+"""How many items of a kind a worker can come back to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A call to be made."""
+    """A call to make."""
 
     kind: str
     args: Args
 
 
 class Dice(random.Random):
-    """The dice of one worker, its fresh names, and what it planned before."""
+    """A worker's source of random choices and fresh names, with what it has planned so far."""
 
     def __init__(self, seed: str, name: str) -> None:
         super().__init__(f"{seed}/{name}")
@@ -44,26 +44,26 @@ class Dice(random.Random):
         self._known: dict[str, deque[Any]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
 
     def fresh(self, what: str) -> str:
-        """A name that no other worker of the round makes."""
+        """A name that no other worker of the round uses."""
         self._made += 1
         return f"{what}-{self.name}-{self._made}"
 
     def secret(self, what: str) -> str:
-        """A fresh secret of 256 bits: a token of an invite, the secret of a login."""
+        """A fresh secret of 256 bits, for the token of an invite or for a login."""
         return hashlib.sha256(f"{self.random()} {self.fresh(what)}".encode()).hexdigest()
 
     def remember(self, what: str, thing: Any) -> Any:
-        """`thing`, to be recalled later."""
+        """Remember `thing`, so that it can be recalled later."""
         self._known[what].append(thing)
         return thing
 
     def recall(self, what: str) -> Any | None:
-        """One of the things that were remembered last; None when there is none."""
+        """One of the things that were remembered last; None if there are none."""
         known = self._known[what]
         return self.choice(known) if known else None
 
     def then(self, *groups: Sequence[Step]) -> None:
-        """Plan what follows on what is planned now: one group of steps after another."""
+        """Plan what follows this step: one group of steps after another."""
         self._next.extend(groups)
 
     def following(self) -> Sequence[Step] | None:
@@ -78,7 +78,7 @@ Claims = Callable[[Call], Iterable[Claim]]
 
 
 def no_claims(_: Call) -> Iterable[Claim]:
-    """What a call claims that leaves nothing of its own."""
+    """The claims of a call that writes nothing: none."""
     return ()
 
 
@@ -88,20 +88,20 @@ class Action:
 
     do: Callable[[ChatStore, Args], Json]
     refusals: tuple[type[DynamoChatError], ...] = ()
-    """The errors that may refuse it; any other refusal is a violation."""
+    """The errors that it may raise; any other is a violation."""
     claims: Claims = no_claims
-    """What it leaves in the table, or takes away, if it happens."""
+    """What it writes or deletes, if it happens."""
     about: Claims = no_claims
-    """What it is about, and must find where that was acknowledged and nobody took it away."""
+    """What it is about. If that was acknowledged and nobody deleted it, it must be found."""
     repeatable: bool = True
-    """Whether it may be called again with the same arguments when its answer was lost."""
+    """True if it may be called again with the same arguments after a lost response."""
     many: bool = False
-    """True if it writes in several requests, so that a refused one doesn't settle the others."""
+    """True if it writes in several requests, so that a refused call may have done a part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A part of the store: what to do with it, and what must hold afterwards."""
+    """A part of the store: how to use it, and what must hold afterwards."""
 
     name: str
     actions: dict[str, Action]
@@ -110,9 +110,9 @@ class Domain:
     setup: Callable[[], Iterable[Step]]
     """The data that exists before the workers start."""
     settle: Callable[[Sequence[Call]], Iterable[Step]]
-    """What is called when they are gone: what was cut short is finished, and all is read."""
+    """The calls after all workers: they finish what was interrupted, and read everything."""
     found: Callable[[Evidence], Iterable[str]]
-    """The things in the table that claims speak of."""
+    """The items in the table that claims are about."""
     checks: Sequence[tuple[str, Callable[[Evidence], Iterable[Violation]]]] = ()
     weight: int = 1
 

@@ -1,10 +1,10 @@
-"""Storms: four servers delete one id at the same moment, give it anew, and add to it at once.
+"""Storms: four servers delete one id at the same moment, create it again, and add to it.
 
-A server is a thread with a store of its own. A fifth of its requests wait for up to 200 ms, so that
-each server overtakes the others in the middle of what they do. A round is one storm over each kind
-of thing; what was lost, or stayed, is found by the checks of `lives`.
+A server is a thread with its own store. A fifth of its requests wait for up to 200 ms, so that the
+servers overtake each other between two steps. A round is one storm over each kind of item; the
+checks of `lives` find what was lost or left behind.
 
-    idle     a sliding conversation that nobody used: create, append
+    idle     a sliding conversation that has expired: create, append
     talk     delete, create, append, review
     user     delete, sign up, open a login, record an activity, join a club
     firm     delete, found, add members, invite
@@ -45,29 +45,28 @@ SERVERS: Final = 4
 SLOW: Final = 0.2
 """The share of requests that wait."""
 TROUBLE: Final = 0.3
-"""How often requests go wrong otherwise, as in a round of the proof."""
+"""How often requests fail otherwise, as in a round of the proof."""
 BATCH: Final = 10
-"""Rounds on one table: tables stay small."""
+"""The number of rounds on one table: tables stay small."""
 AT_ONCE: Final = 2
-"""Kinds of storms that blow at the same time: more would only slow each other down."""
+"""How many storms run at the same time: more would only slow each other down."""
 A_DAY: Final = 86_400
 SLIDES: Final = 300
 """Seconds after which a sliding conversation is idle."""
 LONG_AGO: Final = timedelta(minutes=8)
-"""When the idle conversations were made: behind that time, and before they are deleted."""
+"""How long ago the idle conversations were made: longer than that, and not yet swept."""
 FEW: Final = ((3, 0),)
 MANY: Final = ((30, 0),) * 4
 LONG: Final = ((20, 35_000),) * 3
-"""The turns that are there before, as numbers and sizes of messages. With few of them, others have
-finished before a slow server looks; many are more than a transaction takes, long ones more than a
-page of a query."""
+"""The turns that exist before a storm: the number and the size of their messages. With few turns,
+others finish before a slow server reads; many are too many for one transaction, and long ones are
+too large for one page of a query."""
 
 HANDS: Final = (*HOSTS, *(f"{LIFE}hand-{number}" for number in range(52)))
-"""The users who are members of organizations that come and go: with their memberships, more than a
-transaction takes."""
+"""The users who are members of short-lived organizations: too many for one transaction."""
 NOW: Final = timedelta()
 SKEWS: Final = tuple(timedelta(seconds=each) for each in (0.0, 0.3, -0.3))
-"""How far the clocks of the servers are off, in turn."""
+"""How far the clocks of the servers are wrong, in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,9 @@ class Storm:
 
     kind: str
     before: Callable[[Args, Dice], Iterator[Step]]
-    """What is there when it begins."""
+    """What exists when it begins."""
     is_idle: bool = False
-    """Whether that has expired, so that nobody needs to delete it."""
+    """True if that has expired, so that nobody needs to delete it."""
 
     def script(self, about: Args, dice: Dice) -> Iterator[Step]:
         """What one server does."""
@@ -92,7 +91,7 @@ class Storm:
 
 
 def _club(about: Args) -> str:
-    """The organization that stays, and that the lives of a user join."""
+    """The organization that outlives every storm; the lives of a user join it."""
     return f"{LIFE}club-of-{about.get('user')}"
 
 
@@ -140,19 +139,19 @@ STORMS: Final = {
 
 @dataclass(slots=True)
 class Weather:
-    """What the storms came to."""
+    """The results of the storms."""
 
     rounds: int = 0
     seconds: float = 0.0
     operations: Counter[str] = field(default_factory=Counter)
-    """Calls, by their outcome."""
+    """The number of calls, by their outcome."""
     faults: Counter[str] = field(default_factory=Counter)
     spoiled: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in STORMS})
-    """The ids of each kind of storm that something was wrong with."""
+    """The ids after which something was wrong, by kind of storm."""
     violations: list[tuple[str, Violation]] = field(default_factory=list)
 
     def add(self, rounds: int, outcome: Outcome) -> None:
-        """Count some rounds in."""
+        """Add the results of more rounds."""
         self.rounds += rounds
         for (_, how), count in outcome.operations.items():
             self.operations[how] += count
@@ -165,11 +164,11 @@ class Weather:
 
     @property
     def losses(self) -> int:
-        """The storms that something was wrong with after."""
+        """The number of storms after which something was wrong."""
         return sum(map(len, self.spoiled.values()))
 
     def line(self) -> str:
-        """What it came to so far."""
+        """The results so far, in a line."""
         spoiled = ", ".join(f"{name} {len(ids)}" for name, ids in self.spoiled.items())
         return (
             f"{self.rounds} rounds, {self.operations.total():,} operations, "
@@ -178,7 +177,7 @@ class Weather:
         )
 
     def data(self) -> dict[str, Any]:
-        """All of it, for a file."""
+        """All of it, as JSON values."""
         return {
             "rounds": self.rounds,
             "seconds": round(self.seconds),
@@ -198,7 +197,7 @@ class Storms:
         self._bug = bug
 
     def blow(self, rounds: int, told: Callable[[str], None] = lambda _: None) -> Weather:
-        """So many rounds, and what they came to; `told` is called with a line now and then."""
+        """Run this many rounds. Returns the results; calls `told` with a line from time to time."""
         weather = Weather()
         for first in range(0, rounds, BATCH):
             started = time.monotonic()
@@ -213,7 +212,7 @@ class Storms:
         return weather
 
     def _batch(self, numbers: range) -> Outcome:
-        """Some rounds on one table, and their judgement."""
+        """Run several rounds on one table, and judge them."""
         seed = f"{self._seed}/{numbers.start}"
         ahead = faults.to_noon(random.Random(seed))
         table = f"storm-{os.getpid()}-{numbers.start}"
@@ -234,7 +233,7 @@ class Storms:
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """Where servers are put up: their table, and where they write their histories."""
+    """Where servers run: their table, and the folder of their histories."""
 
     engine: Engine
     store: ChatStore
@@ -243,7 +242,7 @@ class _Site:
     stack: ExitStack
 
     def server(self, name: str, *, off: timedelta = timedelta(), seed: str = "") -> Runner:
-        """A server with a store of its own, whose clock is `off`; with a seed, a troubled one."""
+        """A server with its own store, whose clock is `off`; with a seed, its requests fail."""
         clock = ShiftedClock(self.ahead + off)
         store = self.engine.store(self.store.connection.table_name, clock=clock)
         recorder = Recorder(self.folder / f"{name}.jsonl", name)
@@ -255,7 +254,7 @@ class _Site:
 
 
 class _Crew:
-    """Four servers that meet for one kind of storm again and again."""
+    """Four servers that run one kind of storm again and again."""
 
     def __init__(self, name: str, site: _Site, seed: str) -> None:
         self._name = name
@@ -268,7 +267,7 @@ class _Crew:
         ]
 
     def rounds(self, numbers: Iterable[int]) -> None:
-        """A storm for each number, over an id of its own."""
+        """Run a storm for each number, each over its own id."""
         with ThreadPoolExecutor(SERVERS) as pool:
             for number in numbers:
                 self._round(f"{LIFE}{self._name}-{number}", pool)

@@ -1,4 +1,4 @@
-"""A worker process: threads that share one store, call it as their plans say, and record it.
+"""A worker process: threads that share one store, make the calls of their plans, and record them.
 
 Run as ``python -m proof.worker SETTING``, where SETTING is a `Setting` as JSON.
 """
@@ -30,19 +30,19 @@ from proof.steps import Action, Args, Dice, Planner, Step
 TOGETHER: Final = 4
 """The most calls that one step makes at the same time."""
 RETRIED: Final = 0.6
-"""How often a call is made again whose answer was lost."""
+"""How often a call whose response was lost is made again."""
 AWAY: Final = 1.0
-"""Seconds to wait when the server cannot be reached."""
+"""How long to wait when the server cannot be reached, in seconds."""
 
 _SURELY_NOT_DONE: Final = frozenset({"Throttled", "TransactionConflict", "Unreachable"})
-"""Faults that keep a request from being done."""
+"""Faults after which a request was certainly not done."""
 _ONLY_LATER: Final = frozenset({"Slow"})
-"""What changes when a request is done, and not whether."""
+"""Faults that only delay a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a worker process is told."""
+    """The settings of a worker process."""
 
     name: str
     seed: str
@@ -60,12 +60,12 @@ class Setting:
     """Seconds that the clock of this process is ahead."""
     domains: Sequence[str]
     faults: float
-    """How often requests go wrong, 1.0 for as often as planned."""
+    """How often requests fail; 1.0 is as often as planned."""
     strict: bool
-    """Whether to look at each request for what DynamoDB would reject."""
+    """True if each request is checked for what DynamoDB would reject."""
     bug: str | None = None
     forks: bool = False
-    """Whether the process forks when it has begun."""
+    """True if the process forks after it began."""
 
     def to_json(self) -> str:
         """The setting as the worker's argument."""
@@ -77,14 +77,14 @@ class Setting:
         return ShiftedClock(timedelta(seconds=self.ahead))
 
     def store(self) -> ChatStore:
-        """A store of this process's own."""
+        """A store of this process."""
         return ChatStore(
             self.table, region=self.region, endpoint_url=self.endpoint, clock=self.clock
         )
 
 
 class Runner:
-    """Makes calls, and records what they answer. Safe between threads."""
+    """Makes calls and records what they return. Thread-safe."""
 
     def __init__(self, store: ChatStore, recorder: Recorder, clock: ShiftedClock) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class Runner:
         self._actions: Mapping[str, Action] = ACTIONS
 
     def run(self, step: Step) -> Outcome:
-        """Make one call; what became of it."""
+        """Make one call. Returns its outcome."""
         action = self._actions[step.kind]
         faults.forget()
         call_id = self._recorder.began(step.kind, step.args, self._clock().timestamp())
@@ -128,7 +128,7 @@ class Runner:
 
 
 def _what_of(error: errors.ServiceError, action: Action) -> Outcome:
-    """Whether a call may have happened that the service did not serve."""
+    """The outcome of a call that the service did not serve."""
     if isinstance(error, errors.Contended) and not action.many:
         return "refused"  # the one change that it makes was not made
     not_done = set(faults.known()) <= _SURELY_NOT_DONE | _ONLY_LATER and not action.many
@@ -141,13 +141,13 @@ def _what_of(error: errors.ServiceError, action: Action) -> Outcome:
 
 
 def _current(error: errors.DynamoChatError) -> Json:
-    """The entity that a refusal carries."""
+    """The entity that an error carries."""
     current = getattr(error, "current", None)
     return None if current is None else current.model_dump(mode="json")
 
 
 def work(setting: Setting, store: ChatStore | None = None) -> list[str]:
-    """Run the threads of a worker until they are done; what the strict hook found."""
+    """Run the threads of a worker until they are done. Returns what the strict hook found."""
     store = setting.store() if store is None else store
     recorder = Recorder(Path(setting.history), setting.name)
     runner = Runner(store, recorder, setting.clock)
@@ -189,13 +189,13 @@ def _follow(setting: Setting, number: int, runner: Runner) -> None:
 
 
 def _once_more(step: Step, dice: Dice, runner: Runner) -> None:
-    """Do what a caller does whose answer was lost, and who brought ids: call again, mostly."""
+    """Make a call again after a lost response, mostly, as a caller with its own ids would do."""
     if ACTIONS[step.kind].repeatable and dice.random() < RETRIED:
         runner.run(step)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the setting says; 3 when a request was one that DynamoDB rejects."""
+    """Run as the settings say. Returns 3 if DynamoDB would reject one of the requests."""
     told: dict[str, Any] = json.loads(arguments[0])
     setting = Setting(**told)
     with Engine(setting.endpoint, region=setting.region):

@@ -1,4 +1,4 @@
-"""What the scripts share: their environments, the Pythons of this machine, the project's own rules.
+"""What the scripts share: environments, the installed Pythons, the project's own rules.
 
 Standard library only. This one file also runs on older Pythons, so that it can say what is missing.
 """
@@ -13,7 +13,7 @@ NAMES = ("python3.13", "python3.12", "python3.11")
 
 
 def require_python():  # type: () -> None
-    """Go on under Python 3.11 or newer: this one, else one found on PATH, else say what to do."""
+    """Continue on Python 3.11 or newer: this one, or one found on PATH; else say what to do."""
     if sys.version_info >= OLDEST:
         return
     for name in NAMES:

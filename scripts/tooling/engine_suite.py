@@ -1,4 +1,4 @@
-"""The engine suite: the tests that DynamoDB's behaviour decides, on a real server.
+"""The engine suite: the tests that depend on DynamoDB's behaviour, on a real server.
 
 Run by tox, in an environment that has the package. With ``DYNAMO_CHAT_TEST_ENDPOINT`` set the
 tests run there; without it, on a ministack server that is started for them and stopped after.
@@ -19,7 +19,7 @@ SERVER_HOME = ROOT / ".venv-tools" / "ministack"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the suite with these arguments for pytest; pytest's exit code."""
+    """Run the suite with these arguments for pytest. Returns pytest's exit code."""
     if endpoint := os.environ.get(ENDPOINT_VARIABLE):
         return _pytest(endpoint, "engine", arguments)
     # A run that is told to stop must not leave its server behind.

@@ -24,12 +24,12 @@ FINISHED = "finished"
 
 
 class EnvironmentFailed(Exception):
-    """An environment could not be made; the text says why and what to do."""
+    """An environment could not be made. The message says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A directory with a Python and what was installed for it."""
+    """A directory with a Python and the packages installed for it."""
 
     path: Path
 
@@ -39,12 +39,12 @@ class Environment:
         return self.path / BIN / ("python.exe" if os.name == "nt" else "python")
 
     def command(self, name: str) -> Path:
-        """The program ``name`` as installed in this environment."""
+        """The program ``name`` of this environment."""
         return self.path / BIN / (f"{name}.exe" if os.name == "nt" else name)
 
 
 def environment(name: str, requirements: Sequence[str]) -> Environment:
-    """The environment ``name`` with these requirements, made now if there is none that fits.
+    """The environment ``name`` with these requirements; made now unless a matching one exists.
 
     A requirement that starts with ``.`` is this checkout with extras, installed so that changes of
     the source are seen without installing again. Raises EnvironmentFailed.
@@ -60,7 +60,7 @@ def environment(name: str, requirements: Sequence[str]) -> Environment:
 
 
 def announce(line: str) -> None:
-    """One line of progress, apart from what the programs themselves print."""
+    """Print a line of progress, on stderr."""
     print(f"-- {line}", file=sys.stderr, flush=True)
 
 
@@ -107,13 +107,13 @@ def _make(path: Path, name: str, requirements: Sequence[str]) -> None:
 
 
 def _without_python_path() -> dict[str, str]:
-    """The present environment variables without those that mix other packages in."""
+    """The current environment variables, except those that add other packages to the path."""
     return {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}}
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock file, so that two scripts started together do not make one thing twice."""
+    """Hold the lock file, so that two scripts started together do not make the same thing."""
     with path.open("w") as lock:
         try:
             import fcntl

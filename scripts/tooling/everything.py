@@ -46,7 +46,7 @@ class Everything:
 
     user_id: str
     friend_id: str
-    """A member of the organization, inactive, and the other side of the calls."""
+    """An inactive member of the organization, and the other side of the calls."""
     partner_id: str
     """The organization's second owner, who waits in a queue."""
     account_id: str
@@ -55,15 +55,15 @@ class Everything:
     sliding_id: str
     """A conversation whose expiry slides."""
     message_id: str
-    """Made by the store."""
+    """Minted by the store."""
     brought_id: str
     """A message id that the caller supplied."""
     review_id: str
-    """Of an archived review."""
+    """The id of an archived review."""
     thread_id: str
     """The conversation of the e-mail thread."""
     response_id: str
-    """Made by the store."""
+    """Minted by the store."""
     brought_response_id: str
     """A response id that the caller supplied."""
     rfc_id: str
@@ -76,7 +76,7 @@ class Everything:
     report_id: str
     invocation_id: str
     call_id: str
-    """Of a live call."""
+    """The id of a live call."""
     room_name: str
 
     @classmethod
@@ -128,7 +128,7 @@ DELETIONS: Final[Mapping[str, Callable[[ChatStore, Everything], object]]] = {
     ORGANIZATION_TOMBSTONE.kind: lambda s, ids: s.organizations.delete(ids.organization_id),
     EMAIL_THREAD_TOMBSTONE.kind: lambda s, ids: s.threads.delete(ids.thread_id),
 }
-"""By the kind of a tombstone, the deletion that leaves one while it runs."""
+"""By the kind of a tombstone, the deletion during which it exists."""
 
 NOT_MADE: Final[Mapping[str, str]] = {
     **dict.fromkeys(DELETIONS, "there only while something is being deleted"),
@@ -291,5 +291,5 @@ def _calls(store: ChatStore, ids: Everything, _: int) -> Everything:
 
 
 def _numbered(first: str, count: int) -> list[str]:
-    """`first`, and further ids like it."""
+    """`first`, and more ids like it."""
     return [first, *(f"{first}-{place}" for place in range(1, count))]

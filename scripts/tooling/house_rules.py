@@ -1,4 +1,4 @@
-"""The project's own lint: what the general linters cannot know. Run as ``python house_rules.py``.
+"""The project's own lint: rules that general linters do not have.
 
 - A Python file of more than 600 lines has stopped reading as one story.
 - Only the codec builds or takes apart key strings: elsewhere in the package no ``f"TAG#{…}"``, no
@@ -41,7 +41,7 @@ class Finding:
 
 
 def main() -> int:
-    """Print every finding in the repository; 0 when there is none."""
+    """Print every finding in the repository. Returns 0 if there are none."""
     findings = sorted(found for path in _files() for found in look_at(path, _text(ROOT / path)))
     for finding in findings:
         print(finding)
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def look_at(path: Path, text: str) -> Iterator[Finding]:
-    """What breaks a rule in the file at ``path`` (relative to the repository) holding ``text``."""
+    """The findings in the file at ``path`` (relative to the repository) with this ``text``."""
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         if found := MACHINE_PATH.search(line):
@@ -89,7 +89,7 @@ def _holds(node: ast.AST, pattern: re.Pattern[str]) -> bool:
 
 
 def _skips_without_reason(node: ast.AST) -> bool:
-    """Whether this is ``pytest.mark.skip``, ``skipif`` or ``xfail`` without ``reason=``."""
+    """True if this is ``pytest.mark.skip``, ``skipif`` or ``xfail`` without ``reason=``."""
     match node:
         case ast.Call(
             func=ast.Attribute(attr="skip" | "skipif" | "xfail", value=ast.Attribute(attr="mark")),
@@ -104,7 +104,7 @@ def _line(node: ast.AST) -> int:
 
 
 def _files() -> Iterator[Path]:
-    """The repository's own files, with or without git."""
+    """The files of the repository, with or without git."""
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and not GENERATED.intersection(path.parts):

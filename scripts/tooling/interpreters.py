@@ -1,4 +1,4 @@
-"""The Pythons of this machine that the tests run on."""
+"""The Pythons of this machine on which the tests run."""
 
 import json
 import os
@@ -33,19 +33,19 @@ print(json.dumps({
 
 @dataclass(frozen=True, order=True)
 class Interpreter:
-    """A Python that answered when it was asked for its version."""
+    """A Python that runs, and its version."""
 
     version: tuple[int, int, int]
     path: Path
 
     @property
     def environment(self) -> str:
-        """Tox's name for it, such as ``py312``."""
+        """Its tox environment, such as ``py312``."""
         return f"py{self.version[0]}{self.version[1]}"
 
 
 def discover() -> dict[tuple[int, int], Interpreter | None]:
-    """The interpreter to use for each supported version, or None where there is none.
+    """The interpreter for each supported version; None for a version that is not installed.
 
     The one that runs this comes first, then those on PATH, then the newest that a version manager
     holds. An executable which does not answer is not there.
@@ -81,7 +81,7 @@ def _managed_installations() -> Iterator[Path]:
 
 
 def _patch_of(python: Path) -> tuple[int, ...]:
-    """The numbers in an installation's name: ``3.12.10`` comes after ``3.12.9``."""
+    """The numbers in an installation's name: ``3.12.10`` sorts after ``3.12.9``."""
     name = python.parent.parent.name
     return tuple(int(part) for part in name.replace("-", ".").split(".") if part.isdigit())
 

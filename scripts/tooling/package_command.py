@@ -1,4 +1,4 @@
-"""Runs a module on the package beside this checkout, for `scripts/demo`, `generate` and others."""
+"""Runs a module with the package from this checkout, for `scripts/demo`, `generate` and others."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from tooling.environment import ROOT, EnvironmentFailed, environment
 
 
 def run_module(module: str, arguments: Sequence[str]) -> int:
-    """Install the package in an environment of its own and run `module` there; its exit code."""
+    """Install the package in its own environment and run `module` there. Returns the exit code."""
     try:
         made = environment("package", [".[cli,testing]"])
     except EnvironmentFailed as error:

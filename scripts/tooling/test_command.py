@@ -54,7 +54,7 @@ HYPOTHESIS_PROFILE overrides the number of examples everywhere.
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an environment ended."""
+    """The result of an environment."""
 
     name: str
     code: int
@@ -62,13 +62,13 @@ class Outcome:
     text: str
 
     def line(self) -> str:
-        """Its line: name, whether it passed, the time, and what pytest counted."""
+        """Its line: name, whether it passed, the time, and pytest's counts."""
         counted = COUNTED.findall(self.text)
         said = f"   {counted[-1]}" if counted else ""
         return f"{self.name:<12}{'FAILED' if self.code else 'passed'} {self.seconds:6.0f} s{said}"
 
     def failures(self) -> Iterator[str]:
-        """What failed, by name where pytest names it; else the last lines of the output."""
+        """The failures: the names of tests, or else the last lines of the output."""
         named = NAMED.findall(self.text)
         for line in named or self.text.splitlines()[-30:]:
             yield f"  {line}"
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[list[str]]:
-    """What tox runs, in two lanes side by side: the tests, one run at a time, and what looks.
+    """The tox environments to run, in two lanes at the same time: tests, and checks.
 
     Arguments for pytest leave out what does not run pytest.
     """
@@ -123,13 +123,13 @@ def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[
 
 
 def _again(pythons: Sequence[str]) -> list[str]:
-    """The tests once more, on the first Python, under the hash seeds of those that are missing."""
+    """The tests again, on the first Python, with the hash seeds of the missing Pythons."""
     missing = [seed for name, seed in HASH_SEEDS.items() if name not in pythons]
     return [f"{name}-hash{seed}" for name in pythons[:1] for seed in missing]
 
 
 def _variables(options: argparse.Namespace) -> dict[str, str]:
-    """The environment variables of tox: an endpoint is for the engine suite that asks for it."""
+    """The environment variables of tox. An endpoint is only for the engine suite."""
     variables = dict(os.environ)
     if options.engine and options.engine != "ministack":
         variables[ENDPOINT] = options.engine
@@ -143,7 +143,7 @@ def _run(
     lanes: Sequence[Sequence[str]],
     variables: dict[str, str],
 ) -> int:
-    """Run every environment and print its line; at the end, what failed."""
+    """Run every environment and print its line, and at the end the failures."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
@@ -168,7 +168,7 @@ def _run(
 
 
 def _one(name: str, command: Sequence[str], variables: dict[str, str]) -> Outcome:
-    """Run one environment, its output in a file of its own."""
+    """Run one environment, with its output in its own file."""
     started = time.monotonic()
     with _output(name).open("w", encoding="utf-8") as output:
         code = _tox(command, variables, output)

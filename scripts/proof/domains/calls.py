@@ -1,4 +1,4 @@
-"""Callers who wait in queues, are matched into calls, and end them; rooms that several want."""
+"""Callers who wait in queues, are matched and end their calls; rooms that several callers want."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUEUES: Final[Mapping[str, CallQueue]] = {
     "wide": CallQueue("wide", shards=3, cost=2),
 }
 LONGEST: Final = timedelta(seconds=3)
-"""A call that nobody ends is swept away after this."""
+"""A call that nobody ends is ended by the sweep after this time."""
 ROOMS: Final = tuple(f"room-{number}" for number in range(4))
 
 
@@ -153,7 +153,7 @@ def _found(evidence: Evidence) -> Iterator[str]:
 
 
 def _tickets(evidence: Evidence) -> Iterator[Violation]:
-    """Who waits has a ticket, and a ticket is somebody who waits: one each."""
+    """Each waiting caller has one ticket, and each ticket is of one waiting caller."""
     tickets = sorted((each.user_id, *each.place) for each in evidence.entities(QueueTicket))
     waiting = sorted(
         (each.user_id, *place)
@@ -166,7 +166,7 @@ def _tickets(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _live_calls(evidence: Evidence) -> Iterator[Violation]:
-    """A live call has its room and its two callers; nobody else is in a room, or a call."""
+    """A live call has its room and its two callers, and nobody else is in a room or a call."""
     live = {call.call_id: call for call in evidence.entities(VoiceCall) if call.is_live}
     rooms = {room.call_id: room for room in evidence.entities(CallRoom)}
     for call_id in live.keys() ^ rooms.keys():
@@ -191,7 +191,7 @@ def _live_calls(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _points(evidence: Evidence) -> Iterator[Violation]:
-    """What is left of the points and what was spent of them are 15 together."""
+    """The remaining and the spent points of a caller are 15 together."""
     for caller in evidence.entities(Caller):
         spent = sum(caller.spends.values())
         if caller.points_left + spent != DAILY_POINTS:
@@ -200,7 +200,7 @@ def _points(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _paid(evidence: Evidence) -> Iterator[Violation]:
-    """Nobody has paid for a call that they were not taken into."""
+    """Nobody has paid for a call without being in it."""
     calls = {call.call_id: call for call in evidence.entities(VoiceCall)}
     for caller in evidence.entities(Caller):
         if caller.user_id not in CALLERS:
@@ -212,7 +212,7 @@ def _paid(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
-    """Nobody is taken into a second call before anybody asked for the end of the first."""
+    """Nobody enters a second call before someone asked for the end of the first."""
     ends = evidence.grouped("id", "calls.end")
     sweeps = [call for call in evidence.of("calls.sweep") if call.may_count]
     opened: dict[str, list[Call]] = {}
@@ -233,7 +233,7 @@ def _one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _histories(evidence: Evidence) -> Iterator[Violation]:
-    """A caller's history has every call that they were in, once."""
+    """A caller's history has every call of theirs, once."""
     truth: dict[str, set[str]] = {}
     for call in evidence.entities(VoiceCall):
         for user in (call.user_a, call.user_b):
@@ -251,7 +251,7 @@ def _histories(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _waiting_still(evidence: Evidence) -> Iterator[Violation]:
-    """Who joined, and whom nobody touched since, still waits, with the same ticket."""
+    """A caller who joined and was not touched since still waits, with the same ticket."""
     callers: dict[str, Any] = {each.user_id: each for each in evidence.entities(Caller)}
     others = evidence.of("calls.match", "calls.start", "calls.leave", "calls.join")
     joined: dict[str, Call] = {}

@@ -1,7 +1,7 @@
 """Conversations and messages: many writers of a few conversations, and some that are deleted.
 
-A *talk* is there from the beginning and stays. A *short* one keeps its last five messages; the
-deadline of a *sliding* one moves ahead with its messages. A *doomed* one is made, used and deleted
+A *talk* exists from the beginning and is not deleted. A *short* one keeps its last five messages;
+the deadline of a *sliding* one moves with its messages. A *doomed* one is created, used and deleted
 by one worker, while another call still appends to it.
 """
 
@@ -54,13 +54,13 @@ def _say(store: ChatStore, args: Args) -> Json:
 
 
 def _sing(store: ChatStore, args: Args) -> Json:
-    """What others say at the same moment in the same words."""
+    """Append what others append at the same moment with the same text."""
     new = NewMessage(role="user", content="la", at=datetime.fromisoformat(args["at"]))
     return {"position": store.messages.append(args["talk"], new).position}
 
 
 def _append_ahead(store: ChatStore, args: Args) -> Json:
-    """Append where the conversation's deadline must move first, most of the time."""
+    """Append when the conversation's deadline must move first, most of the time."""
     head = store.conversations.get(args["talk"], consistent=True)
     new = NewMessage(
         role="user",
@@ -160,7 +160,7 @@ def _walk(store: ChatStore, args: Args) -> Json:
 
 
 def _cross(store: ChatStore, args: Args) -> Json:
-    """Try another user's cursor: whether it was taken."""
+    """Use another user's cursor. Returns True if it was accepted."""
     page = store.conversations.list_by_user(args["user"], page_size=1)
     if page.cursor is None:
         return None
@@ -202,14 +202,14 @@ def _plan_delete_message(dice: Dice) -> Args:
 
 
 def _plan_short_life(dice: Dice) -> Sequence[Step]:
-    """A message that is appended, and deleted at once or a little later."""
+    """Append a message, and delete it at once or a little later."""
     args = _plan_delete_message(dice)
     dice.remember("short-lived", args)
     return [Step("chat.append", args)]
 
 
 def _plan_doomed(dice: Dice) -> Sequence[Step]:
-    """Make a conversation; or use or delete one that was made before."""
+    """Create a conversation, or use or delete one that was created before."""
     known = dice.recall("doomed")
     luck = dice.random()
     if known is None or luck < 0.3:
@@ -224,7 +224,7 @@ def _plan_doomed(dice: Dice) -> Sequence[Step]:
 
 
 def _plan_stream(dice: Dice) -> Sequence[Step]:
-    """A message that is still arriving; or two that say how one of those ends."""
+    """Append a message in parts, or finish one by two calls."""
     known = dice.recall("streaming")
     if known is None or dice.random() < 0.5:
         args = dice.remember("streaming", {"talk": _talk(dice), "id": dice.fresh("stream")})

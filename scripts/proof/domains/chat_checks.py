@@ -22,7 +22,7 @@ TITLE: Final = cast("Slot", keyspace.CONVERSATION_TITLE.gsi2).sk
 
 
 def found(evidence: Evidence) -> Iterator[str]:
-    """What is there of all that calls claim."""
+    """The items that claims are about."""
     for message in evidence.entities(Message):
         talk = message.conversation_id
         if talk in {*TALKS, *SLIDING} and not message.message_id.startswith("stream"):
@@ -41,7 +41,7 @@ def found(evidence: Evidence) -> Iterator[str]:
 
 
 def _counts(evidence: Evidence) -> Iterator[Violation]:
-    """Each conversation's counters say what its messages, and the appends, say."""
+    """Each conversation's counters agree with its messages and with the acknowledged appends."""
     stored = Counter(each.conversation_id for each in evidence.entities(Message))
     appends: dict[str, list[Call]] = {}
     for call in evidence.of(*APPENDS):
@@ -62,7 +62,7 @@ def _counts(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _appended(calls: Sequence[Call]) -> tuple[int, int]:
-    """The fewest and the most messages that these calls can have appended."""
+    """The smallest and the largest number of messages that these calls can have appended."""
     sure: set[str] = set()
     perhaps: set[str] = set()
     for call in calls:
@@ -75,7 +75,7 @@ def _appended(calls: Sequence[Call]) -> tuple[int, int]:
 
 
 def _turns(evidence: Evidence) -> Iterator[Violation]:
-    """Turns are whole, and their messages stand together in their order."""
+    """Turns are complete, and their messages are together and in order."""
     places: dict[str, dict[str, str]] = {}
     for message in evidence.entities(Message):
         places.setdefault(message.conversation_id, {})[message.message_id] = message.position
@@ -97,7 +97,7 @@ def _turns(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _order(evidence: Evidence) -> Iterator[Violation]:
-    """What was appended after another append had returned has a later place."""
+    """A message appended after another append had returned has a higher position."""
     for talk, calls in evidence.grouped("talk", *APPENDS).items():
         first: dict[str, Call] = {}
         for call in calls:
@@ -116,7 +116,7 @@ def _order(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _latest_seen(evidence: Evidence) -> Iterator[Violation]:
-    """The latest messages are in order, and lack none that was acknowledged before."""
+    """The latest messages are in order, and none that was acknowledged before is missing."""
     deleted = {call.args["id"] for call in evidence.of("chat.delete_message")}
     appends = evidence.grouped("talk", "chat.append", "chat.say")
     for read in evidence.of("chat.latest"):
@@ -136,7 +136,7 @@ def _latest_seen(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _walks(evidence: Evidence) -> Iterator[Violation]:
-    """A walk through all pages finds what was there, once each, and nothing of others."""
+    """Reading all pages returns every item once, and nothing of other conversations."""
     owner: dict[str, str] = {}
     made: dict[str, list[Call]] = {}
     for call in evidence.of("chat.create", "chat.create_doomed"):
@@ -198,7 +198,7 @@ def _finished(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _deadlines(evidence: Evidence) -> Iterator[Violation]:
-    """Everything in a conversation is kept as long as its head says; a sliding one long enough."""
+    """All items of a conversation have its deadline, and a sliding deadline is late enough."""
     heads = {
         keyspace.CONVERSATION.key(conversation_id=head.conversation_id)[PK]["S"]: head
         for head in evidence.entities(Conversation)
@@ -224,7 +224,7 @@ def _deadlines(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _titles(evidence: Evidence) -> Iterator[Violation]:
-    """The title item of a conversation, by which it is found, is of the title that it has."""
+    """The title item of a conversation has the conversation's title."""
     hashes = {
         item[PK]["S"]: TITLE.decode(item[GSI2.sk]["S"])[0]
         for item in evidence.stored(keyspace.CONVERSATION_TITLE)
@@ -248,14 +248,14 @@ def _title_histories(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _renamed_anew(evidence: Evidence, calls: Iterable[Call]) -> Iterator[Call]:
-    """What may have happened a second time, as the server forgets its tokens in a restart."""
+    """The renames that may have happened twice: a restarted server has forgotten its tokens."""
     for call in calls:
         if call.kind == "chat.rename" and call.may_count and evidence.was_restarted(call):
             yield replace(call, outcome="unknown", returned=NEVER)
 
 
 class _State:
-    """The state of a conversation: saved over the revision that was read."""
+    """The state of a conversation: each save is on the revision that was read."""
 
     initial = (0, "")
 

@@ -25,10 +25,10 @@ APPENDS: Final = (
 
 
 def owner_of(conversation_id: str) -> str:
-    """The owner of one of the conversations that stay."""
+    """The owner of one of the conversations that are not deleted."""
     return USERS[int(conversation_id.rpartition("-")[2]) % len(USERS)]
 
 
 def content_of(message_id: str) -> str:
-    """What a message says: nothing else has it."""
+    """The content of a message. It is unique."""
     return f"{message_id} says that the rain falls mainly in the plain"

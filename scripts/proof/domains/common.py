@@ -12,19 +12,19 @@ from proof.history import NEVER, Call
 from proof.linear import Interval, Model, Undecided, is_linearizable
 
 tally: Final[Counter[str]] = Counter()
-"""The histories that were checked, and those with too many orders to try them all."""
+"""The number of histories that were checked, and of those with too many possible orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """An item that holds what was written last."""
+    """An item that holds the last value written."""
 
     initial: str
     writes: str
     """The kind of the calls that write ``args["value"]``; others read ``result["value"]``."""
 
     def after(self, state: str, call: Call) -> Iterable[str]:
-        """What it may hold after a call."""
+        """The values that it may hold after a call."""
         if call.kind == self.writes:
             return [call.args["value"]]
         return [state] if call.result["value"] == state else []
@@ -33,7 +33,7 @@ class Register:
 def linear(
     what: str, item: str, model: Model[Any, Call], calls: Iterable[Call], *, reads: Sequence[str]
 ) -> Iterator[Violation]:
-    """A violation when the calls on one item could not have happened one at a time.
+    """Report calls on one item that cannot have happened one at a time.
 
     Reads without an answer tell nothing, and are left out; so are calls that were refused without
     telling why, because of throttling.
@@ -56,7 +56,7 @@ def linear(
 
 
 def as_sent(evidence: Evidence, calls: Iterable[Call]) -> Iterator[Call]:
-    """The calls, and before each that was sent again another that may have been its effect.
+    """The calls; before each call that was sent again, another that may have been effective.
 
     What is answered in the end may be what was seen later than what was done: the first try did
     it, its answer was lost, and a later try found it done and looked.
@@ -73,7 +73,7 @@ def ordered(
     calls: Sequence[Call],
     place: Callable[[Call], tuple[str, str | None]],
 ) -> Iterator[Violation]:
-    """A violation when a call that began after another had returned got an earlier place."""
+    """Report a call that began after another had returned, but got an earlier position."""
     by_return = sorted(calls, key=lambda call: call.returned)
     highest: Call | None = None
     returned = 0

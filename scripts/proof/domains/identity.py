@@ -78,13 +78,13 @@ def _delete(store: ChatStore, args: Args) -> Json:
 
 
 def _address(dice: Dice) -> str:
-    """One of the addresses that all want, in upper or lower case."""
+    """One of the addresses that several users want, in upper or lower case."""
     address = dice.choice(ADDRESSES)
     return address.upper() if dice.random() < 0.3 else address
 
 
 def _plan_sign_up(dice: Dice) -> Sequence[Step]:
-    """Several want one address at one moment."""
+    """Several users sign up with one address at the same time."""
     address = _address(dice)
     users = [dice.remember("user", dice.fresh("user")) for _ in range(dice.randrange(1, 4))]
     return [Step("identity.sign_up", {"user": user, "email": address}) for user in users]
@@ -167,7 +167,7 @@ def _found(evidence: Evidence) -> Iterator[str]:
 
 
 def _unique(evidence: Evidence) -> Iterator[Violation]:
-    """Each address is of one user, who has it; each user's addresses are taken by that user."""
+    """Each address belongs to one user, who has it; each user has reserved their addresses."""
     wanted: dict[tuple[str, str], list[str]] = {}
     for user in evidence.entities(User):
         for layout, key in address_keys(user.email, user.response_email):
@@ -192,7 +192,7 @@ def _unique(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _users(evidence: Evidence) -> Iterator[Violation]:
-    """Who was signed up is there unless they were deleted; who was refused is not."""
+    """A user who signed up exists unless deleted; a user whose sign-up was refused doesn't."""
     there = {user.user_id for user in evidence.entities(User)}
     deletions = evidence.grouped("user", "identity.delete")
     for user, calls in evidence.grouped("user", "identity.sign_up").items():
@@ -223,7 +223,7 @@ def _finds(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _ended(evidence: Evidence) -> Iterator[Violation]:
-    """Nobody is let in with a login that has expired, or that was revoked before."""
+    """No login is accepted that has expired, or that was revoked before."""
     opened = evidence.grouped("secret", "identity.open")
     revoked = evidence.grouped("secret", "identity.revoke")
     for call in evidence.of("identity.enter", "identity.touch"):
@@ -242,7 +242,7 @@ def _ended(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _listings(evidence: Evidence) -> Iterator[Violation]:
-    """Every login has its listing, by which it is revoked with all others, and the reverse."""
+    """Every login has its listing, which revokes it together with all others, and the reverse."""
     needed = {
         keyspace.LOGIN_LISTING.key(**login.__dict__)[SK]["S"]
         for login in evidence.entities(LoginSession)

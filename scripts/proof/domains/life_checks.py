@@ -1,8 +1,8 @@
-"""What must hold of ids that are given anew: each life keeps what is its own, and nothing else.
+"""What must hold of ids that are reused: each life keeps its own items, and has no others.
 
-Whose life an id is in, only a look at it tells, and a life never comes back. So what was added
-after somebody had seen a life was added to that life if it still goes on; and what was added
-before a deletion began belongs to none that is seen after the deletion has returned.
+Only a read shows which life an id is in, and a life never comes back. So what was added after a
+read of a life belongs to that life if it still exists, and what was added before a deletion began
+belongs to no life that is seen after the deletion returned.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def _own(what: str) -> Things:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of thing that has lives."""
+    """A kind of root item whose ids are reused."""
 
     name: str
-    """The argument with its id."""
+    """The argument that is its id."""
     has: tuple[str, ...]
-    """What belongs to it."""
+    """The kinds that belong to it."""
     makers: Sequence[str]
     ends: str
     adds: Mapping[str, Things]
@@ -100,14 +100,14 @@ TOMBSTONES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What was seen of an id at one time: by a call, or in the table when all was over."""
+    """What was seen of an id at one time: by a call, or in the table at the end."""
 
     began: float
     life: str | None
-    """None when the id was free."""
+    """None if the id was free."""
     things: set[str]
     sees: tuple[str, ...]
-    """The kinds of things that would have been seen."""
+    """The kinds of items that would have been seen."""
     shown: str
 
 
@@ -120,11 +120,11 @@ class Id:
     calls: Sequence[Call]
     sights: Sequence[Sight]
     adds: Mapping[str, Sequence[Call]]
-    """The calls that added each thing, or may have."""
+    """The calls that added each item, or may have added it."""
 
 
 class _Table:
-    """Whose life each id is in when all is over, and what belongs to it."""
+    """Whose life each id is in at the end, and what belongs to it."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.lives: dict[tuple[str, str], str] = {}
@@ -172,7 +172,7 @@ def _ids(evidence: Evidence) -> Iterator[Id]:
 
 
 def _looks(calls: Iterable[Call]) -> Iterator[Sight]:
-    """The looks at a conversation that saw whose life it was, and all its messages with it."""
+    """The reads of a conversation that saw its life, and all of its messages."""
     for call in calls:
         if call.is_ok and call.kind == "lives.open" and len(call.result["things"]) < SEEN:
             things = {f"message {each}" for each in call.result["things"]}
@@ -192,7 +192,7 @@ def _adds(kind: Kind, calls: Iterable[Call]) -> dict[str, list[Call]]:
 
 
 def _kept(evidence: Evidence) -> Iterator[Violation]:
-    """What was acknowledged in a life that goes on is there."""
+    """What was acknowledged in a life that still exists is there."""
     for each in _ids(evidence):
         makers = [call for call in each.calls if call.kind in each.kind.makers]
         if any(evidence.was_restarted(call) for call in makers):
@@ -214,7 +214,7 @@ def _kept(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _first_seen(calls: Iterable[Call]) -> dict[str, float]:
-    """When somebody had first seen each life."""
+    """When each life was first seen."""
     seen: dict[str, float] = {}
     for call in calls:
         if call.is_ok and call.result and "life" in call.result:
@@ -224,7 +224,7 @@ def _first_seen(calls: Iterable[Call]) -> dict[str, float]:
 
 
 def _ended(evidence: Evidence) -> Iterator[Violation]:
-    """Nothing of a life that was ended is seen in the next one, or without one."""
+    """Nothing of an ended life is seen in the next one, or without a life."""
     for each in _ids(evidence):
         ends = [call for call in each.calls if call.kind == each.kind.ends and call.is_ok]
         for sight in each.sights:
@@ -238,7 +238,7 @@ def _ended(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _added(evidence: Evidence) -> Iterator[Violation]:
-    """Nothing is added to an id that is free: deleted, and not given anew by anybody since."""
+    """Nothing is added to a free id: one that was deleted, and not created since."""
     for each in _ids(evidence):
         if each.kind.ends == "lives.drop":
             continue  # an e-mail that is added makes its thread
@@ -259,7 +259,7 @@ def _began(call: Call) -> float:
 
 
 def _let_in(evidence: Evidence) -> Iterator[Violation]:
-    """A login lets nobody in once its user has been deleted."""
+    """No login is accepted after its user was deleted."""
     opened = evidence.grouped("id", "lives.login")
     ends = evidence.grouped("user", "lives.delete_user")
     for call in evidence.of("lives.enter"):
@@ -272,7 +272,7 @@ def _let_in(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _answered(evidence: Evidence) -> Iterator[Violation]:
-    """Every answer is about what was asked."""
+    """Every result is about what was asked for."""
     for call in evidence.calls:
         if call.is_ok and isinstance(call.result, dict) and "of" in call.result:
             asked = next(call.args[kind.name] for kind in KINDS if kind.name in call.args)
@@ -281,7 +281,7 @@ def _answered(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _collided(evidence: Evidence) -> Iterator[Violation]:
-    """No two messages were given one place."""
+    """No two messages have the same position."""
     places: dict[tuple[str, str], Call] = {}
     for call in evidence.of(*APPENDS, "lives.append", "lives.fill"):
         if not call.is_ok:
@@ -297,7 +297,7 @@ def _named(call: Call) -> Json:
 
 
 def _orphaned(evidence: Evidence) -> Iterator[Violation]:
-    """What belongs to somebody has somebody to belong to."""
+    """Every item that belongs to another has its owner."""
     table = _Table(evidence)
     buried = {item[PK]["S"] for layout in TOMBSTONES for item in evidence.stored(layout)}
     for (kind, name), things in table.things.items():
@@ -310,7 +310,7 @@ def _orphaned(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _pointed(evidence: Evidence) -> Iterator[Violation]:
-    """What leads to an item leads to one, and what must be found has what leads to it."""
+    """Every pointer leads to an item, and every item that needs a pointer has one."""
     key = keyspace.REVIEW_ID.key
     yield from _pairs(
         evidence,

@@ -1,16 +1,16 @@
-"""What the ids that are given anew are called, and those who belong to their lives."""
+"""The names of the ids that are reused, and of what belongs to their lives."""
 
 from __future__ import annotations
 
 from typing import Final
 
 LIFE: Final = "life-"
-"""How every id begins whose lives are watched; the checks of other domains leave them out."""
+"""The prefix of every id that is reused; the checks of other domains leave them out."""
 HOSTS: Final = tuple(f"{LIFE}host-{number}" for number in range(8))
 CLUB: Final = f"{LIFE}club"
-"""An organization that stays, and that users join whose lives end."""
+"""An organization that is not deleted, and that short-lived users join."""
 SEEN: Final = 400
-"""How many messages a look at a conversation sees."""
+"""How many messages a read of a conversation sees."""
 
 
 def address_of(user_id: str) -> str:

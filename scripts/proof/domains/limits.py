@@ -1,4 +1,4 @@
-"""Rate limits in windows of two seconds: many calls of a few accounts, from clocks that differ."""
+"""Rate limits in windows of two seconds: many calls of a few accounts, from different clocks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ACCOUNTS: Final = tuple(f"account-{number}" for number in range(6))
 LIMIT: Final = 8
 WINDOW: Final = timedelta(seconds=2)
 TRIES: Final = 4
-"""How often a request is sent again at the most."""
+"""How often a request is sent again at most."""
 SLACK: Final = 1.0
-"""Seconds that clocks may differ by."""
+"""How much clocks may differ, in seconds."""
 
 
 def _count(store: ChatStore, args: Args) -> Json:
@@ -81,7 +81,7 @@ class Window:
 
 
 def unheard(evidence: Evidence, call: Call) -> list[Call]:
-    """The counts of a call that nobody was told of: one for each time that its answer was lost.
+    """The counts of a call that its caller did not see: one for each lost response.
 
     A call that is sent again may count twice, as the documents say, and the first time in an
     earlier window than the one that it tells of; never more often than it was sent.
@@ -91,12 +91,12 @@ def unheard(evidence: Evidence, call: Call) -> list[Call]:
 
 
 def _may_be_of(call: Call, start: float) -> bool:
-    """Whether a call may have counted in the window that starts then."""
+    """True if a call may have counted in the window that starts then."""
     return call.now - WINDOW.total_seconds() - SLACK < start < call.now + LONGEST
 
 
 def _windows(evidence: Evidence) -> Iterator[Violation]:
-    """What each window counted could have been counted one call at a time."""
+    """The counts of each window are possible if calls came one at a time."""
     for account, calls in evidence.grouped("account", "limits.count", "limits.get").items():
         windows: dict[str, list[Call]] = defaultdict(list)
         for call in calls:
@@ -115,7 +115,7 @@ def _windows(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _never_back(evidence: Evidence) -> Iterator[Violation]:
-    """Who counts after another call had returned does not count in an earlier window."""
+    """A call that began after another had returned does not count in an earlier window."""
     for calls in evidence.grouped("account", "limits.count").values():
         done = [call for call in calls if call.is_ok]
         by_return = sorted(done, key=lambda call: call.returned)

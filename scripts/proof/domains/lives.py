@@ -1,8 +1,8 @@
-"""Ids that are given anew: deleted by several workers at once, and taken again at once.
+"""Ids that are reused: deleted by several workers at once, and created again at once.
 
-A *life* is what an id names from one creation to the next deletion. Each creation says who it is,
-in a title or a name that nobody else gives, and every look at the thing says whose life was seen.
-So what was acknowledged while a life went on is known to belong to that life.
+A *life* is what an id names from one creation to the next deletion. Each creation writes a unique
+title or name, so every read shows which life it saw. An addition that was acknowledged during a
+life belongs to that life.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _append(store: ChatStore, args: Args) -> Json:
 
 
 def _fill(store: ChatStore, args: Args) -> Json:
-    """A turn that makes a deletion one of several steps."""
+    """A turn so large that a deletion takes several steps."""
     long = "x" * args.get("size", 0)
     turn = [NewMessage(role="user", content=each + long, message_id=each) for each in args["ids"]]
     stored = store.messages.append_turn(args["talk"], turn)
@@ -169,7 +169,7 @@ def _drop(store: ChatStore, args: Args) -> Json:
 
 
 def anew(kind: str, about: Args, life: str, dice: Dice) -> Step:
-    """The step that gives an id of this kind anew."""
+    """The step that creates an id of this kind again."""
     match kind:
         case "talk":
             step = Step("lives.create", about | {"life": life, "user": dice.choice(OWNERS)})
@@ -183,13 +183,13 @@ def anew(kind: str, about: Args, life: str, dice: Dice) -> Step:
 
 
 def ending(kind: str, about: Args) -> Step:
-    """The step that deletes what has the id."""
+    """The step that deletes the item with the id."""
     ends = {"talk": "delete", "user": "delete_user", "firm": "close", "thread": "drop"}
     return Step(f"lives.{ends[kind]}", about)
 
 
 def look(kind: str, about: Args) -> Step:
-    """The step that sees whose life it is."""
+    """The step that reads which life it is."""
     sights = {"talk": "open", "user": "user", "firm": "firm", "thread": "thread"}
     return Step(f"lives.{sights[kind]}", about)
 
@@ -223,7 +223,7 @@ def adding(kind: str, about: Args, dice: Dice, club: str = CLUB) -> Sequence[Ste
 
 
 def _lives_of(kind: str, ids: Sequence[str]) -> Plan:
-    """Delete it, twice mostly, while something is added; give the id anew, add; or only look."""
+    """Delete it, often twice, while something is added; create it again and add; or only read."""
 
     def planned(dice: Dice) -> Sequence[Step]:
         about = {kind: dice.choice(ids)}
@@ -260,7 +260,7 @@ def _setup() -> Iterator[Step]:
 
 
 def _settle(calls: Sequence[Call]) -> Iterator[Step]:
-    """What may be cut short is finished: the next creation is told so otherwise."""
+    """Finish what may have been interrupted: otherwise the next creation is refused."""
     for kind in _KINDS:
         ends = [call for call in calls if call.kind == ending(kind, {}).kind]
         for name in sorted({call.args[kind] for call in ends if call.is_unknown}):

@@ -24,7 +24,7 @@ STAGES: Final = ("received", "processed", "responded")
 
 
 def account_of(thread: str) -> str:
-    """The account of a thread: its own, whoever writes."""
+    """The account of a thread: always the same, whoever writes."""
     return ACCOUNTS[sum(thread.encode()) % len(ACCOUNTS)]
 
 
@@ -103,7 +103,7 @@ def _plan_nameless(dice: Dice) -> Args:
 
 
 def _plan_twice(dice: Dice) -> Sequence[Step]:
-    """One e-mail, delivered twice at the same time; only its Message-ID tells."""
+    """One e-mail is delivered twice at the same time; only its Message-ID is the same."""
     args = _new(dice, dice.choice(THREADS)) | {"response_id": None}
     args["message_id"] = f"<{args['id']}@mail>"
     return [Step("mail.add", args)] * 2
@@ -176,7 +176,7 @@ def _found(evidence: Evidence) -> Iterator[str]:
 
 
 def _threads(evidence: Evidence) -> Iterator[Violation]:
-    """A thread says how many e-mails it has, which is the latest, and who wrote them."""
+    """A thread has the right number of e-mails, the latest time and the right participants."""
     emails: dict[str, list[Any]] = defaultdict(list)
     for email in evidence.entities(EmailSummary):
         emails[email.conversation_id].append(email)
@@ -199,7 +199,7 @@ def _threads(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _pairs(evidence: Evidence) -> Iterator[Violation]:
-    """An e-mail and its content are both there."""
+    """Every e-mail has its content, and every content its e-mail."""
     records = _places(evidence.entities(EmailSummary))
     contents = _places(evidence.entities(EmailContent))
     doomed = {call.args["thread"] for call in evidence.of("mail.delete")}
@@ -208,7 +208,7 @@ def _pairs(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _moved(evidence: Evidence) -> Iterator[Violation]:
-    """An e-mail is at least as far as somebody was told."""
+    """The state of an e-mail is at least as far as an acknowledged call moved it."""
     status = {
         (each.conversation_id, each.response_id): STAGES.index(each.status)
         for each in evidence.entities(EmailSummary)
@@ -226,7 +226,7 @@ def _found_again(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _walks(evidence: Evidence) -> Iterator[Violation]:
-    """The last list of an account is what is there."""
+    """The last list of an account shows exactly what is stored."""
     own: dict[str, list[str]] = defaultdict(list)
     for email in evidence.entities(EmailSummary):
         own[email.account_id].append(email.response_id)

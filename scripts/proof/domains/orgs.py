@@ -1,7 +1,7 @@
-"""Organizations: seats that run out, owners that must stay, invites that several want to accept.
+"""Organizations: seats run out, the last owner must stay, and several users want one invite.
 
-A *firm* is there from the beginning, with few seats. A *party* is made by one worker for a single
-invite, which three guests accept at the same time while somebody may take it back.
+A *firm* exists from the beginning, with few seats. A *party* is created by one worker for a single
+invite, which three guests accept at the same time while another worker may revoke it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _cancel(store: ChatStore, args: Args) -> Json:
 
 
 def _plan_party(dice: Dice) -> Sequence[Step]:
-    """One step in the life of a party: founded, invited to, and then everybody comes."""
+    """A step in the life of a party: it is created, an invite is sent, then everybody accepts."""
     if dice.random() < 0.4:
         firm = dice.fresh("party")
         dice.remember("founded", firm)
@@ -146,7 +146,7 @@ def _plan_member(dice: Dice) -> Args:
 
 
 def _plan_adding(dice: Dice) -> Sequence[Step]:
-    """Several want a seat at one moment."""
+    """Several users want a seat at the same time."""
     firm = dice.choice(FIRMS)
     people = dice.sample(PEOPLE, dice.randrange(1, 4))
     roles = ["member", "owner", "admin"]
@@ -157,7 +157,7 @@ def _plan_adding(dice: Dice) -> Sequence[Step]:
 
 
 def _plan_newcomer(dice: Dice) -> Sequence[Step]:
-    """A user who joins, perhaps as an owner, and whose account is deleted while they join more."""
+    """A user who joins, perhaps as an owner, and who is deleted while joining more."""
     user = dice.recall("newcomer")
     luck = dice.random()
     if user is None or luck < 0.3:
@@ -176,7 +176,7 @@ def _plan_change(dice: Dice) -> Args:
 
 
 def _plan_leaving(dice: Dice) -> Sequence[Step]:
-    """Two leave at once: they may be the last two owners."""
+    """Two members leave at once: they may be the last two owners."""
     firm = dice.choice(FIRMS)
     return [
         Step("orgs.remove", {"firm": firm, "user": person})
@@ -230,7 +230,7 @@ def _found(evidence: Evidence) -> Iterator[str]:
 
 
 def _counts(evidence: Evidence) -> Iterator[Violation]:
-    """An organization counts its seats and owners rightly, has room for them, and an owner."""
+    """An organization counts its seats and owners correctly, and has an owner."""
     seats: Counter[str] = Counter()
     owners: Counter[str] = Counter()
     for member in evidence.entities(Member):
@@ -251,7 +251,7 @@ def _counts(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _memberships(evidence: Evidence) -> Iterator[Violation]:
-    """A membership is said in both partitions, the organization's and the user's."""
+    """Every membership is in both partitions, the organization's and the user's."""
     needed = {_place(keyspace.MEMBERSHIP.key(**m.__dict__)) for m in evidence.entities(Member)}
     found = {(item[PK]["S"], item[SK]["S"]) for item in evidence.stored(keyspace.MEMBERSHIP)}
     if needed != found:
@@ -259,7 +259,7 @@ def _memberships(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _usage(evidence: Evidence) -> Iterator[Violation]:
-    """What was counted is what was told, once each.
+    """The usage that was counted is the usage that was reported, once each.
 
     A server that was restarted has forgotten its tokens, which DynamoDB does not: a call that was
     sent before and after may have counted twice.
@@ -282,7 +282,7 @@ def _may_be_twice(evidence: Evidence, call: Call) -> bool:
 
 
 def _invites(evidence: Evidence) -> Iterator[Violation]:
-    """The items that lead to an invite lead to one, and every invite has both."""
+    """Every pointer to an invite leads to one, and every invite has both pointers."""
     needed: set[tuple[str, str]] = set()
     for item in evidence.stored(keyspace.INVITE):
         _, invite_id = keyspace.INVITE.table.sk.decode(item[SK]["S"])
@@ -299,7 +299,7 @@ def _invites(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _accepted(evidence: Evidence) -> Iterator[Violation]:
-    """An invite lets one in, and none once its time is up."""
+    """An invite is accepted at most once, and never after it expired."""
     issued = evidence.grouped("id", "orgs.invite")
     for invite_id, calls in evidence.grouped("id", "orgs.accept").items():
         done = [call for call in calls if call.is_ok]
@@ -316,7 +316,7 @@ def _accepted(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _joined(evidence: Evidence) -> Iterator[Violation]:
-    """Who accepted is a member, and whoever is a member of a party accepted, or is the host."""
+    """Who accepted is a member, and every member of a party accepted, or is its owner."""
     issued = {call.args["id"]: call.args["firm"] for call in evidence.of("orgs.invite")}
     members = {(each.organization_id, each.user_id) for each in evidence.entities(Member)}
     may_be: set[tuple[str, str]] = set()
@@ -333,12 +333,12 @@ def _joined(evidence: Evidence) -> Iterator[Violation]:
 
 
 class _InviteModel:
-    """An invite: pending until somebody accepts it, or takes it back."""
+    """An invite: pending until someone accepts or revokes it."""
 
     initial = "pending"
 
     def after(self, state: str, call: Call) -> Iterable[str]:
-        """What becomes of the invite."""
+        """The states that may follow."""
         wanted = "cancelled"
         if call.kind == "orgs.accept":
             wanted = f"accepted by {call.args['user']}"
@@ -362,7 +362,7 @@ def _invite_histories(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _left(evidence: Evidence) -> Iterator[Violation]:
-    """Who was deleted is in no organization, unless they were added once more afterwards."""
+    """A deleted user is in no organization, unless added again afterwards."""
     members = {each.user_id for each in evidence.entities(Member)}
     users = {each.user_id for each in evidence.entities(User)}
     joins = evidence.grouped("user", "orgs.add_newcomer", "orgs.sign_up")

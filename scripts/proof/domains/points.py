@@ -1,4 +1,4 @@
-"""Points of callers who do nothing else: spent by many at once, given back, never below zero."""
+"""The points of callers who do nothing else: spent by many at once, refunded, never below zero."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _reset(store: ChatStore, args: Args) -> Json:
 
 
 def _plan_race(dice: Dice) -> Sequence[Step]:
-    """Several spend at once; one of them twice under the same id."""
+    """Several calls spend at once, one of them twice with the same id."""
     payer = dice.choice(PAYERS)
     ids = [dice.fresh("spend") for _ in range(2)]
     points = dice.randrange(1, 8)
@@ -65,7 +65,7 @@ def _found(evidence: Evidence) -> Iterable[str]:
 
 
 class Purse(NamedTuple):
-    """What a payer has, and what is remembered of what was spent."""
+    """The balance of a payer, and what is remembered of their spending."""
 
     left: int
     spends: frozenset[str]
@@ -74,12 +74,12 @@ class Purse(NamedTuple):
 
 
 class Spending:
-    """Points, as the documents have them: an id spends once, a reset fills up once."""
+    """Points as documented: an id spends once, and a reset fills the balance up once."""
 
     initial = Purse(DAILY_POINTS, frozenset(), frozenset(), "")
 
     def after(self, state: Purse, call: Call) -> Iterable[Purse]:
-        """What the payer has after a call; none when the answer does not fit."""
+        """The balances that are possible after a call; none if its result is wrong."""
         following = self._after(state, call)
         if following is None:
             return []

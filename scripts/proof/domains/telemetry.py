@@ -1,4 +1,4 @@
-"""LLM interactions and invocations: recorded once each, and reported as many as there are."""
+"""LLM interactions and invocations: recorded once each, and all of them counted in reports."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _plan_record(dice: Dice) -> Args:
 
 
 def _plan_twice(dice: Dice) -> Sequence[Step]:
-    """The same interaction, recorded by two at once."""
+    """Two workers record the same interaction at once."""
     return [Step("telemetry.record", _plan_record(dice))] * 2
 
 
@@ -104,7 +104,7 @@ def _found(evidence: Evidence) -> Iterator[str]:
 
 
 def _pairs(evidence: Evidence) -> Iterator[Violation]:
-    """What an interaction used and what was said in it are both there."""
+    """Every interaction has both its usage and its content."""
     usages = {(each.conversation_id, each.interaction_id) for each in evidence.entities(LLMUsage)}
     contents = {
         (each.conversation_id, each.interaction_id) for each in evidence.entities(LLMContent)
@@ -114,7 +114,7 @@ def _pairs(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _reports(evidence: Evidence) -> Iterator[Violation]:
-    """The last report, and the last list, of an account are what the account used."""
+    """The last report and the last list of an account agree with its usage."""
     requests: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
     for usage in evidence.entities(LLMUsage):
