@@ -66,7 +66,7 @@ from dynamo_chat.core.errors import (
     Throttled as Throttled,
     Unreachable as Unreachable,
 )
-from dynamo_chat.core.page import Items as Items, Page as Page
+from dynamo_chat.core.page import Found as Found, Items as Items, Page as Page
 from dynamo_chat.identity.activity import Activity as Activity, ActivityExists as ActivityExists
 from dynamo_chat.identity.logins import LoginSession as LoginSession, OpenedLogin as OpenedLogin
 from dynamo_chat.identity.user import User as User, UserExists as UserExists

@@ -57,6 +57,13 @@ def conversations_get(stage: Stage) -> Iterator[Case]:
     )
 
 
+def conversations_get_many(stage: Stage) -> Iterator[Case]:
+    conversations, user = stage.store.conversations, stage.fresh("user")
+    ids = [conversations.create(user).conversation_id for _ in range(120)]
+    yield Case("20", lambda: conversations.get_many(ids[:20], user_id=user))
+    yield Case("120", lambda: conversations.get_many(ids), budget=2)
+
+
 def conversations_list_by_user(stage: Stage) -> Iterator[Case]:
     conversations, user = stage.store.conversations, stage.fresh("user")
     began = stage.clock()

@@ -34,6 +34,11 @@ def users_get(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: users.get(user_id))
 
 
+def users_get_many(stage: Stage) -> Iterator[Case]:
+    users, ids = stage.store.users, [a_user(stage).user_id for _ in range(3)]
+    yield Case("3", lambda: users.get_many(ids))
+
+
 def users_get_by_email(stage: Stage) -> Iterator[Case]:
     users, user = stage.store.users, a_user(stage)
     yield Case("", lambda: users.get_by_email(user.email))

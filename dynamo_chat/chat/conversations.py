@@ -1,4 +1,4 @@
-"""The repository of conversations: C1–C6 and C16. The entity is in `conversation`."""
+"""The repository of conversations: C1–C6, C16 and C21. The entity is in `conversation`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import check_size, plan
 from dynamo_chat.core.layout import GSI1, GSI2
-from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
+from dynamo_chat.core.owners import check_owner, is_owned
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Found, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Put, Update, absent, contended, set_index_keys
@@ -130,6 +131,31 @@ class Conversations(Repository):
         found = self._heads.read(conversation_id, user_id, consistent=consistent)
         self._heads.remember(found)
         return found
+
+    @access_pattern("C21", "BatchGetItem", "⌈ids/100⌉", budget=1, owner="read")
+    def get_many(
+        self,
+        conversation_ids: Sequence[str],
+        *,
+        user_id: str | None = None,
+        consistent: bool = False,
+    ) -> Found[Conversation]:
+        """The conversations with these ids, at most 1,000, in the order of the ids.
+
+        Its `missing` are the ids without a conversation (of `user_id`, if given).
+        """
+        check_owner("user_id", user_id)
+
+        def shown(item: AttributeValues) -> Conversation | None:
+            if not is_owned(item, "user_id", user_id) or not is_live_head(item, self._now()):
+                return None
+            found = plan(Conversation).decode(item)
+            self._heads.remember(found)
+            return found
+
+        return self._get_many(
+            "conversation_ids", conversation_ids, head_key, shown, consistent=consistent
+        )
 
     @access_pattern("C3", "Query", "1", index="GSI1", owner="partition")
     def list_by_user(

@@ -60,6 +60,33 @@ class Items(tuple[T, ...]):
         return made
 
 
+class Found(Items[T]):
+    """Items found by their ids, in the order of the ids; an id that is given twice counts once.
+
+    `missing` are the ids that were not found. `remaining` are the last ids, not looked for because
+    the bodies of the others exceed 16 MiB: ask for them again. It is empty unless `is_cut`.
+    """
+
+    missing: tuple[str, ...] = ()
+    remaining: tuple[str, ...] = ()
+
+    @classmethod
+    def among(
+        cls,
+        items: Iterable[T],
+        unreadable: Iterable[CorruptItem],
+        missing: Iterable[str],
+        remaining: Iterable[str],
+    ) -> Found[T]:
+        """`items`, and the ids of what is not among them."""
+        made = cls(items)
+        made.unreadable = tuple(unreadable)
+        made.missing = tuple(missing)
+        made.remaining = tuple(remaining)
+        made.is_cut = bool(made.remaining)
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """Part of a list, in order. `cursor` leads to the next page; None on the last page.

@@ -203,11 +203,7 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
         elif name in flags and value is not True and value is not False:
             raise InvalidArgument(name, f"must be True or False, not {type(value).__name__}")
         elif name in texts and isinstance(value, str):
-            if len(value) > MAX_ARGUMENT_CHARACTERS:
-                most = f"{MAX_ARGUMENT_CHARACTERS:,}"
-                raise InvalidArgument(name, f"must have at most {most} characters")
-            if not value.isascii() and _has_surrogates(value):
-                raise InvalidArgument(name, "must not contain lone surrogates")
+            check_text(name, value)
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, value in zip(positional, args, strict=False):
@@ -216,6 +212,15 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
             check_one(name, value)
 
     return check
+
+
+def check_text(name: str, value: str) -> None:
+    """Raise InvalidArgument if an id, name or other short text is too long or not encodable."""
+    if len(value) > MAX_ARGUMENT_CHARACTERS:
+        most = f"{MAX_ARGUMENT_CHARACTERS:,}"
+        raise InvalidArgument(name, f"must have at most {most} characters")
+    if not value.isascii() and _has_surrogates(value):
+        raise InvalidArgument(name, "must not contain lone surrogates")
 
 
 def _has_surrogates(value: str) -> bool:

@@ -21,14 +21,16 @@ from dynamo_chat.core.connection import AttributeValues, TransactionClash
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import PK, SK, Collection
-from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
-from dynamo_chat.core.patterns import running_cursor_id
+from dynamo_chat.core.page import MAX_PAGE_SIZE, Found, Page, check_page_size
+from dynamo_chat.core.patterns import check_text, running_cursor_id
 from dynamo_chat.core.settings import fresh_id, present
 from dynamo_chat.core.size import MAX_BODY_BYTES
 from dynamo_chat.core.transaction import Key, Write, is_live, write
 
 MAX_BATCH_GET = 100
 MAX_BATCH_WRITE = 25
+MAX_IDS = 1_000
+"""The most ids that one call reads."""
 _BATCH_ATTEMPTS = 10
 MIN_FOLLOW_UP = 25
 MAX_PAGE_BODY_BYTES = MAX_BODY_BYTES
@@ -121,6 +123,42 @@ class Repository:
                 attempt = 0 if items else attempt + 1
                 self._hold_back(attempt, len(wanted))
         return [found.get((key[PK]["S"], key[SK]["S"])) for key in keys]
+
+    def _get_many(
+        self,
+        argument: str,
+        ids: Sequence[str],
+        key: Callable[[str], Key],
+        decode: Callable[[AttributeValues], T | None],
+        *,
+        consistent: bool = False,
+    ) -> Found[T]:
+        """What `decode` makes of the items of these ids; None means that one is not shown.
+
+        One request for each 100 ids, and more for what DynamoDB leaves over. `argument` names the
+        ids in an error.
+        """
+        unique = _distinct(argument, ids)
+        found: list[T] = []
+        unreadable: list[errors.CorruptItem] = []
+        missing: list[str] = []
+        begun_at = inflated()
+        for start in range(0, len(unique), MAX_BATCH_GET):
+            named = unique[start : start + MAX_BATCH_GET]
+            items = self._get_items([key(each) for each in named], consistent=consistent)
+            for place, (each, item) in enumerate(zip(named, items, strict=True), start):
+                if inflated() - begun_at >= MAX_PAGE_BODY_BYTES:
+                    return Found.among(found, unreadable, missing, unique[place:])
+                try:
+                    decoded = None if item is None else decode(item)
+                except errors.CorruptItem as error:
+                    unreadable.append(error)
+                    continue
+                if decoded is None:
+                    missing.append(each)
+                else:
+                    found.append(decoded)
+        return Found.among(found, unreadable, missing, ())
 
     def _query(
         self,
@@ -345,6 +383,19 @@ class Repository:
                 remaining,
             )
         self._connection.pause(attempt + 1)
+
+
+def _distinct(argument: str, ids: Sequence[str]) -> list[str]:
+    """Each of the ids once, in order. InvalidArgument."""
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
+        raise errors.InvalidArgument(argument, f"must be a list of ids, not {type(ids).__name__}")
+    if len(ids) > MAX_IDS:
+        raise errors.InvalidArgument(argument, f"must have at most {MAX_IDS:,} ids")
+    for place, each in enumerate(ids):
+        if not isinstance(each, str) or not each:
+            raise errors.InvalidArgument(f"{argument}.{place}", "must be text, not empty")
+        check_text(f"{argument}.{place}", each)
+    return list(dict.fromkeys(ids))
 
 
 def time_range(since: datetime | None, until: datetime | None) -> tuple[Any, Any]:

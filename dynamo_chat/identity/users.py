@@ -1,4 +1,4 @@
-"""The repository of users: U1–U3, U5, U8. The entity and its items are in `user`.
+"""The repository of users: U1–U3, U5, U8, U9. The entity and its items are in `user`.
 
 An address is an item of its own, keyed by its normal form: the key makes the address unique, the
 content points to the user. It is written, replaced and deleted in the same transaction as the
@@ -9,7 +9,7 @@ Deleting a user spans domains: the store passes in the function (`workflows.dele
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dynamo_chat import keyspace
@@ -21,7 +21,8 @@ from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, helper_text, leading, plan
 from dynamo_chat.core.layout import Layout
-from dynamo_chat.core.patterns import access_pattern
+from dynamo_chat.core.page import Found
+from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent, contended
 from dynamo_chat.identity.removal import KeepOrRemove, Wishes, is_retired
@@ -105,6 +106,18 @@ class Users(Repository):
     def get(self, user_id: str, *, consistent: bool = False) -> User:
         """The user with this id. NotFound."""
         return _shown(self._get_item(user_key(user_id), consistent=consistent), user_id)
+
+    @access_pattern("U9", "BatchGetItem", "⌈ids/100⌉", budget=1, owner=STAFF)
+    def get_many(self, user_ids: Sequence[str], *, consistent: bool = False) -> Found[User]:
+        """The users with these ids, at most 1,000, in the order of the ids.
+
+        Its `missing` are the ids without a user.
+        """
+
+        def shown(item: AttributeValues) -> User | None:
+            return plan(User).decode(item) if is_user(item) else None
+
+        return self._get_many("user_ids", user_ids, user_key, shown, consistent=consistent)
 
     @access_pattern("U3", "GetItem", "≤2", owner="argument")
     def get_by_email(self, email: str) -> User:

@@ -61,6 +61,7 @@ def _ids(entry: Entry, of: Everything) -> dict[str, Any]:
     return {
         "call_id": of.call_id,
         "conversation_id": of.thread_id if repository in _OF_MAIL else of.conversation_id,
+        "conversation_ids": [of.conversation_id],
         "invite_id": of.invite_id,
         "invocation_id": of.invocation_id,
         "message_id": of.rfc_id if repository == "emails" else of.message_id,

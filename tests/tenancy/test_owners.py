@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat import ChatStore, Conflict, InvalidArgument, InvalidCursor, NotFound, Page
+from dynamo_chat import ChatStore, Conflict, Found, InvalidArgument, InvalidCursor, NotFound, Page
 from dynamo_chat.catalogue import OWNER_ARGUMENTS, catalogue, repositories
 from dynamo_chat.testing import RequestMeter
 from dynamo_chat.testing.engine import EmbeddedEngine
@@ -102,6 +102,11 @@ def test_what_is_anothers_is_not_found(town: Town, name: str, memory: str) -> No
     missed, as_sent = asked(town.store, name, town.nobody, town.eve)
     if isinstance(refused, Page):  # a list that is empty where there is nothing
         assert refused == missed == Page(())
+    elif isinstance(refused, Found):
+        assert len(refused) == len(missed) == 0
+        assert refused.unreadable == ()
+        for found, estate in ((refused, town.ann), (missed, town.nobody)):
+            assert found.missing == (estate.conversation_id,)
     else:
         assert isinstance(refused, NotFound)
         assert form(refused, town.ann, town.eve) == form(missed, town.nobody, town.eve)
