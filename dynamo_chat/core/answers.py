@@ -1,12 +1,14 @@
 """Checks that a response is really DynamoDB's.
 
 A response with a success status may be something else: a proxy's page, half a body, nothing,
-`null`. Then the request may have happened or not, as if no answer had come. It is treated as a
-server error here, so botocore retries it, and the caller gets `Unreachable` after the last attempt.
+`null`. Any response may have been damaged on its way, which its checksum shows. Then the request
+may have happened or not, as if no answer had come. It is treated as a server error here, so it is
+retried, and the caller gets `Unreachable` after the last attempt.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,7 +16,8 @@ import pydantic_core
 from botocore import exceptions as aws
 
 BROKEN_ANSWER: Final = "BrokenAnswer"
-"""The error code of a response with a success status that is not DynamoDB's."""
+"""The error code of a response that is damaged, or says success and is not DynamoDB's."""
+CHECKSUM: Final = "x-amz-crc32"
 
 # Plain integers, because every response is compared with them.
 _NO_SUCCESS: Final = 300
@@ -79,6 +82,23 @@ DATA_OPERATIONS: Final = frozenset(_FORMS)
 """The operations that read and write items. Their responses are parsed as plain JSON."""
 
 
+def read_answer(operation: str, headers: Any, body: bytes) -> Body | None:
+    """The valid answer to a read or write that says success; None for anything else.
+
+    Binary attributes are base64 text.
+    """
+    if is_damaged(headers, body):
+        return None
+    parsed = _parsed(body)
+    return parsed if parsed is not None and _FORMS[operation](parsed) else None
+
+
+def is_damaged(headers: Any, body: bytes) -> bool:
+    """True if the body is not the one that DynamoDB made the checksum of."""
+    sent = headers.get(CHECKSUM)
+    return sent is not None and sent != str(zlib.crc32(body))
+
+
 def parse_answer(
     operation_model: Any,
     response_dict: dict[str, Any],
@@ -91,6 +111,11 @@ def parse_answer(
     leaves botocore an empty body.
     """
     body = response_dict["body"]
+    if is_damaged(response_dict["headers"], body):
+        del response_dict["headers"][CHECKSUM]  # botocore would accept it after its last attempt
+        response_dict["body"] = b"{}"
+        customized_response_dict["Error"] = {"Code": BROKEN_ANSWER, "Message": ""}
+        return
     if response_dict["status_code"] >= _NO_SUCCESS:
         if not _is_readable_error(_parsed(body)):
             response_dict["body"] = b"{}"

@@ -1,28 +1,42 @@
-"""The botocore client of one connection: created once, fast, and never shared with a fork.
+"""The botocore client of one connection: created once, and never shared with a fork.
 
-Public botocore events make it fast: `before-parse` parses the response body as plain JSON (see
-`core/answers.py`) instead of checking every AttributeValue against its shape, and `core/signing.py`
-signs requests. The user agent is built once per client.
+Reads and writes take the short way (`core/wire.py`), which asks this client for what it needs.
+Everything else goes through botocore: table management, and a client that is set up in a way that
+the short way does not know. There, public events make it fast: `before-parse` parses the response
+body as plain JSON (see `core/answers.py`) instead of checking every AttributeValue against its
+shape, and `core/signing.py` signs requests. The user agent is built once per client.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeVar
 
 import botocore.config
 import botocore.loaders
 import botocore.session
 from botocore import exceptions as aws
+from pynamodb import signals
 from pynamodb.connection import Connection as PynamoConnection
 
-from dynamo_chat.core import settings
+from dynamo_chat.core import errors, settings
+from dynamo_chat.core.announced import exchange_for
 from dynamo_chat.core.answers import DATA_OPERATIONS, is_lost, parse_answer
+from dynamo_chat.core.pool import PoolTransport
 from dynamo_chat.core.signing import PostSigner
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES
+from dynamo_chat.core.transport import HttpClient, HttpSettings, Transport
+from dynamo_chat.core.wire import COUNTED, Facts, Unfit, Wire, run
+
+logger = logging.getLogger("dynamo_chat")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,11 @@ class ConnectionOptions:
     """The largest text or JSON that may be written, before compression; up to 16 MiB.
 
     Reading always allows 16 MiB."""
+    http_client: HttpClient | None = None
+    """What sends reads and writes: ``pycurl`` (the extra `fast`), ``urllib3``, or ``botocore`` with
+    all of its own steps, such as those that an instrumentation of botocore hooks into.
+
+    By default pycurl if it is installed, else urllib3."""
     aws_access_key_id: str | None = None
     aws_secret_access_key: str | None = field(default=None, repr=False)
     aws_session_token: str | None = field(default=None, repr=False)
@@ -50,6 +69,7 @@ class ConnectionOptions:
         for count in ("max_attempts", "transaction_attempts", "max_pool_connections"):
             settings.check_count(count, getattr(self, count))
         settings.check_body_bytes("max_body_bytes", self.max_body_bytes)
+        settings.check_choice("http_client", self.http_client, HttpClient)
         settings.check_credentials(
             self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token
         )
@@ -70,6 +90,14 @@ def _descriptions(data_path: str | None) -> botocore.loaders.Loader:
     return botocore.loaders.create_loader(data_path)
 
 
+class _Way(NamedTuple):
+    """A client, and the short way to its endpoint; or why there is none."""
+
+    client: Any
+    wire: Wire | str
+    transport: Transport | None
+
+
 class PynamoClient(PynamoConnection):
     """PynamoDB's connection with its own session and a single client."""
 
@@ -85,8 +113,9 @@ class PynamoClient(PynamoConnection):
         self._options = options
         self._session: botocore.session.Session | None = None
         self._making = threading.Lock()
-        self._fitted: Any = None
-        self._tries = threading.local()
+        self._way: _Way | None = None
+        self._told: set[str] = set()
+        self._flight = threading.local()
 
     @property
     def session(self) -> botocore.session.Session:
@@ -104,40 +133,73 @@ class PynamoClient(PynamoConnection):
             self._session = session
         return self._session
 
-    def send(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Make one API call; reads and writes also ask for the consumed capacity."""
-        self._tries.count = 0
-        self._tries.lost = False
-        if operation in DATA_OPERATIONS:
-            answer: dict[str, Any] = self.dispatch(operation, request)
-        else:  # dispatch would ask for consumed capacity, which these do not support
-            answer = self._make_api_call(operation, request)
+    def send(self, operation: str, request: dict[str, Any], facts: Facts) -> dict[str, Any]:
+        """Make one API call; reads and writes also ask for the consumed capacity.
+
+        `facts` gets the number of attempts, and whether one of them was lost.
+        """
+        way = self._current()
+        if operation not in DATA_OPERATIONS:
+            # dispatch would ask for consumed capacity, which these do not support
+            return self._through_botocore(self._make_api_call, operation, request, facts)
+        wire, transport = way.wire, way.transport
+        plan = wire if isinstance(wire, str) else wire.plan(operation)
+        if isinstance(plan, str) or isinstance(wire, str) or transport is None:
+            self._tell(operation, str(plan))
+            return self._through_botocore(self.dispatch, operation, request, facts)
+        if _has_receivers():
+            self._tell(operation, "something is connected to PynamoDB's signals")
+            return self._through_botocore(self.dispatch, operation, request, facts)
+        request.setdefault("ReturnConsumedCapacity", "TOTAL")
+        return run(exchange_for(wire, plan, request, facts), transport)
+
+    def transport_for(self, http: HttpSettings) -> Transport:
+        """What sends the requests of the short way."""
+        return chosen(http, self._options.http_client)
+
+    def blocking(self, work: Callable[[], T]) -> T:
+        """The result of `work`, which sends and waits as botocore does."""
+        return work()
+
+    def _through_botocore(
+        self, call: Callable[..., Any], operation: str, request: dict[str, Any], facts: Facts
+    ) -> dict[str, Any]:
+        answer: dict[str, Any] = self.blocking(partial(self._call, call, operation, request, facts))
         return answer
 
-    @property
-    def tries(self) -> int:
-        """HTTP attempts of this thread's last call."""
-        return int(self._tries.count)
+    def _call(
+        self, call: Callable[..., Any], operation: str, request: dict[str, Any], facts: Facts
+    ) -> Any:
+        # botocore sends on this thread, where its events find the facts.
+        self._flight.facts = facts
+        return call(operation, request)
 
-    @property
-    def was_lost(self) -> bool:
-        """True if an attempt of that call got no answer: it may have happened anyway."""
-        return bool(self._tries.lost)
+    def _tell(self, operation: str, reason: str) -> None:
+        if reason not in self._told:
+            self._told.add(reason)
+            logger.debug("%s goes through botocore: %s", operation, reason)
 
-    def _count_try(self, **_: Any) -> None:
-        self._tries.count = getattr(self._tries, "count", 0) + 1
+    def _count_try(self, request: Any, **_: Any) -> None:
+        facts = getattr(self._flight, "facts", None)
+        if facts is not None and COUNTED not in request.context:
+            facts.tries += 1
 
     def _note_loss(self, response: Any, caught_exception: Any, **_: Any) -> None:
         if is_lost(response, caught_exception):
-            self._tries.lost = True
+            facts = getattr(self._flight, "facts", None)
+            if facts is not None:
+                facts.lost = True
 
     @property
     def client(self) -> Any:
+        return self._current().client
+
+    def _current(self) -> _Way:
         # PynamoDB creates its client without a lock (16 threads, 16 clients), and creates it again
         # while credentials are missing; the handlers must be on the one in use.
-        client = self._client
-        if client is not None and client is self._fitted and self._has_credentials(client):
-            return client
+        way = self._way
+        if way is not None and way.client is self._client and self._has_credentials(way.client):
+            return way
         with self._making:
             try:
                 client = PynamoConnection.client.__get__(self)
@@ -145,22 +207,35 @@ class PynamoClient(PynamoConnection):
                 raise
             except ValueError as error:  # botocore could not read an environment variable
                 raise settings.unusable_environment(error) from error
-            if client is not self._fitted:
-                # Botocore accepts addresses that nothing can be sent to.
-                settings.check_endpoint(client.meta.endpoint_url)
-                client.meta.events.register("before-parse.dynamodb", parse_answer)
-                client.meta.events.register("request-created.dynamodb", self._count_try)
-                # First, because it sets the status that botocore's own handler decides by.
-                client.meta.events.register_first("needs-retry.dynamodb", self._note_loss)
-                PostSigner().attach(client)
-                self._fitted = client
-            return client
+            way = self._way
+            if way is None or way.client is not client:
+                self._way = way = self._fitted(client)
+            return way
+
+    def _fitted(self, client: Any) -> _Way:
+        # Botocore accepts addresses that nothing can be sent to.
+        settings.check_endpoint(client.meta.endpoint_url)
+        client.meta.events.register("before-parse.dynamodb", parse_answer)
+        client.meta.events.register("request-created.dynamodb", self._count_try)
+        # First, because it sets the status that botocore's own handler decides by.
+        client.meta.events.register_first("needs-retry.dynamodb", self._note_loss)
+        signer = PostSigner()
+        signer.attach(client)
+        if self._options.http_client == "botocore":
+            return _Way(client, "ConnectionOptions.http_client says so", None)
+        try:
+            http = HttpSettings(client._endpoint.http_session)  # noqa: SLF001 - nothing exposes it
+            return _Way(client, Wire(client, signer), self.transport_for(http))
+        except (Unfit, AttributeError) as reason:
+            return _Way(client, str(reason), None)
 
     def let_go(self) -> None:
         """Close a forked process's copies of the sockets that its parent uses.
 
         A thread of the parent may have held a pool's lock, so each pool is reset first.
         """
+        if self._way is not None and self._way.transport is not None:
+            self._way.transport.let_go()
         for pool in _pools(self._client):
             inherited = list(pool.queue)
             pool.__init__(pool.maxsize)
@@ -182,3 +257,37 @@ def _pools(client: Any) -> list[Any]:
         return [each.pool for pools in containers for each in pools.values() if each.pool]
     except AttributeError:
         return []  # another version keeps them elsewhere, and closes them later
+
+
+def _has_receivers() -> bool:
+    """True if somebody wants to be told of requests by PynamoDB."""
+    return any(
+        getattr(signal, "receivers", None)
+        for signal in (signals.pre_dynamodb_send, signals.post_dynamodb_send)
+    )
+
+
+def chosen(http: HttpSettings, wanted: HttpClient | None) -> Transport:
+    """The fastest transport that is installed and can do all that the client is set up for.
+
+    ModuleNotFoundError or InvalidArgument if pycurl is wanted and can't be used.
+    """
+    if wanted == "urllib3" or (wanted is None and importlib.util.find_spec("pycurl") is None):
+        return PoolTransport(http)
+    try:
+        from dynamo_chat.core import curl
+    except ImportError as error:
+        if wanted is None:  # it is there, and its library is not
+            logger.debug("requests go through urllib3: pycurl can't be imported: %s", error)
+            return PoolTransport(http)
+        raise ModuleNotFoundError(
+            "http_client='pycurl' needs the extra `fast`: pip install 'dynamo_chat[fast]'",
+            name="pycurl",
+        ) from error
+    reason = curl.unsuitable(http)
+    if reason is None:
+        return curl.CurlTransport(http)
+    if wanted is not None:
+        raise errors.InvalidArgument("http_client", f"pycurl can't be used: {reason}")
+    logger.debug("requests go through urllib3: %s", reason)
+    return PoolTransport(http)

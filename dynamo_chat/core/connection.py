@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from botocore import exceptions as aws
 
@@ -24,6 +24,7 @@ from dynamo_chat.core.client import ConnectionOptions, PynamoClient
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.patterns import running_pattern
 from dynamo_chat.core.size import MAX_ITEM_BYTES
+from dynamo_chat.core.wire import Facts
 
 logger = logging.getLogger("dynamo_chat")
 
@@ -84,6 +85,8 @@ class TransactionClash(Exception):
 class Connection:
     """Sends DynamoDB requests for one table on one endpoint. Safe to share between threads."""
 
+    client_class: ClassVar[type[PynamoClient]] = PynamoClient
+
     def __init__(
         self,
         table_name: str,
@@ -105,7 +108,7 @@ class Connection:
         self.endpoint_url = endpoint_url
         self.options = options or ConnectionOptions()
         self.on_request = on_request
-        self._pynamo = PynamoClient(self.options, region, endpoint_url)
+        self._pynamo = self.client_class(self.options, region, endpoint_url)
         self._random = random.SystemRandom()  # without a state that forked processes would share
         renew_after_fork(self)
 
@@ -125,7 +128,7 @@ class Connection:
     def after_fork(self) -> None:
         """Use a new client: two processes on one socket would read each other's answers."""
         parents = self._pynamo
-        self._pynamo = PynamoClient(self.options, self.region, self.endpoint_url)
+        self._pynamo = self.client_class(self.options, self.region, self.endpoint_url)
         parents.let_go()
 
     @property
@@ -145,8 +148,9 @@ class Connection:
         started = time.perf_counter()
         response: Mapping[str, Any] = {}
         failure: BaseException | None = None
+        facts = Facts()
         try:
-            answer = self._pynamo.send(operation, request)
+            answer = self._pynamo.send(operation, request, facts)
             response = answer
             return answer
         except aws.ClientError as error:
@@ -154,9 +158,7 @@ class Connection:
             wrapped = error.__cause__
             failure = cause = wrapped if isinstance(wrapped, aws.ClientError) else error
             response = cause.response
-            raise _translated_client_error(
-                cause, self.table_name, was_lost=self._pynamo.was_lost
-            ) from cause
+            raise _translated_client_error(cause, self.table_name, was_lost=facts.lost) from cause
         except aws.BotoCoreError as error:
             failure = error
             raise _translated_botocore(error, self.table_name, operation) from error
@@ -165,7 +167,10 @@ class Connection:
             raise
         finally:
             if self.on_request is not None:
-                self._report(operation, request, response, failure, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                self._report(
+                    operation, request, response, failure, seconds=seconds, tries=facts.tries
+                )
 
     def pause(self, attempt: int) -> None:
         """Wait before attempt number `attempt` + 1: full jitter, at most one second."""
@@ -177,7 +182,9 @@ class Connection:
         request: Mapping[str, Any],
         response: Mapping[str, Any],
         failure: BaseException | None,
+        *,
         seconds: float,
+        tries: int,
     ) -> None:
         units = _units(response.get("ConsumedCapacity"))
         event = RequestEvent(
@@ -187,7 +194,7 @@ class Connection:
             index=request.get("IndexName"),
             seconds=seconds,
             capacity=float(sum(units)) if units else None,
-            attempts=self._pynamo.tries,
+            attempts=tries,
             error=_code_of(failure),
         )
         hook = self.on_request

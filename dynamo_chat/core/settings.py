@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url, parse_timestamp
@@ -80,6 +80,13 @@ def check_count(argument: str, count: Any) -> None:
     """InvalidArgument unless it is a number of attempts or connections."""
     if type(count) is not int or not 1 <= count <= MAX_TRIES:
         raise InvalidArgument(argument, f"must be an integer from 1 to {MAX_TRIES:,}")
+
+
+def check_choice(argument: str, chosen: Any, choices: Any) -> None:
+    """InvalidArgument unless it is None or one of the texts of the Literal `choices`."""
+    known = get_args(choices)
+    if chosen is not None and chosen not in known:
+        raise InvalidArgument(argument, f"must be one of {', '.join(map(repr, known))}, or None")
 
 
 def check_body_bytes(argument: str, size: Any) -> None:

@@ -1,17 +1,18 @@
 """Signature Version 4 for DynamoDB's requests: a POST to `/` with a JSON body.
 
 botocore's general signer takes an eighth of the client's time for a get. This one signs only this
-kind of request and keeps the day's signing key. It uses two public events of a client:
-`choose-signer` replaces botocore's plain v4 signer, and no other one; `before-sign` signs.
-botocore still finds and renews the credentials.
+kind of request and keeps the day's signing key. On the short way (`core/wire.py`) it is called
+directly. Otherwise it uses two public events of a client: `choose-signer` replaces botocore's plain
+v4 signer, and no other one; `before-sign` signs. botocore still finds and renews the credentials.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import botocore
@@ -20,6 +21,14 @@ from botocore.exceptions import NoCredentialsError
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _TAKEN_OVER = "dynamo_chat_signs"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Scope(NamedTuple):
+    """What a signature is valid for."""
+
+    host: str
+    region: str
+    service: str
 
 
 class PostSigner:
@@ -33,6 +42,11 @@ class PostSigner:
         """Sign every later request of `client`."""
         client.meta.events.register("choose-signer.dynamodb", self._choose)
         client.meta.events.register("before-sign.dynamodb", self._before_sign)
+
+    def takes(self, identity: Any, operation: str, context: dict[str, Any]) -> bool:
+        """True if this operation is signed here: `identity` is the client's own signer."""
+        identity._choose_signer(operation, "standard", context)  # noqa: SLF001 - it only decides
+        return bool(context.pop(_TAKEN_OVER, False))
 
     def _choose(self, signature_version: Any, context: dict[str, Any], **_: Any) -> Any:
         if signature_version != "v4":
@@ -61,41 +75,59 @@ class PostSigner:
         self, request: Any, credentials: Any, region: str, service: str, now: datetime
     ) -> None:
         """Add the date, security token and authorization headers to `request`."""
-        stamp = now.strftime("%Y%m%dT%H%M%SZ")
         headers = request.headers
         # A retry still has the headers of the attempt before it.
         for name in ("Authorization", "X-Amz-Date", "X-Amz-Security-Token"):
             del headers[name]
-        headers["X-Amz-Date"] = stamp
+        more = self.headers(
+            dict(headers.items()),
+            _bytes(request.body),
+            credentials,
+            Scope(host_of(request.url), region, service),
+            stamp=now.strftime("%Y%m%dT%H%M%SZ"),
+            method=request.method,
+        )
+        for name, value in more.items():
+            headers[name] = value
+
+    def headers(
+        self,
+        given: Mapping[str, str],
+        body: bytes,
+        credentials: Any,
+        scope: Scope,
+        *,
+        stamp: str,
+        method: str = "POST",
+    ) -> dict[str, str]:
+        """The date, security token and authorization of a request with the headers `given`.
+
+        `stamp` is the time of signing, as ``20260131T235959Z``.
+        """
+        more = {"X-Amz-Date": stamp}
         if credentials.token:
-            headers["X-Amz-Security-Token"] = credentials.token
-        signed = {"host": _host(request.url)}
-        for name, value in headers.items():
-            lower = name.lower()
-            if lower == "content-type" or lower.startswith("x-amz-"):
-                signed[lower] = " ".join(value.split())
+            more["X-Amz-Security-Token"] = credentials.token
+        signed = {"host": scope.host}
+        for headers in (given, more):
+            for name, value in headers.items():
+                lower = name.lower()
+                if lower == "content-type" or lower.startswith("x-amz-"):
+                    signed[lower] = " ".join(value.split())
         names = sorted(signed)
         listed = ";".join(names)
-        canonical = "\n".join(
-            [
-                request.method,
-                "/",
-                "",
-                *(f"{name}:{signed[name]}" for name in names),
-                "",
-                listed,
-                hashlib.sha256(_bytes(request.body)).hexdigest(),
-            ]
-        )
-        scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
+        lines = "\n".join([f"{name}:{signed[name]}" for name in names])
+        hashed = hashlib.sha256(body).hexdigest()
+        canonical = f"{method}\n/\n\n{lines}\n\n{listed}\n{hashed}"
+        where = f"{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
-        key = self._signing_key(credentials.secret_key, stamp[:8], region, service)
-        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-        headers["Authorization"] = (
-            f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
+        text = f"{_ALGORITHM}\n{stamp}\n{where}\n{digest}"
+        key = self._signing_key(credentials.secret_key, stamp[:8], scope.region, scope.service)
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        more["Authorization"] = (
+            f"{_ALGORITHM} Credential={credentials.access_key}/{where}, "
             f"SignedHeaders={listed}, Signature={signature}"
         )
+        return more
 
     def _signing_key(self, secret: str, day: str, region: str, service: str) -> bytes:
         made_for = (secret, day, region, service)
@@ -104,12 +136,13 @@ class PostSigner:
             return known[1]
         key = f"AWS4{secret}".encode()
         for part in (day, region, service, "aws4_request"):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+            key = hmac.digest(key, part.encode(), "sha256")
         self._key = (made_for, key)
         return key
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """The Host header of a request to `url`, without a port that goes without saying."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:
