@@ -93,7 +93,13 @@ def _with_policies(stage: Stage) -> Iterator[Case]:
     short = conversations.create(stage.fresh("user"), keep_last=10).conversation_id
     messages.append_turn(short, [_said() for _ in range(10)])
     stage.later()
-    yield Case("keeping the last 10", lambda: messages.append(short, _said()), budget=4)
+    yield Case("keeping the last 10", lambda: messages.append(short, _said()))
+    cold = stage.cold_store()
+    yield Case(
+        "keeping the last 10, by a cold store",
+        lambda: cold.messages.append(short, _said()),
+        budget=3,
+    )
 
 
 def messages_append_turn(stage: Stage) -> Iterator[Case]:

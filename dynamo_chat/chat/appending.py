@@ -5,6 +5,7 @@
     Put message   …each                                if no message has its position
     Put id item   …each caller-supplied id             if the id is new in this conversation
     Put title     from the first user message          if the conversation has none
+    Delete        …each message beyond `keep_last`     if the head has the messages that are known
 
 Order and identity conflict: under clock skew a message may need a later position than its first
 one, but a retry must not store it twice. So each has its own mechanism. The head's condition keeps
@@ -12,6 +13,10 @@ the order: a writer whose position is not above the last one reads the last one 
 condition and tries again above it. A caller-supplied id is unique by its id item, in the same
 transaction. A message without such an id is identified by its position: no two writers ever draw
 the same position, so a message found there after a lost response is the writer's own.
+
+With a small `keep_last` the store remembers which messages there are (`window`), and reads them if
+it does not know. If other writers keep changing them first, it appends alone, and what falls out is
+deleted afterwards (`pruning`).
 """
 
 from __future__ import annotations
@@ -53,14 +58,26 @@ from dynamo_chat.core.errors import (
     MessageDeleted,
     RequestRejected,
 )
-from dynamo_chat.core.item import helper_text, plan
+from dynamo_chat.core.item import Item, helper_text, plan
 from dynamo_chat.core.layout import GSI2
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.size import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, item_size
-from dynamo_chat.core.transaction import Put, Update, Write, absent, contended, set_index_keys
+from dynamo_chat.core.transaction import (
+    MAX_TRANSACTION_WRITES,
+    Delete,
+    Put,
+    Update,
+    Write,
+    absent,
+    contended,
+    set_index_keys,
+)
 from dynamo_chat.core.ulids import check_after_1970, later_ulid, ulid_time
 
 MAX_TURN = 45
+_WINDOW_ATTEMPTS = 3
+"""Attempts to append and delete what falls out in one transaction, before it is done in two."""
+
 _SURELY_FITS = MAX_TRANSACTION_BYTES - MAX_ITEM_BYTES - 16_384
 """A turn of this many bytes fits in a transaction with any head; with a small head, more fit."""
 
@@ -86,17 +103,26 @@ class Appender(Repository):
         `argument` is the argument that an error names.
         """
         _check_turn(turn, argument)
-        snapshot, stored = self._put_once(conversation_id, turn, user_id)
-        if snapshot.keep_last is not None:
+        snapshot, stored, is_full = self._put_once(conversation_id, turn, user_id)
+        if is_full and snapshot.keep_last is not None:
             self._pruner.prune_after_append(snapshot, snapshot.keep_last)
         return stored
 
     def _put_once(
         self, conversation_id: str, turn: Sequence[NewMessage], user_id: str | None
-    ) -> tuple[Snapshot, tuple[Message, ...]]:
-        """Append the turn unless it was appended before; return the snapshot and the messages."""
+    ) -> tuple[Snapshot, tuple[Message, ...], bool]:
+        """Append the turn unless it was appended before.
+
+        Returns the snapshot, the messages, and whether older ones may have to be deleted.
+        """
         snapshot = self._heads.snapshot(conversation_id, user_id)
+        last_of_window, is_shared = _WINDOW_ATTEMPTS, False
         for attempt in range(self._connection.options.transaction_attempts):
+            snapshot = (
+                self._pruner.with_window(snapshot, user_id)
+                if attempt < last_of_window
+                else replace(snapshot, window=None)
+            )
             now = self._now()
             positions = self._positions(turn, now, snapshot.last_position)
             snapshot = self._expiry.kept_long_enough(snapshot, ulid_time(positions[-1]), user_id)
@@ -105,7 +131,9 @@ class Appender(Repository):
                 for index, (new, position) in enumerate(zip(turn, positions, strict=True))
             ]
             title = None if snapshot.has_title else title_from(turn)
+            snapshot, old = _falling_out(snapshot, turn, title)
             writes = self._writes(snapshot, turn, messages, title, now)
+            writes += _deletes(conversation_id, old)
             try:
                 self._write(*writes)
             except ConditionFailed as failed:
@@ -121,24 +149,33 @@ class Appender(Repository):
                     self._heads.snapshots.forget(
                         conversation_id
                     )  # it was of an earlier conversation with this id
+                if any(at in failed.items for at in range(len(writes) - len(old), len(writes))):
+                    self._heads.snapshots.forget_window(conversation_id)
+                is_shared |= snapshot.last_position != head.last_position
                 snapshot = self._heads.remember(head)
                 if landed is not None:
-                    return snapshot, landed
+                    return snapshot, landed, head.message_count > (snapshot.keep_last or 0)
                 if attempt:
                     self._connection.pause(attempt)
                 continue
             except (RequestRejected, ItemTooLarge) as error:
+                if old:  # together with what falls out, it may be more than 4 MB
+                    last_of_window = 0
+                    continue
                 size = _size_of(writes)
                 if size <= _SURELY_FITS:
                     raise
                 raise ItemTooLarge("messages", size, _SURELY_FITS, "appended turn") from error
+            window = snapshot.window
             snapshot = replace(
                 snapshot,
                 last_position=positions[-1],
                 has_title=snapshot.has_title or title is not None,
+                window=None if window is None else window.moved(len(old), positions),
+                is_shared=snapshot.is_shared or is_shared,
             )
             self._heads.snapshots.put(snapshot)
-            return snapshot, tuple(messages)
+            return snapshot, tuple(messages), window is None
         raise contended("the conversation")
 
     def _writes(
@@ -284,6 +321,39 @@ def title_from(turn: Sequence[NewMessage]) -> str | None:
     return None
 
 
+def _falling_out(
+    snapshot: Snapshot, turn: Sequence[NewMessage], title: str | None
+) -> tuple[Snapshot, list[str]]:
+    """The positions of the messages that a turn pushes out, if one transaction can do both.
+
+    If not, the snapshot is returned without its window.
+    """
+    if snapshot.window is None:
+        return snapshot, []
+    excess = _excess(snapshot, len(turn))
+    writes = 1 + len(turn) + sum(new.message_id is not None for new in turn) + (title is not None)
+    if excess > snapshot.window.count or writes + excess > MAX_TRANSACTION_WRITES:
+        return replace(snapshot, window=None), []
+    return snapshot, snapshot.window.oldest(excess)
+
+
+def _excess(snapshot: Snapshot, added: int) -> int:
+    """How many of the known messages are too many after so many more; 0 if they are not known."""
+    if snapshot.window is None or snapshot.keep_last is None:
+        return 0
+    return max(0, snapshot.window.count + added - snapshot.keep_last)
+
+
+def _deletes(conversation_id: str, positions: Sequence[str]) -> list[Delete]:
+    return [
+        Delete(
+            keyspace.MESSAGE.key(conversation_id=conversation_id, position=position),
+            Item.PK.exists(),
+        )
+        for position in positions
+    ]
+
+
 def _head_update(
     snapshot: Snapshot, messages: Sequence[Message], title: str | None, now: datetime
 ) -> Update:
@@ -292,7 +362,7 @@ def _head_update(
     place = ulid_time(last)
     updated_at = max(snapshot.created_at, place if place <= now + MAX_AHEAD else now)
     actions = [
-        head.message_count.add(len(messages)),
+        head.message_count.add(len(messages) - _excess(snapshot, len(messages))),
         head.appended_count.add(len(messages)),
         head.last_position.set(last),
         head.updated_at.set(updated_at),
@@ -312,6 +382,12 @@ def _head_update(
     else:  # it never moves back, unless the id was reused
         is_above &= head.last_position >= snapshot.last_position
     condition = holds(snapshot, now) & is_above
+    if snapshot.window is not None:  # it is of this last position and this number of messages
+        condition &= head.message_count == snapshot.window.count
+        if snapshot.last_position is not None:
+            condition &= head.last_position == snapshot.last_position
+        else:
+            condition &= head.last_position.does_not_exist()
     if snapshot.keep_last is None:
         condition &= head.keep_last.does_not_exist()
     else:

@@ -32,7 +32,7 @@ from dynamo_chat.chat.message import (
 from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.removing import MessageRemover
-from dynamo_chat.chat.snapshot import Heads, SnapshotCache
+from dynamo_chat.chat.snapshot import Heads, SnapshotCache, window_of
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import ConditionFailed
@@ -63,7 +63,7 @@ class Messages(Repository):
     @access_pattern(
         "C7",
         "TransactWriteItems",
-        "1; 2 when the store does not know the conversation",
+        "1; 2 when the store does not know the conversation, 3 with `keep_last`",
         budget=1,
         owner="condition",
     )
@@ -76,14 +76,14 @@ class Messages(Repository):
         Conflict if that id was appended with other content, MessageDeleted if its message has been
         deleted or pruned since. NotFound if there is no such conversation (of `user_id`, if
         given). A conversation without a title gets one from its first user message. If the
-        conversation has `keep_last`, older messages are deleted afterwards (C10).
+        conversation has `keep_last`, what falls out is deleted in the same transaction.
         """
         return self._appender.append(conversation_id, [message], user_id, "message")[0]
 
     @access_pattern(
         "C7",
         "TransactWriteItems",
-        "1; 2 when the store does not know the conversation",
+        "1; 2 when the store does not know the conversation, 3 with `keep_last`",
         budget=1,
         owner="condition",
     )
@@ -101,7 +101,7 @@ class Messages(Repository):
     @access_pattern(
         "C7",
         "TransactWriteItems",
-        "1; 2 when the store does not know the conversation",
+        "1; 2 when the store does not know the conversation, 3 with `keep_last`",
         budget=1,
         owner="condition",
     )
@@ -235,7 +235,9 @@ class Messages(Repository):
         """Delete all but the last `keep_last` messages; returns the number deleted. NotFound."""
         if type(keep_last) is not int or keep_last < 0:
             raise InvalidArgument("keep_last", "must be an integer from 0")
-        return self._pruner.prune(conversation_id, keep_last, user_id)
+        gone = self._pruner.prune(conversation_id, keep_last, user_id)
+        self._heads.snapshots.forget_window(conversation_id)
+        return gone
 
     @access_pattern(
         "C11",
@@ -445,11 +447,14 @@ class Messages(Repository):
         if first is None or first[SK] != head_key(conversation_id)[SK]:
             raise NotFound("conversation", conversation_id)
         head = self._heads.living(first, conversation_id, user_id)
-        self._heads.remember(head)
+        snapshot = self._heads.remember(head)
         # If only the head was read, the next query of messages starts at the top.
         begun = (items[1:], start) if len(items) > 1 or start is None else None
         is_kept = in_life(head.life)
         page = self._page(asked, [collection], plan(Message).decode, is_kept=is_kept, begun=begun)
+        if snapshot.window is None and page.cursor is None:  # all messages: the next append knows
+            window = window_of(head, [message.position for message in reversed(page.items)])
+            self._heads.snapshots.put(replace(snapshot, window=window), head.message_count)
         return head, page
 
     def _update(

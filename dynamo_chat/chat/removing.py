@@ -83,6 +83,7 @@ class MessageRemover(Repository):
             if 0 in failed.items:
                 raise NotFound("conversation", conversation_id) from failed
             return False
+        self._heads.snapshots.forget_window(conversation_id)
         return True
 
     def pop(self, conversation_id: str, user_id: str | None) -> Message | None:
@@ -137,4 +138,5 @@ class MessageRemover(Repository):
             if failed.was_resent:  # this call may have taken it: another one must not go, too
                 raise unheard("ConditionalCheckFailed", "TransactWriteItems") from failed
             return False
+        self._heads.snapshots.forget_window(head.conversation_id)
         return True

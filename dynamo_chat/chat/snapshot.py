@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -26,6 +26,7 @@ from dynamo_chat.chat.conversation import (
     is_live_head,
     live_head,
 )
+from dynamo_chat.chat.window import Window, is_remembered
 from dynamo_chat.core.attributes import Raw, epoch_seconds
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -58,6 +59,10 @@ class Snapshot:
     is_renewing: bool
     last_position: str | None
     """A hint only: the position of the last append that this store has seen."""
+    window: Window | None = None
+    """A hint only: the messages up to `last_position`. None if unknown, or too many are kept."""
+    is_shared: bool = False
+    """True if another store has appended since this one did: it may well do so again."""
 
     def alive_until(self, latest: datetime | None = None) -> datetime | None:
         """Until when a sliding conversation surely lives, with a message at `latest`.
@@ -84,7 +89,15 @@ def snapshot_of(conversation: Conversation) -> Snapshot:
         keep_last=conversation.keep_last,
         is_renewing=conversation.renewing_from is not None,
         last_position=conversation.last_position,
+        window=window_of(conversation, ()),
     )
+
+
+def window_of(conversation: Conversation, positions: Sequence[str]) -> Window | None:
+    """The window of these positions, if they are all of the conversation's messages."""
+    if is_remembered(conversation.keep_last) and len(positions) == conversation.message_count:
+        return Window.of(positions)
+    return None
 
 
 def life_of(known: Conversation | Snapshot) -> Life:
@@ -117,16 +130,16 @@ class SnapshotCache:
                 self._known.move_to_end(conversation_id)
             return found
 
-    def put(self, snapshot: Snapshot) -> Snapshot:
-        """Store `snapshot` with the highest known position, and return what is stored."""
+    def put(self, snapshot: Snapshot, message_count: int | None = None) -> Snapshot:
+        """Store `snapshot` with the highest known position, and return what is stored.
+
+        If it has no window, the known one stays if it is of the same position and, if given, of
+        `message_count` messages.
+        """
         with self._lock:
             known = self._known.get(snapshot.conversation_id)
-            if (
-                known is not None
-                and life_of(known) == life_of(snapshot)
-                and (known.last_position or "") > (snapshot.last_position or "")
-            ):
-                snapshot = replace(snapshot, last_position=known.last_position)
+            if known is not None and life_of(known) == life_of(snapshot):
+                snapshot = _merged(known, snapshot, message_count)
             self._known[snapshot.conversation_id] = snapshot
             self._known.move_to_end(snapshot.conversation_id)
             while len(self._known) > self._size:
@@ -137,6 +150,23 @@ class SnapshotCache:
         """Forget a conversation."""
         with self._lock:
             self._known.pop(conversation_id, None)
+
+    def forget_window(self, conversation_id: str) -> None:
+        """Forget which messages a conversation has, after some were deleted."""
+        with self._lock:
+            known = self._known.get(conversation_id)
+            if known is not None and known.window is not None:
+                self._known[conversation_id] = replace(known, window=None)
+
+
+def _merged(known: Snapshot, snapshot: Snapshot, message_count: int | None) -> Snapshot:
+    before, now = known.last_position or "", snapshot.last_position or ""
+    if before > now:
+        return replace(snapshot, last_position=known.last_position, window=known.window)
+    if before != now or snapshot.window is not None or known.window is None:
+        return snapshot
+    is_current = message_count is None or known.window.count == message_count
+    return replace(snapshot, window=known.window) if is_current else snapshot
 
 
 def holds(snapshot: Snapshot, now: datetime) -> Condition:
@@ -223,7 +253,7 @@ class Heads(Repository):
 
     def remember(self, head: Conversation) -> Snapshot:
         """Store the snapshot of a head that was read, and return it."""
-        return self.snapshots.put(snapshot_of(head))
+        return self.snapshots.put(snapshot_of(head), head.message_count)
 
     def check(self, snapshot: Snapshot) -> Check:
         """A check that the head is live and matches the snapshot."""

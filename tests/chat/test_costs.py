@@ -1,6 +1,7 @@
 """What calls cost, by DynamoDB's rules, through the request meter."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -47,3 +48,20 @@ def test_finishing_a_stream_costs_one_unit(store: ChatStore, talk: str) -> None:
     begun = store.messages.append(talk, NewMessage(role="assistant", is_streaming=True))
     costs = cost(store, lambda: store.messages.finish(talk, begun.message_id, content=ENGLISH))
     assert costs == (2, 1, 1)
+
+
+def test_keeping_the_last_messages_costs_two_units_more(store: ChatStore, clock: FakeClock) -> None:
+    """The message that falls out is deleted in the same transaction, without a look."""
+    made = store.conversations.create("user-1", title="Renders", keep_last=10)
+    for number in range(10):
+        clock.advance(SECOND)
+        role = "assistant" if number % 2 else "user"
+        store.messages.append(made.conversation_id, english(1_000, role))
+    clock.advance(SECOND)
+    append = partial(store.messages.append, made.conversation_id, english(1_000))
+    assert cost(store, append) == (1, 9, 0)
+    turn = [english(1_000), english(1_000, "assistant")]
+    clock.advance(SECOND)
+    append_turn = partial(store.messages.append_turn, made.conversation_id, turn)
+    assert cost(store, append_turn) == (1, 13, 0)
+    assert store.conversations.get(made.conversation_id).message_count == 10

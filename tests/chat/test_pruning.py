@@ -92,7 +92,7 @@ def test_a_retry_prunes_what_the_first_call_did_not(scene: Scene, store: ChatSto
         say(store, "c-1", str(number))
     hasty = scene.new_store(options=ConnectionOptions(max_attempts=1))
     with faults(hasty) as injector:
-        injector.plan(Throttled(), operation="Query")
+        injector.plan(Throttled(), operation="Query", times=2)
         hasty.messages.append("c-1", user("2", message_id="m-2"))
     assert said(store, "c-1") == ["0", "1", "2"]
     scene.new_store().messages.append("c-1", user("2", message_id="m-2"))
@@ -106,9 +106,12 @@ def test_an_append_does_not_fail_for_its_pruning(
     store = scene.new_store(options=ConnectionOptions(max_attempts=1))
     store.conversations.create("u-1", conversation_id="c-1", title="T", keep_last=1)
     say(store, "c-1", "a")
+    store.messages.prune("c-1", 1)  # now it must read which messages there are
     with faults(store) as injector:
+        injector.plan(Throttled(), operation="Query")
         injector.plan(Throttled(), operation="GetItem")
         say(store, "c-1", "b")
+    assert "were not read" in caplog.text
     assert "not pruned" in caplog.text
     say(store, "c-1", "c")
     assert said(store, "c-1") == ["c"]
