@@ -70,9 +70,10 @@ from dynamo_chat.core.page import Found as Found, Items as Items, Page as Page
 from dynamo_chat.identity.activity import Activity as Activity, ActivityExists as ActivityExists
 from dynamo_chat.identity.logins import LoginSession as LoginSession, OpenedLogin as OpenedLogin
 from dynamo_chat.identity.user import User as User, UserExists as UserExists
-from dynamo_chat.limits.rate_limits import (
+from dynamo_chat.limits.rate_limit import (
     RateLimit as RateLimit,
     RateLimitExceeded as RateLimitExceeded,
+    RefundRefused as RefundRefused,
 )
 from dynamo_chat.mail.email import (
     EmailExists as EmailExists,

@@ -338,7 +338,7 @@ EV_SCORE: Final = Layout(
 RATE_LIMIT: Final = Layout(
     "rate_limit",
     table=Slot(partition("LIMIT", text("account_id")), sort("LIMIT", text("resource"))),
-    entity=".limits.rate_limits:RateLimit",
+    entity=".limits.rate_limit:RateLimit",
     root=True,
     note="Holds the current window, so that one update checks and counts.",
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.cases.words import words
-from dynamo_chat.limits.rate_limits import RateLimit, RateLimitExceeded
+from dynamo_chat.limits.rate_limit import RateLimit, RateLimitExceeded
 
 
 def _refused(call: Callable[[], object]) -> Callable[[], RateLimit]:
@@ -38,12 +39,35 @@ def rate_limits_count(stage: Stage) -> Iterator[Case]:
         is_shown=True,
     )
     limits.count(other, "aws", "s3", limit=1, window=day)
+    tokens: dict[str, Any] = {"amount": 500, "limit": 10_000, "window": day, "sliding": True}
+    yield Case("a new part", lambda: limits.count(account, "tokens", "reply", **tokens))
+    yield Case(
+        "tokens in a sliding window",
+        lambda: limits.count(account, "tokens", "reply", **tokens),
+        budget=1,
+        is_shown=True,
+    )
     yield Case(
         "refused",
         _refused(lambda: limits.count(other, "aws", "s3", limit=1, window=day)),
         lambda window: f"refused: {words(window)}",
         is_shown=True,
     )
+
+
+def rate_limits_refund(stage: Stage) -> Iterator[Case]:
+    limits, account, day = stage.store.rate_limits, stage.fresh("account"), timedelta(days=1)
+    held, other = (
+        limits.count(account, "tokens", "reply", amount=900, limit=10_000, window=day)
+        for _ in range(2)
+    )
+    yield Case(
+        "tokens that were not used",
+        lambda: limits.refund(held, "reply", 500),
+        budget=1,
+        is_shown=True,
+    )
+    yield Case("after another refund", lambda: limits.refund(other, "reply", 500))
 
 
 def rate_limits_get(stage: Stage) -> Iterator[Case]:

@@ -22,7 +22,7 @@ from dynamo_chat.identity.activity import Activity
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.identity.user import User
 from dynamo_chat.keyspace import KEY_SPACE, MESSAGE
-from dynamo_chat.limits.rate_limits import RateLimit
+from dynamo_chat.limits.rate_limit import RateLimit
 from dynamo_chat.mail.email import EmailContent, EmailSummary
 from dynamo_chat.mail.scores import EVScore
 from dynamo_chat.mail.thread import EmailThread
@@ -153,7 +153,7 @@ def _score(score: EVScore) -> str:
 
 
 def _rate_limit(window: RateLimit) -> str:
-    resource = {"ai": "AI", "aws": "AWS"}[window.resource]
+    resource = {"ai": "AI", "aws": "AWS"}.get(window.resource, window.resource)
     return (
         f"{window.request_count} of {window.limit:,} {resource} calls, "
         f"{window.throttled_requests} throttled, until {window.window_end:%H:%M}"

@@ -20,7 +20,7 @@ from dynamo_chat.core.errors import NotFound
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.identity.user import User
 from dynamo_chat.importing.sample_records import Replay, Sample, shift_to_live
-from dynamo_chat.limits.rate_limits import RateLimit, Resource
+from dynamo_chat.limits.rate_limit import RateLimit, Resource
 from dynamo_chat.mail.email import EmailMessage, NewEmail
 from dynamo_chat.mail.scores import EVScore
 from dynamo_chat.mail.thread import EmailThread

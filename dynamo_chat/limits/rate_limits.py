@@ -1,4 +1,4 @@
-"""Rate limits of accounts: AI and AWS calls in fixed windows (R1–R3).
+"""Rate limits of accounts: calls in fixed or sliding windows (R1–R3).
 
 An account has one item per resource, which holds the current window, so one update decides and
 counts. There are three writes; their conditions exclude one another, also with concurrent callers:
@@ -11,90 +11,61 @@ The first caller whose clock is past a window's end opens the next one. A caller
 behind counts in the window that it finds, so an old window never returns. `reset` ends a window
 that was opened by mistake: it replaces it with the previous window, which is over.
 
+The part of a sliding window takes over the calls of earlier parts. Its turn is conditioned on the
+counts that it takes over, so that no call is lost between reading and writing them.
+
 Every allowed call is counted. A call may be counted twice if the answer to its update was lost and
 the request was sent again. Preventing that would take a transaction for every call, at twice the
-price, and concurrent callers of one account would cancel each other's transactions.
+price, and concurrent callers of one account would cancel each other's transactions. A refund must
+not be applied twice, because that would allow more than the limit: it is conditioned on the number
+of refunds before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Final, Literal, NamedTuple
+from datetime import datetime, timedelta
+from typing import Final
 
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
-from dynamo_chat.core.clock import not_ahead, seconds_until, utc
+from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Counters, Entity, Id, Time, validated
-from dynamo_chat.core.errors import InvalidArgument, LimitExceeded
+from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import KIND, VERSION, Layout
+from dynamo_chat.core.keys import format_time
+from dynamo_chat.core.layout import KIND, VERSION
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Key, Put, Update, absent, contended
-
-Resource = Literal["ai", "aws"]
-
-DEFAULT_LIMITS: Final[Mapping[Resource, int]] = {"ai": 100, "aws": 1_000}
-"""Calls per window if no limit is given."""
-DEFAULT_WINDOW: Final = timedelta(hours=1)
-MAX_LIMIT: Final = 10**12
-MAX_WINDOW: Final = timedelta(days=366)
+from dynamo_chat.limits.rate_limit import (
+    MAX_NAME_CHARACTERS,
+    MAX_WINDOW,
+    RateLimit,
+    RefundRefused,
+    Resource,
+    Terms,
+    check_amount,
+    check_text,
+    checked_terms,
+    current_window,
+    empty_window,
+    next_window,
+    refusal,
+    terms_of,
+)
 
 MAX_NAMES: Final = 50
 """A window counts at most this many functions or services by name, to keep its item small."""
-MAX_NAME_CHARACTERS: Final = 100
 MAX_LOADED: Final = 10**15
 """The highest count that `load` accepts: adding further calls to it cannot overflow."""
 MAX_LOADED_NAMES: Final = 1_000
 OTHERS: Final = "(others)"
 """The name under which calls of further functions are counted."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
-
-
-class RateLimit(Entity):
-    """The calls of an account to one resource in the current window."""
-
-    layout: ClassVar[Layout] = keyspace.RATE_LIMIT
-
-    account_id: Id
-    resource: Resource
-    limit: Count
-    """Calls allowed per window, as given by the latest call."""
-    window_start: Time
-    window_end: Time
-    """When the window ends: the first moment after it."""
-    request_count: Count
-    """Calls allowed in this window."""
-    throttled_requests: Count
-    """Calls refused in this window by the limit or a block, and throttles by the provider."""
-    breakdown: Counters
-    """Allowed calls by function (AI) or service (AWS)."""
-    last_request: Time | None = None
-    """When a call was last allowed, in any window."""
-    blocked_until: Time | None = None
-
-    @property
-    def reset_time(self) -> datetime:
-        """When the next window starts: the end of this one."""
-        return self.window_end
-
-    @property
-    def remaining(self) -> int:
-        """Calls that the window still allows, without regard to a block."""
-        return max(0, self.limit - self.request_count)
-
-
-class RateLimitExceeded(LimitExceeded):
-    """A rate limit is used up, or its account is blocked. ``current`` is its window."""
-
-    current: RateLimit
 
 
 class RateLimits(Repository):
@@ -113,19 +84,25 @@ class RateLimits(Repository):
         resource: Resource,
         function: str,
         *,
+        amount: int = 1,
         limit: int | None = None,
         window: timedelta | None = None,
+        sliding: bool = False,
     ) -> RateLimit:
-        """Count one call of a function (AI) or service (AWS) and return the current window.
+        """Count a call of a function (AI) or service (AWS) and return the current window.
 
-        RateLimitExceeded, with the window as ``current``, if the window has `limit` calls
-        already or the account is blocked; the refusal is counted as throttled, and ``retry_after``
-        is the time until a call is allowed. The defaults are 100 AI calls or 1,000 AWS calls an
-        hour. Windows are aligned to the clock (UTC); a new length takes effect when the current
-        window is over.
+        `amount` counts so many calls, tokens or other units at once, all or none.
+        RateLimitExceeded, with the window as ``current``, if the window has no room for them or the
+        account is blocked; the refusal is counted as throttled, and ``retry_after`` is the time
+        until there is room.
+
+        `resource` is any name; only "ai" (100 an hour) and "aws" (1,000 an hour) have a default
+        limit. A fixed window is aligned to the clock (UTC). With `sliding`, no period of the
+        window's length has more than `limit` calls, wherever it starts. A new length or kind of
+        window takes effect when the current window, or part of a sliding window, is over.
         """
-        _check_text("function", function, MAX_NAME_CHARACTERS)
-        terms = _terms(account_id, resource, limit, window)
+        check_text("function", function, MAX_NAME_CHARACTERS)
+        terms = checked_terms(account_id, resource, limit, window, sliding=sliding, amount=amount)
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt > 1:  # one failure is usual when a new window opens
                 self._connection.pause(attempt)
@@ -142,6 +119,55 @@ class RateLimits(Repository):
                 continue  # the window has changed: read it again
         raise contended("the rate limit")
 
+    @access_pattern(
+        "R1",
+        "UpdateItem, GetItem",
+        "1; 2 if the window or its refunds changed",
+        budget=2,
+        owner="argument",
+    )
+    def refund(self, counted: RateLimit, function: str, amount: int) -> RateLimit:
+        """Take back calls that were counted but not made, and return the current window.
+
+        `counted` is the window that `count` returned; `function` is that of the call. If that
+        window is over, or its part no longer counts, nothing changes. RefundRefused if fewer calls
+        are counted. It is applied at most once: after Unreachable, do not repeat it, because the
+        calls may have been refunded; if they were not, they count until the window is over. Do not
+        refund what was counted before a `reset`.
+        """
+        if not isinstance(counted, RateLimit):
+            raise InvalidArgument("counted", f"must be a RateLimit, not {type(counted).__name__}")
+        check_text("function", function, MAX_NAME_CHARACTERS)
+        check_amount(amount)
+        key = terms_of(counted).key
+        there, is_read = counted, False
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt > 1:  # one failure is usual when others refund, too
+                self._connection.pause(attempt)
+            now = self._now()
+            if not _still_counts(counted, there, now):
+                if not is_read:
+                    there = _decoded(self._get_item(key, consistent=True)) or there
+                return current_window(there, terms_of(there), now)
+            actions, condition = _refunding(counted, there, function, amount)
+            if is_read and not _has(counted, there, function, amount):
+                raise RefundRefused(
+                    f"{there.resource}: fewer than {amount:,} calls of {function!r} are counted",
+                    current_window(there, terms_of(there), now),
+                )
+            try:
+                there = self._updated(key, actions, condition)
+                return current_window(there, terms_of(there), now)
+            except ConditionFailed as failed:
+                found = _decoded(failed.items.get(0))
+                if found is None:
+                    return empty_window(terms_of(counted), now)
+                if failed.was_resent and found.refunds != there.refunds:
+                    # The first attempt may have done it. Twice would allow more than the limit.
+                    return current_window(found, terms_of(found), now)
+                there, is_read = found, True
+        raise contended("the rate limit")
+
     @access_pattern("R2", "GetItem", "1", owner="argument")
     def get(
         self,
@@ -155,20 +181,20 @@ class RateLimits(Repository):
         """The current window of an account; an empty one if nothing was counted in it yet.
 
         `limit` and `window` apply if no call has opened the current window yet; the defaults are
-        those of the last window.
+        those of the last window. A resource other than "ai" and "aws" needs a `limit`.
         """
-        terms = _terms(account_id, resource, limit, window)
+        terms = checked_terms(account_id, resource, limit, window)
         item = self._get_item(terms.key, consistent=consistent)
         now = self._now()
         there = _decoded(item)
         if there is None:
-            return _empty(terms, now)
-        last = _terms_of(there)
+            return empty_window(terms, now)
+        last = terms_of(there)
         if limit is None:
             terms = terms._replace(limit=last.limit)
         if window is None:
-            terms = terms._replace(window=last.window)
-        return _current(there, terms, now)
+            terms = terms._replace(window=last.window, is_sliding=last.is_sliding)
+        return current_window(there, terms, now)
 
     @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def block(self, account_id: str, resource: Resource, until: datetime) -> RateLimit:
@@ -181,10 +207,10 @@ class RateLimits(Repository):
         moment = utc("until", until)
         if moment <= now:
             raise InvalidArgument("until", "must be in the future")
-        terms = _terms(account_id, resource, None, None)
+        terms = checked_terms(account_id, resource, None, None, needs_limit=False)
         limits = plan(RateLimit).model
         # An account without a window gets the previous one, which is over.
-        empty = _empty(terms, now - terms.window)
+        empty = empty_window(terms, now - terms.window)
         blocked = self._updated(
             terms.key,
             [
@@ -203,14 +229,14 @@ class RateLimits(Repository):
                 limits.blocked_until.set(moment),
             ],
         )
-        return _current(blocked, _terms_of(blocked), now)
+        return current_window(blocked, terms_of(blocked), now)
 
     @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def unblock(self, account_id: str, resource: Resource) -> RateLimit:
         """Remove a block and return the current window. Without a block, nothing changes."""
         now = self._now()
         limits = plan(RateLimit).model
-        terms = _terms(account_id, resource, None, None)
+        terms = checked_terms(account_id, resource, None, None, needs_limit=False)
         try:
             free = self._updated(
                 terms.key,
@@ -218,8 +244,8 @@ class RateLimits(Repository):
                 limits.window_end.exists(),
             )
         except ConditionFailed:
-            return _empty(terms, now)
-        return _current(free, _terms_of(free), now)
+            return empty_window(terms, now)
+        return current_window(free, terms_of(free), now)
 
     @access_pattern("R3", "UpdateItem", "1", owner="argument")
     def reset(self, account_id: str, resource: Resource) -> RateLimit:
@@ -231,9 +257,9 @@ class RateLimits(Repository):
         """
         now = self._now()
         limits = plan(RateLimit).model
-        terms = _terms(account_id, resource, None, None)
+        terms = checked_terms(account_id, resource, None, None, needs_limit=False)
         # The previous window, which is over.
-        over = _empty(terms, now - terms.window)
+        over = empty_window(terms, now - terms.window)
         actions = [
             getattr(limits, name).set(getattr(over, name))
             for name in (
@@ -244,14 +270,15 @@ class RateLimits(Repository):
                 "breakdown",
             )
         ]
+        actions.append(limits.earlier.remove())
         try:
             ended = self._updated(terms.key, actions, limits.window_end > now)
         except ConditionFailed as failed:
             there = _decoded(failed.items.get(0))
             if there is None:
-                return _empty(terms, now)
-            return _current(there, _terms_of(there), now)
-        return _current(ended, _terms_of(ended), now)
+                return empty_window(terms, now)
+            return current_window(there, terms_of(there), now)
+        return current_window(ended, terms_of(ended), now)
 
     @access_pattern(
         "R3",
@@ -273,9 +300,9 @@ class RateLimits(Repository):
 
         `blocked_until`, such as a provider's Retry-After, also blocks the account. A longer block
         stays, and a time in the past is ignored. `limit` and `window` apply if this opens a new
-        window.
+        window; a sliding window stays sliding, with its length.
         """
-        terms = _terms(account_id, resource, limit, window)
+        terms = checked_terms(account_id, resource, limit, window, needs_limit=False)
         until = None if blocked_until is None else utc("blocked_until", blocked_until)
         limits = plan(RateLimit).model
         there: RateLimit | None = None
@@ -284,8 +311,12 @@ class RateLimits(Repository):
             now = self._now()
             actions, condition = _blocking(until, there, now)
             if is_over:
-                actions += _opening(_empty(terms, now), throttled=1)
-                condition = _both(_is_over(now), condition)
+                if there is not None and there.sliding_seconds is not None:
+                    kept = terms_of(there)
+                    terms = kept if limit is None else kept._replace(limit=limit)
+                actions += _opening(next_window(there, terms, now), throttled=1)
+                over = _is_over_as(there, now) if terms.is_sliding else _is_over(now)
+                condition = _both(over, condition)
             else:
                 actions.append(limits.throttled_requests.add(1))
                 condition = _both(limits.window_end > now, condition)
@@ -318,7 +349,7 @@ class RateLimits(Repository):
                 "counted.breakdown", f"must have at most {MAX_LOADED_NAMES:,} names"
             )
         for name, calls in counted.breakdown.items():
-            _check_text("counted.breakdown", name, MAX_NAME_CHARACTERS)
+            check_text("counted.breakdown", name, MAX_NAME_CHARACTERS)
             _check_loaded(f"breakdown.{name}", calls)
         try:
             self._write(Put(plan(RateLimit).encode(counted), absent(now)))
@@ -327,7 +358,7 @@ class RateLimits(Repository):
         return counted
 
     def _not_in_this_window(
-        self, name: str, terms: _Terms, now: datetime, there: RateLimit | None
+        self, name: str, terms: Terms, now: datetime, there: RateLimit | None
     ) -> RateLimit:
         """Count or refuse a call that the window, `there`, could not count.
 
@@ -337,17 +368,19 @@ class RateLimits(Repository):
         blocked = there is not None and (there.blocked_until or now) > now
         is_blocked: Condition = limits.blocked_until > now
         if there is None or there.window_end <= now:
-            opened = _empty(terms, now)
-            if blocked or not terms.limit:
-                condition = _is_over(now) & (is_blocked if blocked else _is_free(now))
+            opened = next_window(there, terms, now)
+            over = _is_over_as(there, now) if terms.is_sliding else _is_over(now)
+            if blocked or opened.request_count + terms.amount > terms.limit:
+                condition = over & (is_blocked if blocked else _is_free(now))
                 refusing = self._updated(terms.key, _opening(opened, throttled=1), condition)
-                raise _refused(refusing, now)
-            actions = [*_opening(opened, calls={name: 1}), limits.last_request.set(now)]
-            return self._updated(terms.key, actions, _is_over(now) & _is_free(now))
-        if blocked or there.request_count >= terms.limit:
+                raise refusal(refusing, terms.amount, now)
+            calls = {name: terms.amount}
+            actions = [*_opening(opened, calls=calls), limits.last_request.set(now)]
+            return self._updated(terms.key, actions, over & _is_free(now))
+        if blocked or there.request_count + terms.amount > terms.limit:
             actions = [limits.throttled_requests.add(1), limits.limit.set(terms.limit)]
             is_same: Condition = limits.window_end == there.window_end
-            raise _refused(self._updated(terms.key, actions, is_same), now)
+            raise refusal(self._updated(terms.key, actions, is_same), terms.amount, now)
         # The window has room for the call, but not for another name.
         return self._updated(terms.key, _count(OTHERS, terms, now), _may_count(OTHERS, terms, now))
 
@@ -357,44 +390,23 @@ class RateLimits(Repository):
         return plan(RateLimit).decode(self._write(Update(key, actions, condition), returning=True))
 
 
-class _Terms(NamedTuple):
-    """The account and resource, and how many calls are allowed in how long."""
-
-    account_id: str
-    resource: Resource
-    limit: int
-    window: timedelta
-
-    @property
-    def key(self) -> Key:
-        """The table key of the rate limit."""
-        return keyspace.RATE_LIMIT.key(account_id=self.account_id, resource=self.resource)
-
-
-def window_at(moment: datetime, length: timedelta) -> tuple[datetime, datetime]:
-    """Start and end of the window of this length that contains `moment`; the end is exclusive.
-
-    Windows are counted from 1970 in UTC, so that windows of an hour start on the hour.
-    """
-    start = _EPOCH + (moment - _EPOCH) // length * length
-    return start, start + length
-
-
-def _count(name: str, terms: _Terms, now: datetime) -> list[Action]:
+def _count(name: str, terms: Terms, now: datetime) -> list[Action]:
     limits = plan(RateLimit).model
     calls = limits.breakdown.counter(name)
     return [
-        limits.request_count.add(1),
-        calls.set((calls | 0) + 1),
+        limits.request_count.add(terms.amount),
+        calls.set((calls | 0) + terms.amount),
         limits.last_request.set(now),
         limits.limit.set(terms.limit),
     ]
 
 
-def _may_count(name: str, terms: _Terms, now: datetime) -> Condition:
+def _may_count(name: str, terms: Terms, now: datetime) -> Condition:
     limits = plan(RateLimit).model
     condition: Condition = (
-        (limits.window_end > now) & (limits.request_count < terms.limit) & _is_free(now)
+        (limits.window_end > now)
+        & (limits.request_count <= terms.limit - terms.amount)
+        & _is_free(now)
     )
     if name != OTHERS:
         names = size(limits.breakdown)  # type: ignore[no-untyped-call]
@@ -408,14 +420,17 @@ def _opening(
     """Update actions that replace any existing window with a new one. A block stays."""
     limits = plan(RateLimit).model
     breakdown = calls or {}
+    seconds = opened.sliding_seconds
     return [
         *_marks(),
         limits.limit.set(opened.limit),
         limits.window_start.set(opened.window_start),
         limits.window_end.set(opened.window_end),
-        limits.request_count.set(sum(breakdown.values())),
+        limits.request_count.set(opened.request_count + sum(breakdown.values())),
         limits.throttled_requests.set(throttled),
         limits.breakdown.set(breakdown),
+        limits.earlier.set(opened.earlier) if opened.earlier else limits.earlier.remove(),
+        limits.sliding_seconds.remove() if seconds is None else limits.sliding_seconds.set(seconds),
     ]
 
 
@@ -427,10 +442,73 @@ def _marks() -> list[Action]:
     ]
 
 
+def _still_counts(counted: RateLimit, there: RateLimit, now: datetime) -> bool:
+    """True if the calls of the window `counted` count in `there`, the window that is stored."""
+    if there.window_end == counted.window_end:
+        return there.window_end > now or there.sliding_seconds is not None
+    return format_time(counted.window_end) in there.earlier
+
+
+def _has(counted: RateLimit, there: RateLimit, function: str, amount: int) -> bool:
+    """True if `there` counts at least so many calls of the window `counted`."""
+    if there.window_end == counted.window_end:
+        return there.breakdown.get(_name_in(there, function), 0) >= amount
+    return there.earlier[format_time(counted.window_end)] >= amount
+
+
+def _name_in(there: RateLimit, function: str) -> str:
+    """The name under which the calls of a function are counted."""
+    return OTHERS if function not in there.breakdown and OTHERS in there.breakdown else function
+
+
+def _refunding(
+    counted: RateLimit, there: RateLimit, function: str, amount: int
+) -> tuple[list[Action], Condition]:
+    """Update actions that take back calls, and their condition: all is as in `there`."""
+    limits = plan(RateLimit).model
+    if there.window_end == counted.window_end:
+        calls = limits.breakdown.counter(_name_in(there, function))
+    else:
+        calls = limits.earlier.counter(format_time(counted.window_end))
+    actions = [
+        limits.request_count.add(-amount),
+        calls.set(calls - amount),
+        limits.refunds.set((there.refunds or 0) + 1),
+    ]
+    condition = (
+        (limits.window_end == there.window_end)
+        & (limits.window_start == there.window_start)
+        & (calls >= amount)
+        & _refunded(there)
+    )
+    return actions, condition
+
+
 def _is_over(now: datetime) -> Condition:
     """Condition: there is no window, or it has ended."""
     limits = plan(RateLimit).model
     condition: Condition = limits.window_end.does_not_exist() | (limits.window_end <= now)
+    return condition
+
+
+def _is_over_as(there: RateLimit | None, now: datetime) -> Condition:
+    """Condition: the window has ended, with the counts of `there`; or there is none, as before."""
+    limits = plan(RateLimit).model
+    is_same: Condition = limits.window_end.does_not_exist()
+    if there is not None:
+        is_same = (limits.window_end == there.window_end) & (
+            limits.request_count == there.request_count
+        )
+        is_same &= _is_over(now) & _refunded(there)
+    return is_same
+
+
+def _refunded(there: RateLimit) -> Condition:
+    """Condition: nothing was refunded since `there` was read."""
+    refunds = plan(RateLimit).model.refunds
+    condition: Condition = (
+        refunds.does_not_exist() if there.refunds is None else refunds == there.refunds
+    )
     return condition
 
 
@@ -455,76 +533,6 @@ def _blocking(
 
 def _both(one: Condition, other: Condition | None) -> Condition:
     return one if other is None else one & other
-
-
-def _refused(window: RateLimit, now: datetime) -> RateLimitExceeded:
-    if window.blocked_until is not None and window.blocked_until > now:
-        why = f"calls are blocked until {window.blocked_until.isoformat()}"
-    else:
-        why = (
-            f"the window's {window.limit:,} calls are used up until {window.reset_time.isoformat()}"
-        )
-    free = max(
-        window.reset_time if window.request_count >= window.limit else now,
-        window.blocked_until or now,
-    )
-    return RateLimitExceeded(f"{window.resource}: {why}", window, seconds_until(free, now))
-
-
-def _current(there: RateLimit, terms: _Terms, now: datetime) -> RateLimit:
-    """The window at `now`: `there`, or an empty one if `there` is over."""
-    blocked_until = there.blocked_until
-    if blocked_until is not None and blocked_until <= now:
-        blocked_until = None
-    if there.window_end > now:
-        return there.model_copy(update={"blocked_until": blocked_until})
-    return _empty(terms, now).model_copy(
-        update={"blocked_until": blocked_until, "last_request": there.last_request}
-    )
-
-
-def _empty(terms: _Terms, now: datetime) -> RateLimit:
-    start, end = window_at(now, terms.window)
-    return validated(
-        RateLimit,
-        account_id=terms.account_id,
-        resource=terms.resource,
-        limit=terms.limit,
-        window_start=start,
-        window_end=end,
-        request_count=0,
-        throttled_requests=0,
-        breakdown={},
-    )
-
-
-def _terms_of(there: RateLimit) -> _Terms:
-    length = there.window_end - there.window_start
-    return _Terms(there.account_id, there.resource, there.limit, length)
-
-
-def _terms(
-    account_id: str, resource: Resource, limit: int | None, window: timedelta | None
-) -> _Terms:
-    if not isinstance(resource, str) or resource not in DEFAULT_LIMITS:
-        raise InvalidArgument("resource", "must be 'ai' or 'aws'")
-    limit = DEFAULT_LIMITS[resource] if limit is None else limit
-    window = DEFAULT_WINDOW if window is None else window
-    if type(limit) is not int or not 0 <= limit <= MAX_LIMIT:
-        raise InvalidArgument("limit", f"must be an integer from 0 to {MAX_LIMIT:,}")
-    if not isinstance(window, timedelta) or not _SECOND <= window <= MAX_WINDOW:
-        raise InvalidArgument("window", "must be a timedelta from 1 second to 366 days")
-    _check_text("account_id", account_id, MAX_ID_CHARACTERS)
-    return _Terms(account_id, resource, limit, window)
-
-
-def _check_text(argument: str, value: str, longest: int) -> None:
-    if not isinstance(value, str) or not 1 <= len(value) <= longest:
-        raise InvalidArgument(argument, f"must be text of 1 to {longest} characters")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidArgument(argument, "must not contain lone surrogates") from error
 
 
 def _check_loaded(field: str, number: int) -> None:

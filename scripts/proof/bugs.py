@@ -32,7 +32,7 @@ from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Put, Update, write
-from dynamo_chat.limits.rate_limits import RateLimit
+from dynamo_chat.limits.rate_limit import RateLimit
 from dynamo_chat.orgs.invite import Invite
 from dynamo_chat.orgs.seats import Move
 

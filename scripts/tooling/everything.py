@@ -17,6 +17,7 @@ from typing import Final
 
 from dynamo_chat.calls.ticket import CallQueue
 from dynamo_chat.chat.message import Feedback, NewMessage
+from dynamo_chat.core.keys import format_time
 from dynamo_chat.identity.logins import LoginSession
 from dynamo_chat.keyspace import (
     CONVERSATION_TOMBSTONE,
@@ -247,6 +248,20 @@ def _email(
 
 def _limits(store: ChatStore, ids: Everything, _: int) -> Everything:
     store.rate_limits.count(ids.account_id, "ai", "answer")
+    counted = store.rate_limits.count(
+        ids.account_id, "tokens", "answer", amount=9, limit=100, sliding=True
+    )
+    before = format_time(counted.window_start)  # the end of the part before
+    store.rate_limits.load(
+        counted.model_copy(
+            update={
+                "resource": "searches",
+                "request_count": 12,
+                "earlier": {before: 3},
+                "refunds": 1,
+            }
+        )
+    )
     return ids
 
 

@@ -9,7 +9,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.chat.message import Message
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.errors import NotFound
-from dynamo_chat.limits.rate_limits import RateLimit
+from dynamo_chat.limits.rate_limit import RateLimit
 from dynamo_chat.operations.doctor.doctor import Doctor
 from tests.doctor.damage import changed, one
 from tests.doctor.test_races import before
