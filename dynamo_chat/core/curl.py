@@ -94,6 +94,9 @@ class _Handle:
         curl.setopt(pycurl.MAXCONNECTS, 1)
         # A lost answer must be counted as one: no second sending that nobody is told of.
         curl.setopt(pycurl.PREREQFUNCTION, self._once)
+        # Called once a second at least: there Python runs signal handlers, such as Ctrl-C's.
+        curl.setopt(pycurl.NOPROGRESS, 0)
+        curl.setopt(pycurl.XFERINFOFUNCTION, _go_on)
         self._set_timeouts()
         self._set_trust()
         for level, name, _ in http.socket_options:
@@ -195,6 +198,10 @@ class _Handle:
             os.dup2(hole, copied)
         finally:
             os.close(hole)
+
+
+def _go_on(*_: int) -> int:
+    return 0
 
 
 _LINE = "%s: %s".__mod__

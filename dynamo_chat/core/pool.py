@@ -36,11 +36,12 @@ class PoolTransport(Waiting):
                 retries=_NO_RETRIES,
                 redirect=False,
                 assert_same_host=False,
-                preload_content=True,
+                preload_content=False,
                 decode_content=False,
                 enforce_content_length=False,
             )
-            return Reply(found.status, found.headers, found.data)
+            # In pieces, as botocore reads it: read at once, a cut body would raise.
+            return Reply(found.status, found.headers, b"".join(found.stream(_PIECE)))
         except Exception as error:
             raise translated(error, url, proxy) from error
 
@@ -61,6 +62,7 @@ class PoolTransport(Waiting):
 
 
 _NO_RETRIES = Retry(False)
+_PIECE = 2**20
 _MAX_ROUTES = 16
 """An endpoint has one address, or one for each account that its credentials are of."""
 
