@@ -180,12 +180,19 @@ class Logins(Repository):
 
     @access_pattern(
         "U6",
-        "TransactWriteItems",
-        "1",
-        owner=NoOwner("it takes a login that was read before, by its secret or for its user"),
+        "GetItem, TransactWriteItems",
+        "1; 2 with a secret",
+        budget=1,
+        owner=NoOwner("it takes a login that was read before, or the secret of one"),
     )
-    def revoke(self, login: LoginSession) -> None:
-        """Revoke a login that was read before. Revoking it again changes nothing."""
+    def revoke(self, login: LoginSession | str) -> None:
+        """Revoke a login, given as it was read before or by its secret.
+
+        Revoking a login again changes nothing. NotFound if a secret opens no login, which is also
+        the case after it was revoked.
+        """
+        if isinstance(login, str):
+            login = self.get(login)
         fields = _read_before("login", login).__dict__
         attributes = plan(LoginSession).model
         # A caller may have opened another login with the same secret: that one stays.
@@ -263,7 +270,7 @@ class Logins(Repository):
 
 
 def _read_before(argument: str, login: LoginSession) -> LoginSession:
-    """`login` itself. InvalidArgument if it is something else, such as its secret or id."""
+    """`login` itself. InvalidArgument if it is something else."""
     if not isinstance(login, LoginSession):
         raise InvalidArgument(argument, f"must be a LoginSession, not {type(login).__name__}")
     return login
