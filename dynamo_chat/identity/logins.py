@@ -26,6 +26,7 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, helper_item, key_parts, plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -255,6 +256,8 @@ class Logins(Repository):
                 return Page(())
             asked = replace(asked, cursor=None)
         return self._page(asked, [active], plan(LoginSession).decode)
+
+    iterate_active = iterating(list_active)
 
     def _revoke(self, user_id: str, listings: Sequence[AttributeValues]) -> int:
         """Delete each login together with its listing. Returns the number of logins."""
