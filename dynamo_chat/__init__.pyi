@@ -65,6 +65,7 @@ from dynamo_chat.core.errors import (
     TableNotFound as TableNotFound,
     Throttled as Throttled,
     Unreachable as Unreachable,
+    UnusableStore as UnusableStore,
 )
 from dynamo_chat.core.page import Found as Found, Items as Items, Page as Page
 from dynamo_chat.identity.activity import Activity as Activity, ActivityExists as ActivityExists
@@ -112,6 +113,8 @@ from dynamo_chat.streams.changes import (
     UnknownKind as UnknownKind,
 )
 from dynamo_chat.streams.handler import (
+    async_process_batch as async_process_batch,
+    async_stream_handler as async_stream_handler,
     process_batch as process_batch,
     stream_handler as stream_handler,
 )

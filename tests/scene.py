@@ -4,6 +4,7 @@ What several domains need beside it is here too: faults, races, and what happens
 requests. What one domain makes is in its own `scenes`.
 """
 
+import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +32,15 @@ from dynamo_chat.testing import (
     StrictHook,
 )
 from dynamo_chat.testing.engine import Engine
+from tests.on_loop import LoopStore
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 THREADS = 16
 _BATCH = 25
+ON_LOOP = os.environ.get("DYNAMO_CHAT_TEST_STORE") == "async"
+"""True if every scene's stores are asynchronous."""
 
 Item = dict[str, Any]
 Sender = ChatStore | Connection
@@ -49,8 +53,11 @@ class Scene:
     Requests that DynamoDB would reject fail the test, whichever of its stores sent them.
     """
 
-    def __init__(self, engine: Engine, clock: FakeClock | None = None) -> None:
+    def __init__(
+        self, engine: Engine, clock: FakeClock | None = None, *, on_loop: bool = ON_LOOP
+    ) -> None:
         self.engine = engine
+        self.kind = LoopStore if on_loop else ChatStore
         self.table = f"scene-{uuid.uuid4()}"
         self.clock = FakeClock() if clock is None else clock
         self.client = _onlooker(engine)
@@ -113,7 +120,7 @@ class Scene:
         return other
 
     def _make(self, clock: Clock, **options: Any) -> ChatStore:
-        made = ChatStore(
+        made = self.kind(
             self.table,
             region=self.engine.region,
             endpoint_url=self.engine.endpoint_url,

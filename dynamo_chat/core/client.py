@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import botocore.config
 import botocore.loaders
@@ -28,6 +28,7 @@ from pynamodb.connection import Connection as PynamoConnection
 from dynamo_chat.core import errors, settings
 from dynamo_chat.core.announced import exchange_for
 from dynamo_chat.core.answers import DATA_OPERATIONS, is_lost, parse_answer
+from dynamo_chat.core.carrier import ON_THREAD, Carrier
 from dynamo_chat.core.pool import PoolTransport
 from dynamo_chat.core.signing import PostSigner
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES
@@ -35,8 +36,6 @@ from dynamo_chat.core.transport import HttpClient, HttpSettings, Transport
 from dynamo_chat.core.wire import COUNTED, Facts, Unfit, Wire, run
 
 logger = logging.getLogger("dynamo_chat")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +109,7 @@ class PynamoClient(PynamoConnection):
             max_pool_connections=options.max_pool_connections,
             retry_configuration={"mode": "standard", "total_max_attempts": options.max_attempts},
         )
+        self.carrier: Carrier = ON_THREAD
         self._options = options
         self._session: botocore.session.Session | None = None
         self._making = threading.Lock()
@@ -138,7 +138,7 @@ class PynamoClient(PynamoConnection):
 
         `facts` gets the number of attempts, and whether one of them was lost.
         """
-        way = self._current()
+        way = self._at_hand() or self.carrier.blocking(self._current)
         if operation not in DATA_OPERATIONS:
             # dispatch would ask for consumed capacity, which these do not support
             return self._through_botocore(self._make_api_call, operation, request, facts)
@@ -153,18 +153,11 @@ class PynamoClient(PynamoConnection):
         request.setdefault("ReturnConsumedCapacity", "TOTAL")
         return run(exchange_for(wire, plan, request, facts), transport)
 
-    def transport_for(self, http: HttpSettings) -> Transport:
-        """What sends the requests of the short way."""
-        return chosen(http, self._options.http_client)
-
-    def blocking(self, work: Callable[[], T]) -> T:
-        """The result of `work`, which sends and waits as botocore does."""
-        return work()
-
     def _through_botocore(
         self, call: Callable[..., Any], operation: str, request: dict[str, Any], facts: Facts
     ) -> dict[str, Any]:
-        answer: dict[str, Any] = self.blocking(partial(self._call, call, operation, request, facts))
+        sent = partial(self._call, call, operation, request, facts)
+        answer: dict[str, Any] = self.carrier.blocking(sent)
         return answer
 
     def _call(
@@ -194,11 +187,17 @@ class PynamoClient(PynamoConnection):
     def client(self) -> Any:
         return self._current().client
 
+    def _at_hand(self) -> _Way | None:
+        way = self._way
+        if way is not None and way.client is self._client and self._has_credentials(way.client):
+            return way
+        return None
+
     def _current(self) -> _Way:
         # PynamoDB creates its client without a lock (16 threads, 16 clients), and creates it again
         # while credentials are missing; the handlers must be on the one in use.
-        way = self._way
-        if way is not None and way.client is self._client and self._has_credentials(way.client):
+        way = self._at_hand()
+        if way is not None:
             return way
         with self._making:
             try:
@@ -225,7 +224,8 @@ class PynamoClient(PynamoConnection):
             return _Way(client, "ConnectionOptions.http_client says so", None)
         try:
             http = HttpSettings(client._endpoint.http_session)  # noqa: SLF001 - nothing exposes it
-            return _Way(client, Wire(client, signer), self.transport_for(http))
+            transport = self.carrier.transport(http) or chosen(http, self._options.http_client)
+            return _Way(client, Wire(client, signer), transport)
         except (Unfit, AttributeError) as reason:
             return _Way(client, str(reason), None)
 

@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 from botocore import exceptions as aws
 
 from dynamo_chat.core import errors, settings
 from dynamo_chat.core.answers import BROKEN_ANSWER, DATA_OPERATIONS
+from dynamo_chat.core.carrier import ON_THREAD, Carrier
 from dynamo_chat.core.client import ConnectionOptions, PynamoClient
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.patterns import running_pattern
@@ -85,8 +86,6 @@ class TransactionClash(Exception):
 class Connection:
     """Sends DynamoDB requests for one table on one endpoint. Safe to share between threads."""
 
-    client_class: ClassVar[type[PynamoClient]] = PynamoClient
-
     def __init__(
         self,
         table_name: str,
@@ -108,7 +107,8 @@ class Connection:
         self.endpoint_url = endpoint_url
         self.options = options or ConnectionOptions()
         self.on_request = on_request
-        self._pynamo = self.client_class(self.options, region, endpoint_url)
+        self._carrier: Carrier = ON_THREAD
+        self._pynamo = PynamoClient(self.options, region, endpoint_url)
         self._random = random.SystemRandom()  # without a state that forked processes would share
         renew_after_fork(self)
 
@@ -128,7 +128,8 @@ class Connection:
     def after_fork(self) -> None:
         """Use a new client: two processes on one socket would read each other's answers."""
         parents = self._pynamo
-        self._pynamo = self.client_class(self.options, self.region, self.endpoint_url)
+        self._pynamo = PynamoClient(self.options, self.region, self.endpoint_url)
+        self._pynamo.carrier = self._carrier
         parents.let_go()
 
     @property
@@ -150,7 +151,7 @@ class Connection:
         failure: BaseException | None = None
         facts = Facts()
         try:
-            answer = self._pynamo.send(operation, request, facts)
+            answer = self._carrier.send(self._pynamo, operation, request, facts)
             response = answer
             return answer
         except aws.ClientError as error:
@@ -174,7 +175,27 @@ class Connection:
 
     def pause(self, attempt: int) -> None:
         """Wait before attempt number `attempt` + 1: full jitter, at most one second."""
-        time.sleep(self._random.uniform(0, min(1.0, 0.005 * 2 ** min(attempt, 10))))
+        self.sleep(self._random.uniform(0, min(1.0, 0.005 * 2 ** min(attempt, 10))))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        self._carrier.sleep(seconds)
+
+    def carried_by(self, carrier: Carrier) -> None:
+        """From now on, wait with `carrier`. Only before the first request."""
+        self._carrier = self._pynamo.carrier = carrier
+
+    def beside(self, table_name: str, *, region: str | None = None) -> Connection:
+        """A connection to another table, with the same settings and the same carrier."""
+        other = Connection(
+            table_name,
+            region=region or self.region,
+            endpoint_url=self.endpoint_url,
+            options=self.options,
+            on_request=self.on_request,
+        )
+        other.carried_by(self._carrier)
+        return other
 
     def _report(
         self,
@@ -230,7 +251,8 @@ _THROTTLING = {
     "ThrottlingError",
 }
 _THROTTLED_IN_TRANSACTION = {"ThrottlingError", "ProvisionedThroughputExceeded"}
-_READING = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List")
+READING = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List")
+"""The beginnings of the names of operations that change nothing."""
 _UNAVAILABLE = {"InternalServerError", "InternalFailure", "ServiceUnavailable", BROKEN_ANSWER}
 _BAD_CREDENTIALS = {
     "ExpiredTokenException",
@@ -280,7 +302,7 @@ def _translated_client_error(  # noqa: PLR0911 - one return per kind of trouble
             f"the action on the table and its indexes ({_action_of(message)})",
             code,
         )
-    is_open = was_lost and not error.operation_name.startswith(_READING)
+    is_open = was_lost and not error.operation_name.startswith(READING)
     if code in _THROTTLING and not is_open:
         return throttled(table, code)
     if code in _UNAVAILABLE | _THROTTLING or _status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -345,7 +367,7 @@ def _translated_cancellation(error: aws.ClientError, message: str, *, was_lost: 
 
 def _maybe_done(operation: str) -> str:
     """The advice for a request without an answer: reads can simply be tried again."""
-    if operation.startswith(_READING):
+    if operation.startswith(READING):
         return "; try again"
     return "; it may have happened anyway: call again with the same ids"
 

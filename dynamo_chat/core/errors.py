@@ -14,6 +14,7 @@
     │   ├── IllegalTransition            a status cannot change that way
     │   └── LimitExceeded                a quota, a balance or a seat limit is reached
     ├── CorruptItem                      a stored item cannot be read
+    ├── UnusableStore (RuntimeError)     the store is closed, or belongs to another event loop
     └── ServiceError                     DynamoDB, the network or the configuration failed
         ├── TableNotFound
         ├── IndexNotReady
@@ -227,6 +228,13 @@ class CorruptItem(DynamoChatError):
         )
         named = f" ({fields})" if fields else ""
         super().__init__(f"a stored {kind or 'item'} cannot be read{named}: {reason}")
+
+
+class UnusableStore(DynamoChatError, RuntimeError):
+    """An AsyncChatStore that is closed, or used where its event loop doesn't run; nothing was sent.
+
+    Create one store per event loop, and call it with `await` there.
+    """
 
 
 class ServiceError(DynamoChatError):

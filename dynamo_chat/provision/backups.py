@@ -129,6 +129,7 @@ class Backups:
             look,
             arn=arn,
             timeout_seconds=timeout_seconds,
+            sleep=self._connection.sleep,
             on_progress=on_progress,
         )
 
@@ -347,6 +348,7 @@ class Backups:
             look,
             arn=arn,
             timeout_seconds=timeout_seconds,
+            sleep=self._connection.sleep,
             on_progress=on_progress,
         )
         if export.status != "COMPLETED":
@@ -378,14 +380,7 @@ class Backups:
         if definition is not None:
             wanted_or_default(definition)
         check_region(region)
-        source = self._connection
-        target = Connection(
-            table_name,
-            region=region or source.region,
-            endpoint_url=source.endpoint_url,
-            options=source.options,
-            on_request=source.on_request,
-        )
+        target = self._connection.beside(table_name, region=region)
         return Restoration(
             target, definition, timeout_seconds=timeout_seconds, on_progress=on_progress
         )

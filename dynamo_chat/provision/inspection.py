@@ -17,9 +17,9 @@ BACKUPS_NOT_YET = "ContinuousBackupsUnavailableException"
 _POLL_SECONDS = 1.0
 
 
-def pause() -> None:
+def pause(connection: Connection) -> None:
     """Wait before the next check."""
-    time.sleep(_POLL_SECONDS)
+    connection.sleep(_POLL_SECONDS)
 
 
 class Inspection:
@@ -58,7 +58,7 @@ class Inspection:
                     f"table {self._name!r} was not active after {timeout_seconds:g} seconds: "
                     f"{', '.join(sorted(states))}"
                 )
-            pause()
+            pause(self._connection)
 
     def check(self, wanted: TableDefinition) -> list[Difference]:
         """Return how the table differs from the definition. TableNotFound."""

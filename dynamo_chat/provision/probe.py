@@ -152,7 +152,7 @@ class Probe:
         while not self._found(place) and is_written:
             if time.monotonic() >= deadline:
                 return f"the item did not appear within {self._index_seconds:g} seconds"
-            time.sleep(_POLL_SECONDS)
+            self._connection.sleep(_POLL_SECONDS)
         return None
 
     def _found(self, place: Place) -> list[AttributeValues]:

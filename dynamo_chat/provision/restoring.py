@@ -165,6 +165,7 @@ class Restoration:
             look,
             arn=self._name,
             timeout_seconds=self._timeout,
+            sleep=self._connection.sleep,
             on_progress=self._on_progress,
         )
 

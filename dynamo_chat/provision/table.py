@@ -92,7 +92,7 @@ class Table:
             except errors.RequestRejected as error:
                 if error.code != BACKUPS_NOT_YET or time.monotonic() >= deadline:
                     raise
-                pause()
+                pause(self._connection)
             else:
                 return
 
@@ -176,4 +176,4 @@ class Table:
                     f"the replica of table {self._name!r} in {region} is {status.lower()}; "
                     "store.table.create() can be called again"
                 )
-            pause()
+            pause(self._connection)

@@ -47,6 +47,7 @@ def wait_until(
     *,
     arn: str,
     timeout_seconds: float,
+    sleep: Callable[[float], None],
     on_progress: ProgressHook | None = None,
 ) -> T:
     """Check until it is done, at growing intervals, and return the last result.
@@ -68,5 +69,5 @@ def wait_until(
                 "itself",
                 arn,
             )
-        time.sleep(min(pause, timeout_seconds - passed))
+        sleep(min(pause, timeout_seconds - passed))
         pause = min(pause * _GROWTH, LONGEST_PAUSE)

@@ -11,6 +11,8 @@ from dynamo_chat.streams.changes import (
 from dynamo_chat.streams.handler import (
     BatchItemFailure as BatchItemFailure,
     BatchResponse as BatchResponse,
+    async_process_batch as async_process_batch,
+    async_stream_handler as async_stream_handler,
     process_batch as process_batch,
     stream_handler as stream_handler,
 )

@@ -12,7 +12,7 @@ Lambda sends the failed record and those after it again, but not those before it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import (
     isasyncgen,
     isasyncgenfunction,
@@ -23,6 +23,7 @@ from inspect import (
     isgeneratorfunction,
 )
 from typing import Any, Final, TypedDict
+from weakref import finalize
 
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.settings import check_callable
@@ -36,6 +37,9 @@ _LONGEST_KIND: Final = 100
 
 React = Callable[[Change], object]
 """Handles one change. If it raises, the record has failed; its result is ignored."""
+
+AsyncReact = Callable[[Change], Awaitable[object]]
+"""The same, awaited."""
 
 
 class BatchItemFailure(TypedDict):
@@ -77,29 +81,88 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
     the whole batch again.
     """
     _check(react)
+    for record in _records(event):
+        returned: object = None
+        try:
+            change = _change_of(record)
+            if change is not None:
+                returned = react(change)
+        except Exception as error:  # noqa: BLE001 - the record has failed, whatever it was
+            return _failed(record, error)
+        _check_ran(returned)
+    return {"batchItemFailures": []}
+
+
+def async_stream_handler(
+    react: AsyncReact,
+) -> Callable[[Mapping[str, Any], object], BatchResponse]:
+    """A Lambda handler that awaits `react` for every change, in order; see `process_batch`.
+
+    All invocations run on one event loop, so an `AsyncChatStore` may be kept between them.
+    InvalidArgument when `react` is not a function, or does not return something to await.
+    """
+    import asyncio  # which takes as long to import as all of this
+
+    check_callable("react", react)
+    runners: list[asyncio.Runner] = []
+
+    def handle(event: Mapping[str, Any], _context: object) -> BatchResponse:
+        if not runners:
+            runners.append(asyncio.Runner())
+            finalize(handle, runners[0].close)
+        return runners[0].run(async_process_batch(event, react))
+
+    return handle
+
+
+async def async_process_batch(event: Mapping[str, Any], react: AsyncReact) -> BatchResponse:
+    """Await `react` for every change of a Lambda event, one after the other: see `process_batch`.
+
+    InvalidArgument when `event` is not a stream event, or `react` does not return something to
+    await.
+    """
+    check_callable("react", react)
+    for record in _records(event):
+        returned: object = None
+        try:
+            change = _change_of(record)
+            if change is not None:
+                returned = react(change)
+                if isawaitable(returned):
+                    await returned
+        except Exception as error:  # noqa: BLE001 - the record has failed, whatever it was
+            return _failed(record, error)
+        if change is not None and not isawaitable(returned):
+            raise InvalidArgument("react", "must be async; stream_handler takes ordinary functions")
+    return {"batchItemFailures": []}
+
+
+def _records(event: Mapping[str, Any]) -> list[Any]:
     records = event.get("Records") if isinstance(event, Mapping) else None
     if not isinstance(records, list):
         raise InvalidArgument("event", "must be a Lambda event of a DynamoDB stream")
-    for record in records:
-        returned: object = None
-        try:
-            change = parse_stream_record(record)
-            if isinstance(change, UnknownKind):
-                logger.warning(
-                    "stream record %s has an item of unknown kind %r",
-                    change.sequence_number,
-                    (change.kind or "")[:_LONGEST_KIND],
-                )
-            if change is not None:
-                returned = react(change)
-        except Exception:
-            failed = _sequence_number(record)
-            if not failed:
-                raise
-            logger.exception("stream record %s failed", failed)
-            return {"batchItemFailures": [{"itemIdentifier": failed}]}
-        _check_ran(returned)
-    return {"batchItemFailures": []}
+    return records
+
+
+def _change_of(record: Any) -> Change | None:
+    """The change that a record is; None for one of a helper item."""
+    change = parse_stream_record(record)
+    if isinstance(change, UnknownKind):
+        logger.warning(
+            "stream record %s has an item of unknown kind %r",
+            change.sequence_number,
+            (change.kind or "")[:_LONGEST_KIND],
+        )
+    return change
+
+
+def _failed(record: Any, error: Exception) -> BatchResponse:
+    """The response when a record failed. Without its number, Lambda must send the whole batch."""
+    failed = _sequence_number(record)
+    if not failed:
+        raise error
+    logger.error("stream record %s failed", failed, exc_info=error)
+    return {"batchItemFailures": [{"itemIdentifier": failed}]}
 
 
 def _check(react: Any) -> None:
@@ -124,7 +187,9 @@ _WAITING_FUNCTIONS: Final = (iscoroutinefunction, isasyncgenfunction, isgenerato
 
 
 def _never_run() -> InvalidArgument:
-    return InvalidArgument("react", "must not be async or a generator; call asyncio.run inside it")
+    return InvalidArgument(
+        "react", "must not be async or a generator; async_stream_handler takes async functions"
+    )
 
 
 def _sequence_number(record: Any) -> str:

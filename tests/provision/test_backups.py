@@ -39,7 +39,7 @@ pytestmark = pytest.mark.once
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waits are not slept through; the list is how long they would have been."""
     slept: list[float] = []
-    monkeypatch.setattr("dynamo_chat.provision.waiting.time.sleep", slept.append)
+    monkeypatch.setattr("time.sleep", slept.append)
     return slept
 
 
@@ -265,7 +265,9 @@ def test_a_wait_that_is_too_short_leaves_the_work_running(place: Place) -> None:
 
 def test_pauses_grow_up_to_a_bound(no_pauses: list[float]) -> None:
     looks = iter([waiting.Seen("BUSY", is_done=False)] * 12 + [waiting.Seen("OK", is_done=True)])
-    waiting.wait_until("x", lambda: (next(looks), None), arn="", timeout_seconds=3_600)
+    waiting.wait_until(
+        "x", lambda: (next(looks), None), arn="", timeout_seconds=3_600, sleep=time.sleep
+    )
     assert no_pauses == sorted(no_pauses)
     assert max(no_pauses) == waiting.LONGEST_PAUSE
 
@@ -274,7 +276,9 @@ def test_the_clock_of_a_wait_is_the_machines() -> None:
     """The pauses are really slept."""
     looks = iter([waiting.Seen("BUSY", is_done=False), waiting.Seen("OK", is_done=True)])
     started = time.monotonic()
-    waiting.wait_until("x", lambda: (next(looks), None), arn="", timeout_seconds=0.05)
+    waiting.wait_until(
+        "x", lambda: (next(looks), None), arn="", timeout_seconds=0.05, sleep=time.sleep
+    )
     assert time.monotonic() - started >= 0.05
 
 

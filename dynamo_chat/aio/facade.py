@@ -1,0 +1,143 @@
+"""The asynchronous form of repositories, made from the synchronous classes by a few rules.
+
+- a method is awaited;
+- a method that returns an iterator returns an asynchronous one;
+- a part of a repository, such as `store.table.backups`, is a repository;
+- everything else is what it is.
+
+`dynamo_chat.aio.stubs` writes by the same rules what type checkers and readers see.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import cache, wraps
+from typing import Any, Protocol, TypeVar
+
+from dynamo_chat.core.patterns import declared_pattern
+from dynamo_chat.core.repository import Repository
+
+T = TypeVar("T")
+
+_ITERATING = ("Iterator[", "Generator[")
+_END: Any = object()
+
+
+class Runner(Protocol):
+    """Runs synchronous code on its event loop."""
+
+    def run(
+        self, function: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, T]:
+        """Call `function`; its requests are awaited."""
+
+
+def is_repository(kind: type) -> bool:
+    """True if objects of this class are served asynchronously: they have access patterns."""
+    return issubclass(kind, Repository) or any(
+        declared_pattern(member) for owner in kind.__mro__ for member in vars(owner).values()
+    )
+
+
+def is_iterating(method: Callable[..., Any]) -> bool:
+    """True if the method returns an iterator, which sends more requests as it goes."""
+    function = inspect.unwrap(method)
+    returned = str(getattr(function, "__annotations__", {}).get("return", ""))
+    if inspect.isgeneratorfunction(function):
+        return True
+    return returned.removeprefix("collections.abc.").removeprefix("typing.").startswith(_ITERATING)
+
+
+def asynchronous(runner: Runner, thing: Any) -> Any:
+    """The asynchronous form of a store's attribute."""
+    if is_repository(type(thing)):
+        kind: Any = type(thing)
+        return derived(kind)(runner, thing)
+    if inspect.ismethod(thing) and not isinstance(thing.__self__, type):
+        return _method(thing.__func__).__get__(Bound(runner, thing.__self__))
+    return thing
+
+
+class Bound:
+    """A synchronous object, and what runs its methods."""
+
+    def __init__(self, runner: Runner, synchronous: Any) -> None:
+        self.runner = runner
+        self.synchronous = synchronous
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.runner!r}>"
+
+
+@cache
+def derived(kind: type) -> type:
+    """The asynchronous class of a repository's class: ``AsyncMessages`` of `Messages`."""
+    members: dict[str, Any] = {"__doc__": kind.__doc__, "__module__": __name__}
+    for owner in reversed(kind.__mro__[:-1]):
+        for name, member in vars(owner).items():
+            if not name.startswith("_"):
+                members[name] = _member(member)
+    return type(f"Async{kind.__name__}", (Bound,), members)
+
+
+def _member(member: Any) -> Any:
+    if inspect.isfunction(member):
+        return _method(member)
+    if isinstance(member, (staticmethod, classmethod)) or not hasattr(member, "__get__"):
+        return member
+    return property(_Part(member), doc=member.__doc__)
+
+
+class _Part:
+    """Reads a property, or another attribute, of the synchronous object."""
+
+    def __init__(self, member: Any) -> None:
+        self._member = member
+
+    def __call__(self, bound: Bound) -> Any:
+        found = self._member.__get__(bound.synchronous, type(bound.synchronous))
+        return asynchronous(bound.runner, found)
+
+
+@cache
+def _method(function: Callable[..., Any]) -> Any:
+    return _walk(function) if is_iterating(function) else _call(function)
+
+
+def _call(function: Callable[..., Any]) -> Any:
+    @wraps(function)
+    async def call(bound: Bound, /, *args: Any, **kwargs: Any) -> Any:
+        return await bound.runner.run(function, bound.synchronous, *args, **kwargs)
+
+    return call
+
+
+def _walk(function: Callable[..., Any]) -> Any:
+    is_lazy = inspect.isgeneratorfunction(inspect.unwrap(function))
+
+    @wraps(function)
+    def walk(bound: Bound, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        def begin() -> Iterator[Any]:
+            return iter(function(bound.synchronous, *args, **kwargs))
+
+        # A generator sends nothing yet, but its arguments are checked: at the call, as usual.
+        return _items(bound.runner, begin() if is_lazy else None, begin)
+
+    return walk
+
+
+async def _items(
+    runner: Runner, begun: Iterator[Any] | None, begin: Callable[[], Iterator[Any]]
+) -> AsyncIterator[Any]:
+    items = await runner.run(begin) if begun is None else begun
+    try:
+        while True:
+            item = await runner.run(next, items, _END)
+            if item is _END:
+                return
+            yield item
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            await runner.run(close)
