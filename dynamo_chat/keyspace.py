@@ -178,6 +178,14 @@ USER_RESPONSE_EMAIL: Final = Layout(
     says=(text("user_id"),),
     helper=True,
 )
+USER_PASSWORD: Final = Layout(
+    "user_password",
+    table=Slot(partition("PASSWORD", text("user_id")), sort("PASSWORD")),
+    of=USER,
+    says=(text("password_hash"),),
+    helper=True,
+    note="In a partition of its own, so that whoever may read the user's does not read it.",
+)
 ACTIVITY: Final = Layout(
     "activity",
     table=Slot(USER_PARTITION, sort("ACTIVITY", time("created_at"), text("activity_id"))),

@@ -43,6 +43,7 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -258,6 +259,8 @@ class Calls(Repository):
             call_in_room,
         )
 
+    iterate_live = iterating(list_live)
+
     @access_pattern("P7", "Query", "2", index="GSI1 + GSI2", owner="partition")
     def list_by_user(
         self,
@@ -282,6 +285,8 @@ class Calls(Repository):
             ],
             plan(Call).decode,
         )
+
+    iterate_by_user = iterating(list_by_user)
 
     def _end(self, call: Call, moment: datetime) -> Call:
         """End a call that was read. NotFound if it is gone."""

@@ -42,6 +42,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import seconds_until, whole_second
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import KIND, TTL
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import STAFF, access_pattern
@@ -178,6 +179,8 @@ class Queue(Repository):
             [line.tickets(each) for each in range(line.shards)],
             plan(QueueTicket).decode,
         )
+
+    iterate_waiting = iterating(list_waiting)
 
     @access_pattern(
         "P5",

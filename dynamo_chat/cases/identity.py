@@ -61,6 +61,17 @@ def users_change_addresses(stage: Stage) -> Iterator[Case]:
     yield Case("both", lambda: users.change_addresses(user_id, **both))
 
 
+def users_set_password_hash(stage: Stage) -> Iterator[Case]:
+    users, user_id = stage.store.users, a_user(stage).user_id
+    yield Case("", lambda: users.set_password_hash(user_id, "$argon2id$v=19$m=65536$c2FsdA$aGFzaA"))
+
+
+def users_get_password_hash(stage: Stage) -> Iterator[Case]:
+    users, user_id = stage.store.users, a_user(stage).user_id
+    users.set_password_hash(user_id, "$argon2id$v=19$m=65536$c2FsdA$aGFzaA")
+    yield Case("", lambda: users.get_password_hash(user_id), lambda _: "a hash, for its owner")
+
+
 def users_delete(stage: Stage) -> Iterator[Case]:
     users, alone, member = stage.store.users, a_user(stage).user_id, a_user(stage).user_id
     stage.store.logins.open(member)
@@ -129,6 +140,8 @@ def logins_revoke(stage: Stage) -> Iterator[Case]:
     logins = stage.store.logins
     login = logins.open(a_user(stage).user_id).login
     yield Case("", lambda: logins.revoke(login), lambda _: "revoked: its secret no longer works")
+    secret = logins.open(login.user_id).secret
+    yield Case("by its secret", lambda: logins.revoke(secret), lambda _: "logged out", budget=2)
 
 
 def logins_revoke_all(stage: Stage) -> Iterator[Case]:

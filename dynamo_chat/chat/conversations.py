@@ -32,7 +32,8 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import check_size, plan
-from dynamo_chat.core.layout import GSI1, GSI2
+from dynamo_chat.core.iterating import iterating
+from dynamo_chat.core.layout import GSI1, GSI2, Place
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Found, Page
 from dynamo_chat.core.patterns import access_pattern
@@ -167,18 +168,28 @@ class Conversations(Repository):
         newest_first: bool = True,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        after: Conversation | None = None,
     ) -> Page[Conversation]:
         """A user's conversations by creation time, newest first by default.
 
-        With `since` and `until`, only those created in [since, until).
+        With `since` and `until`, only those created in [since, until). Instead of a cursor,
+        `after` may be one of the user's conversations: the page begins after it.
         """
         lower, upper = time_range(since, until)
         return self._page(
-            PageRequest((user_id, lower, upper), newest_first, page_size, cursor),
+            PageRequest(
+                (user_id, lower, upper),
+                newest_first,
+                page_size,
+                cursor,
+                after=_place_of(after, GSI1, user_id),
+            ),
             [keyspace.CONVERSATION.collection(GSI1, user_id)(lower=lower, until=upper)],
             plan(Conversation).decode,
             is_kept=self._is_shown,
         )
+
+    iterate_by_user = iterating(list_by_user)
 
     @access_pattern("C4", "Query", "1", index="GSI2", owner="partition")
     def list_by_activity(
@@ -191,21 +202,31 @@ class Conversations(Repository):
         newest_first: bool = True,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        after: Conversation | None = None,
     ) -> Page[Conversation]:
         """A user's active (or archived) conversations by latest activity, newest first.
 
         With `since` and `until`, only those last active in [since, until). A conversation that
         gets a message between two pages moves in the list: newest first, later pages do not have
-        it; oldest first, it appears again.
+        it; oldest first, it appears again. Instead of a cursor, `after` may be a conversation: the
+        page begins after where it was when it was read.
         """
         _check_status(status)
         lower, upper = time_range(since, until)
         return self._page(
-            PageRequest((user_id, status, lower, upper), newest_first, page_size, cursor),
+            PageRequest(
+                (user_id, status, lower, upper),
+                newest_first,
+                page_size,
+                cursor,
+                after=_place_of(after, GSI2, user_id, status),
+            ),
             [keyspace.CONVERSATION.collection(GSI2, user_id)(status, lower=lower, until=upper)],
             plan(Conversation).decode,
             is_kept=self._is_shown,
         )
+
+    iterate_by_activity = iterating(list_by_activity)
 
     @access_pattern(
         "C5",
@@ -237,6 +258,8 @@ class Conversations(Repository):
             titled,
             max_page_size=MAX_BATCH_GET,
         )
+
+    iterate_by_title = iterating(find_by_title)
 
     @access_pattern("C6", "GetItem, TransactWriteItems", "≤2", owner="condition")
     def rename(
@@ -414,6 +437,19 @@ class Conversations(Repository):
 
     def _is_shown(self, item: AttributeValues) -> bool:
         return is_live_head(item, self._now())
+
+
+def _place_of(
+    after: Conversation | None, index: Place, user_id: str, status: str | None = None
+) -> str | None:
+    """The sort key of a conversation in a list of this user. InvalidArgument."""
+    if after is None:
+        return None
+    if not isinstance(after, Conversation):
+        raise InvalidArgument("after", f"must be a Conversation, not {type(after).__name__}")
+    if after.user_id != user_id or (status is not None and after.status != status):
+        raise InvalidArgument("after", "must be a conversation of this list")
+    return keyspace.CONVERSATION.index_key(index, after.__dict__)[index.sk]
 
 
 def _is_whose(found: Conversation, titled: Titled) -> bool:

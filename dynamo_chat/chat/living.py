@@ -86,11 +86,15 @@ class LivingLists(Repository):
             # A short page that is not the last one has reached the limit of bytes.
             is_heavy = len(page) < rest.page_size
             if cursor is None or len(kept) >= size or is_heavy:
-                found = [each.found for each in kept[:size]]
+                shown = [each for each in kept[:size] if not isinstance(each.found, CorruptItem)]
+                positions = [each.key for each in shown]
                 return Page(
-                    tuple(each for each in found if not isinstance(each, CorruptItem)),
+                    tuple(each.found for each in shown if not isinstance(each.found, CorruptItem)),
                     cursor,
-                    tuple(each for each in found if isinstance(each, CorruptItem)),
+                    tuple(
+                        each.found for each in kept[:size] if isinstance(each.found, CorruptItem)
+                    ),
+                    self._cursors_of_page(asked, collections, positions),
                 )
             # After many items that are left out, small steps would cost a request each.
             step = min(max(size - len(kept), follow_up), max_page_size)

@@ -39,6 +39,7 @@ from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import SK, TABLE, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
 from dynamo_chat.core.patterns import STAFF, access_pattern
@@ -127,12 +128,15 @@ class Messages(Repository):
         newest_first: bool = False,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        after: str | None = None,
         consistent: bool = False,
     ) -> Page[Message]:
         """A conversation's messages in time order, oldest first by default.
 
-        With `since` and `until`, only those whose position's time is in [since, until). NotFound if
-        there is no such conversation (of `user_id`, if given).
+        With `since` and `until`, only those whose position's time is in [since, until). Instead of
+        a cursor, `after` may be a message's id: the page begins after that message in the order of
+        the list, even if a message with an id of yours has been deleted since. NotFound if there
+        is no such conversation (of `user_id`, if given), or `after` was never in it.
         """
         check_page_size(page_size)
         lower, upper = time_range(since, until)
@@ -143,11 +147,21 @@ class Messages(Repository):
         asked = PageRequest(
             (conversation_id, user_id, lower, upper), newest_first, page_size, cursor, consistent
         )
-        if newest_first and cursor is None and upper is None:
+        if after is not None:
+            if cursor is not None:
+                raise InvalidArgument("after", "must not be given together with cursor")
+            position, life = self._finder.place(
+                conversation_id, after, user_id, consistent=consistent
+            )
+            asked = replace(asked, after=keyspace.MESSAGE.table.sk.encode(position))
+        elif newest_first and cursor is None and upper is None:
             return self._with_head(asked, collection, user_id)[1]
-        self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
-        life = self._heads.read(conversation_id, user_id, consistent=consistent).life
+        else:
+            self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
+            life = self._heads.read(conversation_id, user_id, consistent=consistent).life
         return self._page(asked, [collection], plan(Message).decode, is_kept=in_life(life))
+
+    iterate = iterating(list)  # noqa: A003 - the method above
 
     @access_pattern("C8", "Query", "1", owner="read")
     def latest(
@@ -311,6 +325,8 @@ class Messages(Repository):
             lambda message: message.conversation_id,
         )
 
+    iterate_by_feedback = iterating(list_by_feedback)
+
     @access_pattern("C18", "GetItem or BatchGetItem, UpdateItem", "≤2", budget=2, owner="condition")
     def edit(
         self,
@@ -431,7 +447,15 @@ class Messages(Repository):
             next_cursor = self._cursor_after(asked, [collection], last)
             # What comes after `end` is read again, and reported, with the next page.
             unreadable = [each for each in unreadable if each.identity.get("position", "") <= end]
-        return Page(tuple(group.exchange() for group in taken), next_cursor, tuple(unreadable))
+        ends = [keyspace.MESSAGE.table.sk.encode(group.last_position) for group in taken]
+        return Page(
+            tuple(group.exchange() for group in taken),
+            next_cursor,
+            tuple(unreadable),
+            self._cursors_of_page(asked, [collection], ends),
+        )
+
+    iterate_exchanges = iterating(list_exchanges)
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from dynamo_chat.core.item import (
     leading,
     plan,
 )
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.keys import KeyRange, format_time
 from dynamo_chat.core.layout import (
     GSI1,
@@ -230,6 +231,8 @@ class Reviews(Repository):
         is_kept = in_life(life_in(head))
         return self._page(asked, [collection], plan(Review).decode, is_kept=is_kept, begun=begun)
 
+    iterate_by_conversation = iterating(list_by_conversation)
+
     @access_pattern(
         "C15",
         "Query; BatchGetItem",
@@ -269,6 +272,8 @@ class Reviews(Repository):
             plan(Review).decode,
             lambda review: review.conversation_id,
         )
+
+    iterate_by_status = iterating(list_by_status)
 
     def _put_review(self, snapshot: Snapshot, review: Review) -> Review:
         """Write a review and its id item, unless the review exists."""

@@ -21,9 +21,9 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -34,13 +34,14 @@ MAX_PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 20
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _MARK_BYTES = 16
 _VERSION = b"\x01"
 _STRAY = b"\x02"
 
 
-class Items(tuple[T, ...]):
+class Items(tuple[T_co, ...]):
     """Items in order. Those that cannot be read are listed in `unreadable` instead.
 
     `is_cut` is True if there are fewer than requested because their bodies exceed 16 MiB.
@@ -49,18 +50,18 @@ class Items(tuple[T, ...]):
     unreadable: tuple[CorruptItem, ...] = ()
     is_cut: bool = False
 
-    @classmethod
+    @staticmethod
     def of(
-        cls, items: Iterable[T], unreadable: Iterable[CorruptItem] = (), *, is_cut: bool = False
+        items: Iterable[T], unreadable: Iterable[CorruptItem] = (), *, is_cut: bool = False
     ) -> Items[T]:
         """`items`, with the errors of those that cannot be read."""
-        made = cls(items)
+        made: Items[T] = Items(items)
         made.unreadable = tuple(unreadable)
         made.is_cut = is_cut
         return made
 
 
-class Found(Items[T]):
+class Found(Items[T_co]):
     """Items found by their ids, in the order of the ids; an id that is given twice counts once.
 
     `missing` are the ids that were not found. `remaining` are the last ids, not looked for because
@@ -70,16 +71,15 @@ class Found(Items[T]):
     missing: tuple[str, ...] = ()
     remaining: tuple[str, ...] = ()
 
-    @classmethod
+    @staticmethod
     def among(
-        cls,
         items: Iterable[T],
         unreadable: Iterable[CorruptItem],
         missing: Iterable[str],
         remaining: Iterable[str],
     ) -> Found[T]:
         """`items`, and the ids of what is not among them."""
-        made = cls(items)
+        made: Found[T] = Found(items)
         made.unreadable = tuple(unreadable)
         made.missing = tuple(missing)
         made.remaining = tuple(remaining)
@@ -87,8 +87,32 @@ class Found(Items[T]):
         return made
 
 
+class CursorsOfPage:
+    """The cursor after each item of a page, made when it is asked for.
+
+    In a copy or a pickle of the page they are already made: the store's secret stays where it is.
+    """
+
+    __slots__ = ("_after", "_positions")
+
+    def __init__(self, after: Callable[[str], str], positions: Sequence[str]) -> None:
+        self._after = after
+        self._positions = positions
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CursorsOfPage, (str, tuple(map(self._after, self._positions)))
+
+    def only(self, places: Iterable[int]) -> CursorsOfPage:
+        """The cursors of the items at these places."""
+        return CursorsOfPage(self._after, [self._positions[place] for place in places])
+
+    def at(self, place: int) -> str:
+        """The cursor after the item at this place."""
+        return self._after(self._positions[place])
+
+
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Generic[T_co]):
     """Part of a list, in order. `cursor` leads to the next page; None on the last page.
 
     A page holds `page_size` items unless there are no more, or their bodies exceed 16 MiB in total.
@@ -96,12 +120,29 @@ class Page(Generic[T]):
     be read are not in `items` but in `unreadable`.
     """
 
-    items: tuple[T, ...]
+    items: tuple[T_co, ...]
     cursor: str | None = None
     unreadable: tuple[CorruptItem, ...] = ()
+    _cursors: CursorsOfPage | None = field(default=None, repr=False, compare=False)
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[T_co]:
         return iter(self.items)
+
+    def without_none(self: Page[T | None]) -> Page[T]:
+        """The same page without the items that are None."""
+        kept = [(place, each) for place, each in enumerate(self.items) if each is not None]
+        cursors = self._cursors and self._cursors.only([place for place, _ in kept])
+        return Page(tuple(each for _, each in kept), self.cursor, self.unreadable, cursors)
+
+    def cursor_after(self, item: object) -> str:
+        """The cursor of the page that begins after this item of the page. InvalidArgument."""
+        places = range(len(self.items))
+        found = next((at for at in places if self.items[at] is item), None)
+        if found is None:
+            found = next((at for at in places if self.items[at] == item), None)
+        if found is None or self._cursors is None:
+            raise InvalidArgument("item", "must be an item of this page")
+        return self._cursors.at(found)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -120,8 +120,7 @@ class PairReader(Repository, Generic[T]):
         if not is_shared and not all(_may_be_of(item, account_id) for item in begun[0]):
             begun = ([], None)
         page = self._page(asked, [collection], joined, is_kept=is_record, begun=begun)
-        whole = tuple(each for each in page.items if each is not None)
-        return Page(whole, page.cursor, page.unreadable)
+        return page.without_none()
 
 
 def _may_be_of(item: AttributeValues, account_id: str | None) -> bool:

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
@@ -21,7 +22,7 @@ from dynamo_chat.core.connection import AttributeValues, TransactionClash
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import PK, SK, Collection
-from dynamo_chat.core.page import MAX_PAGE_SIZE, Found, Page, check_page_size
+from dynamo_chat.core.page import MAX_PAGE_SIZE, CursorsOfPage, Found, Page, check_page_size
 from dynamo_chat.core.patterns import check_text, running_cursor_id
 from dynamo_chat.core.settings import fresh_id, present
 from dynamo_chat.core.size import MAX_BODY_BYTES
@@ -54,9 +55,15 @@ class PageRequest:
     cursor: str | None = None
     consistent: bool = False
     _: KW_ONLY
+    after: str | None = None
+    """The sort key after which the page begins, if the caller named an item instead of a cursor."""
     one_way: bool = False
     """True if the list has only this direction. Otherwise a cursor is bound to it, too."""
     cursor_id: str = field(default_factory=running_cursor_id, init=False)
+
+    def __post_init__(self) -> None:
+        if self.after is not None and self.cursor is not None:
+            raise errors.InvalidArgument("after", "must not be given together with cursor")
 
     @property
     def forward(self) -> bool:
@@ -270,17 +277,26 @@ class Repository:
         if more and taken:
             cursor = self._cursor_after(asked, collections, taken[-1][0])
         decoded: list[T] = []
+        positions: list[str] = []
         unreadable: list[errors.CorruptItem] = []
         begun_at = inflated()
         for place, (position, item) in enumerate(taken, 1):
             try:
                 decoded.append(decode(item))
+                positions.append(position)
             except errors.CorruptItem as error:
                 unreadable.append(error)
             if inflated() - begun_at >= MAX_PAGE_BODY_BYTES and place < len(taken):
                 cursor = self._cursor_after(asked, collections, position)
                 break
-        return Page(tuple(decoded), cursor, tuple(unreadable))
+        cursors = self._cursors_of_page(asked, collections, positions)
+        return Page(tuple(decoded), cursor, tuple(unreadable), cursors)
+
+    def _cursors_of_page(
+        self, asked: PageRequest, collections: Sequence[Collection], positions: Sequence[str]
+    ) -> CursorsOfPage:
+        """The cursors after items with these sort keys."""
+        return CursorsOfPage(partial(self._cursor_after, asked, collections), positions)
 
     def _cursor_after(
         self, asked: PageRequest, collections: Sequence[Collection], position: str
@@ -290,9 +306,9 @@ class Repository:
         return self._binding.cursors.seal(asked.cursor_id, asked.bound, position, is_stray=is_stray)
 
     def _cursor_position(self, asked: PageRequest, collection: Collection) -> str | None:
-        """The sort key in the cursor; None without a cursor. InvalidCursor."""
+        """The sort key in the cursor, or `after`; None without both. InvalidCursor."""
         if asked.cursor is None:
-            return None
+            return asked.after
         return self._binding.cursors.open(
             asked.cursor_id, asked.bound, asked.cursor, collection.shape, collection.keys
         )

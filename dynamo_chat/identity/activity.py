@@ -14,6 +14,7 @@ from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import Entity, ExpiresAt, Id, JsonObject, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import TABLE, Layout
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
@@ -113,6 +114,8 @@ class Activities(Repository):
             [keyspace.ACTIVITY.collection(TABLE, user_id)(lower=lower, until=upper)],
             plan(Activity).decode,
         )
+
+    iterate_by_user = iterating(list_by_user)
 
 
 def _moment(created_at: datetime, now: datetime) -> datetime:

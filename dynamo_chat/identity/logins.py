@@ -26,6 +26,7 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, helper_item, key_parts, plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -180,12 +181,19 @@ class Logins(Repository):
 
     @access_pattern(
         "U6",
-        "TransactWriteItems",
-        "1",
-        owner=NoOwner("it takes a login that was read before, by its secret or for its user"),
+        "GetItem, TransactWriteItems",
+        "1; 2 with a secret",
+        budget=1,
+        owner=NoOwner("it takes a login that was read before, or the secret of one"),
     )
-    def revoke(self, login: LoginSession) -> None:
-        """Revoke a login that was read before. Revoking it again changes nothing."""
+    def revoke(self, login: LoginSession | str) -> None:
+        """Revoke a login, given as it was read before or by its secret.
+
+        Revoking a login again changes nothing. NotFound if a secret opens no login, which is also
+        the case after it was revoked.
+        """
+        if isinstance(login, str):
+            login = self.get(login)
         fields = _read_before("login", login).__dict__
         attributes = plan(LoginSession).model
         # A caller may have opened another login with the same secret: that one stays.
@@ -249,6 +257,8 @@ class Logins(Repository):
             asked = replace(asked, cursor=None)
         return self._page(asked, [active], plan(LoginSession).decode)
 
+    iterate_active = iterating(list_active)
+
     def _revoke(self, user_id: str, listings: Sequence[AttributeValues]) -> int:
         """Delete each login together with its listing. Returns the number of logins."""
         deletes = [each for item in listings for each in login_deletes(item, user_id)]
@@ -263,7 +273,7 @@ class Logins(Repository):
 
 
 def _read_before(argument: str, login: LoginSession) -> LoginSession:
-    """`login` itself. InvalidArgument if it is something else, such as its secret or id."""
+    """`login` itself. InvalidArgument if it is something else."""
     if not isinstance(login, LoginSession):
         raise InvalidArgument(argument, f"must be a LoginSession, not {type(login).__name__}")
     return login

@@ -3,9 +3,10 @@
     user ──tombstone──▶ no reader finds it, by id or by address; nothing can be added to it
          ──logins────▶ deleted first: nobody can log in, even if the deletion stops here
          ──walk──────▶ what belongs to the user alone is deleted: activity
-         ──finish────▶ address items and tombstone are deleted together: addresses and id are free
-         ──or retire─▶ address items are deleted; the tombstone stays without the user's data, so
-                       that nobody can reuse the id and see what was kept
+         ──finish────▶ address items, password and tombstone are deleted together: addresses and
+                       id are free
+         ──or retire─▶ address items and password are deleted; the tombstone stays without the
+                       user's data, so that nobody can reuse the id and see what was kept
 
 Each step is fenced to this deletion: see `dynamo_chat.core.deletion`. The tombstone keeps the
 user's data until the end, so that a deletion that is refused later can be undone. Address items
@@ -34,7 +35,14 @@ from dynamo_chat.core.keys import KeyRange, format_time
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Delete, Key, Update, key_of
-from dynamo_chat.identity.user import User, address_keys, owned_by, user_exists, user_key
+from dynamo_chat.identity.user import (
+    User,
+    address_keys,
+    owned_by,
+    password_key,
+    user_exists,
+    user_key,
+)
 
 KeepOrRemove = Literal["remove", "keep"]
 
@@ -174,6 +182,7 @@ class UserDeletionSteps(Repository):
 
         `late` deletes items that others may have created during the deletion; they do not count.
         """
+        late = [Delete(password_key(user_id)), *late]
         count = deletion.run(_rest(left), [*_address_deletes(user_id, left.tombstone), *late])
         return max(0, count - len(late))
 
@@ -190,7 +199,9 @@ class UserDeletionSteps(Repository):
         addresses = list(_address_deletes(user_id, left.tombstone))
         while True:
             try:
-                self._write(Update(key, actions, goes_on), *addresses)
+                self._write(
+                    Update(key, actions, goes_on), *addresses, Delete(password_key(user_id))
+                )
             except ConditionFailed as failed:
                 if 0 in failed.items:
                     raise Overtaken from failed

@@ -54,6 +54,11 @@ def user_key(user_id: str) -> Key:
     return keyspace.USER.key(user_id=user_id)
 
 
+def password_key(user_id: str) -> Key:
+    """The table key of the item with a user's password hash."""
+    return keyspace.USER_PASSWORD.key(user_id=user_id)
+
+
 def is_user(item: AttributeValues | None) -> bool:
     """True if `item` is a user; False if it is missing or a tombstone."""
     return bool(item) and kind_of(item or {}, keyspace.USER) == keyspace.USER.kind

@@ -10,7 +10,7 @@ Deleting a user spans domains: the store passes in the function (`workflows.dele
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key
@@ -19,12 +19,12 @@ from dynamo_chat.core.changes import actions, check_rewritten, checked
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
-from dynamo_chat.core.item import Item, helper_text, leading, plan
+from dynamo_chat.core.item import Item, helper_item, helper_text, leading, plan
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.page import Found
 from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Delete, Put, Update, Write, absent, contended
+from dynamo_chat.core.transaction import Check, Delete, Put, Update, Write, absent, contended
 from dynamo_chat.identity.removal import KeepOrRemove, Wishes, is_retired
 from dynamo_chat.identity.user import (
     User,
@@ -35,10 +35,12 @@ from dynamo_chat.identity.user import (
     address_keys,
     is_user,
     owned_by,
+    password_key,
     user_exists,
     user_key,
 )
 
+_MAX_HASH: Final = 1_024
 _NOT_COMPARED = {"created_at", "updated_at"}
 
 
@@ -210,6 +212,36 @@ class Users(Repository):
             return wanted
         raise contended("the user")
 
+    @access_pattern("U9", "TransactWriteItems", "1", owner="argument")
+    def set_password_hash(self, user_id: str, password_hash: str | None) -> None:
+        """Store the hash of a user's password in place of an earlier one; None removes it.
+
+        The hash is in an item of its own: no `User`, stream change or export contains it. Hash the
+        password with a slow function made for it, such as Argon2; this stores what you give, of 1
+        to 1,024 characters. NotFound if the user does not exist.
+        """
+        exists = Check(user_key(user_id), user_exists())
+        if password_hash is None:
+            change: Write = Delete(password_key(user_id))
+        else:
+            change = Put(_password_item(user_id, password_hash))
+        try:
+            self._write(change, exists)
+        except ConditionFailed as failed:
+            raise NotFound("user", user_id) from failed
+
+    @access_pattern("U9", "GetItem", "1", owner="argument")
+    def get_password_hash(self, user_id: str) -> str | None:
+        """The stored hash of a user's password, by a strongly consistent read; None without one.
+
+        Compare it in the time that your hash function takes also if there is none, so that an
+        answer does not reveal who has an account.
+        """
+        item = self._get_item(password_key(user_id), consistent=True)
+        if item is None:
+            return None
+        return helper_text(item, "password_hash", keyspace.USER_PASSWORD)
+
     @access_pattern(
         "U8",
         "Query, GetItem, BatchGetItem, UpdateItem, TransactWriteItems",
@@ -300,6 +332,13 @@ def _already_there(item: AttributeValues | None, wanted: User) -> User:
     # The existing user is shown only to a caller who gave that user's own address.
     is_theirs = address_key(there.email) == address_key(wanted.email)
     raise UserExists(f"user id {wanted.user_id!r} is taken", there if is_theirs else None)
+
+
+def _password_item(user_id: str, password_hash: str) -> AttributeValues:
+    """The item of a password's hash. The error of a wrong one does not show it."""
+    if not isinstance(password_hash, str) or not 1 <= len(password_hash) <= _MAX_HASH:
+        raise InvalidArgument("password_hash", f"must be text of 1 to {_MAX_HASH:,} characters")
+    return helper_item(keyspace.USER_PASSWORD, {"user_id": user_id}, password_hash=password_hash)
 
 
 def _taken(layout: Layout) -> UserExists:

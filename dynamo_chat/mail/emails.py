@@ -14,6 +14,7 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged
 from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, GSI2, SK, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned
@@ -110,6 +111,8 @@ class EmailMessages(Repository):
             raise NotFound("e-mail thread", conversation_id)
         return page
 
+    iterate_by_conversation = iterating(list_by_conversation)
+
     @access_pattern("M3", "Query, GetItem", "1; 2 for the caller's own id", budget=2, owner="read")
     def get(
         self,
@@ -152,6 +155,8 @@ class EmailMessages(Repository):
             plan(EmailSummary).decode,
         )
 
+    iterate_by_account = iterating(list_by_account)
+
     @access_pattern("M5", "Query", "1", index="GSI1", owner="argument")
     def list_by_first_email(
         self,
@@ -177,6 +182,8 @@ class EmailMessages(Repository):
             [keyspace.EMAIL.collection(GSI1, account_id, is_first_email)(lower=lower, until=upper)],
             plan(EmailSummary).decode,
         )
+
+    iterate_by_first_email = iterating(list_by_first_email)
 
     @access_pattern("M6", "Query", "1", index="GSI2", owner="key")
     def get_by_message_id(self, account_id: str, message_id: str) -> EmailSummary:

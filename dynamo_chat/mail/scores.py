@@ -25,6 +25,7 @@ from dynamo_chat.core.entity import (
 )
 from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.core.item import helper_text, plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import TABLE, Layout
 from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -200,6 +201,8 @@ class EVScores(Repository):
             self._narrowed(asked, [collection])  # refuses an invalid cursor before any request
             self._threads.item(conversation_id, account_id, consistent=consistent)
         return self._page(asked, [collection], plan(EVScore).decode, is_kept=_may_show(account_id))
+
+    iterate_by_conversation = iterating(list_by_conversation)
 
 
 def _owner_of(thread: AttributeValues) -> str:

@@ -11,6 +11,7 @@ from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
@@ -116,6 +117,8 @@ class EmailThreads(Repository):
             [keyspace.EMAIL_THREAD.collection(GSI1, account_id)(lower=lower, until=upper)],
             plan(EmailThread).decode,
         )
+
+    iterate_by_account = iterating(list_by_account)
 
     @access_pattern(
         "M12", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="condition"

@@ -19,6 +19,7 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, TABLE
 from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -158,6 +159,8 @@ class Invites(Repository):
             self._as_read,
         )
 
+    iterate_by_organization = iterating(list_by_organization)
+
     @access_pattern("O7", "Query, BatchGetItem", "≤2", index="GSI1 + table", owner="argument")
     def list_by_address(
         self,
@@ -180,6 +183,8 @@ class Invites(Repository):
             keyspace.INVITE.collection(GSI1, address)(lower=lower, until=upper),
             self._as_read,
         )
+
+    iterate_by_address = iterating(list_by_address)
 
     @access_pattern(
         "O8", "GetItem, BatchGetItem, TransactWriteItems", "≤3", owner=BEARER, domain="workflows"

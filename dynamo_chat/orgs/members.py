@@ -14,6 +14,7 @@ from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
@@ -228,6 +229,8 @@ class Members(Repository):
             plan(Member).decode,
         )
 
+    iterate_by_organization = iterating(list_by_organization)
+
     @access_pattern("O4", "Query, BatchGetItem", "≤2", index="GSI1 + table", owner="argument")
     def list_by_user(
         self,
@@ -243,6 +246,8 @@ class Members(Repository):
             keyspace.MEMBER.collection(GSI1, user_id)(),
             plan(Member).decode,
         )
+
+    iterate_by_user = iterating(list_by_user)
 
 
 def _says_the_same(there: Member, wanted: Member) -> bool:

@@ -23,6 +23,7 @@ from dynamo_chat.core.entity import (
 )
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.owners import check_owner, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -155,3 +156,5 @@ class Invocations(Repository):
             ],
             plan(Invocation).decode,
         )
+
+    iterate_by_account = iterating(list_by_account)

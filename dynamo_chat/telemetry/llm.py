@@ -35,6 +35,7 @@ from dynamo_chat.core.entity import (
 )
 from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
 from dynamo_chat.core.item import is_kind, plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, KIND, PK, TABLE, Collection, Layout
 from dynamo_chat.core.owners import own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
@@ -233,6 +234,8 @@ class LLMInteractions(Repository):
             is_shared=True,
         )
 
+    iterate_by_conversation = iterating(list_by_conversation)
+
     @access_pattern(
         "L1", "Query", "≤ shards", budget=keyspace.LLM_SHARDS, index="GSI1", owner="argument"
     )
@@ -256,6 +259,8 @@ class LLMInteractions(Repository):
             account_usage(account_id, lower, upper),
             plan(LLMUsage).decode,
         )
+
+    iterate_by_account = iterating(list_by_account)
 
 
 def account_usage(

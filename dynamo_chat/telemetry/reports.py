@@ -22,6 +22,7 @@ from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Entity, Id, Model, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
+from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI1, Layout
 from dynamo_chat.core.owners import check_owner, is_owned, own
@@ -208,6 +209,8 @@ class LLMReports(Repository):
             [keyspace.LLM_REPORT.collection(GSI1, account_id)(lower=lower, until=upper)],
             plan(LLMReport).decode,
         )
+
+    iterate_by_account = iterating(list_by_account)
 
     def _usage(self, account_id: str, period: Period) -> Iterator[LLMUsage]:
         now = self._now()

@@ -141,6 +141,7 @@ NOT_MADE: Final[Mapping[str, str]] = {
 def _identity(store: ChatStore, ids: Everything, entries: int) -> Everything:
     name = ids.user_id
     store.users.create(f"{name}@example.com", user_id=name, response_email=f"r-{name}@example.com")
+    store.users.set_password_hash(name, "$argon2id$v=19$m=65536$c2FsdA$aGFzaA")
     for other in (ids.friend_id, ids.partner_id):
         store.users.create(f"{other}@example.com", user_id=other)
     for place in range(entries):

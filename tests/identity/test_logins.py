@@ -141,6 +141,23 @@ def test_revoking_all_ends_fresh_ones_too_and_counts_none_that_has_expired(
     assert logins.revoke_all(user_id) == 0
 
 
+def test_a_login_is_revoked_by_its_secret(scene: Scene, user_id: str) -> None:
+    """As the client that logs out has it: two requests, and NotFound the second time."""
+    opened = scene.store.logins.open(user_id)
+    other = scene.store.logins.open(user_id)
+    with RequestMeter(scene.store.connection.client) as meter:
+        scene.store.logins.revoke(opened.secret)
+        assert meter.count == 2
+    with pytest.raises(NotFound, match="login"):
+        scene.store.logins.get(opened.secret)
+    for unknown in (opened.secret, other.login.login_id, "x" * 40):
+        with pytest.raises(NotFound, match="login"):
+            scene.store.logins.revoke(unknown)
+    assert scene.store.logins.get(other.secret) == other.login
+    scene.store.logins.revoke(other.secret)
+    assert {"login", "login_listing"}.isdisjoint(scene.kinds())
+
+
 def test_revoking_ends_no_other_login_with_the_same_secret(scene: Scene, user_id: str) -> None:
     """A caller's secret may be used again: what was read before is not what is there."""
     logins = scene.store.logins
@@ -192,8 +209,9 @@ def test_dead_logins_are_not_even_read(scene: Scene, user_id: str) -> None:
 
 @pytest.mark.parametrize("wrong", ["a-login-id", SECRET, 7, True, {}, object, LoginSession])
 def test_only_a_login_that_was_read_can_be_revoked(offline: ChatStore, wrong: Any) -> None:
-    with pytest.raises(InvalidArgument, match=r"^login: "):
-        offline.logins.revoke(wrong)
+    if not isinstance(wrong, str):  # a secret
+        with pytest.raises(InvalidArgument, match=r"^login: "):
+            offline.logins.revoke(wrong)
     with pytest.raises(InvalidArgument, match=r"^except_for: ") as refused:
         offline.logins.revoke_all("user-1", except_for=wrong)
     assert SECRET not in str(refused.value)

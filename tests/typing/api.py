@@ -19,6 +19,7 @@ from dynamo_chat import (
     Exchange,
     ExtractedFilters,
     Feedback,
+    Found,
     Items,
     Message,
     NewMessage,
@@ -150,6 +151,30 @@ def review(store: ChatStore, conversation_id: str) -> Page[Review]:
 def exchanges(store: ChatStore, conversation_id: str) -> Page[Exchange]:
     """The view of prompts and responses."""
     return store.messages.list_exchanges(conversation_id, page_size=10)
+
+
+def everything(store: ChatStore, user_id: str) -> Iterator[Message | Conversation]:
+    """Without cursors; and on from an item."""
+    for talk in store.conversations.iterate_by_user(user_id, newest_first=False):
+        assert_type(talk, Conversation)
+        said = store.messages.iterate(talk.conversation_id, user_id=user_id, page_size=50)
+        assert_type(said, Iterator[Message])
+        yield from said
+    for user in store.activity.iterate_by_user(user_id):
+        assert_type(user.action, str)
+    page = store.messages.list("c-1", after="m-1")
+    further = page.cursor_after(page.items[0])
+    assert_type(further, str)
+    yield from store.messages.list("c-1", cursor=further)
+    first = store.conversations.list_by_user(user_id).items[0]
+    wide: Page[Message | Conversation] = store.conversations.list_by_user(user_id, after=first)
+    yield from wide
+    found = store.conversations.get_many([first.conversation_id])
+    assert_type(found, Found[Conversation])
+    both: Items[Message | Conversation] = found
+    yield from both
+    assert_type(store.messages.pop("c-1"), Message | None)
+    assert_type(store.messages.delete("c-1", "m-1"), bool)
 
 
 def careful(store: ChatStore, conversation_id: str) -> Conversation | None:
