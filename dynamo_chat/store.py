@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.client import ConnectionOptions
@@ -90,6 +90,20 @@ class ChatStore:
             "cursor_secret": self._cursor_secret,
         }
         return partial(type(self), self.connection.table_name, **specification), ()
+
+    def close(self) -> None:
+        """Close the network connections that no call uses now; ``with`` calls it at the end.
+
+        Calls that run in other threads finish. A closed store can be used again: the next call
+        opens a connection. Closing it twice is allowed.
+        """
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @classmethod
     def from_env(

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
+from queue import Empty
 from typing import Any, NamedTuple
 
 import botocore.config
@@ -32,7 +33,7 @@ from dynamo_chat.core.carrier import ON_THREAD, Carrier
 from dynamo_chat.core.pool import PoolTransport
 from dynamo_chat.core.signing import PostSigner
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES
-from dynamo_chat.core.transport import HttpClient, HttpSettings, Transport
+from dynamo_chat.core.transport import HttpClient, HttpSettings, Transport, Waiting
 from dynamo_chat.core.wire import COUNTED, Facts, Unfit, Wire, run
 
 logger = logging.getLogger("dynamo_chat")
@@ -228,6 +229,17 @@ class PynamoClient(PynamoConnection):
             return _Way(client, Wire(client, signer), transport)
         except (Unfit, AttributeError) as reason:
             return _Way(client, str(reason), None)
+
+    def close(self) -> None:
+        """Close the connections that no request uses now. The next request opens another."""
+        if self._way is not None and isinstance(self._way.transport, Waiting):
+            self._way.transport.close()
+        for pool in _pools(self._client):
+            with suppress(Empty):
+                while True:
+                    connection = pool.get(block=False)
+                    if connection is not None:
+                        connection.close()
 
     def let_go(self) -> None:
         """Close a forked process's copies of the sockets that its parent uses.

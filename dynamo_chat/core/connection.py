@@ -132,6 +132,10 @@ class Connection:
         self._pynamo.carrier = self._carrier
         parents.let_go()
 
+    def close(self) -> None:
+        """Close the connections that no request uses now. The next request opens another."""
+        self._pynamo.close()
+
     @property
     def client(self) -> Any:
         """The botocore client. Using it directly bypasses every check of the store."""

@@ -10,6 +10,7 @@ import math
 import os
 import socket
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import pycurl
@@ -71,6 +72,11 @@ class CurlTransport(Waiting):
         if len(self._free) < self._http.max_connections:
             self._free.append(handle)
         return reply
+
+    def close(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._free.pop().close()
 
     def let_go(self) -> None:
         inherited, self._free = self._free, deque(maxlen=self._http.max_connections)
@@ -184,6 +190,10 @@ class _Handle:
         if code in _CLOSED:
             return aws.ConnectionClosedError(error=error, request=None, endpoint_url=url)
         return aws.HTTPClientError(error=error)
+
+    def close(self) -> None:
+        """Close its connection."""
+        self._curl.close()
 
     def let_go(self) -> None:
         """Close this process's copy of the socket without a word to the server.

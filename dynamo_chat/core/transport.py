@@ -93,6 +93,9 @@ class Waiting:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    def close(self) -> None:
+        """Close the connections of its own that no request uses now."""
+
     def credentials(self, current: Any) -> Any:
         return current.get_frozen_credentials()
 
