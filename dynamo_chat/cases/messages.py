@@ -251,3 +251,10 @@ def messages_pop(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: messages.pop(talk))
     messages.pop(talk)
     yield Case("no message left", lambda: messages.pop(talk), budget=1)
+
+
+def messages_put(stage: Stage) -> Iterator[Case]:
+    messages, (talk, _, own) = stage.store.messages, _two_messages(stage)
+    yield Case("one that is there", lambda: messages.put(talk, _said(message_id=own)))
+    new = stage.fresh("message")
+    yield Case("a new one", lambda: messages.put(talk, _said(message_id=new)))

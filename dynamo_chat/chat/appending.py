@@ -97,19 +97,24 @@ class Appender(Repository):
         turn: Sequence[NewMessage],
         user_id: str | None,
         argument: str = "messages",
+        edited_at: datetime | None = None,
     ) -> tuple[Message, ...]:
         """Append a turn once, prune if the conversation has `keep_last`, return the messages.
 
-        `argument` is the argument that an error names.
+        `argument` is the argument that an error names; `edited_at` is as in `Messages.put`.
         """
         _check_turn(turn, argument)
-        snapshot, stored, is_full = self._put_once(conversation_id, turn, user_id)
+        snapshot, stored, is_full = self._put_once(conversation_id, turn, user_id, edited_at)
         if is_full and snapshot.keep_last is not None:
             self._pruner.prune_after_append(snapshot, snapshot.keep_last)
         return stored
 
     def _put_once(
-        self, conversation_id: str, turn: Sequence[NewMessage], user_id: str | None
+        self,
+        conversation_id: str,
+        turn: Sequence[NewMessage],
+        user_id: str | None,
+        edited_at: datetime | None,
     ) -> tuple[Snapshot, tuple[Message, ...], bool]:
         """Append the turn unless it was appended before.
 
@@ -127,7 +132,7 @@ class Appender(Repository):
             positions = self._positions(turn, now, snapshot.last_position)
             snapshot = self._expiry.kept_long_enough(snapshot, ulid_time(positions[-1]), user_id)
             messages = [
-                stored_message(_dated(new, position, now), snapshot, position, index)
+                stored_message(_dated(new, position, now), snapshot, position, index, edited_at)
                 for index, (new, position) in enumerate(zip(turn, positions, strict=True))
             ]
             title = None if snapshot.has_title else title_from(turn)

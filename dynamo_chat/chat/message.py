@@ -9,6 +9,7 @@ caller-supplied id is stored in an item of its own beside the message.
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -240,7 +241,11 @@ def content_digest(message: NewMessage) -> str:
 
 
 def stored_message(
-    new: NewMessage, conversation: Snapshot, position: str, turn_index: int
+    new: NewMessage,
+    conversation: Snapshot,
+    position: str,
+    turn_index: int,
+    edited_at: datetime | None = None,
 ) -> Message:
     """`new` as a stored message at `position`."""
     fields = dict(new.__dict__)
@@ -248,6 +253,7 @@ def stored_message(
     fields["conversation_id"] = conversation.conversation_id
     fields["position"] = position
     fields["turn_index"] = turn_index
+    fields["edited_at"] = edited_at
     fields["expires_at"] = conversation.kept_until
     if new.message_id is None:
         fields["message_id"] = minted_id(conversation.conversation_id, position)

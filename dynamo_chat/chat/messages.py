@@ -1,4 +1,4 @@
-"""The repository of messages: C7–C12, C18 and C20. The entity is in `message`."""
+"""The repository of messages: C7–C12, C18, C20 and C22. The entity is in `message`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from pynamodb.expressions.operand import Path
-
 from dynamo_chat import keyspace
 from dynamo_chat.chat.appending import Appender
 from dynamo_chat.chat.conversation import (
     Conversation,
     head_key,
     in_life,
-    part_of,
     through_head,
 )
+from dynamo_chat.chat.editing import MessageEditor, changed_parts
 from dynamo_chat.chat.exchange import Exchange, Grouping, exchange_turn, exchanges_of, new_exchange
 from dynamo_chat.chat.feedback import RANKS, FeedbackWriter, feedback_lists
 from dynamo_chat.chat.living import LivingLists
@@ -25,26 +23,21 @@ from dynamo_chat.chat.message import (
     Feedback,
     FeedbackType,
     Message,
-    MessageBody,
-    MessageConflict,
     NewMessage,
 )
 from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.removing import MessageRemover
 from dynamo_chat.chat.snapshot import Heads, SnapshotCache, window_of
-from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.connection import ConditionFailed
-from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged, validated
-from dynamo_chat.core.errors import CorruptItem, InvalidArgument, ItemTooLarge, NotFound
-from dynamo_chat.core.item import check_size, encoded, plan
+from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import SK, TABLE, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
 from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository, time_range
-from dynamo_chat.core.transaction import Update, live
 from dynamo_chat.core.ulids import lowest_ulid
 
 
@@ -59,6 +52,7 @@ class Messages(Repository):
         self._appender = Appender(binding, self._heads, self._pruner)
         self._finder = MessageFinder(binding, self._heads)
         self._feedback = FeedbackWriter(binding, self._finder)
+        self._editor = MessageEditor(binding, self._finder, self._appender)
         self._remover = MessageRemover(binding, self._heads, self._finder)
 
     @access_pattern(
@@ -344,7 +338,7 @@ class Messages(Repository):
 
         Its position, id and feedback stay the same. NotFound; ItemTooLarge.
         """
-        changes = _changes(
+        changes = changed_parts(
             content=content,
             errors=errors,
             documents=documents,
@@ -354,7 +348,7 @@ class Messages(Repository):
         if not changes:
             raise InvalidArgument("content", "give at least one part of the message to change")
         changes["edited_at"] = self._now()
-        return self._update(conversation_id, message_id, changes, user_id)
+        return self._editor.update(conversation_id, message_id, changes, user_id)
 
     @access_pattern("C18", "GetItem or BatchGetItem, UpdateItem", "≤2", budget=2, owner="condition")
     def finish(
@@ -375,7 +369,7 @@ class Messages(Repository):
         Finishing again with the same content returns it; Conflict with other content. NotFound;
         ItemTooLarge.
         """
-        changes = _changes(
+        changes = changed_parts(
             content=content,
             response_time=response_time,
             errors=errors,
@@ -383,7 +377,26 @@ class Messages(Repository):
             tool_calls=tool_calls,
             metadata=metadata,
         )
-        return self._update(conversation_id, message_id, changes, user_id, finishing=True)
+        return self._editor.update(conversation_id, message_id, changes, user_id, finishing=True)
+
+    @access_pattern("C22", "BatchGetItem, UpdateItem or TransactWriteItems", "2", owner="condition")
+    def put(
+        self,
+        conversation_id: str,
+        message: NewMessage,
+        *,
+        edited_at: datetime | None = None,
+        user_id: str | None = None,
+    ) -> Message:
+        """Append a message, or replace the one with its id, and return it as stored.
+
+        A replaced message keeps its position and feedback; all else is as in `message`, which
+        needs a `message_id`. With `edited_at`, the time of the caller's edit, a message that was
+        edited later is returned unchanged: so edits may arrive in any order, and before the
+        message. MessageDeleted if its message has been deleted. NotFound if there is no such
+        conversation (of `user_id`, if given); ItemTooLarge.
+        """
+        return self._editor.put(conversation_id, message, edited_at, user_id)
 
     @access_pattern("C18", "GetItem or BatchGetItem, TransactWriteItems", "≤2", owner="condition")
     def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> bool:
@@ -480,67 +493,3 @@ class Messages(Repository):
             window = window_of(head, [message.position for message in reversed(page.items)])
             self._heads.snapshots.put(replace(snapshot, window=window), head.message_count)
         return head, page
-
-    def _update(
-        self,
-        conversation_id: str,
-        message_id: str,
-        changes: dict[str, Any],
-        user_id: str | None,
-        *,
-        finishing: bool = False,
-    ) -> Message:
-        position, life = self._finder.place(conversation_id, message_id, user_id)
-        planned = plan(Message)
-        values = {
-            name: encoded(planned.attributes[name], value)
-            for name, value in changes.items()
-            if not planned.is_left_out(name, value)
-        }
-        check_size(values)
-        actions = [
-            Path(name).set(Raw(values[name])) if name in values else Path(name).remove()
-            for name in changes
-        ]
-        condition = live(self._now()) & part_of(life)
-        if changes.get("tool_calls"):
-            condition &= planned.model.role == "assistant"
-        if finishing:
-            actions.append(Path("is_streaming").remove())
-            condition &= planned.model.is_streaming == True  # noqa: E712 - an expression
-        key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
-        try:
-            changed = self._write(Update(key, actions, condition), returning=True)
-            return plan(Message).decode(changed)
-        except ItemTooLarge as error:
-            raise self._finder.too_large(key, values) from error
-        except ConditionFailed as failed:
-            item = failed.items.get(0)
-            there = self._finder.living(item, message_id, life)
-            if changes.get("tool_calls") and there.role != "assistant":
-                raise InvalidArgument("tool_calls", "belong to assistant messages only") from failed
-            if finishing and _says(there, changes):
-                return there
-            raise MessageConflict(
-                "the message was finished before with other content", there
-            ) from failed
-
-
-def _says(there: Message, changes: Mapping[str, Any]) -> bool:
-    """True if a message already has the values of `changes`."""
-    return all(_same(name, value, getattr(there, name)) for name, value in changes.items())
-
-
-def _same(name: str, one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return one is other
-    # Compared as stored, because in Python 1 == True.
-    attribute = plan(Message).attributes[name]
-    return encoded(attribute, one) == encoded(attribute, other)
-
-
-def _changes(**wanted: Any) -> dict[str, Any]:
-    """The arguments that are not UNCHANGED, validated as message fields."""
-    given = {name: value for name, value in wanted.items() if value is not UNCHANGED}
-    body = validated(MessageBody, **given)
-    return {name: getattr(body, name) for name in given}

@@ -45,6 +45,7 @@ _ALSO: Final[dict[str, dict[str, Any]]] = {
     "emails.move": {"status": "processed"},
     "members.update": {"permissions": {"all": True}},
     "messages.edit": {"content": "x"},
+    "messages.put": {"message": NewMessage(role="user", content="mine now", message_id="m")},
     "states.save": {"revision": 1},
     "threads.update": {"status": "archived"},
 }
