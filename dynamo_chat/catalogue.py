@@ -15,6 +15,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
 
+from dynamo_chat.core.layout import APPLICATION, PACKAGE
 from dynamo_chat.core.patterns import AccessPattern, NoOwner, declared_pattern
 from dynamo_chat.store import ChatStore
 
@@ -46,7 +47,9 @@ class Entry:
     replaces: str
     """The index or table of the source documents that it replaces; may be empty."""
     domain: str
-    """The package that it belongs to: ``chat``, …; ``provision`` for T1 and T5."""
+    """The package that it belongs to: ``chat``, …; ``provision`` for T1 and T5.
+
+    ``application`` for a method of the application's own repositories."""
     owner: str
     """How the owner is checked: a key of `OWNER_CHECKS`, or ``none``."""
     owner_argument: str
@@ -90,16 +93,21 @@ def repositories(store: type[ChatStore] = ChatStore) -> dict[str, type]:
     A repository's own parts follow it, such as ``table.backups``.
     """
     example = store("catalogue")  # sends nothing
+    named = {
+        name: None
+        for owner in reversed(store.__mro__)
+        for name, member in vars(owner).items()
+        if isinstance(member, cached_property) and not name.startswith("_")
+    }
     found: dict[str, type] = {}
-    for name, member in vars(store).items():
-        if isinstance(member, cached_property) and not name.startswith("_"):
-            repository = getattr(example, name)
-            found[name] = type(repository)
-            for part, inside in vars(type(repository)).items():
-                if isinstance(inside, property) and not part.startswith("_"):
-                    exposed = type(getattr(repository, part))
-                    if _declarations(exposed):
-                        found[f"{name}.{part}"] = exposed
+    for name in named:
+        repository = getattr(example, name)
+        found[name] = type(repository)
+        for part, inside in vars(type(repository)).items():
+            if isinstance(inside, property) and not part.startswith("_"):
+                exposed = type(getattr(repository, part))
+                if _declarations(exposed):
+                    found[f"{name}.{part}"] = exposed
     return found
 
 
@@ -133,11 +141,17 @@ def _entry(method: str, declared: AccessPattern, function: Any) -> Entry:
         budget=declared.budget,
         description=declared.description,
         replaces=REPLACES.get(method, ""),
-        domain=declared.domain or (package[1] if len(package) > 2 else package[-1]),
+        domain=declared.domain or _domain(package),
         owner="none" if isinstance(declared.owner, NoOwner) else declared.owner,
         owner_argument=_owner_argument(declared, function),
         unowned_because=unowned.why if unowned else "",
     )
+
+
+def _domain(module: list[str]) -> str:
+    if module[0] != PACKAGE:
+        return APPLICATION
+    return module[1] if len(module) > 2 else module[-1]
 
 
 def _owner_argument(declared: AccessPattern, function: Any) -> str:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.client import ConnectionOptions
@@ -14,7 +14,10 @@ from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
 from dynamo_chat.core.connection import Connection, RequestHook
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.forks import renew_after_fork
+from dynamo_chat.core.layout import KeySpace
+from dynamo_chat.core.own import made_like, own_repositories
 from dynamo_chat.core.page import CursorCodec
+from dynamo_chat.keyspace import KEY_SPACE
 
 if TYPE_CHECKING:
     from dynamo_chat.calls.callers import Callers
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from dynamo_chat.telemetry.reports import LLMReports
 
 
+R = TypeVar("R")
+
+
 class ChatStore:
     """One table on one endpoint, and the repositories that use it. Safe to share between threads.
 
@@ -51,7 +57,22 @@ class ChatStore:
     `clock` returns the current time, `ids` new ids; `on_request` is called with every request;
     `cursor_secret` makes cursors tamper-proof (use the same on all servers). InvalidArgument names
     an invalid argument, now or at its first use.
+
+    An application adds its own kinds of items in a subclass: see `dynamo_chat.entities`.
     """
+
+    key_space: ClassVar[KeySpace] = KEY_SPACE
+    """Every kind of item in the table, with those that a subclass declares."""
+    cases: ClassVar[tuple[str, ...]] = ()
+    """A subclass's modules with a scenario for each of its own methods: see `dynamo_chat.cases`."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Find the subclass's own kinds, and check them. LayoutError."""
+        super().__init_subclass__(**options)
+        if own_repositories(cls):
+            from dynamo_chat.entities.checks import checked_key_space
+
+            cls.key_space = checked_key_space(cls, ChatStore)
 
     def __init__(
         self,
@@ -72,11 +93,17 @@ class ChatStore:
             options=options,
             on_request=on_request,
         )
-        self._binding = Binding(self.connection, clock, ids, CursorCodec(table_name, cursor_secret))
+        self._binding = Binding(
+            self.connection,
+            clock,
+            ids,
+            CursorCodec(table_name, cursor_secret),
+            self.key_space.own,
+        )
         self._cursor_secret = cursor_secret
 
     def __repr__(self) -> str:
-        return f"ChatStore({self.connection.table_name!r})"
+        return f"{type(self).__name__}({self.connection.table_name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How to make it again: a copy, here or in another process, has its own connection."""
@@ -113,7 +140,7 @@ class ChatStore:
         options: ConnectionOptions | None = None,
         on_request: RequestHook | None = None,
         cursor_secret: bytes | None = None,
-    ) -> ChatStore:
+    ) -> Self:
         """A store with the table, region and endpoint that environment variables name.
 
         ``DYNAMODB_TABLE_NAME`` is required; ``AWS_REGION`` and ``AWS_ENDPOINT_URL_DYNAMODB`` are
@@ -131,6 +158,17 @@ class ChatStore:
             on_request=on_request,
             cursor_secret=cursor_secret,
         )
+
+    def attached(self, name: str, made: type[R]) -> R:
+        """Make one of the application's own repositories.
+
+        One that extends a repository of the package, and takes its name, is made like that one.
+        """
+        for owner in type(self).__mro__:
+            base = vars(owner).get(name)
+            if isinstance(base, cached_property) and owner is ChatStore:
+                return made_like(base.func(self), made)
+        return made(self._binding)  # type: ignore[call-arg]  # a repository takes a binding
 
     @cached_property
     def table(self) -> Table:
@@ -314,9 +352,13 @@ class _Locks:
     """Replaces the locks that Python 3.11 keeps on each `cached_property`, after a fork."""
 
     def after_fork(self) -> None:
-        for member in vars(ChatStore).values():
-            if isinstance(member, cached_property) and hasattr(member, "lock"):
-                member.lock = threading.RLock()
+        stores: list[type] = [ChatStore]
+        for store in stores:
+            stores += store.__subclasses__()
+            for owner in store.__mro__:
+                for member in vars(owner).values():
+                    if isinstance(member, cached_property) and hasattr(member, "lock"):
+                        member.lock = threading.RLock()
 
 
 _locks = _Locks()

@@ -8,7 +8,12 @@ the method that costs differently; it may prepare more in between. No list of sc
         talk = stage.store.conversations.create(stage.fresh("user"))
         yield Case("", lambda: stage.store.conversations.get(talk.conversation_id))
 
+Those of an application's own methods are in its own modules, which its store class names in
+`cases`; ``stage.of(MyStore)`` is its store.
+
 `stage` has their parts, `scenarios` finds them, `playing` runs and meters them and checks
 each call against its method's declaration, and `words` describes results. The tests of the
 catalogue, ``patterns --measure``, the demo, the fuzzing and the tests of policies all use them.
 """
+
+from dynamo_chat.cases.stage import Case as Case, Stage as Stage

@@ -186,9 +186,10 @@ def measure_all(
     known: Mapping[str, Scenario] | None = None,
 ) -> Iterator[Measurement]:
     """Measure each entry of the catalogue in turn. The table must exist; it is left as it was."""
-    found = scenarios() if known is None else known
     with Player(factory) as player:
-        for entry in catalogue() if entries is None else entries:
+        store = type(player.stage.store)
+        found = scenarios(store) if known is None else known
+        for entry in catalogue(store) if entries is None else entries:
             scenario = found.get(entry.method)
             played = () if scenario is None else player.play(entry, scenario)
             yield Measurement(entry, tuple(played))

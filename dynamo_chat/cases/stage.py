@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from dynamo_chat.cases.words import tell
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing.clock import FakeClock
+
+S = TypeVar("S", bound=ChatStore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,12 @@ class Stage:
     def store(self) -> ChatStore:
         """The stage's store: always the same one, which remembers conversations."""
         return self._new_store(None)
+
+    def of(self, store: type[S]) -> S:
+        """The stage's store, as an application's class. TypeError if it is another one."""
+        if not isinstance(self.store, store):
+            raise TypeError(f"the stage has a {type(self.store).__name__}")
+        return self.store
 
     def cold_store(self) -> ChatStore:
         """A new store on the same table, which remembers no conversation."""

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dynamo_chat.cli.console import Text, json_text, kind_style, output, table
 from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
-from dynamo_chat.cli.target import RegionOption, Target
+from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
 from dynamo_chat.operations.doctor.doctor import DEFAULT_PAGE_SIZE, Doctor, DoctorOptions, Examined
 from dynamo_chat.operations.doctor.findings import CODES, MEANINGS, Finding, Repaired, Report
 
@@ -71,6 +71,7 @@ def doctor(  # noqa: PLR0913 - an argument for each option
             "Only its owner can read it.",
         ),
     ] = None,
+    store_name: StoreOption = None,
 ) -> None:
     """Find items that break the store's invariants; with --repair, repair them.
 
@@ -80,7 +81,8 @@ def doctor(  # noqa: PLR0913 - an argument for each option
     """
     if yes and not repair:
         raise typer.BadParameter("--yes needs --repair")
-    store = Target(name, endpoint_url, region).store()
+    made = store_class(store_name)
+    store = Target(name, endpoint_url, region, made=made).store()
     options = DoctorOptions(
         read_units_per_second=rate or None, page_size=page_size, settle_seconds=settle
     )
@@ -88,7 +90,7 @@ def doctor(  # noqa: PLR0913 - an argument for each option
     # If the file can't be written, fail before an hour of reading, not after it.
     if report_file is not None:
         open_private(report_file).close()
-    at_work = Doctor(store.connection, options)
+    at_work = Doctor(store.connection, options, store=made)
     with _bar(expected) as told:
         report = at_work.examine(start=start, on_progress=told)
     if not as_json:

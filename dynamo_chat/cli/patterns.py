@@ -15,7 +15,13 @@ from dynamo_chat.cases.playing import Measurement, Played, measure_all
 from dynamo_chat.cases.table import UNPROTECTED
 from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.cli.console import WIDE, Text, output, print_json, table, units
-from dynamo_chat.cli.target import EndpointOption, RegionOption, Target
+from dynamo_chat.cli.target import (
+    EndpointOption,
+    RegionOption,
+    StoreOption,
+    Target,
+    store_class,
+)
 from dynamo_chat.store import StoreFactory
 
 
@@ -46,6 +52,7 @@ def patterns(
         ),
     ] = None,
     region: RegionOption = None,
+    store: StoreOption = None,
 ) -> None:
     """List the access patterns: the method of each, and the requests that it sends.
 
@@ -53,7 +60,8 @@ def patterns(
     named; there, backups, restores and exports are left out. The exit code is 1 if a method sends
     more requests than its budget, uses an undeclared index, scans or filters.
     """
-    entries = _chosen(catalogue(), domain)
+    made = store_class(store)
+    entries = _chosen(catalogue(made), domain)
     if not measured:
         if endpoint_url or table_name:
             raise typer.BadParameter("--endpoint-url and --table need --measure")
@@ -64,6 +72,7 @@ def patterns(
         endpoint_url=endpoint_url,
         region=region,
         is_embedded=endpoint_url is None and table_name is None,
+        made=made,
     )
     if not target.is_embedded:
         # Outside the embedded engine, a restore takes very long, and an export needs a bucket.

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from dynamo_chat.catalogue import Entry
+from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.cli.console import Text, output, table
 from dynamo_chat.cli.definition import defines_table
+from dynamo_chat.cli.target import StoreOption, store_class
 from dynamo_chat.cli.template import (
     NameOption,
     OutputOption,
@@ -42,7 +43,7 @@ _KeyOption = Annotated[
 
 
 @app.command()
-def service(
+def service(  # noqa: PLR0913 - what the ARN is made of, and which methods
     *,
     name: NameOption,
     stage: StageOption = None,
@@ -53,15 +54,16 @@ def service(
     repository: _RepositoryOption = None,
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Permissions for a service: only what the chosen repositories send."""
     arn = _arn(name, stage, stage_as, region, account)
-    entries = policies.data_entries(domain or (), repository or ())
+    entries = _chosen(domain, repository, store)
     write_json(policies.service_policy(entries, arn, kms_key=kms_key), output_path)
 
 
 @app.command("read-only")
-def read_only(
+def read_only(  # noqa: PLR0913 - what the ARN is made of, and which methods
     *,
     name: NameOption,
     stage: StageOption = None,
@@ -72,10 +74,11 @@ def read_only(
     repository: _RepositoryOption = None,
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Permissions for a service that only reads."""
     arn = _arn(name, stage, stage_as, region, account)
-    entries = policies.data_entries(domain or (), repository or ())
+    entries = _chosen(domain, repository, store)
     write_json(policies.read_only_policy(entries, arn, kms_key=kms_key), output_path)
 
 
@@ -92,10 +95,13 @@ def user(
         typer.Option(metavar="VARIABLE", help="The policy variable that contains the user's id."),
     ] = COGNITO,
     output_path: OutputOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Permissions for signed-in users to read their own partitions. Lists the allowed methods."""
     arn = _arn(name, stage, stage_as, region, account)
-    made = user_policy(policies.data_entries(), arn, subject=subject)
+    application = store_class(store)
+    entries = policies.data_entries(entries=catalogue(application))
+    made = user_policy(entries, arn, subject=subject, store=application)
     write_json(made.policy, output_path)
     _explain(made)
 
@@ -118,11 +124,12 @@ def resource(  # noqa: PLR0913 - what the ARN is made of, and which methods
         list[str] | None, typer.Option("--read-only", metavar="ARN", help="A role that only reads.")
     ] = None,
     output_path: OutputOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Resource policy for the table: which roles may call what, only over TLS."""
     arn = _arn(name, stage, stage_as, region, account)
     principals = policies.Principals(tuple(service_role or ()), tuple(reading_role or ()))
-    entries = policies.data_entries(domain or (), repository or ())
+    entries = _chosen(domain, repository, store)
     write_json(policies.resource_policy(entries, arn, principals), output_path)
 
 
@@ -186,6 +193,13 @@ def backup(  # noqa: PLR0913 - what the ARNs are made of, and what is allowed be
     ]
     allowed = Backing(tuple(targets), export_to, kms_key)
     write_json(backup_policy(arn, allowed), output_path)
+
+
+def _chosen(
+    domains: list[str] | None, repositories: list[str] | None, store: str | None
+) -> list[Entry]:
+    entries = catalogue(store_class(store))
+    return policies.data_entries(domains or (), repositories or (), entries)
 
 
 def _arn(name: str, stage: str | None, stage_as: StagePlace, region: str, account: str) -> str:

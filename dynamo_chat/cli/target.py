@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -32,6 +35,14 @@ RegionOption = Annotated[
         help="The AWS region.",
     ),
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="MODULE:CLASS",
+        help="The application's own store, such as myapp.store:MyStore, with its own kinds.",
+    ),
+]
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
@@ -43,6 +54,8 @@ class Target:
     endpoint_url: str | None = None
     region: str | None = None
     is_embedded: bool = False
+    made: type[ChatStore] = ChatStore
+    """The class of its stores: the package's, or an application's own."""
 
     def __str__(self) -> str:
         if self.is_embedded:
@@ -65,7 +78,7 @@ class Target:
                     "--endpoint-url",
                     "name one, or install the engine: pip install 'dynamo_chat[cli,testing]'",
                 ) from error
-            yield lambda table_name=None, **options: ChatStore(
+            yield lambda table_name=None, **options: self.made(
                 table_name or self.table, region=engine.region, **options
             )
 
@@ -75,12 +88,33 @@ class Target:
             # Engines need signed requests, with any credentials.
             dummy = ConnectionOptions(aws_access_key_id="local", aws_secret_access_key="local")  # noqa: S106
             options.setdefault("options", dummy)
-        return ChatStore(
+        return self.made(
             table_name or self.table,
             region=self.region,
             endpoint_url=self.endpoint_url,
             **options,
         )
+
+
+def store_class(named: str | None) -> type[ChatStore]:
+    """The class that --store names; without it, the package's own. BadParameter.
+
+    Modules are also found in the working directory.
+    """
+    if named is None:
+        return ChatStore
+    module, _, name = named.partition(":")
+    if not module or not name:
+        raise typer.BadParameter(f"--store {named}: must be MODULE:CLASS, as myapp.store:MyStore")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise typer.BadParameter(f"--store {named}: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, ChatStore):
+        raise typer.BadParameter(f"--store {named}: must be a subclass of ChatStore")
+    return found
 
 
 def _is_local(endpoint_url: str | None) -> bool:

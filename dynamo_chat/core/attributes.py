@@ -18,7 +18,7 @@ from typing import Any
 import pydantic_core
 from pydantic import TypeAdapter
 from pynamodb.attributes import Attribute
-from pynamodb.constants import BOOLEAN, MAP, NUMBER, STRING, STRING_SET
+from pynamodb.constants import BINARY, BOOLEAN, MAP, NUMBER, STRING, STRING_SET
 from pynamodb.expressions.operand import Path, Value
 from pynamodb.expressions.update import SetAction
 
@@ -84,6 +84,23 @@ class TimeAttribute(Attribute[datetime]):
     @staticmethod
     def decode(stored: AttributeValue) -> Any:
         return parse_time(stored["S"])
+
+
+class BytesAttribute(Attribute[bytes]):
+    """Binary data as B."""
+
+    attr_type = BINARY
+
+    def serialize(self, value: Any) -> Any:
+        return value
+
+    def set(self, value: Any) -> SetAction:
+        """An update action that stores `value`."""
+        return SetAction(Path(self), Raw({self.attr_type: value}))
+
+    @staticmethod
+    def decode(stored: AttributeValue) -> Any:
+        return _binary(stored["B"])
 
 
 class IntegerAttribute(Attribute[int]):

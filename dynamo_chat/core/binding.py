@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dynamo_chat.core.clock import Clock, IdSource
 from dynamo_chat.core.connection import Connection
+from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.settings import check_callable
 
@@ -18,6 +19,8 @@ class Binding:
     clock: Clock
     ids: IdSource
     cursors: CursorCodec
+    own: tuple[Layout, ...] = ()
+    """The kinds that the application declares, for deletions that must find their items."""
 
     def __post_init__(self) -> None:
         check_callable("clock", self.clock)

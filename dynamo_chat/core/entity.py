@@ -102,6 +102,12 @@ class Entity(Model):
     upgrades: ClassVar[dict[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
     """By schema version: converts stored attributes to the next version when an item is read."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        layout = cls.__dict__.get("layout")
+        if isinstance(layout, Layout):
+            layout.bind(cls)
+
     def implied(self) -> frozenset[str]:
         """Names of fields that are not stored, because `complete` can compute them."""
         return frozenset()
@@ -288,6 +294,9 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS
 
 Time = Annotated[datetime, AfterValidator(_to_utc)]
 """An aware point in time, kept in UTC to the microsecond."""
+
+Bytes = Annotated[bytes, Field(max_length=409_600)]
+"""Binary data, limited only by the size of an item; may be empty."""
 
 Number = Annotated[float, AfterValidator(_finite)]
 """A float that DynamoDB's number type can hold."""

@@ -6,9 +6,10 @@ and the decoders for reading. The rules:
 * fields that are part of the table key are not stored again: they are read from the key;
 * None, False and empty collections are not stored if they are the field's default; a missing
   attribute is read as the default;
-* text is S, numbers are N, flags are BOOL, times are S; a `TextSet` is SS and `Counters` are M,
-  so that writers can add to them; other structured values are one JSON text; bodies (`Text` and
-  JSON) are compressed if that makes them smaller and the item takes more than one write unit;
+* text is S, bytes are B, numbers are N, flags are BOOL, times are S; a `TextSet` is SS and
+  `Counters` are M, so that writers can add to them; other structured values are one JSON text;
+  bodies (`Text` and JSON) are compressed if that makes them smaller and the item takes more than
+  one write unit;
 * every item has ``kind``, its schema version ``v`` and, if it expires, ``ttl``.
 """
 
@@ -409,6 +410,7 @@ def _attribute(hint: Any, info: FieldInfo) -> Attribute[Any]:
     plain = _unannotated(bare)
     simple: dict[Any, type[Attribute[Any]]] = {
         str: stored.TextAttribute,
+        bytes: stored.BytesAttribute,
         bool: stored.FlagAttribute,
         int: stored.IntegerAttribute,
         float: stored.FloatAttribute,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dynamo_chat.core.keys import Component, KeyRange, Shape
 
@@ -22,6 +22,9 @@ SK = "SK"
 TTL = "ttl"
 KIND = "kind"
 VERSION = "v"
+PACKAGE = "dynamo_chat"
+APPLICATION = "application"
+"""The domain of the kinds that applications declare."""
 
 
 class Slot(NamedTuple):
@@ -85,10 +88,24 @@ class Layout:
     @property
     def domain(self) -> str:
         """The package of its entity, or of what it belongs to; else ``provision``."""
-        if self.of is not None:
+        if self.of is not None and (self.of.is_own or not self.is_own):
             return self.of.domain
+        if self.is_own:
+            return APPLICATION
         module = self.entity if isinstance(self.entity, str) else self.entity.__module__
         return module.split(".")[1] if module else "provision"
+
+    @property
+    def is_own(self) -> bool:
+        """True if an application declared this kind, not the package."""
+        if isinstance(self.entity, str):
+            return self.helper and self.of is not None and self.of.is_own
+        return self.entity.__module__.partition(".")[0] != PACKAGE
+
+    def bind(self, entity: type[Entity]) -> None:
+        """Note the class of this kind, unless the declaration names one. Called once per class."""
+        if self.entity == "" and not self.helper:
+            object.__setattr__(self, "entity", entity)
 
     @property
     def is_tombstone(self) -> bool:
@@ -151,10 +168,27 @@ class Layout:
 class KeySpace:
     """Every kind of item in a table, by domain."""
 
-    def __init__(self, layouts: Iterable[Layout]) -> None:
+    def __init__(
+        self,
+        layouts: Iterable[Layout],
+        own: Iterable[Layout] = (),
+        served: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
+        self.own: tuple[Layout, ...] = tuple(own)
+        """The kinds that the application declares; they are in `domains`, too."""
+        self.served: Mapping[str, frozenset[str]] = served or {}
+        """The ids of the patterns of each own kind, for those that don't say what they serve."""
         self.domains: dict[str, list[Layout]] = {}
         for layout in layouts:
             self.domains.setdefault(layout.domain, []).append(layout)
+        if self.own:
+            self.domains[APPLICATION] = list(self.own)
+
+    def with_own(
+        self, own: Iterable[Layout], served: Mapping[str, frozenset[str]] | None = None
+    ) -> KeySpace:
+        """This key space with an application's own kinds, and the patterns of each."""
+        return KeySpace(self, own, served)
 
     def __iter__(self) -> Iterator[Layout]:
         """Every layout, domain by domain."""
@@ -175,3 +209,11 @@ class KeySpace:
         """The kinds that can have the key of a `root` item: its own, and its tombstone's."""
         tombstones = (each.kind for each in self if each.is_tombstone and each.of is root)
         return frozenset({root.kind, *tombstones})
+
+
+class HasKeySpace(Protocol):
+    """A store, or its class: it knows the kinds of items in its table."""
+
+    @property
+    def key_space(self) -> KeySpace:
+        """Every kind of item in the table."""

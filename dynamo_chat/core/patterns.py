@@ -7,7 +7,7 @@ pattern and reports it with every request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -102,14 +102,17 @@ def access_pattern(
     owner: OwnerCheck | NoOwner,
     domain: str = "",
     cursor_id: str = "",
+    bodies: Iterable[str] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare the access pattern of a repository method: its id, its operations, its requests.
 
     `budget` is the number of requests that a test allows; by default it is read from `requests`,
     which must then be a number or ``≤`` a number. `cursor_id` replaces the pattern's id in the
-    method's cursors, for cursors that were issued under another id.
+    method's cursors, for cursors that were issued under another id. `bodies` are arguments that are
+    stored as long text: other texts have at most 4,096 characters.
     """
     bound = cursor_id or pattern_id
+    long_texts = _BODIES.union(bodies)
     number = budget if budget is not None else int(requests.removeprefix("≤").strip())
 
     def declare(method: Callable[P, R]) -> Callable[P, R]:
@@ -123,7 +126,7 @@ def access_pattern(
             owner=owner,
             domain=domain,
         )
-        check = _argument_check(method)
+        check = _argument_check(method, long_texts)
 
         @wraps(method)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -175,7 +178,9 @@ def running(pattern_id: str) -> Iterator[None]:
         _running.reset(token)
 
 
-def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], None]:
+def _argument_check(
+    method: Any, long_texts: frozenset[str]
+) -> Callable[[tuple[Any, ...], dict[str, Any]], None]:
     """The check of the arguments that is the same for every method.
 
     A flag must be True or False: ``consistent="false"`` would count as true. UNCHANGED is allowed
@@ -190,7 +195,7 @@ def _argument_check(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], 
     texts = {
         name
         for name, kind in method.__annotations__.items()
-        if str(kind).startswith("str") and name not in _BODIES | {_CURSOR}
+        if (kind is str or str(kind).startswith("str")) and name not in long_texts | {_CURSOR}
     }
     flags = {name for name, kind in method.__annotations__.items() if kind in {"bool", bool}}
     defaults = method.__kwdefaults__ or {}

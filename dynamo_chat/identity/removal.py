@@ -32,7 +32,7 @@ from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.fence import Group, Overtaken
 from dynamo_chat.core.item import Item, helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange, format_time
-from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection
+from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Delete, Key, Update, key_of
 from dynamo_chat.identity.user import (
@@ -183,7 +183,8 @@ class UserDeletionSteps(Repository):
         `late` deletes items that others may have created during the deletion; they do not count.
         """
         late = [Delete(password_key(user_id)), *late]
-        count = deletion.run(_rest(left), [*_address_deletes(user_id, left.tombstone), *late])
+        last = [*_address_deletes(user_id, left.tombstone), *late]
+        count = deletion.run(self._rest(user_id, left), last)
         return max(0, count - len(late))
 
     def retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
@@ -195,7 +196,7 @@ class UserDeletionSteps(Repository):
             *(Path(name).remove() for name in gone if name != KIND),
         ]
         key, goes_on = deletion.check.key, deletion.check.condition
-        count = deletion.clear(_rest(left))
+        count = deletion.clear(self._rest(user_id, left))
         addresses = list(_address_deletes(user_id, left.tombstone))
         while True:
             try:
@@ -208,6 +209,24 @@ class UserDeletionSteps(Repository):
                 addresses = [e for at, e in enumerate(addresses, 1) if at not in failed.items]
             else:
                 return count + len(addresses)
+
+    def _rest(self, user_id: str, left: Belongings) -> Iterator[Group]:
+        """Deletes of what belongs to the user alone, and of memberships with unreadable keys.
+
+        An application's own kinds may be in the user's partition, or in one named by the user.
+        """
+        own = [each for each in self._binding.own if _is_of_the_user(each)]
+        inside = [each for each in own if each.table.pk.tag == keyspace.USER_PARTITION.tag]
+        of_the_user = (*_OF_THE_USER, *inside)
+        for item in chain(left.read, chain.from_iterable(left.unread)):
+            is_astray = is_kind(item, keyspace.MEMBERSHIP) and not organizations_of([item])
+            if is_astray or any(is_kind(item, layout) for layout in of_the_user):
+                yield [Delete(key_of(item))]
+        for layout in own:
+            if layout not in inside:
+                collection = layout.collection(TABLE, user_id)()
+                for items in self._walk(collection, only=(PK, SK)):
+                    yield from ([Delete(key_of(item))] for item in items)
 
 
 class Belongings(NamedTuple):
@@ -246,14 +265,6 @@ def organizations_of(items: Iterable[AttributeValues]) -> list[str]:
     return found
 
 
-def _rest(left: Belongings) -> Iterator[Group]:
-    """Deletes of what belongs to the user alone, and of memberships whose key cannot be read."""
-    for item in chain(left.read, chain.from_iterable(left.unread)):
-        is_astray = is_kind(item, keyspace.MEMBERSHIP) and not organizations_of([item])
-        if is_astray or any(is_kind(item, layout) for layout in _OF_THE_USER):
-            yield [Delete(key_of(item))]
-
-
 def _address_deletes(user_id: str, tombstone: AttributeValues) -> Sequence[Delete]:
     """Deletes of the user's address items, except one that points to another user."""
     is_own: Condition = Item.PK.does_not_exist() | owned_by(user_id)
@@ -267,3 +278,12 @@ def _address_deletes(user_id: str, tombstone: AttributeValues) -> Sequence[Delet
             for layout, key in address_keys(*given):
                 deletes.append(Delete(layout.key(address=key), is_own))
     return deletes
+
+
+def _is_of_the_user(layout: Layout) -> bool:
+    """True for an application's own kind that belongs to a user, directly or by its parents."""
+    while layout.of is not None:
+        if layout.of is keyspace.USER:
+            return True
+        layout = layout.of
+    return False

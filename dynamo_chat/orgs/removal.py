@@ -68,10 +68,16 @@ class OrganizationRemover(Repository):
         return deletion.run(self._belongings(organization_id))
 
     def _belongings(self, organization_id: str) -> Iterator[Group]:
-        """Members and invites, each with its pointers in other partitions."""
+        """Members and invites, each with its pointers in other partitions; own kinds."""
         partition = keyspace.ORGANIZATION_PARTITION.encode(organization_id)
-        first = min(keys.lower for keys in _BELONGINGS)
-        last = max(keys.upper for keys in _BELONGINGS)
+        own = (
+            each.table.sk.range()
+            for each in self._binding.own
+            if each.table.pk.tag == keyspace.ORGANIZATION_PARTITION.tag
+        )
+        ranges = [*_BELONGINGS, *own]
+        first = min(keys.lower for keys in ranges)
+        last = max(keys.upper for keys in ranges)
         shape = keyspace.ORGANIZATION.table.sk
         collection = Collection(TABLE, partition, KeyRange(first, last), shape)
         for items in self._walk(collection, only=(PK, SK, KIND, HASH_ATTRIBUTE)):

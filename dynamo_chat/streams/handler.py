@@ -26,6 +26,7 @@ from typing import Any, Final, TypedDict
 from weakref import finalize
 
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.layout import HasKeySpace
 from dynamo_chat.core.settings import check_callable
 from dynamo_chat.streams.changes import Change, UnknownKind
 from dynamo_chat.streams.records import parse_stream_record
@@ -54,7 +55,9 @@ class BatchResponse(TypedDict):
     batchItemFailures: list[BatchItemFailure]
 
 
-def stream_handler(react: React) -> Callable[[Mapping[str, Any], object], BatchResponse]:
+def stream_handler(
+    react: React, store: HasKeySpace | None = None
+) -> Callable[[Mapping[str, Any], object], BatchResponse]:
     """A Lambda handler that calls `react` with every change, in order; see `process_batch`.
 
     InvalidArgument when `react` is not a function, or is async: nobody would await it. If only a
@@ -63,18 +66,21 @@ def stream_handler(react: React) -> Callable[[Mapping[str, Any], object], BatchR
     _check(react)
 
     def handle(event: Mapping[str, Any], _context: object) -> BatchResponse:
-        return process_batch(event, react)
+        return process_batch(event, react, store)
 
     return handle
 
 
-def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
+def process_batch(
+    event: Mapping[str, Any], react: React, store: HasKeySpace | None = None
+) -> BatchResponse:
     """Call `react` with every change of a Lambda event, in order, and return Lambda's response.
 
     Records of helper items are skipped. The first record that cannot be read, or for which `react`
     raises, ends the batch: records are in order, so later ones must wait for it. It is logged with
     its error and named in the response. An item of an unknown kind is logged as a warning and
-    passed to `react` like any other change.
+    passed to `react` like any other change. With `store`, an application's store or its class, the
+    application's own kinds are known, too.
 
     InvalidArgument when `event` is not a stream event, or `react` is async or returns a coroutine
     or generator. The error of a record without a sequence number is raised, so that Lambda sends
@@ -84,7 +90,7 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
     for record in _records(event):
         returned: object = None
         try:
-            change = _change_of(record)
+            change = _change_of(record, store)
             if change is not None:
                 returned = react(change)
         except Exception as error:  # noqa: BLE001 - the record has failed, whatever it was
@@ -94,7 +100,7 @@ def process_batch(event: Mapping[str, Any], react: React) -> BatchResponse:
 
 
 def async_stream_handler(
-    react: AsyncReact,
+    react: AsyncReact, store: HasKeySpace | None = None
 ) -> Callable[[Mapping[str, Any], object], BatchResponse]:
     """A Lambda handler that awaits `react` for every change, in order; see `process_batch`.
 
@@ -110,12 +116,14 @@ def async_stream_handler(
         if not runners:
             runners.append(asyncio.Runner())
             finalize(handle, runners[0].close)
-        return runners[0].run(async_process_batch(event, react))
+        return runners[0].run(async_process_batch(event, react, store))
 
     return handle
 
 
-async def async_process_batch(event: Mapping[str, Any], react: AsyncReact) -> BatchResponse:
+async def async_process_batch(
+    event: Mapping[str, Any], react: AsyncReact, store: HasKeySpace | None = None
+) -> BatchResponse:
     """Await `react` for every change of a Lambda event, one after the other: see `process_batch`.
 
     InvalidArgument when `event` is not a stream event, or `react` does not return something to
@@ -125,7 +133,7 @@ async def async_process_batch(event: Mapping[str, Any], react: AsyncReact) -> Ba
     for record in _records(event):
         returned: object = None
         try:
-            change = _change_of(record)
+            change = _change_of(record, store)
             if change is not None:
                 returned = react(change)
                 if isawaitable(returned):
@@ -144,9 +152,9 @@ def _records(event: Mapping[str, Any]) -> list[Any]:
     return records
 
 
-def _change_of(record: Any) -> Change | None:
+def _change_of(record: Any, store: HasKeySpace | None) -> Change | None:
     """The change that a record is; None for one of a helper item."""
-    change = parse_stream_record(record)
+    change = parse_stream_record(record, store)
     if isinstance(change, UnknownKind):
         logger.warning(
             "stream record %s has an item of unknown kind %r",

@@ -15,7 +15,7 @@ from typing import Any, Final, TypedDict
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem, ImageMissing, InvalidArgument
 from dynamo_chat.core.item import plan
-from dynamo_chat.core.layout import KIND
+from dynamo_chat.core.layout import KIND, HasKeySpace, Layout
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.streams.changes import Change, Changed, Created, Deleted, Expired, UnknownKind
 
@@ -36,23 +36,27 @@ class _Recorded(TypedDict):
     recorded_at: datetime | None
 
 
-def parse_stream_record(record: Mapping[str, Any]) -> Change | None:
+def parse_stream_record(
+    record: Mapping[str, Any], store: HasKeySpace | None = None
+) -> Change | None:
     """The change that a stream record describes; None for a helper item.
 
     `record` is one of a Lambda event's ``Records``, or of those that GetRecords returns. The
-    stream must carry both images (``NEW_AND_OLD_IMAGES``); otherwise ImageMissing.
+    stream must carry both images (``NEW_AND_OLD_IMAGES``); otherwise ImageMissing. With `store`, an
+    application's store or its class, the application's own kinds are known, too.
 
     An entity that is replaced by a tombstone is Deleted, because readers no longer see it. An item
     of an unknown kind is returned as UnknownKind. CorruptItem when an item cannot be read,
     InvalidArgument when `record` is not a stream record.
     """
+    layouts = (KEY_SPACE if store is None else store.key_space).layouts
     event, images = _parts(record)
     old, new = (_image(images, name, event) for name in (_OLD, _NEW))
     about = _about(record, images)
     for image in (old, new):
-        if image is not None and (kind := _kind_of(image)) not in KEY_SPACE.layouts:
+        if image is not None and (kind := _kind_of(image)) not in layouts:
             return UnknownKind(kind, old, new, **about)
-    before, after = _entity(old), _entity(new)
+    before, after = _entity(old, layouts), _entity(new, layouts)
     if before is not None and after is not None:
         if type(before) is not type(after):
             raise CorruptItem(_kind_of(new or {}) or "", f"it was a {_kind_of(old or {})} before")
@@ -91,11 +95,11 @@ def _kind_of(image: Image) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _entity(image: Image | None) -> Entity | None:
+def _entity(image: Image | None, layouts: Mapping[str, Layout]) -> Entity | None:
     """The entity in an image of a known kind; None for a helper item or no image."""
     if image is None:
         return None
-    layout = KEY_SPACE.layouts[_kind_of(image) or ""]
+    layout = layouts[_kind_of(image) or ""]
     entity = None if layout.helper else layout.resolved()
     if entity is None:
         return None

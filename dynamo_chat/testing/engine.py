@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from decimal import Context, Decimal
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
@@ -44,6 +44,8 @@ from dynamo_chat.testing.speed import known_conditions, quick_answers
 
 if TYPE_CHECKING:
     from dynamo_chat.store import ChatStore
+
+S = TypeVar("S", bound="ChatStore")
 
 DEFAULT_REGION = "eu-west-1"
 TOKEN_SECONDS = 600.0
@@ -93,8 +95,16 @@ class Engine:
     def _start(self, stack: ExitStack) -> None:
         """Start the engine, and push what must be undone on leaving onto `stack`."""
 
-    def store(self, table_name: str, **options: Any) -> ChatStore:
-        """Create a table and return its `ChatStore`. `options` are those of ChatStore.
+    @overload
+    def store(self, table_name: str, *, store: type[S], **options: Any) -> S: ...
+    @overload
+    def store(self, table_name: str, **options: Any) -> ChatStore: ...
+    def store(
+        self, table_name: str, *, store: type[ChatStore] | None = None, **options: Any
+    ) -> ChatStore:
+        """Create a table and return its `ChatStore`, or a `store` of the application's class.
+
+        `options` are those of ChatStore.
 
         The table is for tests only: without deletion protection, backups and an encryption key.
         """
@@ -102,13 +112,13 @@ class Engine:
         from dynamo_chat.store import ChatStore
 
         options.setdefault("region", self.region)
-        store = ChatStore(table_name, endpoint_url=self.endpoint_url, **options)
-        store.table.create(
+        made = (store or ChatStore)(table_name, endpoint_url=self.endpoint_url, **options)
+        made.table.create(
             TableDefinition(
                 point_in_time_recovery=False, deletion_protection=False, encryption_managed=False
             )
         )
-        return store
+        return made
 
     def client(self, **config: Any) -> Client:
         """A plain botocore client. `config` is passed to botocore's Config."""

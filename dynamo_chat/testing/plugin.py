@@ -1,4 +1,4 @@
-"""The pytest plugin: two fixtures, available wherever this package is installed.
+"""The pytest plugin: fixtures, available wherever this package is installed.
 
     def test_it(chat_store):
         talk = chat_store.conversations.create(user_id="u-1")
@@ -37,15 +37,26 @@ def dynamo_chat_engine() -> Iterator[Engine]:
         yield engine
 
 
+@pytest.fixture(scope="session")
+def chat_store_class() -> type[ChatStore]:
+    """The class of `chat_store`. An application with its own kinds overrides this fixture."""
+    from dynamo_chat.store import ChatStore
+
+    return ChatStore
+
+
 @pytest.fixture
-def chat_store(dynamo_chat_engine: Engine) -> Iterator[ChatStore]:
+def chat_store(
+    dynamo_chat_engine: Engine, chat_store_class: type[ChatStore]
+) -> Iterator[ChatStore]:
     """A `ChatStore` with its own table and the strict hook.
 
     A request that DynamoDB would reject fails the test, even if the test catches the error.
     """
     from dynamo_chat.testing.strict import StrictHook
 
-    store = dynamo_chat_engine.store(f"dynamo-chat-test-{uuid.uuid4()}")
+    name = f"dynamo-chat-test-{uuid.uuid4()}"
+    store = dynamo_chat_engine.store(name, store=chat_store_class)
     client = store.connection.client
     try:
         with StrictHook(client) as strict:

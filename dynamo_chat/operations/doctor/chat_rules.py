@@ -33,6 +33,7 @@ from dynamo_chat.operations.doctor.relations import (
     Found,
     Relation,
     Rules,
+    belongs,
     is_of,
     leads_nowhere,
     missing,
@@ -244,6 +245,30 @@ def _expires_with(subject: Subject, pointer: AttributeValues) -> Iterator[Proble
             (still(subject.item), set_attributes(pointer, {TTL: wanted})),
         )
         yield Problem("deadline", "the review id item expires before the review", repair)
+
+
+def in_conversation(subject: Subject) -> Relation:
+    """The rule of an application's own kinds in the partitions of conversations.
+
+    Beside `belongs`: its deadline is the conversation's.
+    """
+    parent = belongs(subject)
+    keys = (*parent.keys, _head_of(subject.item))
+
+    def judge(found: Found) -> Iterator[Problem]:
+        head = found[-1]
+        if not is_of(head, *_HEADS):
+            says = "its conversation doesn't exist"
+            if index_keys(subject.item):
+                yield reachable_orphan(f"{says}, but an index still has the item")
+            else:
+                yield leads_nowhere(subject, keys[-1], says)
+            return
+        if subject.layout.of is not keyspace.CONVERSATION:
+            yield from parent.judge(found[:-1])
+        yield from _deadline(subject, head)
+
+    return Relation(keys, judge)
 
 
 CHAT_RULES: Final[Rules] = {

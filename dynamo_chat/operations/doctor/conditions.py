@@ -15,15 +15,15 @@ from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import KEY_ATTRIBUTES, PK, SK, TTL
 from dynamo_chat.core.transaction import Check, Delete, Key, Update, absent, key_of
-from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.findings import kind_of
+from dynamo_chat.operations.doctor.kinds import known_kinds
 
 _KEY = (PK, SK)
 
 
 def unchanged(item: AttributeValues) -> Condition:
     """Condition that the item is unchanged: every attribute, and no further one of its kind."""
-    entity = KEY_SPACE.entities.get(kind_of(item))
+    entity = known_kinds().entities.get(kind_of(item))
     known = set() if entity is None else {a.attr_name for a in plan(entity).attributes.values()}
     lacking = sorted((known | KEY_ATTRIBUTES | {TTL}) - item.keys())
     conditions: list[Condition] = [Item.PK.exists()]

@@ -22,6 +22,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.clock import Clock, system_clock
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed, Connection
 from dynamo_chat.core.errors import DynamoChatError, InvalidArgument
+from dynamo_chat.core.layout import HasKeySpace
 from dynamo_chat.core.transaction import write
 from dynamo_chat.operations.doctor.counts import Tally
 from dynamo_chat.operations.doctor.deletions import Deletions
@@ -38,6 +39,7 @@ from dynamo_chat.operations.doctor.findings import (
     place_of,
 )
 from dynamo_chat.operations.doctor.forms import Examiner
+from dynamo_chat.operations.doctor.kinds import knowing
 from dynamo_chat.operations.doctor.looks import Look, Looker
 from dynamo_chat.operations.doctor.reading import Pace, PacedConnection, Reader
 
@@ -88,7 +90,8 @@ class Examined:
 class Doctor:
     """Examines and repairs one table, over a store's `connection`.
 
-    It reads the whole table: its role needs ``dynamodb:Scan``, which no repository uses.
+    It reads the whole table: its role needs ``dynamodb:Scan``, which no repository uses. With
+    `store`, an application's store or its class, it knows the application's own kinds, too.
     """
 
     def __init__(
@@ -98,12 +101,14 @@ class Doctor:
         *,
         clock: Clock = system_clock,
         sleep: Callable[[float], None] = time.sleep,
+        store: HasKeySpace | None = None,
     ) -> None:
+        self._key_space = keyspace.KEY_SPACE if store is None else store.key_space
         self.options = options or DoctorOptions()
         self._sleep = sleep
         self._pace = Pace(self.options.read_units_per_second, sleep=sleep)
         self._connection = PacedConnection(connection, self._pace)
-        self._reader = Reader(self._connection, clock)
+        self._reader = Reader(self._connection, clock, self._key_space.own)
         self._examiner = Examiner(clock, self.options.slack, self.options.longest_call)
         binding = self._reader.binding
         self._clock = clock
@@ -122,6 +127,12 @@ class Doctor:
         KeyboardInterrupt ends it early: the report is then about what was read, with the position
         to continue from. Nothing is written.
         """
+        with knowing(self._key_space):
+            return self._examined(start, on_progress)
+
+    def _examined(
+        self, start: str | None, on_progress: Callable[[Examined], object] | None
+    ) -> Report:
         report = Report(self._connection.table_name, self.options.max_listed, position=start)
         units_before = self._pace.units
         waiting: dict[Place, set[Code]] = {}
@@ -211,6 +222,15 @@ class Doctor:
         another possible or unnecessary: those left are tried again. `keep` is called with each
         item just before it is changed or deleted, in DynamoDB's JSON.
         """
+        with knowing(self._key_space):
+            return self._all_repaired(findings, on_progress, keep)
+
+    def _all_repaired(
+        self,
+        findings: Sequence[Finding],
+        on_progress: Callable[[Repaired], object] | None,
+        keep: Callable[[AttributeValues], object] | None,
+    ) -> list[Repaired]:
         todo = sorted(findings, key=lambda each: CODES.index(each.code))
         done: list[Repaired] = []
         while todo:

@@ -16,9 +16,9 @@ from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.layout import GSI1, GSI2, PK, SK, TTL, VERSION, Layout
 from dynamo_chat.core.transaction import Check, Delete, Write, is_live, key_of
-from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.conditions import set_attributes
 from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
+from dynamo_chat.operations.doctor.kinds import known_kinds
 from dynamo_chat.operations.doctor.stored import (
     helper_fields,
     helper_index_keys,
@@ -71,7 +71,7 @@ class Examiner:
         """Check `item` by itself."""
         form = Form()
         now = self.clock()
-        layout = KEY_SPACE.layouts.get(kind_of(item))
+        layout = known_kinds().layouts.get(kind_of(item))
         if layout is None:
             form.problems.append(Problem("unknown_kind", f"unknown kind {kind_of(item)!r}"))
             return form
@@ -164,7 +164,7 @@ def _entity(item: AttributeValues, layout: Layout) -> Entity | None:
         if not shape.matches(item[name]["S"]):
             says = f"its {name} doesn't have the form {shape.pattern()}"
             raise _Stop(Problem("wrong_key", says))
-    entity = KEY_SPACE.entities.get(layout.kind)
+    entity = known_kinds().entities.get(layout.kind)
     version = _version(item, layout)
     if version > layout.newest:
         says = f"schema version {version}; the newest that is known is {layout.newest}"

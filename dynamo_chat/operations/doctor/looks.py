@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dynamo_chat import keyspace
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.keys import KeyRange
-from dynamo_chat.core.layout import PK, SK, TABLE, Collection
+from dynamo_chat.core.layout import PK, SK, TABLE, Collection, Layout
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Key, is_live
 from dynamo_chat.operations.doctor.call_rules import CALL_RULES
-from dynamo_chat.operations.doctor.chat_rules import CHAT_RULES
+from dynamo_chat.operations.doctor.chat_rules import CHAT_RULES, in_conversation
 from dynamo_chat.operations.doctor.counts import COUNTED, COUNTS, NEEDED
 from dynamo_chat.operations.doctor.deletions import Deletions
 from dynamo_chat.operations.doctor.findings import Code, Place, Problem, kind_of, place_of
 from dynamo_chat.operations.doctor.forms import Examiner, Form, Subject
+from dynamo_chat.operations.doctor.kinds import is_own
 from dynamo_chat.operations.doctor.mail_rules import MAIL_RULES
 from dynamo_chat.operations.doctor.people_rules import PEOPLE_RULES
-from dynamo_chat.operations.doctor.relations import Found, Relation, Rules, belongs
+from dynamo_chat.operations.doctor.relations import Found, Relation, Rule, Rules, belongs
 
 RULES: Rules = {**CHAT_RULES, **PEOPLE_RULES, **MAIL_RULES, **CALL_RULES}
 """The rules of some kinds; every other kind has the rule `belongs`."""
@@ -131,9 +133,15 @@ def relation_of(subject: Subject | None) -> Relation | Problem:
     if subject is None:
         return Relation((), lambda _: iter(()))
     try:
-        return RULES.get(subject.layout.kind, belongs)(subject)
+        return _rule_of(subject.layout)(subject)
     except (CorruptItem, InvalidArgument) as error:
         return _unreadable(error)
+
+
+def _rule_of(layout: Layout) -> Rule:
+    if layout.table.pk.tag == keyspace.CONVERSATION_PARTITION.tag and is_own(layout):
+        return in_conversation
+    return RULES.get(layout.kind, belongs)
 
 
 def keys_of(relation: Relation | Problem) -> tuple[Key, ...]:

@@ -15,6 +15,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import Clock, ulid_ids
 from dynamo_chat.core.connection import AttributeValues, Connection
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.size import item_size, read_units
@@ -76,8 +77,11 @@ class PacedConnection(Connection):
 class Reader(Repository):
     """Reads the whole table page by page."""
 
-    def __init__(self, connection: PacedConnection, clock: Clock) -> None:
-        super().__init__(Binding(connection, clock, ulid_ids, CursorCodec(connection.table_name)))
+    def __init__(
+        self, connection: PacedConnection, clock: Clock, own: tuple[Layout, ...] = ()
+    ) -> None:
+        cursors = CursorCodec(connection.table_name)
+        super().__init__(Binding(connection, clock, ulid_ids, cursors, own))
 
     @property
     def binding(self) -> Binding:

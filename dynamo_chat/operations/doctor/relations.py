@@ -13,10 +13,10 @@ from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import identity_of
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.transaction import Check, Key, Put, Write, absent
-from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.conditions import delete, not_there, still
 from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
 from dynamo_chat.operations.doctor.forms import Subject
+from dynamo_chat.operations.doctor.kinds import known_kinds
 from dynamo_chat.operations.doctor.stored import helper_fields
 
 Found: TypeAlias = Sequence[AttributeValues | None]
@@ -77,7 +77,7 @@ def belongs(subject: Subject) -> Relation:
     else:
         said = {**identity_of(layout, subject.item), **subject.entity.__dict__}
     key = owner.key(**said)
-    there = KEY_SPACE.in_place_of(owner)
+    there = known_kinds().in_place_of(owner)
 
     def judge(found: Found) -> Iterator[Problem]:
         if found[0] is None or kind_of(found[0]) not in there:
