@@ -164,11 +164,14 @@ class ChatStore:
 
         One that extends a repository of the package, and takes its name, is made like that one.
         """
-        for owner in type(self).__mro__:
-            base = vars(owner).get(name)
-            if isinstance(base, cached_property) and owner is ChatStore:
-                return made_like(base.func(self), made)
-        return made(self._binding)  # type: ignore[call-arg]  # a repository takes a binding
+        base = vars(ChatStore).get(name)
+        new = (
+            made_like(base.func(self), made)
+            if isinstance(base, cached_property)
+            else made(self._binding)  # type: ignore[call-arg]  # a repository takes a binding
+        )
+        vars(new)["_snapshots"] = self._snapshots  # of the conversations that its items are in
+        return new
 
     @cached_property
     def table(self) -> Table:

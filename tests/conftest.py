@@ -25,6 +25,10 @@ settings.register_profile("nightly", settings.get_profile("default"), max_exampl
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+collect_ignore_glob = ["applications/*"]
+"""Programs of users, with tests of their own: `tests/entities` runs them in a folder of their own."""
+
+
 @pytest.fixture
 def scene(dynamo_chat_engine: Engine) -> Iterator[Scene]:
     """A table and a clock. Requests that DynamoDB would reject fail the test."""

@@ -94,6 +94,11 @@ def checked_key_space(store: type, base: type) -> KeySpace:
                     "layouts of helper items."
                 )
                 continue
+            if isinstance(kind, type) and found.entity is not kind:
+                problems.append(
+                    f"{found.kind}: two classes have this layout, {_named(found.entity)} and "
+                    f"{_named(kind)}; each class has its own."
+                )
             if not any(found is each for each in layouts):
                 layouts.append(found)
             served.setdefault(found.kind, set()).update(_patterns(made))
@@ -120,7 +125,7 @@ def _repository_problems(repositories: dict[str, type], base: type) -> Iterator[
             yield f"{name}: {_named(made)} must extend dynamo_chat.entities.Repository."
             continue
         taken = getattr(base, name, None)
-        if taken is not None:
+        if taken is not None or name == "connection":
             wanted = _returned(taken)
             if wanted is None or not any(each.__name__ == wanted for each in made.__mro__[1:]):
                 yield (
@@ -193,9 +198,8 @@ def _layout_problems(layout: Layout, own: Sequence[Layout]) -> Iterator[str]:
         )
     if halves:
         return
-    for place, slot in slots:
-        yield from _slot_problems(layout, place, slot)
-    yield from _parent_problems(layout, own)
+    wrong = [each for place, slot in slots for each in _slot_problems(layout, place, slot)]
+    yield from wrong or _parent_problems(layout, own)
     if layout.helper:
         return
     if not isinstance(layout.entity, type):
@@ -282,9 +286,6 @@ def _is_found_by_user(layout: Layout, top: Layout) -> bool:
 
 def _entity_problems(layout: Layout, entity: type[Entity]) -> Iterator[str]:
     kind, model_fields = layout.kind, entity.model_fields
-    if entity.__dict__.get("layout") is not layout:
-        yield f"{kind}: its class {entity.__name__} has another layout; each class has its own."
-        return
     for name in model_fields:
         if name in RESERVED:
             yield f"{kind}: the field {name} has a name that the package uses; rename it."
@@ -302,7 +303,7 @@ def _entity_problems(layout: Layout, entity: type[Entity]) -> Iterator[str]:
         yield f"{kind}: {error}."
         return
     in_talk = layout.table.pk.tag == keyspace.CONVERSATION_PARTITION.tag
-    if in_talk and deadline is None:
+    if in_talk and _top(layout) is keyspace.CONVERSATION and deadline is None:
         yield (
             f"{kind}: it expires with its conversation, so it needs a field "
             "`expires_at: ExpiresAt = None`."

@@ -1,0 +1,1 @@
+"""A help desk: what it keeps beside the package's conversations."""
