@@ -26,7 +26,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 collect_ignore_glob = ["applications/*"]
-"""Programs of users, with tests of their own: `tests/entities` runs them in a folder of their own."""
+"""Programs of users, with tests of their own, which `tests/entities` runs."""
 
 
 @pytest.fixture

@@ -99,9 +99,7 @@ def user(
 ) -> None:
     """Permissions for signed-in users to read their own partitions. Lists the allowed methods."""
     arn = _arn(name, stage, stage_as, region, account)
-    application = store_class(store)
-    entries = policies.data_entries(entries=catalogue(application))
-    made = user_policy(entries, arn, subject=subject, store=application)
+    made = user_policy(_chosen(None, None, store), arn, subject=subject)
     write_json(made.policy, output_path)
     _explain(made)
 

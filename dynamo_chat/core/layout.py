@@ -168,27 +168,18 @@ class Layout:
 class KeySpace:
     """Every kind of item in a table, by domain."""
 
-    def __init__(
-        self,
-        layouts: Iterable[Layout],
-        own: Iterable[Layout] = (),
-        served: Mapping[str, frozenset[str]] | None = None,
-    ) -> None:
+    def __init__(self, layouts: Iterable[Layout], own: Iterable[Layout] = ()) -> None:
         self.own: tuple[Layout, ...] = tuple(own)
         """The kinds that the application declares; they are in `domains`, too."""
-        self.served: Mapping[str, frozenset[str]] = served or {}
-        """The ids of the patterns of each own kind, for those that don't say what they serve."""
         self.domains: dict[str, list[Layout]] = {}
         for layout in layouts:
             self.domains.setdefault(layout.domain, []).append(layout)
         if self.own:
             self.domains[APPLICATION] = list(self.own)
 
-    def with_own(
-        self, own: Iterable[Layout], served: Mapping[str, frozenset[str]] | None = None
-    ) -> KeySpace:
-        """This key space with an application's own kinds, and the patterns of each."""
-        return KeySpace(self, own, served)
+    def with_own(self, own: Iterable[Layout]) -> KeySpace:
+        """This key space with an application's own kinds."""
+        return KeySpace(self, own)
 
     def __iter__(self) -> Iterator[Layout]:
         """Every layout, domain by domain."""

@@ -84,7 +84,6 @@ def checked_key_space(store: type, base: type) -> KeySpace:
     repositories = own_repositories(store)
     problems = list(_repository_problems(repositories, base))
     layouts: list[Layout] = []
-    served: dict[str, set[str]] = {}
     for name, made in repositories.items():
         for kind in getattr(made, "kinds", ()):
             found = _layout_of(kind)
@@ -101,7 +100,6 @@ def checked_key_space(store: type, base: type) -> KeySpace:
                 )
             if not any(found is each for each in layouts):
                 layouts.append(found)
-            served.setdefault(found.kind, set()).update(_patterns(made))
     if not problems:
         problems = [
             *(each for layout in layouts for each in _layout_problems(layout, layouts)),
@@ -111,9 +109,7 @@ def checked_key_space(store: type, base: type) -> KeySpace:
         raise LayoutError(store.__name__, problems)
     for warning in (each for layout in layouts for each in _hot_spots(layout)):
         warnings.warn(f"{store.__name__}: {warning}", HotSpotWarning, stacklevel=4)
-    return keyspace.KEY_SPACE.with_own(
-        layouts, {kind: frozenset(ids) for kind, ids in served.items()}
-    )
+    return keyspace.KEY_SPACE.with_own(layouts)
 
 
 # -- repositories -------------------------------------------------------------------------------
@@ -140,14 +136,6 @@ def _repository_problems(repositories: dict[str, type], base: type) -> Iterator[
         if name.startswith("_"):
             yield f"{name}: a repository's name must not begin with an underscore."
         yield from _pattern_problems(name, made)
-
-
-def _patterns(made: type) -> Iterator[str]:
-    """The ids of the patterns that a repository declares."""
-    for name in dir(made):
-        declared = declared_pattern(getattr(made, name, None))
-        if declared is not None:
-            yield declared.id
 
 
 def _pattern_problems(name: str, made: type) -> Iterator[str]:

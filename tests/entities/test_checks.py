@@ -117,7 +117,7 @@ def shared_layout() -> Kinds:
 USERS = partition("USER", text("user_id"))
 BY_ID = sort("NOTE", text("user_id"), text("note_id"))
 
-BAD: dict[str, tuple[Callable[[], Kinds], str]] = {
+BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "a conversation's own key": (
         lambda: with_table(CONVERSATION_PARTITION, sort("CONV")),
         "must have a tag that begins with APP, such as APPCONV",
@@ -147,8 +147,7 @@ BAD: dict[str, tuple[Callable[[], Kinds], str]] = {
     ),
     "no parent in a conversation": (
         lambda: in_conversation("APPFILE", of=None),
-        "it is in the partition of a conversation and is deleted with it; say so with "
-        "of=CONVERSATION",
+        "is in the partition of a conversation and is deleted with it; say so with of=CONVERSATION",
     ),
     "no expiry in a conversation": (
         lambda: in_conversation("APPFILE", size=(int,)),
@@ -164,8 +163,7 @@ BAD: dict[str, tuple[Callable[[], Kinds], str]] = {
                 )
             ),
         ),
-        "deleting its conversation wouldn't find it; put it into the partition "
-        "CONV#<conversation_id>.",
+        "conversation wouldn't find it; put it into the partition CONV#<conversation_id>.",
     ),
     "a user that wouldn't find it": (
         lambda: (
