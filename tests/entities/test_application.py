@@ -55,7 +55,9 @@ def test_the_commands_find_the_applications_methods(folder: Path) -> None:
         run(folder, cli, "patterns", "--json", "--measure", "--domain", "application", *STORE)
     )
     assert all(entry["within_budget"] and entry["cases"] for entry in measured)
-    policy = run(folder, cli, "policy", "service", "chat", "--repository", "attachments", *STORE)
+    policy = run(
+        folder, cli, "policy", "service", "--table", "chat", "--repository", "attachments", *STORE
+    )
     assert "dynamodb:BatchGetItem" in policy
 
 
