@@ -29,6 +29,14 @@ def users_create(stage: Stage) -> Iterator[Case]:
     )
 
 
+def users_load(stage: Stage) -> Iterator[Case]:
+    users, name = stage.store.users, stage.fresh("user")
+    old = a_user(stage).model_copy(
+        update={"user_id": name, "email": f"{name}@example.org", "response_email": None}
+    )
+    yield Case("", lambda: users.load(old))
+
+
 def users_get(stage: Stage) -> Iterator[Case]:
     users, user_id = stage.store.users, a_user(stage).user_id
     yield Case("", lambda: users.get(user_id))
@@ -114,6 +122,12 @@ def _ended(count: int) -> str:
 def logins_open(stage: Stage) -> Iterator[Case]:
     logins, user_id = stage.store.logins, a_user(stage).user_id
     yield Case("", lambda: logins.open(user_id, user_agent="Mozilla/5.0"), _opened)
+
+
+def logins_load(stage: Stage) -> Iterator[Case]:
+    logins, secret = stage.store.logins, stage.fresh("a-secret-of-another-system")
+    old = logins.open(a_user(stage).user_id, user_agent="Mozilla/5.0").login
+    yield Case("", lambda: logins.load(secret, old))
 
 
 def logins_get(stage: Stage) -> Iterator[Case]:

@@ -48,6 +48,13 @@ def organizations_create(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: stage.store.organizations.create("Org", owner))
 
 
+def organizations_load(stage: Stage) -> Iterator[Case]:
+    org, store, fresh = _org(stage), stage.store, {"organization_id": stage.fresh("org")}
+    old = store.organizations.get(org.organization_id).model_copy(update=fresh)
+    owner = store.members.get(*org).model_copy(update=fresh)
+    yield Case("", lambda: store.organizations.load(old, owner))
+
+
 def organizations_get(stage: Stage) -> Iterator[Case]:
     org = _org(stage)
     yield Case("", lambda: stage.store.organizations.get(org.organization_id))
@@ -95,6 +102,12 @@ def organizations_delete(stage: Stage) -> Iterator[Case]:
 def members_add(stage: Stage) -> Iterator[Case]:
     org, user_id = _org(stage), a_user(stage).user_id
     yield Case("", lambda: stage.store.members.add(org.organization_id, user_id))
+
+
+def members_load(stage: Stage) -> Iterator[Case]:
+    org, members = _org(stage), stage.store.members
+    old = members.get(*org).model_copy(update={"user_id": stage.fresh("user"), "role": "viewer"})
+    yield Case("", lambda: members.load(old))
 
 
 def members_update(stage: Stage) -> Iterator[Case]:
@@ -153,6 +166,13 @@ def invites_create(stage: Stage) -> Iterator[Case]:
     yield Case(
         "", lambda: invites.create(org.organization_id, address, invited_by=org.owner_id), _issued
     )
+
+
+def invites_load(stage: Stage) -> Iterator[Case]:
+    invites = stage.store.invites
+    old = _invited(stage, _org(stage)).invite
+    other = old.model_copy(update={"invite_id": stage.fresh("invite")})
+    yield Case("", lambda: invites.load(other))
 
 
 def invites_get(stage: Stage) -> Iterator[Case]:

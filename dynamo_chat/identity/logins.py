@@ -21,7 +21,7 @@ from pydantic import Field
 from dynamo_chat import keyspace
 from dynamo_chat.core.bearer import given_or_new, hash_of
 from dynamo_chat.core.changes import check_rewritten
-from dynamo_chat.core.clock import whole_second
+from dynamo_chat.core.clock import not_ahead, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, CorruptItem, InvalidArgument, NotFound
@@ -115,23 +115,28 @@ class Logins(Repository):
             user_agent=user_agent,
             metadata=dict(metadata or {}),
         )
-        check_rewritten(
-            ip_address=login.ip_address, user_agent=login.user_agent, metadata=login.metadata
-        )
-        try:
-            self._write(
-                Put(plan(LoginSession).encode(login), absent(now)),
-                Put(listing_item(login)),
-                Check(user_key(user_id), user_exists()),
-            )
-        except ConditionFailed as failed:
-            if 2 in failed.items:
-                raise NotFound("user", user_id) from failed
-            there = plan(LoginSession).decode(failed.items[0] or {})
-            if not _says_the_same(there, login):
-                raise AlreadyExists("the login secret is in use") from failed
-            return OpenedLogin(there, known)
-        return OpenedLogin(login, known)
+        return OpenedLogin(self._put(login, now), known)
+
+    @access_pattern("U6", "TransactWriteItems", "1", owner="argument")
+    def load(self, secret: str, login: LoginSession) -> LoginSession:
+        """Store a login of another system unchanged, under its own secret, and return it.
+
+        Its ``login_id`` is replaced by the hash of the secret. Loading it again returns the stored
+        login. AlreadyExists if the secret belongs to a different login. NotFound if the user does
+        not exist. InvalidArgument if it has expired, or begins more than five minutes ahead.
+        """
+        given = _read_before("login", login)
+        if not isinstance(secret, str):
+            raise InvalidArgument("secret", f"must be text, not {type(secret).__name__}")
+        login_id = hash_of("secret", given_or_new("secret", secret))
+        loaded = given.model_copy(update={"login_id": login_id})
+        now = self._now()
+        if not now < loaded.expires_at <= now + MAX_LIFETIME:
+            raise InvalidArgument("login.expires_at", "must be in the future, within 3,650 days")
+        not_ahead("login.created_at", loaded.created_at, now)
+        not_ahead("login.last_activity", loaded.last_activity, now)
+        loaded = loaded.model_copy(update={"expires_at": whole_second(loaded.expires_at)})
+        return self._put(loaded, now)
 
     @access_pattern("U6", "GetItem", "1", owner=BEARER)
     def get(self, secret: str, *, consistent: bool = True) -> LoginSession:
@@ -258,6 +263,26 @@ class Logins(Repository):
         return self._page(asked, [active], plan(LoginSession).decode)
 
     iterate_active = iterating(list_active)
+
+    def _put(self, login: LoginSession, now: datetime) -> LoginSession:
+        """Store a login of an existing user, and return it; or the same one, if it exists."""
+        check_rewritten(
+            ip_address=login.ip_address, user_agent=login.user_agent, metadata=login.metadata
+        )
+        try:
+            self._write(
+                Put(plan(LoginSession).encode(login), absent(now)),
+                Put(listing_item(login)),
+                Check(user_key(login.user_id), user_exists()),
+            )
+        except ConditionFailed as failed:
+            if 2 in failed.items:
+                raise NotFound("user", login.user_id) from failed
+            there = plan(LoginSession).decode(failed.items[0] or {})
+            if not _says_the_same(there, login):
+                raise AlreadyExists("the login secret is in use") from failed
+            return there
+        return login
 
     def _revoke(self, user_id: str, listings: Sequence[AttributeValues]) -> int:
         """Delete each login together with its listing. Returns the number of logins."""

@@ -16,6 +16,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import actions, check_rewritten, checked
+from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
@@ -102,6 +103,37 @@ class Users(Repository):
                 return _already_there(failed.items[0], user)
             layout, _ = addresses[min(failed.items) - 1]
             raise _taken(layout) from failed
+        return user
+
+    @access_pattern("U1", "TransactWriteItems", "1", owner="creation")
+    def load(self, user: User) -> User:
+        """Store a user of another system unchanged, and return it.
+
+        Loading it again changes nothing. AlreadyExists if the id belongs to a different user, or
+        an address is taken. InvalidArgument for times more than five minutes ahead.
+        """
+        if not isinstance(user, User):
+            raise InvalidArgument("user", f"must be a User, not {type(user).__name__}")
+        now = self._now()
+        not_ahead("user.created_at", user.created_at, now)
+        not_ahead("user.updated_at", user.updated_at, now)
+        check_rewritten(name=user.name, preferences=user.preferences)
+        addresses = [*address_keys(user.email, user.response_email)]
+        try:
+            self._write(
+                Put(plan(User).encode(user), absent(now)),
+                *(
+                    Put(address_item(layout, key, user.user_id), absent(now))
+                    for layout, key in addresses
+                ),
+            )
+        except ConditionFailed as failed:
+            if 0 not in failed.items:
+                layout, _ = addresses[min(failed.items) - 1]
+                raise _taken(layout) from failed
+            there = _already_there(failed.items[0], user)
+            if there != user:
+                raise UserExists(f"user id {user.user_id!r} is taken", there) from failed
         return user
 
     @access_pattern("U2", "GetItem", "1", owner="partition")

@@ -15,6 +15,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.core.addresses import address_key, domain_of
 from dynamo_chat.core.bearer import given_or_new, hash_of, is_same
 from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
@@ -113,6 +114,36 @@ class Invites(Repository):
             refused = refusal(organization_id, item, (), domain=domain)
             raise refused or contended("the organization") from failed
         return IssuedInvite(invite, known)
+
+    @access_pattern("O5", "TransactWriteItems", "1; 3 if it exists", budget=1, owner="creation")
+    def load(self, invite: Invite, *, token: str | None = None) -> Invite:
+        """Store an invite of another system unchanged, in any status, and return it.
+
+        With its token, it can be accepted as before; without, a pending invite can only be
+        cancelled. Loading it again returns the existing invite. AlreadyExists if the id or the
+        token belongs to another one. NotFound if the organization does not exist. InvalidArgument
+        for a creation time more than five minutes ahead.
+        """
+        if not isinstance(invite, Invite):
+            raise InvalidArgument("invite", f"must be an Invite, not {type(invite).__name__}")
+        now = self._now()
+        not_ahead("invite.created_at", invite.created_at, now)
+        token_hash = hash_of("token", given_or_new("token", token))
+        try:
+            self._write(
+                Check(organization_key(invite.organization_id), organization_exists()),
+                *(Put(item, absent(now)) for item in invite_items(invite, token_hash)),
+            )
+        except ConditionFailed as failed:
+            if 0 in failed.items:
+                raise NotFound("organization", invite.organization_id) from failed
+            there = self.get(invite.invite_id) if 2 in failed.items else None
+            if there is None:
+                raise InviteExists("the invite token is in use") from failed
+            if there != invite.as_of(now):
+                seen = own(there, "organization_id", invite.organization_id)
+                raise InviteExists(f"invite id {invite.invite_id!r} is taken", seen) from failed
+        return invite.as_of(now)
 
     @access_pattern("O6", "GetItem, BatchGetItem", "≤2", owner="read")
     def get(self, invite_id: str, *, organization_id: str | None = None) -> Invite:

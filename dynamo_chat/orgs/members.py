@@ -76,34 +76,22 @@ class Members(Repository):
             invited_by=invited_by,
             joined_at=not_ahead("joined_at", joined, now),
         )
-        check_rewritten(permissions=member.permissions)
-        moves = [Move(None, member)]
-        for attempt in range(self._connection.options.transaction_attempts):
-            if attempt:
-                self._connection.pause(attempt)
-            try:
-                self._write(*seat_writes(organization_id, moves, now))
-            except ConditionFailed as failed:
-                deleted = deleted_user(failed)
-                if deleted is not None:
-                    raise deleted from failed
-                refused = None
-                if 0 in failed.items:
-                    refused = refusal(organization_id, failed.items[0], moves)
-                if isinstance(refused, NotFound):
-                    raise refused from failed
-                # The organization may be full because an earlier try of this call succeeded.
-                there = self._seats.member(organization_id, user_id)
-                if there is None:
-                    if refused is not None:
-                        raise refused from failed
-                    continue  # the existing member has been removed since
-                if not _says_the_same(there, member):
-                    message = f"user {user_id!r} is a member already"
-                    raise MemberExists(message, there) from failed
-                return there
-            return member
-        raise contended("the organization's members")
+        return self._added(member, now)
+
+    @access_pattern("O2", "TransactWriteItems", "1", owner="argument")
+    def load(self, member: Member) -> Member:
+        """Store a member of another system unchanged, and return it.
+
+        Loading it again returns the existing member. AlreadyExists if the user is a member with
+        other values. LimitExceeded if no seat is free. NotFound if the organization does not exist
+        or the user was deleted. InvalidArgument for times more than five minutes ahead.
+        """
+        if not isinstance(member, Member):
+            raise InvalidArgument("member", f"must be a Member, not {type(member).__name__}")
+        now = self._now()
+        not_ahead("member.joined_at", member.joined_at, now)
+        not_ahead("member.last_active", member.last_active or now, now)
+        return self._added(member, now)
 
     @access_pattern("O2", "BatchGetItem, TransactWriteItems", "≤2", owner="key")
     def update(
@@ -248,6 +236,37 @@ class Members(Repository):
         )
 
     iterate_by_user = iterating(list_by_user)
+
+    def _added(self, member: Member, now: datetime) -> Member:
+        """Add a member, and return it; or the same one, if it exists."""
+        check_rewritten(permissions=member.permissions)
+        moves = [Move(None, member)]
+        for attempt in range(self._connection.options.transaction_attempts):
+            if attempt:
+                self._connection.pause(attempt)
+            try:
+                self._write(*seat_writes(member.organization_id, moves, now))
+            except ConditionFailed as failed:
+                deleted = deleted_user(failed)
+                if deleted is not None:
+                    raise deleted from failed
+                refused = None
+                if 0 in failed.items:
+                    refused = refusal(member.organization_id, failed.items[0], moves)
+                if isinstance(refused, NotFound):
+                    raise refused from failed
+                # The organization may be full because an earlier try of this call succeeded.
+                there = self._seats.member(member.organization_id, member.user_id)
+                if there is None:
+                    if refused is not None:
+                        raise refused from failed
+                    continue  # the existing member has been removed since
+                if not _says_the_same(there, member):
+                    message = f"user {member.user_id!r} is a member already"
+                    raise MemberExists(message, there) from failed
+                return there
+            return member
+        raise contended("the organization's members")
 
 
 def _says_the_same(there: Member, wanted: Member) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 from pynamodb.expressions.condition import Condition
 
 from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.changes import actions, checked, checked_as
+from dynamo_chat.core.changes import actions, check_rewritten, checked, checked_as
+from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Model, Unchanged, validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
@@ -97,15 +98,31 @@ class Organizations(Repository):
             status="active",
             joined_at=now,
         )
-        _, *membership = seat_writes(organization.organization_id, [Move(None, owner)], now)
-        try:
-            self._write(Put(plan(Organization).encode(organization), absent(now)), *membership)
-        except ConditionFailed as failed:
-            deleted = deleted_user(failed)
-            if deleted is not None:
-                raise deleted from failed
-            return _already_there(failed, organization)
-        return organization
+        return self._put(organization, owner, now)
+
+    @access_pattern("O1", "TransactWriteItems", "1", owner="creation")
+    def load(self, organization: Organization, owner: Member) -> Organization:
+        """Store an organization of another system with one of its owners, and return it.
+
+        Both are stored unchanged, except for the counts of members and owners: they begin with
+        this owner, and `members.load` adds the others. Loading it again returns the existing
+        organization. AlreadyExists if the id belongs to a different one. NotFound if the owner
+        was deleted. InvalidArgument for times more than five minutes ahead.
+        """
+        if not isinstance(organization, Organization):
+            given = type(organization).__name__
+            raise InvalidArgument("organization", f"must be an Organization, not {given}")
+        if not isinstance(owner, Member) or not owner.is_active_owner:
+            raise InvalidArgument("owner", "must be a Member who is an active owner")
+        if owner.organization_id != organization.organization_id:
+            raise InvalidArgument("owner.organization_id", "must be this organization's")
+        now = self._now()
+        for name in ("created_at", "updated_at"):
+            not_ahead(f"organization.{name}", getattr(organization, name), now)
+        not_ahead("owner.joined_at", owner.joined_at, now)
+        check_rewritten(permissions=owner.permissions)
+        counted = organization.model_copy(update={"member_count": 1, "owner_count": 1})
+        return self._put(counted, owner, now)
 
     @access_pattern("O1", "GetItem", "1", owner="argument")
     def get(self, organization_id: str, *, consistent: bool = False) -> Organization:
@@ -236,6 +253,18 @@ class Organizations(Repository):
         return self._remover.delete(organization_id)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _put(self, organization: Organization, owner: Member, now: datetime) -> Organization:
+        """Store an organization with its first owner; return it, or the same one if it exists."""
+        _, *membership = seat_writes(organization.organization_id, [Move(None, owner)], now)
+        try:
+            self._write(Put(plan(Organization).encode(organization), absent(now)), *membership)
+        except ConditionFailed as failed:
+            deleted = deleted_user(failed)
+            if deleted is not None:
+                raise deleted from failed
+            return _already_there(failed, organization)
+        return organization
 
     def _changed(
         self,

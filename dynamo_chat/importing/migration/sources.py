@@ -1,0 +1,281 @@
+"""Where old records are read from: a DynamoDB table, the files of an S3 export, or JSON Lines.
+
+A source is read in segments, each of them in batches; a batch has the position after it, so that
+reading can go on there. Records have plain JSON values. A line that can't be read is a `Bad` line,
+which is reported; it doesn't stop the others.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+from dynamo_chat.core.errors import InvalidArgument
+
+BATCH: Final = 200
+"""Lines in one batch."""
+_LONGEST_LINE: Final = 16 * 1024 * 1024
+_MANIFEST: Final = "manifest-files.json"
+_SUMMARY: Final = "manifest-summary.json"
+
+
+class Bad(NamedTuple):
+    """A line that can't be read."""
+
+    text: str
+    reason: str
+
+
+class Gone(NamedTuple):
+    """A record that an incremental export reports as deleted: its key attributes."""
+
+    key: dict[str, Any]
+
+
+class Batch(NamedTuple):
+    """Some records, and the position after them; None at the end of the segment."""
+
+    records: Sequence[dict[str, Any] | Bad | Gone]
+    position: str | None
+
+
+class Source(Protocol):
+    """Something that old records can be read from."""
+
+    def segments(self, wanted: int) -> Sequence[str]:
+        """The names of its segments; about `wanted`, if it can be split at will."""
+
+    def read(self, segment: str, start: str | None) -> Iterator[Batch]:
+        """The records of a segment after the position `start`."""
+
+    def estimate(self) -> int | None:
+        """About how many records it has; None if that is unknown."""
+
+
+def source(where: str | Path, *, client: Any = None) -> Source:
+    """The source that a text names: ``table:NAME``, an export's folder, or a JSON Lines file.
+
+    `client` is a botocore client for DynamoDB, for tables. InvalidArgument.
+    """
+    text = str(where)
+    if text.startswith("table:"):
+        if client is None:
+            raise InvalidArgument("client", "must be a botocore client to read a table")
+        return TableSource(text.removeprefix("table:"), client)
+    path = Path(where)
+    if path.is_dir():
+        return ExportSource(path)
+    if not path.is_file():
+        raise InvalidArgument("source", f"there is no file or folder {text!r}; for a table, table:")
+    return LinesSource(path)
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """A DynamoDB table, read by a parallel Scan."""
+
+    name: str
+    client: Any
+    page_size: int = 500
+
+    def segments(self, wanted: int) -> Sequence[str]:
+        """So many segments of the Scan."""
+        return [f"{each}/{wanted}" for each in range(wanted)]
+
+    def read(self, segment: str, start: str | None) -> Iterator[Batch]:
+        """The items of a segment, page by page."""
+        number, _, total = segment.partition("/")
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "Limit": self.page_size,
+            "Segment": int(number),
+            "TotalSegments": int(total),
+        }
+        if start is not None:
+            request["ExclusiveStartKey"] = json.loads(start)
+        while True:
+            answer = self.client.scan(**request)
+            after = answer.get("LastEvaluatedKey")
+            position = json.dumps(after) if after else None
+            yield Batch([plain_item(item) for item in answer["Items"]], position)
+            if position is None:
+                return
+            request["ExclusiveStartKey"] = after
+
+    def estimate(self) -> int | None:
+        """The number of items that DynamoDB reports, some hours old."""
+        found = self.client.describe_table(TableName=self.name)["Table"].get("ItemCount")
+        return int(found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class LinesSource:
+    """A file with a record per line: plain JSON, or an item as ``{"Item": {"id": {"S": …}}}``."""
+
+    path: Path
+
+    def segments(self, wanted: int) -> Sequence[str]:  # noqa: ARG002 - a file is read in order
+        """One: lines are found by reading those before them."""
+        return [self.path.name]
+
+    def read(self, segment: str, start: str | None) -> Iterator[Batch]:  # noqa: ARG002
+        """The records of the lines after `start`."""
+        return _batches(self.path, int(start or 0))
+
+    def estimate(self) -> int | None:
+        """The number of its lines."""
+        with _opened(self.path) as lines:
+            return sum(1 for _ in lines)
+
+
+class ExportSource:
+    """The folder of a table's export to S3, in DynamoDB JSON: full or incremental.
+
+    The folder has the manifest files, and the data files in ``data/``. Each data file is compared
+    with its checksum before it is read. InvalidArgument if something is missing or differs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        manifest = folder / _MANIFEST
+        if not manifest.is_file():
+            raise InvalidArgument("source", f"the folder {folder.name!r} has no {_MANIFEST}")
+        summary = folder / _SUMMARY
+        if summary.is_file():
+            form = json.loads(summary.read_text("utf-8")).get("outputFormat", "DYNAMODB_JSON")
+            if form != "DYNAMODB_JSON":
+                raise InvalidArgument("source", f"the export has the form {form}; export it anew")
+        self._files: dict[str, Mapping[str, Any]] = {}
+        for line in manifest.read_text("utf-8").splitlines():
+            if line.strip():
+                listed = json.loads(line)
+                self._files[Path(listed["dataFileS3Key"]).name] = listed
+
+    def segments(self, wanted: int) -> Sequence[str]:  # noqa: ARG002 - as many as there are files
+        """Its data files."""
+        return sorted(self._files)
+
+    def read(self, segment: str, start: str | None) -> Iterator[Batch]:
+        """The records of a data file after the line `start`."""
+        path = self._folder / "data" / segment
+        if not path.is_file():
+            raise InvalidArgument("source", f"the export's file {segment!r} is missing")
+        self._check(path, self._files[segment])
+        return _batches(path, int(start or 0))
+
+    def estimate(self) -> int | None:
+        """The number of records that the manifest gives."""
+        return sum(int(listed.get("itemCount", 0)) for listed in self._files.values())
+
+    def _check(self, path: Path, listed: Mapping[str, Any]) -> None:
+        wanted = listed.get("md5Checksum")
+        if wanted is None:
+            return
+        digest = hashlib.md5(usedforsecurity=False)
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+        if base64.b64encode(digest.digest()).decode() != wanted:
+            raise InvalidArgument("source", f"the export's file {path.name!r} is damaged")
+
+
+def _batches(path: Path, start: int) -> Iterator[Batch]:
+    records: list[dict[str, Any] | Bad | Gone] = []
+    number = 0
+    with _opened(path) as lines:
+        for line in lines:
+            number += 1
+            if number <= start or not line.strip():
+                continue
+            records.append(_parsed(line))
+            if len(records) == BATCH:
+                yield Batch(records, str(number))
+                records = []
+    yield Batch(records, None)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Iterator[bytes]]:
+    with path.open("rb") as raw:
+        is_packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        with gzip.GzipFile(fileobj=raw) if is_packed else nullcontext(raw) as file:
+            yield iter(lambda: file.readline(_LONGEST_LINE), b"")
+
+
+def _parsed(line: bytes) -> dict[str, Any] | Bad | Gone:
+    try:
+        text = line.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        return Bad(line.decode("utf-8", "replace").strip(), "the line is not UTF-8")
+    try:
+        found = json.loads(text, parse_float=_number, parse_constant=_no_constant)
+        if not isinstance(found, dict):
+            return Bad(text, "the line must be a JSON object")
+        if "Keys" in found and ("NewImage" in found or "Metadata" in found):
+            image = found.get("NewImage")
+            return Gone(plain_item(found["Keys"])) if image is None else plain_item(image)
+        if found.keys() == {"Item"} and isinstance(found["Item"], dict):
+            return plain_item(found["Item"])
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        return Bad(text, f"the line can't be read: {error}")
+    return found
+
+
+# -- values -------------------------------------------------------------------------------------
+
+
+def plain_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item in DynamoDB JSON as plain JSON values. ValueError."""
+    return {name: _plain(value) for name, value in item.items()}
+
+
+def _plain(value: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one for each type
+    ((kind, content),) = value.items()
+    match kind:
+        case "S" | "BOOL":
+            return content
+        case "N":
+            return _number(content)
+        case "NULL":
+            return None
+        case "M":
+            return plain_item(content)
+        case "L":
+            return [_plain(each) for each in content]
+        case "SS":
+            return sorted(content)
+        case "NS":
+            return sorted(map(_number, content))
+        case "B":
+            return _binary(content)
+        case "BS":
+            return sorted(map(_binary, content))
+    raise ValueError(f"{kind!r} is no type of DynamoDB")
+
+
+def _binary(content: bytes | str) -> str:
+    """Binary data as base64 text, as it is in an export."""
+    return base64.b64encode(content).decode() if isinstance(content, bytes) else content
+
+
+def _number(text: str) -> int | float | str:
+    """A number; as text if it has more digits than a float holds, so that none is lost."""
+    exact = Decimal(text)
+    if not exact.is_finite():
+        raise ValueError(f"{text} is not a number")
+    if exact == exact.to_integral_value() and "." not in text and "e" not in text.lower():
+        return int(text)
+    return float(text) if Decimal(repr(float(text))) == exact else text
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
