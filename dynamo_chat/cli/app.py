@@ -14,6 +14,7 @@ from dynamo_chat.cli import (
     cost,
     demo,
     doctor,
+    migrate,
     patterns,
     policy,
     probe,
@@ -59,6 +60,7 @@ app.add_typer(policy.app, name="policy")
 app.command("alarms")(alarms.alarms)
 app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
+app.command("migrate")(migrate.migrate)
 
 
 def _show_version(wanted: bool) -> None:

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import appends, capacity, cpu, imports, inputs, matching, memory
+from benchmarks import appends, capacity, cpu, imports, inputs, matching, memory, migration
 
 Rows = list[dict[str, object]]
 
@@ -24,6 +24,7 @@ TITLES = {
     "matching": "Concurrent matchers that empty a queue of 400 callers",
     "fairness": "How many earlier callers a matched caller overtakes, by shards",
     "inputs": "CPU time of hostile input, for each argument of every method",
+    "migration": "Bringing in old tables of each document, with 8 workers",
     "appends": "Write units of appending 1,000 characters, by design",
 }
 
@@ -40,6 +41,7 @@ def main() -> int:
         "matching": lambda: matching.contention(options.endpoint),
         "fairness": lambda: matching.fairness(options.endpoint),
         "inputs": inputs.measure,
+        "migration": lambda: migration.measure(options.endpoint),
         "appends": appends.measure,  # last: it brings moto into the process
     }
     results: dict[str, Rows] = {}

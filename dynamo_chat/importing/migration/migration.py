@@ -183,6 +183,10 @@ class Migration:
         """Read the sources into the work file."""
         if again:
             self._work.read_again()
+            for table in self.document.tables:
+                found = self._sources.get(table.name)
+                if found is None or not found.is_complete:
+                    self._work.seen(table.name)
         jobs = []
         for table in self.document.tables:
             found = self._sources.get(table.name)
@@ -206,33 +210,33 @@ class Migration:
             self._told(Progress("read", table.name, done, count.total))
 
     def _keep(self, table: SourceTable, segment: str | None, batch: Batch) -> int:
-        staged, bad = [], []
-        for each in batch.records:
-            match each:
-                case Bad(text, reason):
-                    bad.append((text, reason))
-                case Gone():
+        staged: list[Staged] = []
+        unchanged: list[str] = []
+        bad: list[tuple[str, str]] = []
+        with self._work.writing():
+            for each in batch.records:
+                if isinstance(each, Bad):
+                    bad.append((each.text, each.reason))
                     continue
-                case record:
-                    if self._is_unchanged(table, record):
-                        continue
-                    try:
-                        staged.append(self._staged(table, record))
-                    except InvalidArgument as error:
-                        bad.append((json.dumps(record), str(error)))
-        return self._work.keep(table.name, segment, batch.position, staged, bad)
+                try:
+                    if isinstance(each, Gone):
+                        self._work.gone(table.name, _key(table, each.key))
+                    elif self._is_unchanged(table, each):
+                        unchanged.append(_key(table, _renamed(table, each)))
+                    else:
+                        staged.append(self._staged(table, each))
+                except InvalidArgument as error:
+                    record = each.key if isinstance(each, Gone) else each
+                    bad.append((json.dumps(record), str(error)))
+            self._work.seen(table.name, unchanged)
+            return self._work.keep(table.name, segment, batch.position, staged, bad)
 
     def _staged(self, table: SourceTable, record: Mapping[str, Any]) -> Staged:
-        said = {table.renamed.get(name, name): value for name, value in record.items()}
-        parts = [said.get(name) for name in table.key]
-        for name, value in zip(table.key, parts, strict=True):
-            if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == "":
-                raise InvalidArgument(name, "is missing, and part of the table's key")
+        said = _renamed(table, record)
         group = said.get(table.group)
-        key = str(parts[0]) if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
         return Staged(
             table=table.name,
-            key=key,
+            key=_key(table, said),
             step=self._step_of(table).name,
             group="" if group is None else str(group),
             created=time_of(said, table.created, self.options.times),
@@ -246,7 +250,7 @@ class Migration:
         since = self.options.changed_since
         if since is None or not table.changed:
             return False
-        said = {table.renamed.get(name, name): value for name, value in record.items()}
+        said = _renamed(table, record)
         # The latest of them; a record without a readable one is looked at.
         changed = max(time_of(said, [name], self.options.times) for name in table.changed)
         return changed != "" and changed < format_time(utc("changed_since", since))
@@ -489,3 +493,17 @@ def _document(name: str) -> Document:
     if found is None:
         raise InvalidArgument("document", f"must be one of {', '.join(sorted(DOCUMENTS))}")
     return found
+
+
+def _renamed(table: SourceTable, record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the document's first name for each attribute."""
+    return {table.renamed.get(name, name): value for name, value in record.items()}
+
+
+def _key(table: SourceTable, said: Mapping[str, Any]) -> str:
+    """The key of a record as text. InvalidArgument if a part of it is missing."""
+    parts = [said.get(name) for name in table.key]
+    for name, value in zip(table.key, parts, strict=True):
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == "":
+            raise InvalidArgument(name, "is missing, and part of the table's key")
+    return str(parts[0]) if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)

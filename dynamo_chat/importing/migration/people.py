@@ -36,6 +36,7 @@ from dynamo_chat.orgs.invite import Invite
 from dynamo_chat.orgs.organization import Organization
 from dynamo_chat.orgs.seats import Member
 
+_COUNTED: Final = ("member_count", "owner_count")
 _A_WEEK: Final = timedelta(days=7)
 
 
@@ -95,8 +96,8 @@ def _load_user(user: User, target: Target) -> None:
             there = None
         if there is None or (there.created_at != user.created_at and there.email != user.email):
             raise
-        if there.updated_at >= user.updated_at:
-            return
+        if there.updated_at > user.updated_at:
+            return  # it has changed here since
         with target.at(user.updated_at):
             users.change_addresses(
                 user.user_id, email=user.email, response_email=user.response_email
@@ -215,7 +216,8 @@ def _load_organization(organization: Organization, owner: Member, target: Target
         if there.created_at != organization.created_at:
             raise
     _load_member(owner, target)
-    if there.updated_at >= organization.updated_at:
+    is_newer = there.updated_at > organization.updated_at
+    if is_newer or not differing(organization, there, "", *_COUNTED):
         return
     with target.at(organization.updated_at):
         organizations.update(
@@ -242,7 +244,7 @@ def _organization_differences(organization: Organization, target: Target) -> lis
         return [f"{named} is missing"]
     if there.updated_at > organization.updated_at:
         return []
-    return differing(organization, there, named, "member_count", "owner_count")
+    return differing(organization, there, named, *_COUNTED)
 
 
 def _load_member(member: Member, target: Target) -> None:

@@ -59,6 +59,10 @@ class Source(Protocol):
     def estimate(self) -> int | None:
         """About how many records it has; None if that is unknown."""
 
+    @property
+    def is_complete(self) -> bool:
+        """True if it has all records; False if only those that changed."""
+
 
 def source(where: str | Path, *, client: Any = None) -> Source:
     """The source that a text names: ``table:NAME``, an export's folder, or a JSON Lines file.
@@ -85,6 +89,7 @@ class TableSource:
     name: str
     client: Any
     page_size: int = 500
+    is_complete: bool = True
 
     def segments(self, wanted: int) -> Sequence[str]:
         """So many segments of the Scan."""
@@ -121,6 +126,7 @@ class LinesSource:
     """A file with a record per line: plain JSON, or an item as ``{"Item": {"id": {"S": …}}}``."""
 
     path: Path
+    is_complete: bool = True
 
     def segments(self, wanted: int) -> Sequence[str]:  # noqa: ARG002 - a file is read in order
         """One: lines are found by reading those before them."""
@@ -148,9 +154,12 @@ class ExportSource:
         manifest = folder / _MANIFEST
         if not manifest.is_file():
             raise InvalidArgument("source", f"the folder {folder.name!r} has no {_MANIFEST}")
+        self.is_complete = True
         summary = folder / _SUMMARY
         if summary.is_file():
-            form = json.loads(summary.read_text("utf-8")).get("outputFormat", "DYNAMODB_JSON")
+            said = json.loads(summary.read_text("utf-8"))
+            self.is_complete = said.get("exportType") != "INCREMENTAL_EXPORT"
+            form = said.get("outputFormat", "DYNAMODB_JSON")
             if form != "DYNAMODB_JSON":
                 raise InvalidArgument("source", f"the export has the form {form}; export it anew")
         self._files: dict[str, Mapping[str, Any]] = {}

@@ -151,6 +151,26 @@ class WorkFile:
                 "INSERT OR REPLACE INTO facts VALUES ('round', ?)", (str(self.round + 1),)
             )
 
+    def seen(self, table: str, keys: Sequence[str] | None = None) -> None:
+        """Say that these records, or all of a table, are still in the source."""
+        with self.writing() as database:
+            if keys is None:
+                database.execute(
+                    "UPDATE records SET round = ? WHERE tbl = ? AND round >= 0", (self.round, table)
+                )
+            else:
+                database.executemany(
+                    "UPDATE records SET round = ? WHERE tbl = ? AND key = ?",
+                    [(self.round, table, key) for key in keys],
+                )
+
+    def gone(self, table: str, key: str) -> None:
+        """Say that a record is no longer in the source."""
+        with self.writing() as database:
+            database.execute(
+                "UPDATE records SET round = -1 WHERE tbl = ? AND key = ?", (table, key)
+            )
+
     @property
     def round(self) -> int:
         """How often the sources were read again."""
