@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from dynamo_chat.chat.appending import MAX_TURN
 from dynamo_chat.chat.conversation import Conversation, ConversationStatus
 from dynamo_chat.chat.message import MAX_MESSAGE_ID, Feedback, NewMessage
 from dynamo_chat.chat.messages import Messages
@@ -54,8 +55,10 @@ class ConversationRecord:
     state: Mapping[str, Any] | None = None
 
 
-def load(record: ConversationRecord, into: ChatStore) -> Conversation:
+def load(record: ConversationRecord, into: ChatStore, *, in_bulk: bool = False) -> Conversation:
     """Write a record into a store, and return its conversation.
+
+    With `in_bulk`, in as few transactions as possible: messages of several turns make one.
 
     Idempotent, also after a crash: messages and reviews whose ids exist are not written again.
     AlreadyExists if the conversation id is another user's, Conflict if a message id exists with
@@ -71,7 +74,7 @@ def load(record: ConversationRecord, into: ChatStore) -> Conversation:
         created_at=record.created_at,
     )
     identity, owner = talk.conversation_id, talk.user_id
-    for turn in _turns(record.messages):
+    for turn in _turns(record.messages, in_bulk=in_bulk):
         _append(into.messages, talk, turn)
     for message_id, feedback in record.feedback.items():
         into.messages.give_feedback(identity, message_id, feedback, user_id=owner)
@@ -108,13 +111,19 @@ def _append(messages: Messages, talk: Conversation, turn: Sequence[NewMessage]) 
             _append(messages, talk, [message])
 
 
-def _turns(messages: Sequence[NewMessage]) -> Iterator[list[NewMessage]]:
-    """Messages split before every user message, and where a transaction would be too large."""
+def _turns(messages: Sequence[NewMessage], *, in_bulk: bool) -> Iterator[list[NewMessage]]:
+    """Messages split where a transaction would be too large, and before every user message.
+
+    Not before user messages if `in_bulk`: each transaction also rewrites the conversation and its
+    places in the indexes, which costs more than a short message.
+    """
+    most = MAX_TURN if in_bulk else _PER_TURN
     turn: list[NewMessage] = []
     size = 0
     for message in messages:
         adds = len(message.model_dump_json().encode())
-        if turn and (message.role == "user" or len(turn) == _PER_TURN or size + adds > _TURN_BYTES):
+        begins = message.role == "user" and not in_bulk
+        if turn and (begins or len(turn) == most or size + adds > _TURN_BYTES):
             yield turn
             turn, size = [], 0
         turn.append(message)

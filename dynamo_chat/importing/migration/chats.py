@@ -80,7 +80,7 @@ def talk(record: ConversationRecord, rows: Sequence[Row], bundle: Bundle) -> Mad
     _check_times(record, bundle.now)
     return Made(
         rows=tuple(rows),
-        load=lambda target: load(record, target.store),
+        load=lambda target: load(record, target.store, in_bulk=True),
         differences=lambda target: _differences(record, target),
     )
 
