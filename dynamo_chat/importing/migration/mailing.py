@@ -31,7 +31,7 @@ from dynamo_chat.importing.migration.declaring import (
     accepted,
 )
 from dynamo_chat.importing.migration.people import differing
-from dynamo_chat.limits.rate_limits import RateLimit, Resource
+from dynamo_chat.limits.rate_limit import RateLimit, Resource
 from dynamo_chat.mail.email import NewEmail
 from dynamo_chat.mail.scores import EVScore
 from dynamo_chat.telemetry.invocations import Invocation
