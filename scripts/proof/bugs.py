@@ -67,8 +67,8 @@ def _counter_outside() -> Sequence[Any]:
         update = head_update(*args)
         return replace(update, actions=update.actions[1:])
 
-    def counted_afterwards(self: Any, conversation_id: str, turn: Any, user_id: Any) -> Any:
-        done = put_once(self, conversation_id, turn, user_id)
+    def counted_afterwards(self: Any, conversation_id: str, turn: Any, *more: Any) -> Any:
+        done = put_once(self, conversation_id, turn, *more)
         count = self._heads.read(conversation_id).message_count + len(turn)
         self._write(Update(head_key(conversation_id), [head.message_count.set(count)]))
         return done

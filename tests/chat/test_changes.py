@@ -1,5 +1,6 @@
 """C6: status and preferences."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -157,12 +158,13 @@ def test_nothing_to_change(scene: Scene, store: ChatStore, clock: FakeClock) -> 
     clock.advance(DAY + DAY / 2)
     before = scene.items()
     for identity in ("never", "gone", "fixed", "slid"):
-        for call in (
-            lambda c: store.conversations.set_status(c, "archived"),
-            lambda c: store.conversations.set_preferences(c, {"a": 1}),
-            lambda c: store.conversations.merge_preferences(c, {"a": 1}),
-            lambda c: store.conversations.rename(c, "T"),
-        ):
+        calls: list[Callable[[], object]] = [
+            partial(store.conversations.set_status, identity, "archived"),
+            partial(store.conversations.set_preferences, identity, {"a": 1}),
+            partial(store.conversations.merge_preferences, identity, {"a": 1}),
+            partial(store.conversations.rename, identity, "T"),
+        ]
+        for call in calls:
             with pytest.raises(NotFound):
-                call(identity)
+                call()
     assert scene.items() == before

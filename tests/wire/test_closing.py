@@ -69,5 +69,5 @@ def test_a_block_closes_its_store_whatever_happens(times: int) -> None:
         store = store_on(server, "urllib3")
         for _ in range(times):
             with pytest.raises(ZeroDivisionError), store:
-                _ = store.connection.call(*GET) == 1 / 0
+                _ = 1 / len(store.connection.call(*GET))  # the answer is empty
     assert [each.connection for each in server.asked] == list(range(times))
