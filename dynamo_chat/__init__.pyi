@@ -31,6 +31,7 @@ from dynamo_chat.chat.message import (
 from dynamo_chat.chat.reviews import Review as Review, ReviewExists as ReviewExists
 from dynamo_chat.chat.states import (
     ConversationState as ConversationState,
+    NewState as NewState,
     StateConflict as StateConflict,
 )
 from dynamo_chat.core.client import ConnectionOptions as ConnectionOptions

@@ -12,6 +12,7 @@ from dynamo_chat.cases.words import words
 from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.exchange import Exchange
 from dynamo_chat.chat.message import Feedback, Message, NewMessage, ToolCall
+from dynamo_chat.chat.states import NewState
 
 
 def _said(role: str = "user", message_id: str | None = None) -> NewMessage:
@@ -113,6 +114,8 @@ def messages_append_turn(stage: Stage) -> Iterator[Case]:
     yield Case("three messages", lambda: messages.append_turn(talk, turn))
     long = [_said("user"), _said("assistant")]
     yield Case("two of 1,000 characters", lambda: messages.append_turn(talk, long))
+    state = NewState(data={"step": "ask_resolution"})
+    yield Case("together with the state", lambda: messages.append_turn(talk, long, also=[state]))
 
 
 def messages_append_exchange(stage: Stage) -> Iterator[Case]:

@@ -28,6 +28,7 @@ from datetime import datetime
 from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
+from dynamo_chat.chat.beside import Also, Beside
 from dynamo_chat.chat.conversation import (
     MAX_TITLE_CHARACTERS,
     Conversation,
@@ -97,14 +98,19 @@ class Appender(Repository):
         turn: Sequence[NewMessage],
         user_id: str | None,
         argument: str = "messages",
+        *,
         edited_at: datetime | None = None,
+        also: Sequence[Also] = (),
     ) -> tuple[Message, ...]:
         """Append a turn once, prune if the conversation has `keep_last`, return the messages.
 
-        `argument` is the argument that an error names; `edited_at` is as in `Messages.put`.
+        `argument` is the argument that an error names; `edited_at` is as in `Messages.put`,
+        `also` as in `Messages.append_turn`.
         """
         _check_turn(turn, argument)
-        snapshot, stored, is_full = self._put_once(conversation_id, turn, user_id, edited_at)
+        snapshot, stored, is_full = self._put_once(
+            conversation_id, turn, user_id, edited_at, Beside(also)
+        )
         if is_full and snapshot.keep_last is not None:
             self._pruner.prune_after_append(snapshot, snapshot.keep_last)
         return stored
@@ -115,13 +121,15 @@ class Appender(Repository):
         turn: Sequence[NewMessage],
         user_id: str | None,
         edited_at: datetime | None,
+        beside: Beside,
     ) -> tuple[Snapshot, tuple[Message, ...], bool]:
         """Append the turn unless it was appended before.
 
-        Returns the snapshot, the messages, and whether older ones may have to be deleted.
+        Returns the snapshot, the messages, and whether older ones may have to be deleted. With
+        writes `beside` it, what falls out is deleted afterwards.
         """
         snapshot = self._heads.snapshot(conversation_id, user_id)
-        last_of_window, is_shared = _WINDOW_ATTEMPTS, False
+        last_of_window, is_shared = 0 if beside else _WINDOW_ATTEMPTS, False
         for attempt in range(self._connection.options.transaction_attempts):
             snapshot = (
                 self._pruner.with_window(snapshot, user_id)
@@ -138,7 +146,8 @@ class Appender(Repository):
             title = None if snapshot.has_title else title_from(turn)
             snapshot, old = _falling_out(snapshot, turn, title)
             writes = self._writes(snapshot, turn, messages, title, now)
-            writes += _deletes(conversation_id, old)
+            beside_at = len(writes)
+            writes += [*beside.writes(snapshot, now), *_deletes(conversation_id, old)]
             try:
                 self._write(*writes)
             except ConditionFailed as failed:
@@ -150,6 +159,8 @@ class Appender(Repository):
                 if 0 in failed.items:
                     life = head.life
                 landed = self._landed(failed, snapshot, life, turn, messages)
+                if landed is None and 0 not in failed.items:
+                    beside.check(failed, beside_at, now)
                 if (head.last_position or "") < (snapshot.last_position or ""):
                     self._heads.snapshots.forget(
                         conversation_id

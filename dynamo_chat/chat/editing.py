@@ -96,7 +96,7 @@ class MessageEditor(Repository):
                 return self._replace(conversation_id, spot, message, edited_at)
             try:
                 return self._appender.append(
-                    conversation_id, [message], user_id, "message", edited_at
+                    conversation_id, [message], user_id, "message", edited_at=edited_at
                 )[0]
             except MessageConflict:  # it was appended just now: replace it
                 self._connection.pause(attempt)

@@ -9,6 +9,7 @@ from typing import Any
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.appending import Appender
+from dynamo_chat.chat.beside import Also
 from dynamo_chat.chat.conversation import (
     Conversation,
     head_key,
@@ -63,7 +64,12 @@ class Messages(Repository):
         owner="condition",
     )
     def append(
-        self, conversation_id: str, message: NewMessage, *, user_id: str | None = None
+        self,
+        conversation_id: str,
+        message: NewMessage,
+        *,
+        user_id: str | None = None,
+        also: Sequence[Also] = (),
     ) -> Message:
         """Append a message and return it as stored.
 
@@ -73,7 +79,7 @@ class Messages(Repository):
         given). A conversation without a title gets one from its first user message. If the
         conversation has `keep_last`, what falls out is deleted in the same transaction.
         """
-        return self._appender.append(conversation_id, [message], user_id, "message")[0]
+        return self._appender.append(conversation_id, [message], user_id, "message", also=also)[0]
 
     @access_pattern(
         "C7",
@@ -83,15 +89,23 @@ class Messages(Repository):
         owner="condition",
     )
     def append_turn(
-        self, conversation_id: str, messages: Sequence[NewMessage], *, user_id: str | None = None
+        self,
+        conversation_id: str,
+        messages: Sequence[NewMessage],
+        *,
+        user_id: str | None = None,
+        also: Sequence[Also] = (),
     ) -> tuple[Message, ...]:
         """Append 1 to 45 messages, all or none, and return them in the same order.
 
-        Either all of them have a caller-supplied id or none has. Errors as for `append`.
+        Either all of them have a caller-supplied id or none has. Errors as for `append`. `also` is
+        written in the same transaction: a `NewState` of the conversation, or up to 5 writes of
+        your own items. If a condition of those fails, nothing is written: StateConflict, with the
+        stored state as ``current``, or Conflict.
         """
         if not isinstance(messages, Sequence):
             raise InvalidArgument("messages", "must be a sequence of NewMessage")
-        return self._appender.append(conversation_id, list(messages), user_id)
+        return self._appender.append(conversation_id, list(messages), user_id, also=also)
 
     @access_pattern(
         "C7",

@@ -10,8 +10,8 @@ from dynamo_chat.chat.conversation import is_part_of, with_life
 from dynamo_chat.chat.snapshot import Heads, Snapshot, SnapshotCache
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.connection import ConditionFailed
-from dynamo_chat.core.entity import Count, Entity, ExpiresAt, Id, JsonObject, Time, validated
+from dynamo_chat.core.connection import AttributeValues, ConditionFailed
+from dynamo_chat.core.entity import Count, Entity, ExpiresAt, Id, JsonObject, Model, Time, validated
 from dynamo_chat.core.errors import InvalidArgument, RevisionConflict
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import Layout
@@ -37,6 +37,14 @@ class StateConflict(RevisionConflict):
     """The state was saved in between. ``current`` is the stored one."""
 
     current: ConversationState | None
+
+
+class NewState(Model):
+    """A state to save together with messages; see `Messages.append_turn`."""
+
+    data: JsonObject
+    revision: Count = 0
+    """The revision that it replaces; 0 if there is no state yet."""
 
 
 class ConversationStates(Repository):
@@ -72,15 +80,8 @@ class ConversationStates(Repository):
         def attempt(snapshot: Snapshot) -> ConversationState:
             now = self._now()
             state = _state(snapshot, data, revision + 1, now)
-            attributes = plan(ConversationState).model
-            unchanged = (
-                absent(now) if revision == 0 else live(now) & (attributes.revision == revision)
-            )
             try:
-                self._write(
-                    self._heads.check(snapshot),
-                    Put(with_life(plan(ConversationState).encode(state), snapshot.life), unchanged),
-                )
+                self._write(self._heads.check(snapshot), _put(snapshot, state, now))
             except ConditionFailed as failed:
                 if 0 in failed.items:
                     raise
@@ -110,18 +111,36 @@ class ConversationStates(Repository):
         self, failed: ConditionFailed, wanted: ConversationState
     ) -> ConversationState:
         item = failed.items.get(1)
-        if item is None or not is_live(item, self._now()):
-            raise StateConflict("there is no saved state; save over revision 0")
-        there = plan(ConversationState).decode(item)
-        # Compared as text, because in Python 1 == True.
-        same = json_text(there.data, sort_keys=True) == json_text(wanted.data, sort_keys=True)
-        if there.revision == wanted.revision and same:
-            return there
-        raise StateConflict(
-            f"the state is at revision {there.revision}, not {wanted.revision - 1}; "
-            "read it and save again",
-            there,
-        )
+        if item is not None and is_live(item, self._now()):
+            there = plan(ConversationState).decode(item)
+            # Compared as text, because in Python 1 == True.
+            same = json_text(there.data, sort_keys=True) == json_text(wanted.data, sort_keys=True)
+            if there.revision == wanted.revision and same:
+                return there
+        raise conflict_of(item, wanted.revision - 1, self._now()) from failed
+
+
+def state_write(snapshot: Snapshot, new: NewState, now: datetime) -> Put:
+    """The write that replaces the state at the revision of `new`."""
+    return _put(snapshot, _state(snapshot, new.data, new.revision + 1, now), now)
+
+
+def conflict_of(item: AttributeValues | None, revision: int, now: datetime) -> StateConflict:
+    """The error of a save over `revision`, from the state that is stored instead."""
+    if item is None or not is_live(item, now):
+        return StateConflict("there is no saved state; save over revision 0")
+    there = plan(ConversationState).decode(item)
+    return StateConflict(
+        f"the state is at revision {there.revision}, not {revision}; read it and save again", there
+    )
+
+
+def _put(snapshot: Snapshot, state: ConversationState, now: datetime) -> Put:
+    """The write of a state, if the stored one has the revision before it."""
+    before = state.revision - 1
+    same = plan(ConversationState).model.revision == before
+    unchanged = absent(now) if before == 0 else live(now) & same
+    return Put(with_life(plan(ConversationState).encode(state), snapshot.life), unchanged)
 
 
 def _state(

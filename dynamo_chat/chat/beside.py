@@ -1,0 +1,65 @@
+"""What is written in the transaction of an append: the conversation's state, or own items.
+
+The head's condition already says that the conversation is live and of this life, so the state needs
+no check of its own. A failed condition here undoes the whole append, and the error says which part
+it was; unless the same turn was appended before, with all that was beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from dynamo_chat.chat.snapshot import Snapshot
+from dynamo_chat.chat.states import NewState, conflict_of, state_write
+from dynamo_chat.core.connection import ConditionFailed
+from dynamo_chat.core.errors import Conflict, InvalidArgument
+from dynamo_chat.core.transaction import Check, Delete, Put, Update, Write
+
+MAX_ALSO = 5
+"""Writes beside a turn; with a turn of 45 messages with ids they fit in a transaction."""
+
+Also: TypeAlias = NewState | Put | Update | Delete | Check
+"""What may be written together with messages."""
+
+
+class Beside:
+    """The writes beside a turn, and what their failed conditions mean."""
+
+    def __init__(self, also: Sequence[Also]) -> None:
+        if not isinstance(also, Sequence) or len(also) > MAX_ALSO:
+            raise InvalidArgument("also", f"must be a list of at most {MAX_ALSO} writes")
+        for place, each in enumerate(also):
+            if not isinstance(each, Also):
+                raise InvalidArgument(
+                    f"also.{place}",
+                    f"must be NewState, Put, Update, Delete or Check, not {type(each).__name__}",
+                )
+        if sum(isinstance(each, NewState) for each in also) > 1:
+            raise InvalidArgument("also", "a conversation has one state")
+        self._also = also
+
+    def __bool__(self) -> bool:
+        return bool(self._also)
+
+    def writes(self, snapshot: Snapshot, now: datetime) -> list[Write]:
+        """The writes, in a conversation of this life."""
+        return [
+            state_write(snapshot, each, now) if isinstance(each, NewState) else each
+            for each in self._also
+        ]
+
+    def check(self, failed: ConditionFailed, first: int, now: datetime) -> None:
+        """Raise StateConflict or Conflict if the condition of one of them failed.
+
+        `first` is the place of the first of them in the transaction.
+        """
+        for place, each in enumerate(self._also):
+            if first + place not in failed.items:
+                continue
+            if isinstance(each, NewState):
+                raise conflict_of(failed.items[first + place], each.revision, now) from failed
+            raise Conflict(
+                f"the condition of also[{place}] did not hold; nothing was written"
+            ) from failed
