@@ -12,7 +12,9 @@ GUIDE = Path(__file__).parents[1] / "docs" / "guide"
 PROMISED = re.compile(r"print\((?:[^#]|#(?! ))*?\)\s*# (.+)")
 
 
-@pytest.mark.parametrize("page", ["users-and-organizations", "mail-limits-telemetry", "errors"])
+@pytest.mark.parametrize(
+    "page", ["users-and-organizations", "mail-limits-telemetry", "errors", "models"]
+)
 def test_a_page_does_what_it_says(
     chat_store: ChatStore, page: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

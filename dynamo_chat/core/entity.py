@@ -19,6 +19,7 @@ from pydantic import (
     FailFast,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     PydanticUserError,
     StringConstraints,
@@ -26,8 +27,10 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
+from dynamo_chat.core.described import LazySignature, descriptions
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.layout import GSI1, GSI2, Layout, Place
 
@@ -88,6 +91,24 @@ class Model(BaseModel):
 
         # Without this mark pydantic would also call __init__ for every item that is read.
         __init__.__pydantic_base_init__ = True
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        # The validator is built at its first use, and the signature with it; until then the class
+        # would show that of __init__, or its parent's.
+        if "__signature__" not in cls.__dict__:
+            cls.__signature__ = LazySignature()  # type: ignore[assignment]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core)
+        fields = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in descriptions(cls).items():
+            if name in fields:
+                fields[name].setdefault("description", text)
+        return schema
 
 
 Indexed: TypeAlias = Mapping[Place, Mapping[str, Any]]

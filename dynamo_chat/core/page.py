@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor
 from dynamo_chat.core.keys import MAX_SORT_KEY_BYTES, KeyRange, Shape, format_time
@@ -49,6 +49,12 @@ class Items(tuple[T_co, ...]):
 
     unreadable: tuple[CorruptItem, ...] = ()
     is_cut: bool = False
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from dynamo_chat.core.responses import schema_of_items
+
+        return schema_of_items(cls, source, handler)
 
     @staticmethod
     def of(
@@ -111,6 +117,14 @@ class CursorsOfPage:
         return self._after(self._positions[place])
 
 
+class _SchemaOfPage:
+    """Tells pydantic about pages of a type of items."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: Any, handler: Any) -> Any:
+        return Page.__get_pydantic_core_schema__(source, handler)
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T_co]):
     """Part of a list, in order. `cursor` leads to the next page; None on the last page.
@@ -124,6 +138,19 @@ class Page(Generic[T_co]):
     cursor: str | None = None
     unreadable: tuple[CorruptItem, ...] = ()
     _cursors: CursorsOfPage | None = field(default=None, repr=False, compare=False)
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            # Pydantic looks for the method below on a plain class only, not on a generic dataclass.
+            alias = super(Page, cls).__class_getitem__(item)  # by name: slots make another class
+            return Annotated[alias, _SchemaOfPage]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from dynamo_chat.core.responses import schema_of_page
+
+        return schema_of_page(cls, source, handler)
 
     def __iter__(self) -> Iterator[T_co]:
         return iter(self.items)
