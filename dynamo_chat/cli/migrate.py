@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.progress import (
@@ -163,9 +163,7 @@ def _named(option: str, given: Sequence[str]) -> dict[str, str]:
 
 
 def _sources(named: dict[str, str], read_from: Target) -> dict[str, Source]:
-    needs_client = any(where.startswith("table:") for where in named.values())
-    client: Any = read_from.store().connection.client if needs_client else None
-    return {name: source(where, client=client) for name, where in named.items()}
+    return {name: source(where, store=read_from.store) for name, where in named.items()}
 
 
 def _time(text: str) -> datetime:

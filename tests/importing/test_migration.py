@@ -126,6 +126,46 @@ def test_a_dry_run_writes_nothing_and_says_the_same(scene: Scene, tmp_path: Path
     assert report.changes == run(scene, document, sources, tmp_path / "work").changes
 
 
+def test_what_only_the_other_records_tell_is_known_before_anything_is_written(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """Duplicates (the oldest is loaded), orphans, and organizations without an owner."""
+    times = {"created_at": "2024-01-01T00:00:00Z"}
+    joined = {"organization_id": "org", "joined_at": "2024-01-01T00:00:00Z", "user_id": "u-1"}
+    email = {
+        "conversation_id": "c",
+        "associated_account": "a",
+        "message_id": "<same>",
+        "sender_email": "x@example.com",
+        "recipient_email": "y@example.com",
+    }
+    tables: dict[str, list[Record]] = {
+        "Users": [user(9, created_at="2024-02-01", email="U1@example.com"), user(1)],
+        "Organizations": [{"organization_id": "org", "name": "Org", **times}],
+        "OrganizationMembers": [{**joined, "role": "owner", "status": "pending"}],
+        "Threads": [
+            {"conversation_id": c, "associated_account": a, **times}
+            for c, a in (("c", "a"), ("d", "a"), ("e", "b"))
+        ],
+        "Conversations": [
+            {**email, "response_id": "2", "timestamp": "2024-01-01T00:00:01Z"},
+            {**email, "response_id": "1", "timestamp": "2024-01-01T00:00:02Z"},
+            {**email, "response_id": "3", "timestamp": "2024-01-01", "conversation_id": "e"},
+        ],
+    }
+    with migration(scene, "acs", lines(tmp_path, tables), tmp_path / "work") as moved:
+        report = moved.run(dry_run=True)
+    assert [(table, reason) for table, reason, _ in report.reasons] == [
+        ("Conversations", "associated_account: is not that of its thread"),
+        ("Conversations", 'duplicate: its message_id is that of e-mail ["c", "2"]'),
+        ("OrganizationMembers", "the organization has no active owner among its members"),
+        ("Organizations", "the organization has no active owner among its members"),
+        ("Threads", "the thread has no e-mail that can be loaded"),
+        ("Users", "duplicate: its email is that of user 'u-1', who is older"),
+    ]
+    assert scene.items() == []
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     (tmp_path / "in").mkdir()
@@ -203,6 +243,107 @@ def test_a_second_run_brings_what_changed_since(scene: Scene, small: Path, tmp_p
     assert there.updated_at.isoformat() == "2024-06-01T00:00:00+00:00"
     assert users.get("u-2").name == "changed here"
     assert (users.get("u-3").name, users.get("u-3").email) == (None, "u3@example.com")
+
+
+def test_newer_states_replace_those_that_were_loaded(
+    scene: Scene, small: Path, tmp_path: Path
+) -> None:
+    """Of organizations, members, invites and threads; no time of the store's clock is left."""
+    now = scene.clock()
+    times = {"created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-02T00:00:00Z"}
+    later = {"updated_at": "2024-06-01T00:00:00Z"}
+    organization = {"organization_id": "org", "name": "Org", **times}
+    joined = {"organization_id": "org", "joined_at": "2024-01-01T00:00:00Z"}
+    owner = {**joined, "user_id": "u-1", "role": "owner"}
+    member = {**joined, "user_id": "u-2", "role": "viewer"}
+    invites = [
+        {
+            "invite_id": f"invite-{n}",
+            "timestamp": "2024-01-01T00:00:00Z",
+            "organization_id": "org",
+            "email": "guest@example.com",
+            "invite_token": f"token-of-an-old-invite-{n}",
+            "invited_by": "u-1",
+            "status": "pending",
+            "expires_at": (now + DAY).isoformat(),
+        }
+        for n in range(2)
+    ]
+    thread = {"conversation_id": "c", "associated_account": "a", "status": "active", **times}
+    email = {
+        "conversation_id": "c",
+        "response_id": "r",
+        "associated_account": "a",
+        "sender_email": "x@example.com",
+        "recipient_email": "y@example.com",
+        "timestamp": "2024-01-01T00:00:00Z",
+    }
+    first: dict[str, list[Record]] = {
+        "Users": [user(1), user(2)],
+        "Organizations": [organization],
+        "OrganizationMembers": [owner, member],
+        "OrganizationInvites": invites,
+        "Threads": [thread],
+        "Conversations": [email],
+    }
+    accepted = {"status": "accepted", "accepted_at": "2024-01-05T00:00:00Z"}
+    second: dict[str, list[Record]] = {
+        **first,
+        "Organizations": [{**organization, "name": "New", "settings": {"max_users": 7}, **later}],
+        "OrganizationMembers": [owner, {**member, "role": "admin", "last_active": now.isoformat()}],
+        "OrganizationInvites": [{**invites[0], **accepted}, {**invites[1], "status": "cancelled"}],
+        "Threads": [{**thread, "status": "closed", "attributes": {"priority": 3}, **later}],
+    }
+    for tables in (first, second):
+        with migration(scene, "acs", lines(small, tables), tmp_path / "work") as moved:
+            report = moved.run(again=True)
+            assert report.is_clean, (report.reasons, report.differences)
+    store = scene.store
+    there = store.organizations.get("org")
+    assert (there.name, there.max_users, there.member_count) == ("New", 7, 2)
+    assert there.updated_at.isoformat() == "2024-06-01T00:00:00+00:00"
+    assert store.members.get("org", "u-2").role == "admin"
+    assert [store.invites.get(f"invite-{n}").status for n in (0, 1)] == ["accepted", "cancelled"]
+    closed = store.threads.get("c")
+    assert (closed.status, closed.priority, closed.message_count) == ("closed", 3, 1)
+    assert closed.created_at.isoformat() == "2024-01-01T00:00:00+00:00"
+    assert closed.updated_at.isoformat() == "2024-06-01T00:00:00+00:00"
+
+
+def test_newer_callers_replace_old_ones_and_calls_never_change(
+    scene: Scene, small: Path, tmp_path: Path
+) -> None:
+    """A caller who was here since is kept."""
+    now = scene.clock()
+    call = {
+        "sessionId": "call",
+        "userA": "ann",
+        "userB": "bob",
+        "startTime": (now - DAY).isoformat(),
+        "duration": 12.5,
+        "roomName": "blue",
+    }
+    called = {"pointsLeft": 5, "lastSessionTimestamp": (now - DAY).isoformat()}
+    first: dict[str, list[Record]] = {
+        "Users": [{"userId": "ann"}, {"userId": "bob", **called}],
+        "Sessions": [call],
+    }
+    assert run(scene, "oneonone", lines(small, first), tmp_path / "work").is_clean
+    scene.store.callers.update("bob", time_zone="Europe/Rome")
+    second = {
+        "Users": [{"userId": "ann", **called}, {"userId": "bob", **called, "pointsLeft": 1}],
+        "Sessions": [{**call, "roomName": "red"}],
+    }
+    with migration(scene, "oneonone", lines(small, second), tmp_path / "work") as moved:
+        report = moved.run(again=True)
+        assert fates(moved) == ({("Sessions", "call")}, set())
+    ((table, reason, number),) = report.reasons
+    assert (table, number) == ("Sessions", 1)
+    assert reason == "is stored here already, otherwise: room_name differs"
+    assert not report.differences
+    assert scene.store.callers.get("ann").last_call_at == now - DAY
+    assert scene.store.callers.get("bob").time_zone == "Europe/Rome"
+    assert scene.store.calls.get("call").room_name == "blue"
 
 
 def test_what_did_not_change_since_is_not_read(scene: Scene, small: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dynamo_chat import ChatStore, TableNotFound
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.importing.migration.documents import DOCUMENTS
 from dynamo_chat.importing.migration.migration import Migration, MigrationOptions
@@ -75,7 +76,8 @@ def table_of(
         for start in range(0, len(records), 25):
             puts = [{"PutRequest": {"Item": item_of(r)}} for r in records[start : start + 25]]
             scene.client.batch_write_item(RequestItems={full: puts})
-        yield TableSource(full, scene.client, page_size=7)
+        old = ChatStore(full, region=scene.engine.region, endpoint_url=scene.engine.endpoint_url)
+        yield TableSource(old.connection, page_size=7 if len(records) < 100 else 500)
     finally:
         scene.client.delete_table(TableName=full)
 
@@ -104,6 +106,8 @@ def test_a_table_is_read_in_segments_and_from_any_position(scene: Scene) -> None
         assert len(pages) > 3
         rest = [each for page in found.read(segment, pages[1].position) for each in page.records]
         assert rest == [each for page in pages[2:] for each in page.records]
+    with pytest.raises(TableNotFound):
+        all_of(found)
 
 
 def test_an_export_is_read(tmp_path: Path) -> None:
@@ -148,7 +152,7 @@ def test_lines_are_read_packed_or_plain(tmp_path: Path) -> None:
         assert source(path).estimate() == 7
     with pytest.raises(InvalidArgument, match="no file or folder"):
         source(tmp_path / "nothing")
-    with pytest.raises(InvalidArgument, match="client"):
+    with pytest.raises(InvalidArgument, match="store"):
         source("table:Users")
 
 

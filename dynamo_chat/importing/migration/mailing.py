@@ -95,7 +95,8 @@ def _mail(bundle: Bundle) -> Iterator[Made]:
         not_ahead("updated_at", thread.updated_at, bundle.now)
     emails = [
         (row, email)
-        for row in bundle.rows("Conversations")
+        # The oldest first: of two with a Message-ID it is the one that is loaded.
+        for row in sorted(bundle.rows("Conversations"), key=_sent)
         if (email := accepted(bundle, row, partial(_email, row, thread, bundle))) is not None
     ]
     emails.sort(key=lambda each: (each[1].timestamp, each[0].key))
@@ -118,6 +119,10 @@ def _mail(bundle: Bundle) -> Iterator[Made]:
         made = accepted(bundle, row, partial(_interaction, row, account, bundle))
         if made is not None:
             yield made
+
+
+def _sent(row: Row) -> tuple[str, str]:
+    return str(row.record.get("timestamp")), row.key
 
 
 def _email(row: Row, thread: ThreadRow | None, bundle: Bundle) -> NewEmail:

@@ -18,7 +18,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
+from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.provision.table import Table
+from dynamo_chat.store import StoreFactory
 
 BATCH: Final = 200
 """Lines in one batch."""
@@ -64,16 +67,17 @@ class Source(Protocol):
         """True if it has all records; False if only those that changed."""
 
 
-def source(where: str | Path, *, client: Any = None) -> Source:
+def source(where: str | Path, *, store: StoreFactory | None = None) -> Source:
     """The source that a text names: ``table:NAME``, an export's folder, or a JSON Lines file.
 
-    `client` is a botocore client for DynamoDB, for tables. InvalidArgument.
+    For a table, `store` makes a store on it: ``source("table:old", store=ChatStore)``.
+    InvalidArgument.
     """
     text = str(where)
     if text.startswith("table:"):
-        if client is None:
-            raise InvalidArgument("client", "must be a botocore client to read a table")
-        return TableSource(text.removeprefix("table:"), client)
+        if store is None:
+            raise InvalidArgument("store", "must be given to read a table, such as ChatStore")
+        return TableSource(store(text.removeprefix("table:")).connection)
     path = Path(where)
     if path.is_dir():
         return ExportSource(path)
@@ -86,8 +90,7 @@ def source(where: str | Path, *, client: Any = None) -> Source:
 class TableSource:
     """A DynamoDB table, read by a parallel Scan."""
 
-    name: str
-    client: Any
+    connection: Connection
     page_size: int = 500
     is_complete: bool = True
 
@@ -96,10 +99,10 @@ class TableSource:
         return [f"{each}/{wanted}" for each in range(wanted)]
 
     def read(self, segment: str, start: str | None) -> Iterator[Batch]:
-        """The items of a segment, page by page."""
+        """The items of a segment, page by page. ServiceError, such as TableNotFound."""
         number, _, total = segment.partition("/")
         request: dict[str, Any] = {
-            "TableName": self.name,
+            "TableName": self.connection.table_name,
             "Limit": self.page_size,
             "Segment": int(number),
             "TotalSegments": int(total),
@@ -107,7 +110,7 @@ class TableSource:
         if start is not None:
             request["ExclusiveStartKey"] = json.loads(start)
         while True:
-            answer = self.client.scan(**request)
+            answer = self.connection.call("Scan", request)
             after = answer.get("LastEvaluatedKey")
             position = json.dumps(after) if after else None
             yield Batch([plain_item(item) for item in answer["Items"]], position)
@@ -117,7 +120,7 @@ class TableSource:
 
     def estimate(self) -> int | None:
         """The number of items that DynamoDB reports, some hours old."""
-        found = self.client.describe_table(TableName=self.name)["Table"].get("ItemCount")
+        found = Table(self.connection).describe().get("ItemCount")
         return int(found) if found else None
 
 

@@ -270,8 +270,8 @@ class WorkFile:
         """Set a step's refused groups back, because what they lacked may be there now."""
         with self.writing() as database:
             database.execute(
-                "UPDATE groups SET state = 'new' WHERE step = ? AND (state = 'refused' OR grp IN "
-                "(SELECT grp FROM records WHERE step = ? AND fate = 'refused'))",
+                "UPDATE groups SET state = 'new' WHERE step = ? AND grp IN "
+                "(SELECT grp FROM records WHERE step = ? AND fate = 'refused')",
                 (step, step),
             )
 
