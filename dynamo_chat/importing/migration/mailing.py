@@ -104,12 +104,11 @@ def _mail(bundle: Bundle) -> Iterator[Made]:
         if not emails:
             raise Refused("the thread has no e-mail that can be loaded")
         _compare_with_emails(head, thread, [email for _, email in emails], bundle)
-    opened = None if thread is None else thread.created_at
-    for row, email in emails:
-        yield _email_made(row, bundle.group, email, opened)
-        opened = None
-    if head is not None and thread is not None:
-        yield _thread_made(head, thread, emails[-1][1].timestamp)
+    opened = None if thread is None else _opened(thread, emails[0][1])
+    for place, (row, email) in enumerate(emails):
+        yield _email_made(row, bundle.group, email, None if place else opened)
+    if head is not None and thread is not None and opened is not None:
+        yield _thread_made(head, thread, opened, emails[-1][1].timestamp)
     account = emails[0][1].account_id if emails else None
     for row in bundle.rows("EVDataCollection"):
         made = accepted(bundle, row, partial(_score, row, account, bundle))
@@ -154,6 +153,12 @@ def _email(row: Row, thread: ThreadRow | None, bundle: Bundle) -> NewEmail:
     return email
 
 
+def _opened(thread: ThreadRow, first: NewEmail) -> datetime:
+    """When the thread was opened: at the latest with its first e-mail."""
+    sent = first.timestamp or thread.created_at
+    return sent if thread.created_at + MAX_AHEAD < sent else thread.created_at
+
+
 def _compare_with_emails(
     head: Row, thread: ThreadRow, emails: list[NewEmail], bundle: Bundle
 ) -> None:
@@ -171,10 +176,8 @@ def _compare_with_emails(
 
 def _email_made(row: Row, conversation_id: str, email: NewEmail, opened: datetime | None) -> Made:
     def load(target: Target) -> None:
-        sent = email.timestamp or target.now()
         # The clock is what an e-mail opens its thread by.
-        moment = sent if opened is None or opened + MAX_AHEAD < sent else opened
-        with target.at(moment):
+        with target.at(opened or email.timestamp or target.now()):
             target.store.emails.add(conversation_id, email)
 
     return Made((row,), load, lambda target: _email_differences(conversation_id, email, target))
@@ -201,7 +204,7 @@ def _email_differences(conversation_id: str, email: NewEmail, target: Target) ->
     ]
 
 
-def _thread_made(head: Row, thread: ThreadRow, latest: datetime | None) -> Made:
+def _thread_made(head: Row, thread: ThreadRow, opened: datetime, latest: datetime | None) -> Made:
     changes = {
         "status": thread.status,
         **thread.attributes.__dict__,
@@ -226,14 +229,12 @@ def _thread_made(head: Row, thread: ThreadRow, latest: datetime | None) -> Made:
             there = target.store.threads.get(identity, account_id=account, consistent=True)
         except NotFound:
             return [f"{named} is missing"]
-        if there.updated_at > moment:
-            return []
-        wanted = {**changes, "updated_at": moment}
-        return [
-            f"{named}: {name} differs"
-            for name, value in wanted.items()
-            if getattr(there, name) != value
-        ]
+        # A thread that the service itself opened, beside the old one, has its clock's time.
+        found = [] if abs(there.created_at - opened) <= MAX_AHEAD else ["created_at"]
+        if there.updated_at <= moment:
+            wanted = {**changes, "updated_at": moment}
+            found += [name for name, value in wanted.items() if getattr(there, name) != value]
+        return [f"{named}: {name} differs" for name in found]
 
     return Made((head,), load, differences)
 
