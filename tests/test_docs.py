@@ -18,7 +18,7 @@ def programs(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize(("page", "number"), [("quickstart", 0), ("testing", 1)])
+@pytest.mark.parametrize(("page", "number"), [("quickstart", 0), ("testing", 2)])
 def test_programs_run_as_they_stand(
     page: str, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

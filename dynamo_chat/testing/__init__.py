@@ -1,5 +1,6 @@
 """Tools for testing an application: engines, a strict hook, a request meter, injected faults."""
 
+from dynamo_chat.testing.changes import TableChanges as TableChanges
 from dynamo_chat.testing.clock import FakeClock as FakeClock, SkewedClock as SkewedClock
 from dynamo_chat.testing.engine import EmbeddedEngine as EmbeddedEngine, Engine as Engine
 from dynamo_chat.testing.faults import (

@@ -10,6 +10,7 @@ test:
 * a transaction that is sent again with its ClientRequestToken is not applied a second time;
 * items may be as large as DynamoDB allows (409,600 bytes, by its own count), also in updates;
 * numbers are added exactly, even those that Python writes as 1E-9;
+* a stream has one record of an update that creates an item, and none of an equal write;
 * contributor insights can be switched on, but report nothing.
 
 It gets slow above a few thousand items per table, has no throttling, conflicts or index lag, and
@@ -37,6 +38,7 @@ from dynamo_chat.core.client import new_session
 from dynamo_chat.core.forks import ProcessLock
 from dynamo_chat.core.size import MAX_ITEM_BYTES, attribute_size
 from dynamo_chat.testing.answers import answer, error_answer
+from dynamo_chat.testing.changes import one_record_per_change
 from dynamo_chat.testing.hook import Client
 from dynamo_chat.testing.insights import kept_insights
 from dynamo_chat.testing.rollback import small_rollbacks
@@ -44,6 +46,7 @@ from dynamo_chat.testing.speed import known_conditions, quick_answers
 
 if TYPE_CHECKING:
     from dynamo_chat.store import ChatStore
+    from dynamo_chat.testing.changes import TableChanges
 
 S = TypeVar("S", bound="ChatStore")
 
@@ -120,6 +123,16 @@ class Engine:
         )
         return made
 
+    def changes(self, store: ChatStore) -> TableChanges:
+        """What changes in the store's table from now on, as `read` returns it.
+
+        It switches on the table's stream. DynamoDB's own deletions of expired items are not among
+        the changes on the embedded engine, which deletes none.
+        """
+        from dynamo_chat.testing.changes import TableChanges
+
+        return TableChanges(store, region=self.region, endpoint_url=self.endpoint_url)
+
     def client(self, **config: Any) -> Client:
         """A plain botocore client. `config` is passed to botocore's Config."""
         return new_session().create_client(
@@ -170,6 +183,7 @@ class EmbeddedEngine(Engine):
                 cls._undo.enter_context(_one_request_at_a_time())
                 cls._undo.enter_context(_items_of_full_size())
                 cls._undo.enter_context(_exact_sums())
+                cls._undo.enter_context(one_record_per_change())
                 cls._undo.enter_context(small_rollbacks())
                 cls._undo.enter_context(kept_insights())
                 cls._undo.enter_context(quick_answers())

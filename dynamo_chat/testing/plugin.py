@@ -21,6 +21,8 @@ import pytest
 
 if TYPE_CHECKING:
     from dynamo_chat.store import ChatStore
+    from dynamo_chat.testing.changes import TableChanges
+    from dynamo_chat.testing.clock import FakeClock
     from dynamo_chat.testing.engine import Engine
 
 ENDPOINT_VARIABLE = "DYNAMO_CHAT_TEST_ENDPOINT"
@@ -46,8 +48,27 @@ def chat_store_class() -> type[ChatStore]:
 
 
 @pytest.fixture
+def chat_clock() -> FakeClock:
+    """A clock that stands still until ``chat_clock.advance(…)``, from the real time on.
+
+    In a test that asks for it, it is the clock of `chat_store`.
+    """
+    from dynamo_chat.testing.clock import FakeClock
+
+    return FakeClock()
+
+
+@pytest.fixture
+def chat_changes(dynamo_chat_engine: Engine, chat_store: ChatStore) -> TableChanges:
+    """The changes that the test makes with `chat_store`: ``chat_changes.read()``."""
+    return dynamo_chat_engine.changes(chat_store)
+
+
+@pytest.fixture
 def chat_store(
-    dynamo_chat_engine: Engine, chat_store_class: type[ChatStore]
+    request: pytest.FixtureRequest,
+    dynamo_chat_engine: Engine,
+    chat_store_class: type[ChatStore],
 ) -> Iterator[ChatStore]:
     """A `ChatStore` with its own table and the strict hook.
 
@@ -56,7 +77,9 @@ def chat_store(
     from dynamo_chat.testing.strict import StrictHook
 
     name = f"dynamo-chat-test-{uuid.uuid4()}"
-    store = dynamo_chat_engine.store(name, store=chat_store_class)
+    is_frozen = "chat_clock" in request.fixturenames
+    options = {"clock": request.getfixturevalue("chat_clock")} if is_frozen else {}
+    store = dynamo_chat_engine.store(name, store=chat_store_class, **options)
     client = store.connection.client
     try:
         with StrictHook(client) as strict:

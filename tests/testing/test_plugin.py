@@ -1,6 +1,7 @@
 """The fixtures work in a project that knows nothing but their names."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def test_a_store_of_its_own_for_each_test(tmp_path: Path) -> None:
         tmp_path,
         """
 import os
+import re
 
 import pytest
 
@@ -75,6 +77,74 @@ def test_store(chat_store):
     assert "StrictViolation: Scan" in done.stdout
 
 
+def test_a_clock_stands_still_in_the_tests_that_ask_for_it(tmp_path: Path) -> None:
+    """Whatever the order of the fixtures; another test has the real time."""
+    done = run_pytest(
+        tmp_path,
+        """
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+@pytest.fixture
+def talk(chat_store):
+    return chat_store.conversations.create("u-1", retention=timedelta(days=30))
+
+def test_frozen(talk, chat_store, chat_clock):
+    assert talk.created_at == chat_clock.now()
+    assert chat_store.conversations.create("u-1").created_at == talk.created_at
+    chat_clock.advance(timedelta(days=30, seconds=1))
+    assert len(chat_store.conversations.list_by_user("u-1")) == 1
+
+def test_clock_first(chat_clock, chat_store):
+    chat_clock.advance(timedelta(days=900))
+    assert chat_store.conversations.create("u-1").created_at == chat_clock.now()
+
+def test_real(talk, chat_store):
+    assert abs(datetime.now(UTC) - talk.created_at) < timedelta(minutes=5)
+    assert chat_store.conversations.create("u-1").created_at > talk.created_at
+""",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_the_changes_of_a_test_are_typed_and_read_once(tmp_path: Path) -> None:
+    """And those that another test makes, or the store made before, are not among them."""
+    done = run_pytest(
+        tmp_path,
+        """
+import pytest
+
+from dynamo_chat import Changed, Conversation, Created, Deleted, Message, NewMessage
+
+@pytest.mark.parametrize("run", range(2))
+def test_changes(chat_store, chat_changes, dynamo_chat_engine, run):
+    assert chat_changes.read() == []
+    talk = chat_store.conversations.create("u-1", title="Night renders")
+    assert chat_changes.read() == [Created(talk)]
+    assert chat_changes.read() == []
+    later = dynamo_chat_engine.changes(chat_store)
+    said = chat_store.messages.append(talk.conversation_id, NewMessage(role="user", content="Hi"))
+    changes = chat_changes.read()
+    assert Created(said) in changes
+    (changed,) = [each for each in changes if isinstance(each, Changed)]
+    assert (changed.before, changed.after.message_count) == (talk, 1)
+    assert later.read() == changes
+    chat_store.conversations.delete(talk.conversation_id)
+    kinds = {type(each.before) for each in chat_changes.read() if isinstance(each, Deleted)}
+    assert kinds == {Conversation, Message}
+
+def test_many(chat_store, chat_changes):
+    for number in range(120):
+        chat_store.rate_limits.count(f"a-{number}", "ai", "f")
+    assert len(chat_changes.read()) == 120
+""",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
 def test_the_environment_names_another_engine(tmp_path: Path) -> None:
     """By its endpoint."""
     done = run_pytest(
@@ -101,3 +171,13 @@ def test_loading_the_plugin_imports_no_engine(module: str) -> None:
         check=True,
     )
     assert done.stdout == "False\n"
+
+
+def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
+    """As they stand on the page."""
+    text = (ROOT / "docs" / "guide" / "testing.md").read_text(encoding="utf-8")
+    found = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    programs = [each for each in found if "def test_" in each]
+    done = run_pytest(tmp_path, "\n\n".join(programs))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{sum(each.count('def test_') for each in programs)} passed" in done.stdout
