@@ -28,6 +28,7 @@ from dynamo_chat.chat.message import (
     ToolCall as ToolCall,
     YearRange as YearRange,
 )
+from dynamo_chat.chat.preferences import ConversationPreferences as ConversationPreferences
 from dynamo_chat.chat.reviews import Review as Review, ReviewExists as ReviewExists
 from dynamo_chat.chat.states import (
     ConversationState as ConversationState,

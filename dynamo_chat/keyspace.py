@@ -47,9 +47,9 @@ USER_PARTITION: Final = partition("USER", text("user_id"))
 
 # -- chat ---------------------------------------------------------------------------------------
 #
-# The items of one conversation sort CHAT < CONV < CONVREVIEW < ID < STATE < TITLE: the head is
-# between the messages and the reviews, so that one descending query returns it with the latest
-# messages, and one query over the reviews returns it with them.
+# The items of one conversation sort CHAT < CONV < CONVPREF < CONVREVIEW < ID < STATE < TITLE: the
+# head is between the messages and the reviews, so that one descending query returns it, and its
+# preferences, with the latest messages, and one query over the reviews returns it with them.
 
 CONVERSATION: Final = Layout(
     "conversation",
@@ -69,6 +69,7 @@ CONVERSATION_TOMBSTONE: Final = Layout(
     of=CONVERSATION,
     says=(text("user_id"),),
     helper=True,
+    version=2,
 )
 CONVERSATION_TITLE: Final = Layout(
     "conversation_title",
@@ -83,6 +84,14 @@ CONVERSATION_TITLE: Final = Layout(
     ),
     of=CONVERSATION,
     helper=True,
+)
+CONVERSATION_PREFERENCES: Final = Layout(
+    "conversation_preferences",
+    table=Slot(CONVERSATION_PARTITION, sort("CONVPREF")),
+    entity=".chat.preferences:ConversationPreferences",
+    of=CONVERSATION,
+    note="Exists while the conversation has preferences. Until version 2 of `conversation`, they "
+    "were in the head.",
 )
 CONVERSATION_STATE: Final = Layout(
     "conversation_state",

@@ -26,7 +26,7 @@ def conversation(stage: Stage, *, messages: int = 0, title: str | None = None) -
 
 
 def _preferences(conversation: Conversation) -> str:
-    return str(dict(conversation.preferences))
+    return str(conversation.preferences)
 
 
 # -- C1–C6 --------------------------------------------------------------------------------------

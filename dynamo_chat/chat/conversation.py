@@ -30,6 +30,7 @@ from dynamo_chat.core.transaction import Key, is_live
 from dynamo_chat.core.ulids import Position
 
 LIFE = "life"
+PREFERENCES = "preferences"
 _LIFE_CHARACTERS = 10
 
 MAX_TITLE_CHARACTERS = 200
@@ -40,10 +41,18 @@ Title = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TITLE_CHAR
 ConversationStatus = Literal["active", "archived"]
 
 
+def _upgraded(item: AttributeValues) -> AttributeValues:
+    """A head of version 1, whose preferences are in it; they are moved by their next change."""
+    return {"has_preferences": {"BOOL": True}, **item} if PREFERENCES in item else item
+
+
 class Conversation(Entity):
     """A user's conversation: its title, status, counters, preferences and retention."""
 
     layout: ClassVar[Layout] = keyspace.CONVERSATION
+    schema_version: ClassVar[int] = 2
+    beside: ClassVar[frozenset[str]] = frozenset({PREFERENCES})
+    upgrades: ClassVar[dict[int, Callable[[AttributeValues], AttributeValues]]] = {1: _upgraded}
 
     conversation_id: Id
     user_id: Id
@@ -59,8 +68,13 @@ class Conversation(Entity):
     """Messages ever appended, including pruned and deleted ones."""
     last_position: Position | None = None
     """The position of the latest append; new messages sort after it."""
-    preferences: JsonObject = Field(default_factory=dict)
-    """What the application inferred about the user's taste; see `merge_preferences`."""
+    has_preferences: bool = False
+    """True if its preferences are not empty."""
+    preferences: JsonObject | None = Field(default_factory=dict)
+    """What the application inferred about the user's taste; see `merge_preferences`.
+
+    None if it has some that were not read: only `get`, `create`, `set_preferences`,
+    `merge_preferences` and `messages.open` read them. Lists and all others do not."""
     retention: timedelta | None = None
     """How long it is kept: after its creation or, when `is_sliding`, after its latest message."""
     is_sliding: bool = False
@@ -77,6 +91,12 @@ class Conversation(Entity):
 
     Made at creation, and stored on its messages, reviews and state. None if an older release
     created the conversation."""
+
+    @classmethod
+    def complete(cls, fields: dict[str, Any]) -> None:
+        """Preferences that are not in the head, as in version 1, were not read."""
+        if fields.get("has_preferences"):
+            fields.setdefault(PREFERENCES, None)
 
     @property
     def expires_at(self) -> datetime | None:

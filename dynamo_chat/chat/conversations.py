@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
-from pynamodb.expressions.operand import Path
-
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import (
     MAX_TITLE_CHARACTERS,
@@ -23,15 +21,15 @@ from dynamo_chat.chat.conversation import (
 from dynamo_chat.chat.deletion import ConversationRemover
 from dynamo_chat.chat.living import LivingLists, Placed
 from dynamo_chat.chat.naming import Namer
+from dynamo_chat.chat.preferences import PreferenceKeeper, preferences_item
 from dynamo_chat.chat.snapshot import Heads, SnapshotCache, life_of, snapshot_of
 from dynamo_chat.chat.titles import Titled, title_item, title_owner, titles_of_all, titles_of_user
-from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
-from dynamo_chat.core.item import check_size, plan
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, GSI2, Place
 from dynamo_chat.core.owners import check_owner, is_owned
@@ -42,7 +40,6 @@ from dynamo_chat.core.transaction import Put, Update, absent, contended, set_ind
 
 MIN_RETENTION = timedelta(minutes=1)
 MAX_RETENTION = timedelta(days=36_500)
-_RESERVED_BYTES = 4_096
 _SURELY_FITS = 200
 """An id of at most this many characters fits into every key, whatever the characters are."""
 
@@ -54,10 +51,17 @@ class Conversations(Repository):
         super().__init__(binding)
         self._heads = Heads(binding, snapshots)
         self._lists = LivingLists(binding)
+        self._keeper = PreferenceKeeper(binding, self._heads)
         self._namer = Namer(binding, self._heads)
         self._remover = ConversationRemover(binding, snapshots)
 
-    @access_pattern("C1", "PutItem or TransactWriteItems", "1", owner="creation")
+    @access_pattern(
+        "C1",
+        "PutItem or TransactWriteItems",
+        "1; 2 when it exists and has preferences",
+        budget=1,
+        owner="creation",
+    )
     def create(  # noqa: PLR0913 - a conversation has that many settings
         self,
         user_id: str,
@@ -94,6 +98,7 @@ class Conversations(Repository):
             status=status,
             created_at=created,
             updated_at=created,
+            has_preferences=bool(preferences),
             preferences={} if preferences is None else _preferences("preferences", preferences),
             retention=retention,
             is_sliding=sliding and retention is not None,
@@ -102,7 +107,9 @@ class Conversations(Repository):
             kept_until=kept_until,
             life=new_life(self._new_id(now)),
         )
-        writes = [Put(_item(conversation), absent(now))]
+        writes = [Put(plan(Conversation).encode(conversation), absent(now))]
+        if conversation.has_preferences:
+            writes.append(Put(preferences_item(conversation)))
         if title is not None or len(conversation.conversation_id) > _SURELY_FITS:
             # Built even without a title, so that an id too long for its keys is refused now.
             named = title_item(snapshot_of(conversation), conversation.title or "")
@@ -124,12 +131,12 @@ class Conversations(Repository):
             return conversation
         raise contended("the conversation id")
 
-    @access_pattern("C2", "GetItem", "1", owner="read")
+    @access_pattern("C2", "Query", "1", owner="read")
     def get(
         self, conversation_id: str, *, user_id: str | None = None, consistent: bool = False
     ) -> Conversation:
         """The conversation with this id. NotFound if none exists or it is another user's."""
-        found = self._heads.read(conversation_id, user_id, consistent=consistent)
+        found = self._keeper.read(conversation_id, user_id, consistent=consistent)
         self._heads.remember(found)
         return found
 
@@ -298,15 +305,15 @@ class Conversations(Repository):
 
         return self._changed(conversation_id, user_id, change)
 
-    @access_pattern("C6", "GetItem, UpdateItem", "≤2", owner="condition")
+    @access_pattern("C6", "Query, TransactWriteItems", "≤2", owner="condition")
     def set_preferences(
         self, conversation_id: str, preferences: Mapping[str, Any], *, user_id: str | None = None
     ) -> Conversation:
         """Replace the preferences with a JSON object, and return the conversation. NotFound."""
         wanted = _preferences("preferences", preferences)
-        return self._with_preferences(conversation_id, user_id, lambda _: wanted)
+        return self._keeper.change(conversation_id, user_id, lambda _: wanted)
 
-    @access_pattern("C6", "GetItem, UpdateItem", "≤2", owner="condition")
+    @access_pattern("C6", "Query, TransactWriteItems", "≤2", owner="condition")
     def merge_preferences(
         self, conversation_id: str, changes: Mapping[str, Any], *, user_id: str | None = None
     ) -> Conversation:
@@ -316,7 +323,7 @@ class Conversations(Repository):
         value replaces. Concurrent merges all take effect.
         """
         patch = _preferences("changes", changes)
-        return self._with_preferences(
+        return self._keeper.change(
             conversation_id, user_id, lambda present: merge_patch(present, patch)
         )
 
@@ -369,32 +376,6 @@ class Conversations(Repository):
             if found.title == title and _is_whose(found, each.found):
                 yield Placed(each.item, each.key, found)
 
-    def _with_preferences(
-        self,
-        conversation_id: str,
-        user_id: str | None,
-        change: Callable[[dict[str, Any]], dict[str, Any]],
-    ) -> Conversation:
-        attributes = plan(Conversation).model
-        path = Path("preferences")
-
-        def update(head: Conversation, item: AttributeValues) -> Update:
-            there = item.get("preferences")
-            unchanged = path.does_not_exist() if there is None else path == Raw(there)
-            wanted = validated(
-                Conversation, **{**head.__dict__, "preferences": change(head.preferences)}
-            )
-            _item(wanted)
-            action = (
-                attributes.preferences.set(wanted.preferences)
-                if wanted.preferences
-                else path.remove()
-            )
-            same = live_head(self._now()) & life_of(head).condition & unchanged
-            return Update(head_key(conversation_id), [action], same)
-
-        return self._changed(conversation_id, user_id, update)
-
     def _changed(
         self,
         conversation_id: str,
@@ -426,7 +407,7 @@ class Conversations(Repository):
             if found.user_id == wanted.user_id:
                 self._heads.remember(found)
                 if exist_ok or found.life == wanted.life:
-                    return found
+                    return self._keeper.joined(found, None, consistent=False)
                 raise ConversationExists(
                     f"you already have a conversation {wanted.conversation_id!r}", found
                 )
@@ -488,13 +469,6 @@ def _deadlines(
     if expires <= now:
         raise InvalidArgument("retention", "has already ended: the conversation would be expired")
     return kept_until, expires if sliding else None
-
-
-def _item(conversation: Conversation) -> AttributeValues:
-    item = plan(Conversation).encode(conversation, is_checked=False)
-    # Leave room for what appends and renames add; only preferences can be large.
-    check_size(item, reserved=_RESERVED_BYTES)
-    return item
 
 
 def _preferences(argument: str, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,11 @@ from dynamo_chat.chat.message import (
     NewMessage,
 )
 from dynamo_chat.chat.message_ids import MessageFinder
+from dynamo_chat.chat.preferences import (
+    PreferenceKeeper,
+    is_preferences,
+    through_preferences,
+)
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.removing import MessageRemover
 from dynamo_chat.chat.snapshot import Heads, SnapshotCache, window_of
@@ -52,6 +57,7 @@ class Messages(Repository):
         self._pruner = Pruner(binding, self._heads)
         self._appender = Appender(binding, self._heads, self._pruner)
         self._finder = MessageFinder(binding, self._heads)
+        self._keeper = PreferenceKeeper(binding, self._heads)
         self._feedback = FeedbackWriter(binding, self._finder)
         self._editor = MessageEditor(binding, self._finder, self._appender)
         self._remover = MessageRemover(binding, self._heads, self._finder)
@@ -186,7 +192,7 @@ class Messages(Repository):
         oldest messages are left out and `is_cut` is True; `list` pages through all. NotFound if
         there is no such conversation (of `user_id`, if given).
         """
-        return self.open(conversation_id, count, user_id=user_id, consistent=consistent)[1]
+        return self._latest(conversation_id, count, user_id, consistent=consistent)[1]
 
     @access_pattern("C8", "Query", "1", owner="read")
     def open(
@@ -203,16 +209,9 @@ class Messages(Repository):
         oldest messages are left out and `is_cut` is True; `list` pages through all. NotFound if
         there is no such conversation (of `user_id`, if given).
         """
-        if type(count) is not int or not 1 <= count <= MAX_PAGE_SIZE:
-            raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
-        collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
-        asked = PageRequest(
-            (conversation_id, user_id, None, None), True, count, consistent=consistent
+        return self._latest(
+            conversation_id, count, user_id, consistent=consistent, with_preferences=True
         )
-        head, page = self._with_head(asked, collection, user_id)
-        found = len(page.items) + len(page.unreadable)
-        is_cut = found < count and page.cursor is not None
-        return head, Items.of(page.items[::-1], page.unreadable[::-1], is_cut=is_cut)
 
     @access_pattern(
         "C9", "BatchGetItem, GetItem", "1; ≤2 for the caller's own id", budget=2, owner="read"
@@ -486,19 +485,52 @@ class Messages(Repository):
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _latest(
+        self,
+        conversation_id: str,
+        count: int,
+        user_id: str | None,
+        *,
+        consistent: bool,
+        with_preferences: bool = False,
+    ) -> tuple[Conversation, Items[Message]]:
+        if type(count) is not int or not 1 <= count <= MAX_PAGE_SIZE:
+            raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
+        collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
+        asked = PageRequest(
+            (conversation_id, user_id, None, None), True, count, consistent=consistent
+        )
+        head, page = self._with_head(asked, collection, user_id, with_preferences=with_preferences)
+        found = len(page.items) + len(page.unreadable)
+        is_cut = found < count and page.cursor is not None
+        return head, Items.of(page.items[::-1], page.unreadable[::-1], is_cut=is_cut)
+
     def _with_head(
-        self, asked: PageRequest, collection: Collection, user_id: str | None
+        self,
+        asked: PageRequest,
+        collection: Collection,
+        user_id: str | None,
+        *,
+        with_preferences: bool = False,
     ) -> tuple[Conversation, Page[Message]]:
         """The head and a page of the latest messages, in one descending query over both."""
         conversation_id = asked.chosen[0]
         size = check_page_size(asked.page_size)
-        both = through_head(collection, conversation_id)
-        items, start = self._query(both, forward=False, limit=size + 1, consistent=asked.consistent)
+        through = through_preferences if with_preferences else through_head
+        items, start = self._query(
+            through(collection, conversation_id),
+            forward=False,
+            limit=size + 1 + with_preferences,
+            consistent=asked.consistent,
+        )
+        beside = items.pop(0) if items and is_preferences(items[0]) else None
         first = items[0] if items else None
         if first is None or first[SK] != head_key(conversation_id)[SK]:
             raise NotFound("conversation", conversation_id)
         head = self._heads.living(first, conversation_id, user_id)
         snapshot = self._heads.remember(head)
+        if with_preferences:
+            head = self._keeper.joined(head, beside, consistent=asked.consistent)
         # If only the head was read, the next query of messages starts at the top.
         begun = (items[1:], start) if len(items) > 1 or start is None else None
         is_kept = in_life(head.life)

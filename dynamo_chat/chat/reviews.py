@@ -24,6 +24,7 @@ from dynamo_chat.chat.conversation import (
 )
 from dynamo_chat.chat.deletion import ConversationRemover
 from dynamo_chat.chat.living import LivingLists, with_alive_until
+from dynamo_chat.chat.preferences import is_preferences
 from dynamo_chat.chat.snapshot import Heads, Snapshot, SnapshotCache
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
@@ -336,9 +337,10 @@ class Reviews(Repository):
             items, start = self._query(
                 both,
                 forward=asked.forward,
-                limit=asked.page_size + 1,
+                limit=asked.page_size + 2,
                 consistent=asked.consistent,
             )
+            items = [item for item in items if not is_preferences(item)]
             at = 0 if asked.forward else -1
             if items and items[at][SK] == key[SK]:
                 head = items.pop(at)

@@ -123,6 +123,10 @@ class Entity(Model):
     upgrades: ClassVar[dict[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
     """By schema version: converts stored attributes to the next version when an item is read."""
 
+    beside: ClassVar[frozenset[str]] = frozenset()
+    """Names of fields that are stored in an item of their own. An older version may have stored
+    them here; None means that they were not read."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         layout = cls.__dict__.get("layout")

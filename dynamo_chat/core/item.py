@@ -118,7 +118,7 @@ class ItemPlan(Generic[E]):
             KIND: {"S": layout.kind},
             VERSION: {"N": str(entity.schema_version)},
         }
-        implied = entity.implied()
+        implied = entity.implied() | entity.beside
         bodies: list[str] = []
         for name, attribute in self.attributes.items():
             value = fields[name]
@@ -215,7 +215,8 @@ def plan(entity: type[E]) -> ItemPlan[E]:
             continue
         if name in _RESERVED:
             raise TypeError(f"{entity.__name__}.{name}: this name is reserved by PynamoDB models")
-        if info.default is not None and not info.is_required() and _takes_none(hints[name]):
+        defaults_to_none = info.default is None or info.is_required() or name in entity.beside
+        if not defaults_to_none and _takes_none(hints[name]):
             raise TypeError(f"{entity.__name__}.{name}: may be None, so it must default to None")
         derived[name] = _attribute(hints[name], info)
     # The base class declares `ttl` itself; an entity's deadline is the same stored attribute.

@@ -13,6 +13,7 @@ from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import ExtractedFilters, Message, NewMessage
 from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.entity import Count, Id, JsonObject, Many, Model, Number, Text, validated
+from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.importing.records import ConversationRecord
 from dynamo_chat.importing.shapes import Moment, known, plain
 
@@ -97,8 +98,10 @@ def trinity_document(conversation: Conversation, messages: Sequence[Message]) ->
     """The conversation as one item of ``trinity-chat-sessions-dev``, with its messages inside.
 
     System and tool messages are left out and not counted: the document has only queries and
-    responses.
+    responses. InvalidArgument if the conversation's preferences were not read: use `get` or `open`.
     """
+    if conversation.has_preferences and conversation.preferences is None:
+        raise InvalidArgument("conversation", "its preferences were not read: use `get` or `open`")
     shown = [_shown(message) for message in messages if message.role in _TYPES]
     expires_at = conversation.expires_at
     session = known(
@@ -109,7 +112,7 @@ def trinity_document(conversation: Conversation, messages: Sequence[Message]) ->
         updated_at=conversation.updated_at,
         ttl=None if expires_at is None else epoch_seconds(expires_at),
         messages=tuple(shown),
-        user_preferences=conversation.preferences,
+        user_preferences=conversation.preferences or {},
         message_count=conversation.message_count - (len(messages) - len(shown)),
         session_status=conversation.status,
     )

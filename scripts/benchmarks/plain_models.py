@@ -22,11 +22,12 @@ from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import Message
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KEY_ATTRIBUTES, KIND
+from dynamo_chat.identity.user import User
 from dynamo_chat.testing.engine import DEFAULT_REGION
 
 AttributeValues = dict[str, dict[str, Any]]
 
-ENTITIES = {entity.layout.kind: entity for entity in (Conversation, Message)}
+ENTITIES = {entity.layout.kind: entity for entity in (Conversation, Message, User)}
 ATTRIBUTES: dict[str, type[Attribute[Any]]] = {
     "S": UnicodeAttribute,
     "N": NumberAttribute,

@@ -38,7 +38,7 @@ class Conversations:
     message: str
     """The first message of ``talk``."""
     noted: str
-    """A conversation with preferences of 1,000 characters."""
+    """A user with preferences of 1,000 characters."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ def text_of(characters: int, seed: int) -> str:
 NOTES: dict[str, Any] = {"notes": text_of(CHARACTERS, -1)}
 
 SAMPLES = {
-    "get": Sample("GetItem", lambda store, known: lambda: store.conversations.get(known.noted)),
+    "get": Sample("GetItem", lambda store, known: lambda: store.users.get(known.noted)),
     "get message": Sample(
         "BatchGetItem", lambda store, known: lambda: store.messages.get(known.talk, known.message)
     ),
@@ -155,7 +155,7 @@ def _fill(store: ChatStore) -> Conversations:
         talk=talk,
         plain=plain,
         message=store.messages.latest(talk, MESSAGES)[0].message_id,
-        noted=store.conversations.create(USER, preferences=NOTES).conversation_id,
+        noted=store.users.create("ann@example.com", preferences=NOTES).user_id,
     )
 
 

@@ -176,6 +176,8 @@ def _chat(store: ChatStore, ids: Everything, entries: int) -> Everything:
         title=TITLE,
         retention=timedelta(days=30),
         sliding=True,
+        keep_last=10_000,
+        preferences={"tone": "dry"},
     )
     said = [
         store.messages.append(ids.sliding_id, NewMessage(role="user", content=f"No. {place}"))

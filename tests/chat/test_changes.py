@@ -83,7 +83,7 @@ def test_merges_of_two_stores_both_take_effect(scene: Scene, store: ChatStore) -
     for theirs in ("x", "y" * 3_000):
         with just_before(
             store.connection,
-            "UpdateItem",
+            "TransactWriteItems",
             partial(other.merge_preferences, "c-1", {"theirs": theirs}),
         ):
             store.conversations.merge_preferences("c-1", {"mine": theirs})

@@ -1,5 +1,6 @@
 """What calls cost, by DynamoDB's rules, through the request meter."""
 
+import random
 from collections.abc import Callable
 from functools import partial
 
@@ -65,3 +66,25 @@ def test_keeping_the_last_messages_costs_two_units_more(store: ChatStore, clock:
     append_turn = partial(store.messages.append_turn, made.conversation_id, turn)
     assert cost(store, append_turn) == (1, 13, 0)
     assert store.conversations.get(made.conversation_id).message_count == 10
+
+
+def notes(characters: int) -> dict[str, str]:
+    """Preferences of that many characters, which can't be compressed to nothing."""
+    return {"notes": random.Random(characters).randbytes(characters // 2).hex()}
+
+
+@pytest.mark.parametrize("characters", [100, 1_000, 4_096, 8_192])
+def test_preferences_cost_an_append_and_a_list_nothing(
+    store: ChatStore, talk: str, clock: FakeClock, characters: int
+) -> None:
+    """They are beside the head: neither rewritten by appends nor read by lists."""
+    user_id = store.conversations.get(talk).user_id
+    for _ in range(19):
+        store.conversations.create(user_id, title="Renders", preferences=notes(characters))
+    store.conversations.set_preferences(talk, notes(characters))
+    assert cost(store, lambda: store.messages.append(talk, english(1_000))) == (1, 7, 0)
+    for listed in (store.conversations.list_by_user, store.conversations.list_by_activity):
+        assert cost(store, lambda: listed(user_id)) == (1, 0, 1.5)  # noqa: B023
+    units = -(-(characters + 1_000) // 4_096) / 2  # eventually consistent, with head and message
+    assert cost(store, lambda: store.conversations.get(talk))[:2] == (1, 0)
+    assert cost(store, lambda: store.messages.open(talk))[2] <= units + 0.5

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from ulid import ULID
 
+from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.core.addresses import Address, Domain
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.entity import (
@@ -71,7 +72,14 @@ def entities(entity: type[Entity]) -> st.SearchStrategy[Entity]:
         for part in (*slot.pk.components, *slot.sk.components)
         if isinstance(part, integer)
     }
-    return _models(entity, **numbers)
+    return _models(entity, **numbers).map(_as_stored)
+
+
+def _as_stored(entity: Entity) -> Entity:
+    """With what a read can know: a head says whether there are preferences, not which."""
+    if not isinstance(entity, Conversation):
+        return entity
+    return entity.model_copy(update={"preferences": None if entity.has_preferences else {}})
 
 
 def _models(model: type[BaseModel], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pynamodb.expressions.condition import Condition
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.conversation import Conversation, head_key
+from dynamo_chat.chat.conversation import PREFERENCES, Conversation, head_key, is_part_of
 from dynamo_chat.chat.message import (
     Message,
     MessageBody,
@@ -17,15 +17,17 @@ from dynamo_chat.chat.message import (
     is_minted_form,
 )
 from dynamo_chat.chat.message_ids import message_id_fields, message_id_item
+from dynamo_chat.chat.preferences import preferences_item, preferences_key
 from dynamo_chat.chat.reviews import Review, review_id_item
 from dynamo_chat.chat.snapshot import holds, life_of, snapshot_of
 from dynamo_chat.chat.titles import title_item
+from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.layout import GSI2, PK, TTL, VERSION
-from dynamo_chat.core.transaction import Check, key_of
+from dynamo_chat.core.transaction import Check, Put, absent, key_of
 from dynamo_chat.operations.doctor.conditions import same, set_attributes, still
 from dynamo_chat.operations.doctor.findings import Problem, Repair
 from dynamo_chat.operations.doctor.forms import Subject, index_difference, older_version
@@ -62,8 +64,40 @@ def _conversation(subject: Subject) -> Relation:
                 "the title item is missing: searches by title don't find the conversation",
                 Check(key_of(subject.item), _still_titled(head, subject)),
             )
+        yield from _preferences_of(subject, head, found[1])
 
-    key = keyspace.CONVERSATION_TITLE.key(conversation_id=head.conversation_id)
+    title = keyspace.CONVERSATION_TITLE.key(conversation_id=head.conversation_id)
+    return Relation((title, preferences_key(head.conversation_id)), judge)
+
+
+def _preferences_of(
+    subject: Subject, head: Conversation, beside: AttributeValues | None
+) -> Iterator[Problem]:
+    """A problem if the preferences are still in the head, or the head is wrong about them."""
+    item, is_older = subject.item, head.schema_version != int(subject.item[VERSION]["N"])
+    there = beside is not None and is_part_of(beside, head.life)
+    if is_older:
+        return  # reported; the preferences are moved after that
+    if PREFERENCES in item:
+        gone = set_attributes(item, {PREFERENCES: None})
+        copy = () if there else (Put(preferences_item(head), absent(subject.now)),)
+        repair = Repair("move its preferences to an item of their own", (gone, *copy))
+        yield Problem("older_version", "its preferences are in the head, as in version 1", repair)
+    elif head.has_preferences != there:
+        flag: AttributeValue | None = {"BOOL": True} if there else None
+        repair = Repair("correct it", (set_attributes(item, {"has_preferences": flag}),))
+        says = "it has preferences" if there else "it has no preferences"
+        yield Problem("counter", f"{says}, but the head says otherwise", repair, says)
+
+
+def _preferences(subject: Subject) -> Relation:
+    key = _head_of(subject.item)
+
+    def judge(found: Found) -> Iterator[Problem]:
+        if not is_of(found[0], *_HEADS):
+            yield leads_nowhere(subject, key, "the conversation of these preferences doesn't exist")
+        yield from _deadline(subject, found[0])
+
     return Relation((key,), judge)
 
 
@@ -275,6 +309,7 @@ CHAT_RULES: Final[Rules] = {
     keyspace.CONVERSATION.kind: _conversation,
     keyspace.CONVERSATION_TITLE.kind: _title,
     keyspace.CONVERSATION_STATE.kind: _state,
+    keyspace.CONVERSATION_PREFERENCES.kind: _preferences,
     keyspace.MESSAGE.kind: _message,
     keyspace.MESSAGE_ID.kind: _message_id,
     keyspace.REVIEW.kind: _review,
