@@ -362,7 +362,8 @@ RATE_LIMIT: Final = Layout(
 
 # -- telemetry ----------------------------------------------------------------------------------
 #
-# LLM interactions are in the partition of their e-mail conversation, and are deleted with it.
+# LLM interactions are in the partition of their e-mail conversation, and are deleted with it. Those
+# of a chat conversation are there, too: they are deleted with that one.
 
 LLM_USAGE: Final = Layout(
     "llm_usage",

@@ -303,8 +303,9 @@ class ChatStore:
     def llm(self) -> LLMInteractions:
         """LLM interactions of conversations and accounts."""
         from dynamo_chat.telemetry.llm import LLMInteractions
+        from dynamo_chat.workflows.record_interaction import InteractionRecorder
 
-        return LLMInteractions(self._binding)
+        return LLMInteractions(self._binding, InteractionRecorder(self._binding, self._snapshots))
 
     @cached_property
     def reports(self) -> LLMReports:

@@ -1,4 +1,4 @@
-"""Scenarios of rate limits (R1–R3)."""
+"""Scenarios of rate limits (R1–R4)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from dynamo_chat.cases.stage import Case, Stage
-from dynamo_chat.cases.words import words
+from dynamo_chat.cases.words import deleted, words
 from dynamo_chat.limits.rate_limit import RateLimit, RateLimitExceeded
 
 
@@ -105,3 +105,16 @@ def rate_limits_load(stage: Stage) -> Iterator[Case]:
     limits, account = stage.store.rate_limits, stage.fresh("account")
     counted = limits.get(account, "ai").model_copy(update={"request_count": 150})
     yield Case("", lambda: limits.load(counted))
+
+
+def rate_limits_delete(stage: Stage) -> Iterator[Case]:
+    limits, account = stage.store.rate_limits, stage.fresh("account")
+    limits.count(account, "ai", "generate_email")
+    yield Case("", lambda: limits.delete(account, "ai"), lambda _: "deleted")
+
+
+def rate_limits_delete_all(stage: Stage) -> Iterator[Case]:
+    limits, account = stage.store.rate_limits, stage.fresh("account")
+    limits.count(account, "ai", "generate_email")
+    limits.count(account, "aws", "s3")
+    yield Case("", lambda: limits.delete_all(account), deleted)

@@ -1,4 +1,4 @@
-"""Scenarios of LLM interactions, reports and invocations (L1–L3)."""
+"""Scenarios of LLM interactions, reports and invocations (L1–L4)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from dynamo_chat.cases.stage import Case, Stage
+from dynamo_chat.cases.words import deleted
 from dynamo_chat.telemetry.invocations import NewInvocation
 from dynamo_chat.telemetry.llm import NewInteraction
 from dynamo_chat.telemetry.reports import LLMReport, Period
@@ -42,6 +43,25 @@ def llm_record(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: llm.record(talk, whole))
     bare = whole.model_copy(update={"prompt": None, "response": None})
     yield Case("without prompt and response", lambda: llm.record(talk, bare))
+    chat = stage.store.conversations.create(stage.fresh("user")).conversation_id
+    yield Case("of a chat conversation", lambda: llm.record(chat, whole))
+    cold = stage.cold_store().llm
+    yield Case("that the store has not seen", lambda: cold.record(chat, whole), budget=2)
+
+
+def llm_delete(stage: Stage) -> Iterator[Case]:
+    llm, talk, account = stage.store.llm, stage.fresh("conversation"), stage.fresh("account")
+    made = llm.record(talk, _interaction(account))
+    yield Case(
+        "",
+        lambda: llm.delete(talk, made.interaction_id, made.generated_at, account_id=account),
+        lambda _: "deleted",
+    )
+
+
+def llm_delete_all(stage: Stage) -> Iterator[Case]:
+    llm, (_, account) = stage.store.llm, _interactions(stage, 10)
+    yield Case("10 interactions", lambda: llm.delete_all(account), deleted)
 
 
 def llm_list_by_conversation(stage: Stage) -> Iterator[Case]:
@@ -86,6 +106,19 @@ def reports_load(stage: Stage) -> Iterator[Case]:
     yield Case("", lambda: reports.load(elsewhere))
 
 
+def reports_delete(stage: Stage) -> Iterator[Case]:
+    reports, account = stage.store.reports, stage.fresh("account")
+    made = reports.build(account, "2026-01")
+    yield Case("", lambda: reports.delete(made.report_id), lambda _: "deleted")
+
+
+def reports_delete_all(stage: Stage) -> Iterator[Case]:
+    reports, account = stage.store.reports, stage.fresh("account")
+    for month in ("2026-01", "2026-02"):
+        reports.build(account, month)
+    yield Case("", lambda: reports.delete_all(account), deleted)
+
+
 def _invocation(account_id: str, invocation_id: str | None = None) -> NewInvocation:
     return NewInvocation(
         account_id=account_id,
@@ -117,3 +150,16 @@ def invocations_list_by_account(stage: Stage) -> Iterator[Case]:
         stage.later()
         invocations.record(_invocation(account))
     yield Case("", lambda: invocations.list_by_account(account))
+
+
+def invocations_delete(stage: Stage) -> Iterator[Case]:
+    invocations = stage.store.invocations
+    made = invocations.record(_invocation(stage.fresh("account")))
+    yield Case("", lambda: invocations.delete(made.invocation_id), lambda _: "deleted")
+
+
+def invocations_delete_all(stage: Stage) -> Iterator[Case]:
+    invocations, account = stage.store.invocations, stage.fresh("account")
+    for _ in range(10):
+        invocations.record(_invocation(account))
+    yield Case("10 invocations", lambda: invocations.delete_all(account), deleted)

@@ -330,8 +330,8 @@ class Conversations(Repository):
     @access_pattern(
         "C16",
         "Query, TransactWriteItems",
-        "2 + ⌈items/98⌉ + ⌈MB⌉; 2⌈MB⌉ for more than 200 items",
-        budget=4,
+        "3 + ⌈items/98⌉ + ⌈MB⌉; 2⌈MB⌉ for more than 200 items",
+        budget=5,
         owner="condition",
     )
     def delete(

@@ -2,7 +2,7 @@
 
     look  ──▶ find what lists across conversations show: rated messages, reviews
     begin ──▶ delete those, and replace the head by a tombstone, in one transaction
-    clear ──▶ delete messages, id items, reviews (each review with its id item)
+    clear ──▶ delete messages, id items, reviews (each review with its id item), LLM interactions
     finish ─▶ delete title, state and tombstone in one transaction; the id is free again
 
 Every step is a transaction that checks the deletion's own id in the tombstone (`core.deletion`):
@@ -174,6 +174,11 @@ class ConversationRemover(Repository):
                         group = _deletes_of(item, conversation_id)
                         gone.discard(_first_key(group))
                         yield group
+            for items in self._walk(interactions_of(conversation_id), only=(PK, SK, LIFE)):
+                for item in items:
+                    if LIFE in item:
+                        count += 1
+                        yield (Delete(key_of(item), Path(LIFE).exists()),)
 
         last = [Delete(each.key(conversation_id=conversation_id)) for each in _LAST[1:]]
         went = deletion.run(groups(), last)
@@ -264,6 +269,14 @@ def everything_in(conversation_id: str) -> Collection:
     partition = keyspace.CONVERSATION_PARTITION.encode(conversation_id)
     everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
     return Collection(TABLE, partition, everything, keyspace.CONVERSATION.table.sk)
+
+
+def interactions_of(conversation_id: str) -> Collection:
+    """Where the LLM interactions of a conversation are, and those of an e-mail thread of its id.
+
+    Those with a `LIFE` are the conversation's: see `workflows.record_interaction`.
+    """
+    return keyspace.LLM_USAGE.collection(TABLE, conversation_id)()
 
 
 def _listed_in(conversation_id: str) -> Collection:

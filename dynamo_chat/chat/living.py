@@ -11,15 +11,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
+from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import head_key, is_dead, is_part_of, life_in
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import check_size
-from dynamo_chat.core.layout import Collection
+from dynamo_chat.core.layout import PK, Collection
 from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository
 
 ALIVE_UNTIL = "sure_until"
+NO_LIFE = "-"
+"""How other domains mark what is part of a conversation that an older release created."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -119,6 +123,42 @@ class LivingLists(Repository):
             head = known[owner(each.found)]
             if not is_dead(head, now) and is_part_of(each.item, life_in(head)):
                 yield each
+
+
+class LivingSieve(Repository):
+    """Leaves out items of conversations that have expired, in lists that other domains page.
+
+    For one page. The conversation is the one that the item's key in the table names.
+    """
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._heads: dict[str, AttributeValues | None] = {}
+
+    def look(self, items: Sequence[AttributeValues]) -> None:
+        """Read the heads of those that may have expired: one request per 100 conversations."""
+        now = self._now()
+        doubtful = {_named_in(each) for each in items if not _is_surely_alive(each, now)}
+        asked = sorted(name for name in doubtful if name and name not in self._heads)
+        heads = self._get_items([head_key(name) for name in asked], consistent=True)
+        self._heads.update(zip(asked, heads, strict=True))
+
+    def keeps(self, item: AttributeValues) -> bool:
+        """False if the item's conversation has expired, or is not the one it was part of."""
+        name = _named_in(item)
+        if name not in self._heads or ALIVE_UNTIL not in item:
+            return True
+        head = self._heads[name]
+        return not is_dead(head, self._now()) and is_part_of(item, life_in(head) or NO_LIFE)
+
+
+def _named_in(item: AttributeValues) -> str:
+    """The only component of the item's partition key; empty if it is unreadable."""
+    try:
+        (name,) = keyspace.MAIL_PARTITION.decode(item[PK]["S"])
+    except (LookupError, TypeError, ValueError):
+        return ""
+    return str(name)
 
 
 def with_alive_until(item: AttributeValues, alive_until: datetime | None) -> AttributeValues:

@@ -15,8 +15,8 @@ from datetime import datetime
 
 from pynamodb.expressions.operand import Path
 
-from dynamo_chat.chat.conversation import Conversation, head_key, live_head
-from dynamo_chat.chat.deletion import everything_in, is_root, review_pointer
+from dynamo_chat.chat.conversation import LIFE, Conversation, head_key, live_head
+from dynamo_chat.chat.deletion import everything_in, interactions_of, is_root, review_pointer
 from dynamo_chat.chat.snapshot import Heads, Snapshot, life_of
 from dynamo_chat.core.attributes import epoch_seconds
 from dynamo_chat.core.binding import Binding
@@ -108,6 +108,10 @@ class SlidingExpiry(Repository):
                 elif pointer is not None:
                     moved.append(pointer)
             yield from self._left_behind(moved, conversation_id, seconds)
+        for items in self._walk(interactions_of(conversation_id), only=(PK, SK, LIFE, TTL)):
+            for item in items:
+                if LIFE in item and is_live(item, now) and _ends_before(item, seconds):
+                    yield [_move(key_of(item), seconds)]
 
     def _left_behind(
         self, pointers: Sequence[Key], conversation_id: str, seconds: int

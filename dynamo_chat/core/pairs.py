@@ -8,9 +8,9 @@ reads both, thing by thing, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
@@ -45,6 +45,16 @@ class Pair(Generic[T]):
         return None if is_half else self.join(record, content)
 
 
+class Sieve(Protocol):
+    """Leaves items out of one page, by what it reads of other items."""
+
+    def look(self, items: Sequence[AttributeValues], /) -> None:
+        """Called with the items of each query before `keeps`, to read in bulk."""
+
+    def keeps(self, item: AttributeValues, /) -> bool:
+        """False for an item to leave out."""
+
+
 class PairReader(Repository, Generic[T]):
     """Reads things of one kind that are stored as two items."""
 
@@ -70,12 +80,14 @@ class PairReader(Repository, Generic[T]):
         beside: dict[str, AttributeValues] | None = None,
         account_id: str | None = None,
         is_shared: bool = False,
+        sieve: Sieve | None = None,
     ) -> Page[T]:
         """One page of things, records and contents read together.
 
         Items of other kinds in the range are added to `beside`, by kind. Things that are being
         deleted are left out, so the page may be short. With `account_id`, those of other accounts
-        are left out; unless the collection `is_shared`, one such item means that all of it is.
+        are left out; unless the collection `is_shared`, one such item means that all of it is. So
+        are things whose record `sieve` does not keep.
         """
         check_owner("account_id", account_id)
         size = check_page_size(asked.page_size)
@@ -98,7 +110,7 @@ class PairReader(Repository, Generic[T]):
                 contents.pop(passed, None)
             elif is_ours and not is_record and beside is not None:
                 beside[kind] = item
-            return is_record and is_ours
+            return is_record and is_ours and (sieve is None or sieve.keeps(item))
 
         def joined(record: AttributeValues) -> T | None:
             group = key_parts(pair.record, record, SK)[:-1]
@@ -119,7 +131,8 @@ class PairReader(Repository, Generic[T]):
         )
         if not is_shared and not all(_may_be_of(item, account_id) for item in begun[0]):
             begun = ([], None)
-        page = self._page(asked, [collection], joined, is_kept=is_record, begun=begun)
+        look = None if sieve is None else sieve.look
+        page = self._page(asked, [collection], joined, is_kept=is_record, look=look, begun=begun)
         return page.without_none()
 
 

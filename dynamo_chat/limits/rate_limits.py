@@ -1,4 +1,4 @@
-"""Rate limits of accounts: calls in fixed or sliding windows (R1–R3).
+"""Rate limits of accounts: calls in fixed or sliding windows (R1–R4).
 
 An account has one item per resource, which holds the current window, so one update decides and
 counts. There are three writes; their conditions exclude one another, also with concurrent callers:
@@ -31,15 +31,27 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import InvalidArgument
-from dynamo_chat.core.item import plan
+from dynamo_chat.core.entity import MAX_ID_CHARACTERS
+from dynamo_chat.core.errors import InvalidArgument, NotFound
+from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.keys import format_time
-from dynamo_chat.core.layout import KIND, VERSION
+from dynamo_chat.core.layout import KIND, TABLE, VERSION
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Key, Put, Update, absent, contended
+from dynamo_chat.core.sweep import Sweeper
+from dynamo_chat.core.transaction import (
+    Delete,
+    Key,
+    Put,
+    Update,
+    absent,
+    contended,
+    key_of,
+    live,
+)
 from dynamo_chat.limits.rate_limit import (
     MAX_NAME_CHARACTERS,
     MAX_WINDOW,
@@ -69,7 +81,11 @@ _SECOND = timedelta(seconds=1)
 
 
 class RateLimits(Repository):
-    """Count calls against limits; read, block and unblock."""
+    """Count calls against limits; read, block, unblock and delete."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._sweeper = Sweeper(binding)
 
     @access_pattern(
         "R1",
@@ -356,6 +372,31 @@ class RateLimits(Repository):
         except ConditionFailed as failed:
             return _decoded(failed.items.get(0)) or counted
         return counted
+
+    @access_pattern("R4", "DeleteItem", "1", owner="argument")
+    def delete(self, account_id: str, resource: Resource) -> None:
+        """Delete an account's window of a resource, with its counts and its block. NotFound.
+
+        The next counted call opens a new window.
+        """
+        terms = checked_terms(account_id, resource, None, None, needs_limit=False)
+        try:
+            self._write(Delete(terms.key, live(self._now())))
+        except ConditionFailed as failed:
+            if failed.was_resent:
+                return  # our own deletion, whose response was lost
+            raise NotFound("rate limit", resource) from failed
+
+    @access_pattern(
+        "R4", "Query, TransactWriteItems", "⌈MB⌉ + ⌈windows/100⌉", budget=2, owner="argument"
+    )
+    def delete_all(self, account_id: str) -> int:
+        """Delete the windows of all resources of an account, and return how many."""
+        check_text("account_id", account_id, MAX_ID_CHARACTERS)
+        windows = keyspace.RATE_LIMIT.collection(TABLE, account_id)()
+        return self._sweeper.sweep(
+            [windows], lambda item: (Delete(key_of(item), Item.PK.exists()),)
+        )
 
     def _not_in_this_window(
         self, name: str, terms: Terms, now: datetime, there: RateLimit | None

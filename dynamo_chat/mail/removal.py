@@ -45,7 +45,9 @@ from dynamo_chat.mail.thread import EmailThread, exists_thread, thread_key
 
 _TOMBSTONE: Final = keyspace.EMAIL_THREAD_TOMBSTONE
 _ACCOUNT: Final = "account_id"
-_READ: Final = (PK, SK, KIND, _ACCOUNT, "message_id")
+_BARE: Final = "without_thread"
+"""Attribute of a tombstone that was put where there was no thread, only interactions."""
+_READ: Final = (PK, SK, KIND, _ACCOUNT, "message_id", _BARE)
 _PAIRED: Final = (
     keyspace.EMAIL,
     keyspace.EMAIL_CONTENT,
@@ -74,7 +76,11 @@ class ThreadRemover(Repository):
         return 0 if deletion is None else self._clear(conversation_id, deletion)
 
     def _clear(self, conversation_id: str, deletion: Deletion) -> int:
-        return deletion.run(_together(self._leaving(conversation_id)))
+        tombstones: list[AttributeValues] = []
+        count = deletion.run(_together(self._leaving(conversation_id, tombstones)))
+        # One that was put where there was no thread has replaced nothing.
+        is_bare = any(_BARE in each for each in tombstones)
+        return max(0, count - 1) if is_bare else count
 
     def _begin(self, conversation_id: str, account_id: str | None) -> Deletion:
         """Replace the thread with a tombstone, or take over an existing one.
@@ -90,21 +96,34 @@ class ThreadRemover(Repository):
         try:
             return begin(self._connection, bury, identity, _TOMBSTONE, may_resume=may_resume)
         except ConditionFailed as failed:
-            # Items without a thread do not say which account owned the thread.
-            if account_id is not None or failed.items.get(0) is not None:
+            # Somebody else's thread takes as many requests as none.
+            is_free = failed.items.get(0) is None
+            if (account_id is None and not is_free) or not (
+                self._has_interactions(conversation_id, account_id) and is_free
+            ):
                 raise NotFound("e-mail thread", conversation_id) from failed
-        # LLM interactions may have been recorded without a thread.
-        left, _ = self._query(_everything_of(conversation_id), limit=1, consistent=True, only=(PK,))
-        if not left:
-            raise NotFound("e-mail thread", conversation_id)
-        empty = helper_item(_TOMBSTONE, {"conversation_id": conversation_id})
-        for write in (Put(empty, absent(self._now())), bury):  # unless a thread exists by now
+        bare = helper_item(_TOMBSTONE, {"conversation_id": conversation_id}, **{_BARE: "yes"})
+        if account_id is not None:
+            bare[_ACCOUNT] = {"S": account_id}
+        for write in (Put(bare, absent(self._now())), bury):  # unless a thread exists by now
             with suppress(ConditionFailed):
-                return begin(self._connection, write, identity, _TOMBSTONE)
+                return begin(self._connection, write, identity, _TOMBSTONE, may_resume=may_resume)
         raise contended("the e-mail thread")
 
-    def _leaving(self, conversation_id: str) -> Iterator[AttributeValues]:
-        """The items to delete, last first: all except other accounts' interactions."""
+    def _has_interactions(self, conversation_id: str, account_id: str | None) -> bool:
+        """True if something is stored without a thread, of this account if one is given."""
+        for items in self._walk(_everything_of(conversation_id), only=(PK, _ACCOUNT)):
+            if any(account_id is None or is_owned(each, _ACCOUNT, account_id) for each in items):
+                return True
+        return False
+
+    def _leaving(
+        self, conversation_id: str, tombstones: list[AttributeValues]
+    ) -> Iterator[AttributeValues]:
+        """The items to delete, last first: all except other accounts' interactions.
+
+        The tombstone, if it is met, is added to `tombstones`.
+        """
         tombstone = thread_key(conversation_id)
         is_owner_known, owner = False, None
         foreign: _Name | None = None
@@ -120,6 +139,8 @@ class ThreadRemover(Repository):
                     continue  # the content of another account's interaction
                 if item[SK] != tombstone[SK]:
                     yield item
+                else:
+                    tombstones.append(item)
 
     def _owner(self, conversation_id: str, items: Sequence[AttributeValues]) -> str | None:
         """The account whose thread is being deleted; None if the tombstone does not say."""

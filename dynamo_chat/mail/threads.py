@@ -129,6 +129,7 @@ class EmailThreads(Repository):
         Returns the number of items deleted. Readers no longer see the thread from the first
         request on, and nothing can be added to it until it is deleted. After a crash, call it
         again to finish. LLM interactions that another account recorded before the thread existed
-        stay. NotFound if there is nothing to delete, or nothing of `account_id`.
+        stay. Without a thread, this deletes the interactions under this id: all, or `account_id`'s.
+        NotFound if there is nothing to delete, or nothing of `account_id`.
         """
         return self._remover.delete(conversation_id, account_id)

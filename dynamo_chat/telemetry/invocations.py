@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import (
@@ -29,7 +30,8 @@ from dynamo_chat.core.owners import check_owner, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
-from dynamo_chat.core.transaction import Put, absent
+from dynamo_chat.core.sweep import Sweeper
+from dynamo_chat.core.transaction import Delete, Put, absent, key_of, live
 from dynamo_chat.telemetry.amounts import Amount
 
 InvocationStatus = Literal["success", "error", "timeout"]
@@ -88,7 +90,11 @@ class InvocationExists(AlreadyExists):
 
 
 class Invocations(Repository):
-    """Record and read invocations."""
+    """Record, read and delete invocations."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._sweeper = Sweeper(binding)
 
     @access_pattern("L3", "PutItem", "1", owner="creation")
     def record(self, invocation: NewInvocation) -> Invocation:
@@ -158,3 +164,38 @@ class Invocations(Repository):
         )
 
     iterate_by_account = iterating(list_by_account)
+
+    @access_pattern("L4", "DeleteItem", "1", owner="condition")
+    def delete(self, invocation_id: str, *, account_id: str | None = None) -> None:
+        """Delete an invocation. NotFound, also if it is not `account_id`'s."""
+        check_owner("account_id", account_id)
+        is_it = live(self._now())
+        if account_id is not None:
+            is_it &= plan(Invocation).model.account_id == account_id
+        try:
+            self._write(Delete(keyspace.INVOCATION.key(invocation_id=invocation_id), is_it))
+        except ConditionFailed as failed:
+            if failed.items.get(0) is None and failed.was_resent:
+                return  # our own deletion, whose response was lost
+            raise NotFound("invocation", invocation_id) from failed
+
+    @access_pattern(
+        "L4",
+        "Query, TransactWriteItems",
+        "twice the pages of all shards + ⌈invocations/100⌉",
+        budget=2 * keyspace.INVOCATION_SHARDS + 1,
+        index="GSI1 + table",
+        owner="argument",
+    )
+    def delete_all(self, account_id: str) -> int:
+        """Delete all invocations of an account, and return how many.
+
+        Invocations recorded meanwhile are deleted as soon as the index shows them. After a crash,
+        call it again.
+        """
+        is_theirs = plan(Invocation).model.account_id == account_id
+        listed = [
+            keyspace.INVOCATION.collection(GSI1, account_id, shard)()
+            for shard in range(keyspace.INVOCATION_SHARDS)
+        ]
+        return self._sweeper.sweep(listed, lambda item: (Delete(key_of(item), is_theirs),))

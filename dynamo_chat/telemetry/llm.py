@@ -5,25 +5,28 @@ and is in the list of its account, which reports are built from. Its content (pr
 metadata) is next to it and in no index.
 
 Both are in the partition of the conversation's e-mails, so that deleting the thread deletes them.
+If there is no thread, but a conversation of the chat, they expire and are deleted with that one:
+they are marked with its life. Recording is in `workflows.record_interaction`: it checks both.
 The list of an account is spread over `LLM_SHARDS` partitions; the design notes give their capacity.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import Field, model_validator
-from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
+from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.clock import not_ahead
+from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import (
     Count,
     Entity,
+    ExpiresAt,
     Id,
     Indexed,
     JsonObject,
@@ -33,19 +36,21 @@ from dynamo_chat.core.entity import (
     Time,
     validated,
 )
-from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument
-from dynamo_chat.core.item import is_kind, plan
+from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.core.item import check_size, key_parts, plan
 from dynamo_chat.core.iterating import iterating
-from dynamo_chat.core.layout import GSI1, KIND, PK, TABLE, Collection, Layout
-from dynamo_chat.core.owners import own
+from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Collection, Layout
+from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
-from dynamo_chat.core.pairs import CONTENT, Pair, PairReader
+from dynamo_chat.core.pairs import CONTENT, Pair, PairReader, Sieve
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
-from dynamo_chat.core.transaction import Check, Key, Put, Write, absent
+from dynamo_chat.core.sweep import Sweeper, Together
+from dynamo_chat.core.transaction import Delete, Key, Put, absent, key_of, live
 from dynamo_chat.telemetry.amounts import Amount, Measure, Total
 
-_ACCOUNT: Final = "account_id"
+USAGE: Final = "usage"
+"""The last component of a usage item's sort key."""
 
 
 class NewInteraction(Model):
@@ -103,11 +108,13 @@ class LLMUsage(Entity):
     max_tokens: Count | None = None
     has_content: bool = False
     """True if prompt, response or metadata were recorded."""
+    expires_at: ExpiresAt = None
+    """When it expires with its conversation; None for never."""
 
     @property
     def part(self) -> str:
         """The last part of the sort key: usage or content."""
-        return "usage"
+        return USAGE
 
     @property
     def shard(self) -> int:
@@ -155,6 +162,7 @@ class LLMContent(Entity):
     prompt: Text | None = None
     response: Text | None = None
     metadata: JsonObject = Field(default_factory=dict)
+    expires_at: ExpiresAt = None
 
     @property
     def part(self) -> str:
@@ -162,50 +170,43 @@ class LLMContent(Entity):
         return CONTENT
 
 
-class LLMInteractions(Repository):
-    """Record interactions and list them by conversation or account."""
+class Recorder(Protocol):
+    """What is known of the conversations that interactions are recorded for."""
 
-    def __init__(self, binding: Binding) -> None:
+    def record(self, conversation_id: str, interaction: NewInteraction, /) -> LLMInteraction:
+        """Record an interaction of a conversation: see `LLMInteractions.record`."""
+
+    def sieve(self) -> Sieve:
+        """A sieve for one page, without interactions of expired conversations."""
+
+
+class LLMInteractions(Repository):
+    """Record interactions, list them by conversation or account, delete them."""
+
+    def __init__(self, binding: Binding, recorder: Recorder) -> None:
         super().__init__(binding)
         self._pairs = PairReader(binding, LLM_PAIR)
+        self._sweeper = Sweeper(binding)
+        self._recorder = recorder
 
     @access_pattern(
-        "L1", "TransactWriteItems", "1; 2 when the id was used before", budget=1, owner="creation"
+        "L1",
+        "TransactWriteItems",
+        "1; 2 for a chat conversation not seen before; 2 when the id was used before",
+        budget=1,
+        owner="creation",
     )
     def record(self, conversation_id: str, interaction: NewInteraction) -> LLMInteraction:
         """Record an interaction of a conversation and return it.
 
-        A retry with the same id and time changes nothing. AlreadyExists if another interaction has
-        them, with it as ``current`` if it is the same account's. The conversation needs no thread;
-        Conflict if it has another account's, or one that is being deleted. InvalidArgument for a
-        time more than five minutes ahead.
+        If the conversation has an e-mail thread, the interaction is deleted with it. Otherwise, if
+        it is a conversation of the chat, the interaction expires and is deleted with that one. It
+        may also be neither. A retry with the same id and time changes nothing. AlreadyExists if
+        another interaction has them, with it as ``current`` if it is the same account's. Conflict
+        if the thread is another account's, or thread or conversation are being deleted.
+        InvalidArgument for a time more than five minutes ahead.
         """
-        if not isinstance(interaction, NewInteraction):
-            raise InvalidArgument(
-                "interaction", f"must be a NewInteraction, not {type(interaction).__name__}"
-            )
-        now = self._now()
-        made = _made(interaction, conversation_id, now, self._new_id)
-        writes: list[Write] = [
-            Check(_thread_key(conversation_id), _is_open_to(made.account_id)),
-            Put(plan(LLMUsage).encode(made), absent(now)),
-        ]
-        if made.has_content:
-            writes.append(Put(content_item(made), absent(now)))
-        try:
-            self._write(*writes)
-        except ConditionFailed as failed:
-            if 0 in failed.items:
-                raise _closed(failed.items[0] or {}) from failed
-            there = self._pairs.get(
-                conversation_id, made.generated_at, made.interaction_id, consistent=True
-            )
-            if there != made:
-                seen = own(there, _ACCOUNT, made.account_id)
-                raise InteractionExists(
-                    "another interaction has this id and time", seen
-                ) from failed
-        return made
+        return self._recorder.record(conversation_id, interaction)
 
     @access_pattern("L1", "Query", "1", owner="read")
     def list_by_conversation(
@@ -232,6 +233,7 @@ class LLMInteractions(Repository):
             keyspace.LLM_USAGE.collection(TABLE, conversation_id)(lower=lower, until=upper),
             account_id=account_id,
             is_shared=True,
+            sieve=self._recorder.sieve(),
         )
 
     iterate_by_conversation = iterating(list_by_conversation)
@@ -254,13 +256,72 @@ class LLMInteractions(Repository):
         With `since` and `until`, those of [since, until).
         """
         lower, upper = time_range(since, until)
+        sieve = self._recorder.sieve()
         return self._page(
             PageRequest((account_id, lower, upper), newest_first, page_size, cursor),
             account_usage(account_id, lower, upper),
             plan(LLMUsage).decode,
+            is_kept=sieve.keeps,
+            look=sieve.look,
         )
 
     iterate_by_account = iterating(list_by_account)
+
+    @access_pattern("L4", "TransactWriteItems", "1", owner="condition")
+    def delete(
+        self,
+        conversation_id: str,
+        interaction_id: str,
+        generated_at: datetime,
+        *,
+        account_id: str | None = None,
+    ) -> None:
+        """Delete an interaction with its content: its id and time identify it. NotFound.
+
+        NotFound also if it is not `account_id`'s. Reports that were built before keep counting it.
+        """
+        check_owner("account_id", account_id)
+        fields = {
+            "conversation_id": conversation_id,
+            "generated_at": utc("generated_at", generated_at),
+            "interaction_id": interaction_id,
+        }
+        is_it = live(self._now())
+        if account_id is not None:
+            is_it &= plan(LLMUsage).model.account_id == account_id
+        try:
+            self._write(
+                Delete(keyspace.LLM_USAGE.key(**fields, part=USAGE), is_it),
+                Delete(keyspace.LLM_CONTENT.key(**fields, part=CONTENT)),
+            )
+        except ConditionFailed as failed:
+            raise NotFound("interaction", interaction_id) from failed
+
+    @access_pattern(
+        "L4",
+        "Query, TransactWriteItems",
+        "twice the pages of all shards + ⌈items/100⌉",
+        budget=2 * keyspace.LLM_SHARDS + 1,
+        index="GSI1 + table",
+        owner="argument",
+    )
+    def delete_all(self, account_id: str) -> int:
+        """Delete all interactions of an account, in whatever conversation.
+
+        Returns the number of items deleted: a content counts, too. Interactions recorded meanwhile
+        are deleted as soon as the index shows them. After a crash, call it again.
+        """
+        is_theirs = plan(LLMUsage).model.account_id == account_id
+
+        def deletes(usage: AttributeValues) -> Together:
+            key = key_of(usage)
+            if not _has_content(usage):
+                return (Delete(key, is_theirs),)
+            return Delete(key, is_theirs), Delete(_content_key(usage))
+
+        return self._sweeper.sweep(
+            account_usage(account_id, None, None), deletes, also=("has_content",)
+        )
 
 
 def account_usage(
@@ -273,32 +334,10 @@ def account_usage(
     ]
 
 
-def content_item(made: LLMInteraction) -> AttributeValues:
-    """The content item of an interaction."""
-    fields = {name: getattr(made, name) for name in LLMContent.model_fields}
-    return plan(LLMContent).encode(LLMContent(**fields))
-
-
-def _thread_key(conversation_id: str) -> Key:
-    return keyspace.EMAIL_THREAD.key(conversation_id=conversation_id)
-
-
-def _is_open_to(account_id: str) -> Condition:
-    """Condition: the conversation has a thread of this account, or none."""
-    is_theirs: Condition = Path(_ACCOUNT) == account_id
-    is_thread: Condition = Path(KIND) == keyspace.EMAIL_THREAD.kind
-    is_open: Condition = Path(PK).does_not_exist() | (is_thread & is_theirs)
-    return is_open
-
-
-def _closed(there: AttributeValues) -> Conflict:
-    """The error if `there`, a thread or a tombstone, refuses an interaction."""
-    if is_kind(there, keyspace.EMAIL_THREAD):
-        return Conflict("the e-mail thread belongs to another account")
-    return Conflict("the e-mail thread is being deleted; delete it again to finish")
-
-
-def _made(new: NewInteraction, conversation_id: str, now: datetime, new_id: Any) -> LLMInteraction:
+def interaction_made(
+    new: NewInteraction, conversation_id: str, now: datetime, new_id: Callable[[], str]
+) -> LLMInteraction:
+    """The interaction to record. InvalidArgument."""
     fields = dict(new.__dict__)
     fields["conversation_id"] = conversation_id
     fields["generated_at"] = not_ahead("generated_at", new.generated_at or now, now)
@@ -307,6 +346,38 @@ def _made(new: NewInteraction, conversation_id: str, now: datetime, new_id: Any)
         fields["total_tokens"] = new.prompt_tokens + new.response_tokens
     fields["has_content"] = new.prompt is not None or new.response is not None or bool(new.metadata)
     return validated(LLMInteraction, **fields)
+
+
+def interaction_puts(
+    made: LLMInteraction, marks: Mapping[str, AttributeValue], now: datetime
+) -> list[Put]:
+    """The writes that store an interaction; both items have the attributes `marks`."""
+    items = [plan(LLMUsage).encode(made)]
+    if made.has_content:
+        items.append(content_item(made))
+    for item in items:
+        item.update(marks)
+        check_size(item)
+    return [Put(item, absent(now)) for item in items]
+
+
+def content_item(made: LLMInteraction) -> AttributeValues:
+    """The content item of an interaction."""
+    fields = {name: getattr(made, name) for name in LLMContent.model_fields}
+    return plan(LLMContent).encode(LLMContent(**fields))
+
+
+def _content_key(usage: AttributeValues) -> Key:
+    conversation_id, generated_at, interaction_id, _ = (
+        *key_parts(keyspace.LLM_USAGE, usage, PK),
+        *key_parts(keyspace.LLM_USAGE, usage, SK),
+    )
+    return keyspace.LLM_CONTENT.key(
+        conversation_id=conversation_id,
+        generated_at=generated_at,
+        interaction_id=interaction_id,
+        part=CONTENT,
+    )
 
 
 def _joined(record: AttributeValues, content: AttributeValues | None) -> LLMInteraction:

@@ -18,6 +18,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.attributes import json_text
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Entity, Id, Model, Time, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
@@ -29,7 +30,8 @@ from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
-from dynamo_chat.core.transaction import Put, absent, is_live
+from dynamo_chat.core.sweep import Sweeper
+from dynamo_chat.core.transaction import Delete, Put, absent, is_live, key_of, live
 from dynamo_chat.telemetry.amounts import Sum, mean, plus
 from dynamo_chat.telemetry.llm import LLMUsage, account_usage
 
@@ -119,7 +121,11 @@ class ReportExists(AlreadyExists):
 
 
 class LLMReports(Repository):
-    """Build, find and list reports."""
+    """Build, find, list and delete reports."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._sweeper = Sweeper(binding)
 
     @access_pattern(
         "L2",
@@ -211,6 +217,38 @@ class LLMReports(Repository):
         )
 
     iterate_by_account = iterating(list_by_account)
+
+    @access_pattern("L4", "DeleteItem", "1", owner="condition")
+    def delete(self, report_id: str, *, account_id: str | None = None) -> None:
+        """Delete a report. NotFound, also if it is not `account_id`'s."""
+        check_owner("account_id", account_id)
+        is_it = live(self._now())
+        if account_id is not None:
+            is_it &= plan(LLMReport).model.account_id == account_id
+        try:
+            self._write(Delete(keyspace.LLM_REPORT.key(report_id=report_id), is_it))
+        except ConditionFailed as failed:
+            if failed.items.get(0) is None and failed.was_resent:
+                return  # our own deletion, whose response was lost
+            raise NotFound("report", report_id) from failed
+
+    @access_pattern(
+        "L4",
+        "Query, TransactWriteItems",
+        "2⌈MB⌉ + ⌈reports/100⌉",
+        budget=3,
+        index="GSI1 + table",
+        owner="argument",
+    )
+    def delete_all(self, account_id: str) -> int:
+        """Delete all reports of an account, and return how many.
+
+        Reports stored meanwhile are deleted as soon as the index shows them. After a crash, call
+        it again.
+        """
+        is_theirs = plan(LLMReport).model.account_id == account_id
+        listed = keyspace.LLM_REPORT.collection(GSI1, account_id)()
+        return self._sweeper.sweep([listed], lambda item: (Delete(key_of(item), is_theirs),))
 
     def _usage(self, account_id: str, period: Period) -> Iterator[LLMUsage]:
         now = self._now()

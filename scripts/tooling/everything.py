@@ -76,6 +76,9 @@ class Everything:
     secret: str
     report_id: str
     invocation_id: str
+    interaction_id: str
+    """Of the latest LLM interaction of the e-mail thread."""
+    interaction_at: datetime
     call_id: str
     """The id of a live call."""
     room_name: str
@@ -106,6 +109,8 @@ class Everything:
             secret=f"secret-of-the-login-{name}",
             report_id="0" * 64,
             invocation_id=f"invocation-{name}",
+            interaction_id=ulid,
+            interaction_at=datetime(2026, 1, 15, 12, tzinfo=UTC),
             call_id=f"call-{name}",
             room_name=f"room-{name}",
         )
@@ -270,18 +275,8 @@ def _limits(store: ChatStore, ids: Everything, _: int) -> Everything:
 
 def _telemetry(store: ChatStore, ids: Everything, entries: int) -> Everything:
     for invocation in _numbered(ids.invocation_id, entries):
-        store.llm.record(
-            ids.thread_id,
-            NewInteraction(
-                account_id=ids.account_id,
-                function_name="answer",
-                model_used="m",
-                prompt="Hi",
-                prompt_tokens=1,
-                response_tokens=1,
-                response_time_ms=5,
-            ),
-        )
+        made = store.llm.record(ids.thread_id, _interaction(ids))
+        ids = replace(ids, interaction_id=made.interaction_id, interaction_at=made.generated_at)
         store.invocations.record(
             NewInvocation(
                 account_id=ids.account_id,
@@ -291,8 +286,22 @@ def _telemetry(store: ChatStore, ids: Everything, entries: int) -> Everything:
                 status="success",
             )
         )
+    # -- of a chat conversation: the one that expires
+    store.llm.record(ids.sliding_id, _interaction(ids))
     (report, *_) = [store.reports.build(ids.account_id, each) for each in PERIODS[:entries]]
     return replace(ids, report_id=report.report_id)
+
+
+def _interaction(ids: Everything) -> NewInteraction:
+    return NewInteraction(
+        account_id=ids.account_id,
+        function_name="answer",
+        model_used="m",
+        prompt="Hi",
+        prompt_tokens=1,
+        response_tokens=1,
+        response_time_ms=5,
+    )
 
 
 def _calls(store: ChatStore, ids: Everything, _: int) -> Everything:

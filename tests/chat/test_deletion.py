@@ -44,11 +44,11 @@ def test_everything_goes_and_nothing_of_others(scene: Scene, store: ChatStore) -
 
 
 def test_a_conversation_of_any_size(scene: Scene, store: ChatStore) -> None:
-    """In 2 + ⌈items/98⌉ + ⌈MB⌉ requests."""
+    """In 3 + ⌈items/98⌉ + ⌈MB⌉ requests."""
     store.conversations.create("u-1", conversation_id="c-1", title="T")
     for start in range(0, 120, 40):
         store.messages.append_turn("c-1", [user(str(start + n)) for n in range(40)])
-    with requests(store, 2 + 2 + 1):
+    with requests(store, 3 + 2 + 1):
         store.conversations.delete("c-1")
     assert scene.items() == []
 
