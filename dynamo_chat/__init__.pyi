@@ -138,5 +138,11 @@ from dynamo_chat.telemetry.reports import (
     Period as Period,
     ReportExists as ReportExists,
 )
+from dynamo_chat.workflows.person_records import (
+    ErasurePlan as ErasurePlan,
+    ErasureReceipt as ErasureReceipt,
+    Mention as Mention,
+    PersonRecord as PersonRecord,
+)
 
 __all__: list[str]

@@ -13,7 +13,7 @@ import hashlib
 from typing import Final
 
 from dynamo_chat.core.keys import flag, integer, partition, sort, text, time
-from dynamo_chat.core.layout import KeySpace, Layout, Slot
+from dynamo_chat.core.layout import KeySpace, Layout, Slot, Whose
 
 # -- shards: the number of partitions of a list that would be too hot for one -------------------
 #
@@ -40,6 +40,15 @@ def digest_of(free_text: str) -> str:
     return hashlib.sha256(free_text.encode()).hexdigest()[:32]
 
 
+# -- to whom items belong -----------------------------------------------------------------------
+#
+# Export and erasure of a person's data follow these. A kind without one belongs to whoever its
+# parent belongs to.
+
+OF_A_USER: Final = Whose("user", ("user_id",))
+OF_AN_ACCOUNT: Final = Whose("account", ("account_id",))
+OF_NOBODY: Final = Whose("nobody")
+
 # -- partitions that several kinds share --------------------------------------------------------
 
 CONVERSATION_PARTITION: Final = partition("CONV", text("conversation_id"))
@@ -62,6 +71,7 @@ CONVERSATION: Final = Layout(
     entity=".chat.conversation:Conversation",
     root=True,
     note="While it is being deleted, a `conversation_tombstone` is in its place.",
+    whose=OF_A_USER,
 )
 CONVERSATION_TOMBSTONE: Final = Layout(
     "conversation_tombstone",
@@ -149,6 +159,7 @@ REVIEW: Final = Layout(
     ),
     entity=".chat.reviews:Review",
     of=CONVERSATION,
+    names=("reviewed_by",),
 )
 REVIEW_ID: Final = Layout(
     "review_id",
@@ -170,6 +181,7 @@ USER: Final = Layout(
     entity=".identity.user:User",
     root=True,
     note="While it is being deleted, a `user_tombstone` is in its place.",
+    whose=OF_A_USER,
 )
 USER_TOMBSTONE: Final = Layout("user_tombstone", table=USER.table, of=USER, helper=True)
 USER_EMAIL: Final = Layout(
@@ -208,6 +220,7 @@ LOGIN: Final = Layout(
     entity=".identity.logins:LoginSession",
     of=USER,
     note="`login_id` is the SHA-256 of the secret, which is not stored.",
+    whose=OF_A_USER,
 )
 LOGIN_LISTING: Final = Layout(
     "login_listing",
@@ -227,6 +240,7 @@ ORGANIZATION: Final = Layout(
     entity=".orgs.organization:Organization",
     root=True,
     note="While it is being deleted, an `organization_tombstone` is in its place.",
+    whose=OF_NOBODY,
 )
 ORGANIZATION_TOMBSTONE: Final = Layout(
     "organization_tombstone", table=ORGANIZATION.table, of=ORGANIZATION, helper=True
@@ -237,6 +251,8 @@ MEMBER: Final = Layout(
     gsi1=Slot(USER_PARTITION, sort("MEMBER", text("organization_id"))),
     entity=".orgs.seats:Member",
     of=ORGANIZATION,
+    whose=OF_A_USER,
+    names=("invited_by",),
 )
 MEMBERSHIP: Final = Layout(
     "membership",
@@ -254,6 +270,8 @@ INVITE: Final = Layout(
     ),
     entity=".orgs.invite:Invite",
     of=ORGANIZATION,
+    whose=Whose("address", ("email",)),
+    names=("invited_by", "accepted_by"),
 )
 INVITE_ID: Final = Layout(
     "invite_id",
@@ -289,6 +307,7 @@ EMAIL_THREAD: Final = Layout(
     entity=".mail.thread:EmailThread",
     root=True,
     note="While it is being deleted, an `email_thread_tombstone` is in its place.",
+    whose=OF_AN_ACCOUNT,
 )
 EMAIL_THREAD_TOMBSTONE: Final = Layout(
     "email_thread_tombstone",
@@ -358,6 +377,7 @@ RATE_LIMIT: Final = Layout(
     entity=".limits.rate_limit:RateLimit",
     root=True,
     note="Holds the current window, so that one update checks and counts.",
+    whose=OF_AN_ACCOUNT,
 )
 
 # -- telemetry ----------------------------------------------------------------------------------
@@ -377,6 +397,7 @@ LLM_USAGE: Final = Layout(
     entity=".telemetry.llm:LLMUsage",
     root=True,
     note="`part` is `usage`.",
+    whose=Whose("account", ("account_id",), shards=LLM_SHARDS),
 )
 LLM_CONTENT: Final = Layout(
     "llm_content",
@@ -394,6 +415,7 @@ LLM_REPORT: Final = Layout(
     ),
     entity=".telemetry.reports:LLMReport",
     root=True,
+    whose=OF_AN_ACCOUNT,
 )
 INVOCATION: Final = Layout(
     "invocation",
@@ -404,6 +426,7 @@ INVOCATION: Final = Layout(
     ),
     entity=".telemetry.invocations:Invocation",
     root=True,
+    whose=Whose("account", ("account_id",), shards=INVOCATION_SHARDS),
 )
 
 # -- calls --------------------------------------------------------------------------------------
@@ -418,6 +441,7 @@ CALLER: Final = Layout(
     entity=".calls.caller:Caller",
     root=True,
     note="The points of the day, the place in a queue, the live call.",
+    whose=OF_A_USER,
 )
 QUEUE_TICKET: Final = Layout(
     "queue_ticket",
@@ -428,6 +452,7 @@ QUEUE_TICKET: Final = Layout(
     entity=".calls.ticket:QueueTicket",
     of=CALLER,
     note="One for each waiting caller, in the order of joining.",
+    whose=OF_A_USER,
 )
 CALL: Final = Layout(
     "call",
@@ -437,6 +462,7 @@ CALL: Final = Layout(
     entity=".calls.call:Call",
     root=True,
     note="`user_id` is `user_a` in GSI1 and `user_b` in GSI2.",
+    whose=Whose("user", ("user_a", "user_b")),
 )
 CALL_ROOM: Final = Layout(
     "call_room",
@@ -461,6 +487,7 @@ PROBE: Final = Layout(
     root=True,
     helper=True,
     note="Written, read and deleted by a test of access; expires after an hour if not deleted.",
+    whose=OF_NOBODY,
 )
 
 KEY_SPACE: Final = KeySpace(each for each in [*globals().values()] if isinstance(each, Layout))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dynamo_chat.telemetry.invocations import Invocations
     from dynamo_chat.telemetry.llm import LLMInteractions
     from dynamo_chat.telemetry.reports import LLMReports
+    from dynamo_chat.workflows.people import People
 
 
 R = TypeVar("R")
@@ -320,6 +321,15 @@ class ChatStore:
         from dynamo_chat.telemetry.invocations import Invocations
 
         return Invocations(self._binding)
+
+    # -- people -------------------------------------------------------------------------------
+
+    @cached_property
+    def people(self) -> People:
+        """A person's data in every domain: export it, erase it."""
+        from dynamo_chat.workflows.people import People
+
+        return People(self._binding, self._snapshots)
 
     # -- calls --------------------------------------------------------------------------------
 

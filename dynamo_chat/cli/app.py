@@ -16,6 +16,7 @@ from dynamo_chat.cli import (
     doctor,
     migrate,
     patterns,
+    person,
     policy,
     probe,
     table,
@@ -61,6 +62,8 @@ app.command("alarms")(alarms.alarms)
 app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
+app.command("export-user")(person.export_user)
+app.command("erase-user")(person.erase_user)
 
 
 def _show_version(wanted: bool) -> None:

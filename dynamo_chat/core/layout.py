@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from dynamo_chat.core.keys import Component, KeyRange, Shape
 
@@ -61,6 +61,18 @@ class Collection(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Whose:
+    """To whom the items of a kind belong, for handing out and erasing a person's data."""
+
+    what: Literal["user", "account", "address", "nobody"]
+    """What the fields hold: a user's id, an account's id, an e-mail address."""
+    fields: tuple[str, ...] = ()
+    """Each may name the owner: a call has two users."""
+    shards: int = 1
+    """The number of shards, if the owner's list is spread over some."""
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """One kind of item: its keys, its entity and its parent."""
 
@@ -83,6 +95,10 @@ class Layout:
     """True for an item that is not an entity, but makes one findable or unique."""
     version: int = 1
     """The schema version of a helper item; an entity's class has its own."""
+    whose: Whose | None = None
+    """To whom it belongs; None for whoever its parent belongs to. A root kind must say it."""
+    names: tuple[str, ...] = ()
+    """Fields with the id of a user to whom it does not belong. Erasing the user replaces it."""
     note: str = ""
 
     @property
@@ -111,6 +127,13 @@ class Layout:
     def is_tombstone(self) -> bool:
         """True if it replaces its parent item while that is being deleted."""
         return self.helper and self.of is not None and self.table == self.of.table
+
+    def is_under(self, other: Layout) -> bool:
+        """True if it is `other`, or belongs to it or to a kind that does; not one with `whose`."""
+        layout: Layout | None = self
+        while layout is not None and layout is not other:
+            layout = None if layout.whose is not None else layout.of
+        return layout is other
 
     def resolved(self) -> type[Entity] | None:
         """The class of this kind of item; None for a helper without one."""

@@ -30,11 +30,11 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import DELETION_ID, Deletion, begin, resume
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.fence import Group, Overtaken
-from dynamo_chat.core.item import Item, helper_text, is_kind, key_parts, plan
+from dynamo_chat.core.item import Item, helper_item, helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange, format_time
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Check, Delete, Key, Update, key_of
+from dynamo_chat.core.transaction import Check, Delete, Key, Put, Update, key_of
 from dynamo_chat.identity.user import (
     User,
     address_keys,
@@ -50,6 +50,9 @@ _TOMBSTONE: Final = keyspace.USER_TOMBSTONE
 _RETIRED: Final = "retired_at"
 CLEARING: Final = "clearing"
 """Attribute of a tombstone: the conversation that this deletion began to delete last."""
+CLEARING_THREAD: Final = "clearing_thread"
+"""Attribute of a tombstone: the e-mail thread that this deletion began to delete last."""
+_NOTES: Final = (CLEARING, CLEARING_THREAD)
 _ADDRESSES: Final = ("email", "response_email")
 _OF_THE_USER: Final = tuple(
     each
@@ -139,11 +142,26 @@ class UserDeletionSteps(Repository):
         except ConditionFailed:
             return None
 
+    def begin_without_user(self, user_id: str, wishes: Wishes) -> Deletion | None:
+        """Put a tombstone where there is no user, for what is stored under the id without one.
+
+        None if there is a user, or a tombstone, by now.
+        """
+        stored = {name: {"S": value} for name, value in wishes._asdict().items()}
+        bare = helper_item(_TOMBSTONE, {"user_id": user_id}) | stored
+        put = Put(bare, Item.PK.does_not_exist())
+        try:
+            return begin(
+                self._connection, put, self._new_id(), _TOMBSTONE, may_resume=lambda _: False
+            )
+        except ConditionFailed:
+            return None
+
     def take_back(self, deletion: Deletion, *beside: Check) -> None:
         """Turn the tombstone into the user again, if `beside` holds. ConditionFailed; Overtaken."""
         actions = [
             Path(KIND).set(keyspace.USER.kind),
-            *(Path(name).remove() for name in (DELETION_ID, CLEARING, *Wishes._fields)),
+            *(Path(name).remove() for name in (DELETION_ID, *_NOTES, *Wishes._fields)),
         ]
         is_leaving = Path("memberships") == "remove"
         goes_on = deletion.check.condition & is_leaving
@@ -160,7 +178,7 @@ class UserDeletionSteps(Repository):
         partition = keyspace.USER_PARTITION.encode(user_id)
         collection = Collection(TABLE, partition, everything, keyspace.USER.table.sk)
         # Backwards: tombstone, memberships and logins come before whatever sorts below them.
-        only = (PK, SK, KIND, CLEARING, *_ADDRESSES)
+        only = (PK, SK, KIND, *_NOTES, *_ADDRESSES)
         pages = self._walk(collection, forward=False, only=only)
         last_of_logins = keyspace.LOGIN_LISTING.table.sk.range().lower
         count, found = 0, list[AttributeValues]()
@@ -190,7 +208,7 @@ class UserDeletionSteps(Repository):
     def retire(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
         """Delete the rest, free the addresses, retire the id; the number of items deleted."""
         stored = (each.attr_name for each in plan(User).attributes.values())
-        gone = (*stored, DELETION_ID, CLEARING, *Wishes._fields)
+        gone = (*stored, DELETION_ID, *_NOTES, *Wishes._fields)
         actions = [
             Path(_RETIRED).set(format_time(self._now())),
             *(Path(name).remove() for name in gone if name != KIND),

@@ -62,9 +62,14 @@ _Name: TypeAlias = tuple[object, ...]
 class ThreadRemover(Repository):
     """Deletes whole threads."""
 
-    def delete(self, conversation_id: str, account_id: str | None) -> int:
-        """Delete a thread, of this account if one is given; the number of items. NotFound."""
-        return self._clear(conversation_id, self._begin(conversation_id, account_id))
+    def delete(
+        self, conversation_id: str, account_id: str | None, *, part_of: Update | None = None
+    ) -> int:
+        """Delete a thread, of this account if one is given; the number of items. NotFound.
+
+        `part_of` is as in `core.deletion.begin`. Overtaken.
+        """
+        return self._clear(conversation_id, self._begin(conversation_id, account_id, part_of))
 
     def finish(self, tombstone: AttributeValues) -> int:
         """Finish the deletion that left this tombstone. Returns the number of items deleted.
@@ -82,7 +87,9 @@ class ThreadRemover(Repository):
         is_bare = any(_BARE in each for each in tombstones)
         return max(0, count - 1) if is_bare else count
 
-    def _begin(self, conversation_id: str, account_id: str | None) -> Deletion:
+    def _begin(
+        self, conversation_id: str, account_id: str | None, part_of: Update | None
+    ) -> Deletion:
         """Replace the thread with a tombstone, or take over an existing one.
 
         NotFound if there is nothing to delete, or nothing known to be this account's.
@@ -94,7 +101,14 @@ class ThreadRemover(Repository):
         bury = Update(thread_key(conversation_id), _burying(), exists_thread(account_id))
         identity = self._new_id()
         try:
-            return begin(self._connection, bury, identity, _TOMBSTONE, may_resume=may_resume)
+            return begin(
+                self._connection,
+                bury,
+                identity,
+                _TOMBSTONE,
+                may_resume=may_resume,
+                part_of=part_of,
+            )
         except ConditionFailed as failed:
             # Somebody else's thread takes as many requests as none.
             is_free = failed.items.get(0) is None
@@ -102,12 +116,20 @@ class ThreadRemover(Repository):
                 self._has_interactions(conversation_id, account_id) and is_free
             ):
                 raise NotFound("e-mail thread", conversation_id) from failed
-        bare = helper_item(_TOMBSTONE, {"conversation_id": conversation_id}, **{_BARE: "yes"})
+        bare = helper_item(_TOMBSTONE, {"conversation_id": conversation_id})
+        bare[_BARE] = {"BOOL": True}
         if account_id is not None:
             bare[_ACCOUNT] = {"S": account_id}
         for write in (Put(bare, absent(self._now())), bury):  # unless a thread exists by now
             with suppress(ConditionFailed):
-                return begin(self._connection, write, identity, _TOMBSTONE, may_resume=may_resume)
+                return begin(
+                    self._connection,
+                    write,
+                    identity,
+                    _TOMBSTONE,
+                    may_resume=may_resume,
+                    part_of=part_of,
+                )
         raise contended("the e-mail thread")
 
     def _has_interactions(self, conversation_id: str, account_id: str | None) -> bool:

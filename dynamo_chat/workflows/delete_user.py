@@ -18,7 +18,7 @@ from the user's own partition; conversations can only be found by the index.
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Protocol, get_args
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -41,7 +41,6 @@ from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Delete, Update, contended, key_of
 from dynamo_chat.identity.removal import (
     CLEARING,
-    Belongings,
     KeepOrRemove,
     Seen,
     UserDeletionSteps,
@@ -54,11 +53,30 @@ from dynamo_chat.identity.user import User, is_user
 from dynamo_chat.workflows.leave_organizations import Leaver, Refused
 
 
-class UserRemover(Repository):
-    """Deletes users and everything that belongs to them."""
+class Further(Protocol):
+    """What else goes while the tombstone stands. Each step may be repeated after a crash."""
 
-    def __init__(self, binding: Binding, snapshots: SnapshotCache) -> None:
+    def before_leaving(self, user_id: str, organization_ids: list[str], /) -> None:
+        """Called while the memberships still show which organizations to look at."""
+
+    def before_the_rest(self, deletion: Deletion, tombstone: AttributeValues, /) -> None:
+        """Called when nobody gets in any more: logins, memberships and caller are gone. Overtaken.
+
+        `deletion` may go on only while it does at its tombstone.
+        """
+
+
+class UserRemover(Repository):
+    """Deletes users and everything that belongs to them.
+
+    With `further`, also what else it deletes, and what is stored under an id without a user.
+    """
+
+    def __init__(
+        self, binding: Binding, snapshots: SnapshotCache, further: Further | None = None
+    ) -> None:
         super().__init__(binding)
+        self._further = further
         self._conversations = ConversationRemover(binding, snapshots)
         self._leaver = Leaver(binding)
         self._steps = UserDeletionSteps(binding)
@@ -76,7 +94,15 @@ class UserRemover(Repository):
                 self._connection.pause(attempt)
             seen = self._steps.look(user_id)
             if seen is None and first is None:
-                raise NotFound("user", user_id)
+                if self._further is None:
+                    raise NotFound("user", user_id)
+                bare = self._steps.begin_without_user(user_id, wishes)
+                if bare is None:
+                    continue
+                try:
+                    return self._carry_on(user_id, bare, wishes, heir_id, None)
+                except Overtaken:
+                    continue
             first = first or seen
             if seen is None or not _is_same_life(first, seen) or _is_as_wished(seen, wishes):
                 return 0  # another call of the same deletion finished first
@@ -125,15 +151,21 @@ class UserRemover(Repository):
         count = left.revoked + self._finish_conversation(user_id, left.tombstone)
         finished = _noted(left.tombstone)
         organization_ids = organizations_of(left.read)
+        if self._further is not None:
+            self._further.before_leaving(user_id, organization_ids)
         if organization_ids and wishes.memberships == "remove":
             self._leave(user_id, organization_ids, heir_id, deletion, before)
             organization_ids = []
+        if self._further is not None:
+            count += self._delete_caller(user_id, deletion)
+            self._further.before_the_rest(deletion, left.tombstone)
         if wishes.conversations == "remove":
             deleted, finished = self._delete_conversations(user_id, deletion, finished)
             count += deleted
         # Meanwhile another worker may have begun to delete a conversation, and crashed.
         deletion = deletion.only_if(_has_noted(finished))
-        count += self._delete_caller(user_id, deletion, left)
+        if any(item[SK] == caller_key(user_id)[SK] for item in left.read):
+            count += self._delete_caller(user_id, deletion)
         if organization_ids or wishes.conversations == "keep":
             return count + self._steps.retire(user_id, deletion, left)
         # Creating a caller does not check the user. Delete one that was created meanwhile, too.
@@ -219,14 +251,12 @@ class UserRemover(Repository):
             return 0
         return self._conversations.finish(head)
 
-    def _delete_caller(self, user_id: str, deletion: Deletion, left: Belongings) -> int:
+    def _delete_caller(self, user_id: str, deletion: Deletion) -> int:
         """Delete the user's caller and their queue ticket; the number of items. Overtaken.
 
         A live call is not ended.
         """
         key = caller_key(user_id)
-        if not any(item[SK] == key[SK] for item in left.read):
-            return 0
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
                 self._connection.pause(attempt)

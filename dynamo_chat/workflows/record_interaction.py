@@ -84,7 +84,7 @@ class InteractionRecorder(Repository):
                 made = made.model_copy(update={"expires_at": None})
             checks = self._checks(made, guess)
             try:
-                self._write(*checks, *interaction_puts(made, _marks(known), now))
+                self._write(*checks, *interaction_puts(made, marks_of(known), now))
             except ConditionFailed as failed:
                 if failed.items.keys() & set(range(len(checks))):
                     guess = self._learned(failed, guess, made)
@@ -150,7 +150,7 @@ class InteractionRecorder(Repository):
         return there
 
 
-def _marks(conversation: Snapshot | None) -> dict[str, AttributeValue]:
+def marks_of(conversation: Snapshot | None) -> dict[str, AttributeValue]:
     """The attributes by which an interaction belongs to a chat conversation."""
     if conversation is None:
         return {}

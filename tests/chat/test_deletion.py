@@ -36,7 +36,7 @@ def test_everything_goes_and_nothing_of_others(scene: Scene, store: ChatStore) -
     filled(store, "kept")
     before = scene.items()
     filled(store, "gone")
-    with requests(store, 4):  # what lists show, that with the tombstone, one page, the rest
+    with requests(store, 5):  # what lists show, that with the tombstone, two pages, the rest
         count = store.conversations.delete("gone")
     assert scene.items() == before
     # The head; 4 messages, 2 of them with id items; state, title; 2 reviews.

@@ -126,10 +126,10 @@ def test_an_interaction_whose_answer_was_lost_is_recorded_once(
 def test_budgets(scene: Scene) -> None:
     with RequestMeter(scene.store.connection.client) as meter:
         scene.store.llm.record("c-1", new_interaction())
-        assert (meter.count, meter.wcu) == (1, 5)
+        assert (meter.count, meter.wcu) == (1, 7)
         meter.reset()
         scene.store.llm.record("c-1", new_interaction(prompt="p" * 500, response="r" * 400))
-        assert (meter.count, meter.wcu) == (1, 7)
+        assert (meter.count, meter.wcu) == (1, 9)
         meter.reset()
         scene.store.llm.list_by_conversation("c-1")
         assert meter.count == 1

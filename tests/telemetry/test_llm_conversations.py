@@ -211,8 +211,7 @@ def test_a_deletion_of_interactions_is_finished(
     for at in (1, 2, 3):
         for _ in range(60):
             record(store)
-        if account_id is not None:
-            theirs = record(store, account_id="a-2")
+        theirs = [] if account_id is None else [record(store, account_id="a-2")]
         cut_short(
             scene, *dead_after(at), lambda: store.threads.delete("c-1", account_id=account_id)
         )
@@ -220,6 +219,6 @@ def test_a_deletion_of_interactions_is_finished(
         wanted = left - 2 if account_id is not None else left
         assert store.threads.delete("c-1", account_id=account_id) == wanted
         if account_id is not None:
-            assert [*store.llm.list_by_conversation("c-1", consistent=True)] == [theirs]
+            assert [*store.llm.list_by_conversation("c-1", consistent=True)] == theirs
             store.threads.delete("c-1")
         assert scene.items() == []

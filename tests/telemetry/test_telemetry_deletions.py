@@ -156,4 +156,4 @@ def test_one_rate_limit(scene: Scene) -> None:
     with pytest.raises(NotFound):
         limits.delete("a-1", "ai")
     with pytest.raises(InvalidArgument, match="resource"):
-        limits.delete("a-1", "gpu")  # type: ignore[arg-type]
+        limits.delete("a-1", "")

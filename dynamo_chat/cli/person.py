@@ -1,0 +1,220 @@
+"""``dynamo-chat export-user`` and ``erase-user``: a person's data, handed out or erased."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from dynamo_chat.cli.console import Text, json_text, kind_style, output, table
+from dynamo_chat.cli.private_files import open_private, replace_text
+from dynamo_chat.cli.table import TableEndpointOption, TableOption
+from dynamo_chat.cli.target import RegionOption, Target
+from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, record_schema
+
+UserArgument = Annotated[str, typer.Argument(metavar="USER-ID", help="The person's user id.")]
+AccountsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--account",
+        metavar="ID",
+        help="An account that is the person's alone; may be given several times.",
+    ),
+]
+AddressesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--address",
+        metavar="EMAIL",
+        help="A further e-mail address of the person, such as a former one.",
+    ),
+]
+_SETTLE: Final = 2.0
+
+
+def export_user(
+    user_id: Annotated[
+        str, typer.Argument(metavar="USER-ID", help="The person's user id.", show_default=False)
+    ] = "",
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    account: AccountsOption = None,
+    address: AddressesOption = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write to this file, which only its owner can read. The default is the output.",
+        ),
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of a line, and stop.")
+    ] = False,
+) -> None:
+    """Export everything that belongs to a person, as JSON Lines.
+
+    Each line has a kind, the version of its form, and the fields. Nothing is changed.
+    """
+    if schema:
+        typer.echo(json_text(record_schema()))
+        return
+    if not user_id:
+        raise typer.BadParameter("name the user")
+    store = Target(name, endpoint_url, region).store()
+    records = store.people.export(user_id, account_ids=account or (), addresses=address or ())
+    lines = (each.line() for each in _told(records))
+    if file is None:
+        for line in lines:
+            typer.echo(line)
+        return
+    with open_private(file) as written:
+        replace_text(written, "")
+        for line in lines:
+            written.write(line + "\n")
+
+
+def erase_user(  # noqa: PLR0913 - an argument for each option
+    user_id: UserArgument,
+    *,
+    name: TableOption,
+    endpoint_url: TableEndpointOption = None,
+    region: RegionOption = None,
+    account: AccountsOption = None,
+    address: AddressesOption = None,
+    heir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER-ID", help="Who takes over organizations that would lose their last owner."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go, and change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase without asking.")] = False,
+    settle: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="The pause before a second look for what was written meanwhile.",
+        ),
+    ] = _SETTLE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the receipt as JSON.")] = False,
+    receipt_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--receipt",
+            metavar="FILE",
+            dir_okay=False,
+            help="Also write the receipt to this file, as JSON. Only its owner can read it.",
+        ),
+    ] = None,
+) -> None:
+    """Erase everything that belongs to a person, and print a receipt.
+
+    Interrupt it at any time and call it again: it continues. What others own but names the person
+    is listed, to be looked at by a human. The guide says what backups and streams still hold.
+    """
+    store = Target(name, endpoint_url, region).store()
+    ids: dict[str, Any] = {"account_ids": account or (), "addresses": address or ()}
+    if receipt_file is not None and not dry_run:
+        open_private(receipt_file).close()  # fail before anything is erased
+    with _working("looking") as _:
+        planned = store.people.plan_erasure(user_id, **ids)
+    if dry_run:
+        _print(planned, as_json=as_json, title="would be erased")
+        return
+    if not yes:
+        _print(planned, as_json=False, title="would be erased")
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            output().print("Nothing was changed. Add --yes to erase.")
+            raise typer.Exit(1)
+        typer.confirm("Erase all of this? It cannot be undone", abort=True)
+    with _working("erasing") as say:
+        first = store.people.erase(user_id, heir_id=heir, **ids)
+        say("looking again")
+        time.sleep(max(0.0, settle))
+        second = store.people.erase(user_id, **ids)
+    receipt = _both(first, second)
+    _print(receipt, as_json=as_json, title="erased")
+    if receipt_file is not None:
+        with open_private(receipt_file) as written:
+            replace_text(written, json_text(receipt.as_dict()) + "\n")
+
+
+def _both(first: ErasureReceipt, second: ErasureReceipt) -> ErasureReceipt:
+    """One receipt of two looks."""
+    return ErasureReceipt(
+        user_id=first.user_id,
+        account_ids=first.account_ids,
+        erased=Counter(first.erased) + Counter(second.erased),
+        replaced=Counter(first.replaced) + Counter(second.replaced),
+        mentions=tuple(dict.fromkeys([*first.mentions, *second.mentions])),
+        pseudonyms=tuple(dict.fromkeys([*first.pseudonyms, *second.pseudonyms])),
+        began_at=first.began_at,
+        finished_at=second.finished_at,
+    )
+
+
+def _told(records: Iterable[Any]) -> Iterator[Any]:
+    """`records`, counted on a terminal."""
+    with _working("exporting") as say:
+        for number, each in enumerate(records, 1):
+            say(f"{number:,} records")
+            yield each
+
+
+@contextmanager
+def _working(what: str) -> Iterator[Any]:
+    """Show what is being done, on a terminal."""
+    console = output(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn(what),
+        TextColumn("{task.fields[says]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=None, says="")
+
+        def say(says: str) -> None:
+            bar.update(task, says=says)
+
+        yield say
+
+
+def _print(shown: ErasurePlan, *, as_json: bool, title: str) -> None:
+    if as_json:
+        typer.echo(json_text(shown.as_dict()))
+        return
+    console = output()
+    if shown.is_empty:
+        console.print("There is nothing of this person.")
+    else:
+        rows = table("kind", title, "replaced", numbers=(title, "replaced"))
+        for kind in sorted({*shown.erased, *shown.replaced}):
+            numbers = (each.get(kind, 0) for each in (shown.erased, shown.replaced))
+            rows.add_row(
+                Text(kind, style=kind_style(kind)),
+                *(f"{each:,}" if each else "" for each in numbers),
+            )
+        console.print(rows)
+    if shown.mentions:
+        console.print("These stay with others; look whether their texts name the person:")
+        for each in shown.mentions:
+            ids = ", ".join(f"{field} {value}" for field, value in each.identity.items())
+            line = Text(f"  {each.kind} ", style=kind_style(each.kind))
+            line.append(f"{ids}: {', '.join(each.fields)} ({each.why})", style="default")
+            console.print(line, soft_wrap=True)

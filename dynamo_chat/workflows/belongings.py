@@ -1,0 +1,288 @@
+"""Finds everything that belongs to a person: by the declarations of the key space (`Layout.whose`).
+
+A kind is found in the partitions that name its owner: of the table, or of an index, whose answer is
+then read again in the table. What belongs to such an item is next to it: a conversation's messages
+in its partition, an interaction's content beside its usage. Only items that readers see are found:
+none that has expired, is being deleted, or is somebody else's by now.
+
+Items are read page by page and returned one by one, so memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
+
+from dynamo_chat import keyspace
+from dynamo_chat.calls.caller import Caller, as_of, place_of
+from dynamo_chat.chat.conversation import LIFE, is_live_head, is_part_of, life_in
+from dynamo_chat.chat.deletion import interactions_of
+from dynamo_chat.core.addresses import address_key
+from dynamo_chat.core.binding import Binding
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Entity
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
+from dynamo_chat.core.item import UNREADABLE, is_kind, key_parts, plan
+from dynamo_chat.core.keys import KeyRange, flag, integer
+from dynamo_chat.core.layout import KIND, PK, PLACES, SK, TABLE, Collection, Layout, Place, Whose
+from dynamo_chat.core.pairs import CONTENT
+from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.transaction import Key, is_live, key_of
+from dynamo_chat.identity.user import user_key
+
+_OWNER_IN_KEY = {"user": "user_id", "account": "account_id", "address": "address"}
+"""How keys name an owner of each sort."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose data is wanted: a user id, and what else is theirs."""
+
+    user_id: str
+    account_ids: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    """E-mail addresses in their normal form."""
+
+    def ids(self, what: str) -> tuple[str, ...]:
+        """The person's ids of a sort: user, account, address."""
+        known = {"user": (self.user_id,), "account": self.account_ids, "address": self.addresses}
+        return known.get(what, ())
+
+
+class Found(NamedTuple):
+    """An item that belongs to the person."""
+
+    layout: Layout
+    item: AttributeValues
+
+    @property
+    def entity(self) -> Entity:
+        """The item as its entity. CorruptItem."""
+        entity = self.layout.resolved()
+        if entity is None:
+            raise TypeError(f"a {self.layout.kind} is no entity")
+        return plan(entity).decode(self.item)
+
+
+class Finder(Repository):
+    """Finds the items of a person."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        own: tuple[Layout, ...] = getattr(binding, "own", ())
+        self._layouts = (*keyspace.KEY_SPACE, *own)
+        self._kinds = {each.kind: each for each in self._layouts}
+
+    def with_addresses(self, person: Person) -> Person:
+        """The person with the addresses that are stored for them."""
+        item = self._get_item(user_key(person.user_id), consistent=True)
+        found = [] if item is None else addresses_in(item)
+        known = dict.fromkeys([*person.addresses, *found])
+        return Person(person.user_id, person.account_ids, tuple(known))
+
+    def find(self, person: Person, layouts: Sequence[Layout] = ()) -> Iterator[Found]:
+        """Everything that belongs to the person, entities only; each before what belongs to it.
+
+        With `layouts`, only items of these kinds, and what belongs to them.
+        """
+        for layout in layouts or self._layouts:
+            whose = self._whose(layout)
+            for owner in person.ids(whose.what):
+                if layout is keyspace.QUEUE_TICKET:
+                    yield from self._tickets(owner)
+                    continue
+                for place, collection in self._collections(layout, owner):
+                    for items in self._current(layout, place, collection, owner):
+                        yield from self._with_what_is_beneath(layout, items, person)
+
+    def _whose(self, layout: Layout) -> Whose:
+        """To whom items of this kind belong if they are to be found by themselves."""
+        if layout.whose is not None:
+            return layout.whose
+        # A kind that an application keeps for its users in partitions of its own.
+        is_apart = layout.table.pk.tag != keyspace.USER_PARTITION.tag
+        is_by_user = layout.table.pk.names[:1] == ("user_id",)
+        is_theirs = (
+            is_apart and is_by_user and _is_entity(layout) and layout.is_under(keyspace.USER)
+        )
+        return keyspace.OF_A_USER if is_theirs else keyspace.OF_NOBODY
+
+    # -- the items of one kind ----------------------------------------------------------------
+
+    def _collections(self, layout: Layout, owner: str) -> Iterator[tuple[Place, Collection]]:
+        """Where items of this kind with this owner are: as many places as fields may name them."""
+        whose = self._whose(layout)
+        wanted = len(whose.fields)
+        for place in PLACES:
+            slot = layout.slot(place)
+            if slot is None or not wanted:
+                continue
+            first, *rest = slot.pk.components
+            if first.name != _OWNER_IN_KEY[whose.what]:
+                continue
+            wanted -= 1
+            for shard in product(*(_values(each, whose.shards) for each in rest)):
+                yield place, layout.collection(place, owner, *shard)()
+
+    def _current(
+        self, layout: Layout, place: Place, collection: Collection, owner: str
+    ) -> Iterator[list[AttributeValues]]:
+        """The items of a collection that are still there, and still the owner's; page by page."""
+        for shown in self._walk(collection, consistent=place is TABLE):
+            yield [
+                item
+                for item in (shown if place is TABLE else self._read_again(shown))
+                if is_kind(item, layout) and self._is_shown(layout, item, owner)
+            ]
+
+    def _read_again(self, items: Sequence[AttributeValues]) -> list[AttributeValues]:
+        """The items as they are in the table now."""
+        found = self._get_items([key_of(each) for each in items], consistent=True)
+        return [each for each in found if each is not None]
+
+    def _is_shown(self, layout: Layout, item: AttributeValues, owner: str) -> bool:
+        now = self._now()
+        if not is_live(item, now):
+            return False
+        if layout is keyspace.CONVERSATION and not is_live_head(item, now):
+            return False
+        return is_owned_by(self._whose(layout), layout, item, owner)
+
+    def _tickets(self, user_id: str) -> Iterator[Found]:
+        """The user's ticket in a queue, which the caller names."""
+        item = self._get_item(keyspace.CALLER.key(user_id=user_id), consistent=True)
+        if item is None:
+            return
+        with suppress(CorruptItem):  # the caller itself is reported
+            place = place_of(as_of(plan(Caller).decode(item), self._now()))
+            ticket = None if place is None else self._get_item(place.key, consistent=True)
+            if ticket is not None and is_owned_by(
+                keyspace.OF_A_USER, keyspace.QUEUE_TICKET, ticket, user_id
+            ):
+                yield Found(keyspace.QUEUE_TICKET, ticket)
+
+    # -- what belongs to an item --------------------------------------------------------------
+
+    def _with_what_is_beneath(
+        self, layout: Layout, roots: Sequence[AttributeValues], person: Person
+    ) -> Iterator[Found]:
+        """`roots`, which are of this kind, each with what is its own and stored next to it."""
+        pair = self._content_of(layout)
+        contents: list[AttributeValues | None] = [None] * len(roots)
+        if pair is not None:
+            keys = [_content_key(layout, pair, each) for each in roots]
+            contents = [*self._get_items(keys, consistent=True)]
+        is_head = pair is None and not layout.table.sk.names and self._has_inside(layout)
+        for root, content in zip(roots, contents, strict=True):
+            yield Found(layout, root)
+            if pair is not None and content is not None:
+                yield Found(pair, content)
+            if is_head:
+                yield from self._inside(layout, root)
+            if layout is keyspace.CONVERSATION:
+                yield from self._interactions(root, person)
+
+    def _content_of(self, layout: Layout) -> Layout | None:
+        """The kind of the content that is stored beside each item of this kind."""
+        beside = (each for each in self._layouts if each.of is layout and _is_entity(each))
+        return next((each for each in beside if each.table == layout.table), None)
+
+    def _has_inside(self, layout: Layout) -> bool:
+        return any(self._is_inside(each, layout) for each in self._layouts)
+
+    def _is_inside(self, each: Layout, root: Layout) -> bool:
+        """True for an entity's kind that is in the partition of its root."""
+        is_there = each.table.pk.tag == root.table.pk.tag and each is not root
+        return is_there and _is_entity(each) and each.is_under(root)
+
+    def _inside(self, layout: Layout, root: AttributeValues) -> Iterator[Found]:
+        """What the partition of `root` holds of it."""
+        now, life = self._now(), life_in(root)
+        everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
+        shape = layout.table.sk
+        for items in self._walk(Collection(TABLE, root[PK]["S"], everything, shape)):
+            for item in items:
+                kind = self._kinds.get(_kind(item))
+                if kind is None or not self._is_inside(kind, layout) or not is_live(item, now):
+                    continue
+                if layout is not keyspace.CONVERSATION or is_part_of(item, life):
+                    yield Found(kind, item)
+
+    def _interactions(self, head: AttributeValues, person: Person) -> Iterator[Found]:
+        """LLM interactions of a conversation, except those of the person's accounts.
+
+        Those are found by their accounts.
+        """
+        (conversation_id,) = key_parts(keyspace.CONVERSATION, head, PK)
+        life, now = life_in(head), self._now()
+        content: AttributeValues | None = None
+        for items in self._walk(interactions_of(conversation_id)):
+            for item in items:
+                if LIFE not in item or not is_live(item, now) or not is_part_of(item, life):
+                    content = None
+                elif is_kind(item, keyspace.LLM_CONTENT):
+                    content = item  # it sorts just before its usage, which has the account
+                else:
+                    if item.get("account_id", {}).get("S") not in person.account_ids:
+                        yield Found(keyspace.LLM_USAGE, item)
+                        if content is not None:
+                            yield Found(keyspace.LLM_CONTENT, content)
+                    content = None
+
+
+def _is_entity(layout: Layout) -> bool:
+    """True for a kind that is handed out; helper items only make one findable."""
+    return not layout.helper and layout.resolved() is not None
+
+
+def addresses_in(user: AttributeValues) -> list[str]:
+    """The normal forms of the addresses of a stored user, or of the user's tombstone."""
+    found = []
+    for name in ("email", "response_email"):
+        with suppress(*UNREADABLE, InvalidArgument):
+            found.append(address_key(user[name]["S"]))
+    return found
+
+
+def is_owned_by(whose: Whose, layout: Layout, item: AttributeValues, owner: str) -> bool:
+    """True if a field of the item that may name its owner names this one; unreadable ones pass."""
+    try:
+        known = owner_fields(layout, item)
+    except CorruptItem:
+        return True  # found under the owner's key; decoding it reports what is wrong
+    values = [known.get(name) for name in whose.fields]
+    if whose.what == "address":
+        with suppress(InvalidArgument):
+            values = [None if each is None else address_key(each) for each in values]
+    return owner in values
+
+
+def owner_fields(layout: Layout, item: AttributeValues) -> dict[str, Any]:
+    """The fields in an item's table key, and its text attributes. CorruptItem."""
+    parts = (*key_parts(layout, item, PK), *key_parts(layout, item, SK))
+    names = (*layout.table.pk.names, *layout.table.sk.names)
+    texts = {name: value["S"] for name, value in item.items() if "S" in value}
+    return {**texts, **dict(zip(names, parts, strict=True))}
+
+
+def _values(component: object, shards: int) -> Sequence[Any]:
+    """All values of a component that spreads an owner's list over several partitions."""
+    if isinstance(component, integer):
+        return range(shards)
+    if isinstance(component, flag):
+        return (False, True)
+    raise TypeError("an owner's list is spread over integers and flags only")
+
+
+def _content_key(layout: Layout, content: Layout, record: AttributeValues) -> Key:
+    names = (*layout.table.pk.names, *layout.table.sk.names)
+    parts = (*key_parts(layout, record, PK), *key_parts(layout, record, SK))
+    return content.key(**{**dict(zip(names, parts, strict=True)), names[-1]: CONTENT})
+
+
+def _kind(item: AttributeValues) -> str:
+    found = item.get(KIND, {}).get("S", "")
+    return found if isinstance(found, str) else ""

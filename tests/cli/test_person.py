@@ -1,0 +1,101 @@
+"""``dynamo-chat export-user`` and ``erase-user``."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dynamo_chat import NewMessage
+from dynamo_chat.testing import EmbeddedEngine
+from dynamo_chat.workflows.person_records import read_record
+from tests.cli.conftest import Run
+from tests.scene import Scene
+from tests.telemetry.samples import new_invocation
+
+
+@pytest.fixture
+def scene(engine: EmbeddedEngine) -> Iterator[Scene]:
+    """A table with two persons, at the real time."""
+    with Scene(engine) as made:
+        store = made.new_store()
+        for name in ("ann", "bob"):
+            store.users.create(f"{name}@example.org", user_id=name)
+            store.conversations.create(name, conversation_id=f"talk-{name}", title="Films")
+            store.messages.append(f"talk-{name}", NewMessage(role="user", content="Hi"))
+        store.organizations.create("Fans of Ann", "bob", organization_id="org")
+        store.members.add("org", "ann")
+        store.invocations.record(new_invocation(account_id="a-1"))
+        yield made
+
+
+@pytest.fixture
+def where(scene: Scene) -> tuple[str, ...]:
+    return "--table", scene.table, "--region", scene.engine.region
+
+
+def test_an_export(run: Run, scene: Scene, where: tuple[str, ...], tmp_path: Path) -> None:
+    """The same lines on the output and in a file, which only its owner can read."""
+    before = scene.items()
+    result = run("export-user", "ann", "--account", "a-1", *where)
+    assert result.exit_code == 0
+    records = [read_record(line) for line in result.stdout.splitlines()]
+    kinds = sorted(each.kind for each in records)
+    assert kinds == ["conversation", "invocation", "member", "message", "user"]
+    file = tmp_path / "ann.jsonl"
+    file.write_text("something older, and longer than the export\n" * 1_000)
+    written = run("export-user", "ann", "--account", "a-1", "--file", str(file), *where)
+    assert written.exit_code == 0
+    assert file.read_text("utf-8") == result.stdout
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert scene.items() == before
+
+
+def test_the_schema_of_a_line(run: Run, where: tuple[str, ...]) -> None:
+    schema = json.loads(run("export-user", "--schema", *where).stdout)
+    assert "message" in schema["$defs"]
+    assert run("export-user", *where).exit_code == 2
+
+
+def test_a_dry_run_and_no_answer_change_nothing(
+    run: Run, scene: Scene, where: tuple[str, ...], tmp_path: Path
+) -> None:
+    before = scene.items()
+    receipt = tmp_path / "receipt.json"
+    result = run("erase-user", "ann", "--dry-run", "--receipt", str(receipt), *where)
+    assert result.exit_code == 0
+    assert "would be erased" in result.stdout
+    assert "organization organization_id org" in result.stdout
+    told = json.loads(run("erase-user", "ann", "--dry-run", "--json", *where).stdout)
+    assert told["erased"] == {"conversation": 1, "member": 1, "message": 1, "user": 1}
+    asked = run("erase-user", "ann", *where)
+    assert asked.exit_code == 1
+    assert "Add --yes to erase." in asked.stdout
+    assert scene.items() == before
+    assert not receipt.exists()
+
+
+def test_an_erasure(run: Run, scene: Scene, where: tuple[str, ...], tmp_path: Path) -> None:
+    """Its receipt is shown and written; nothing of the other person goes."""
+    receipt = tmp_path / "receipts" / "ann.json"
+    options = ("--yes", "--settle", "0", "--account", "a-1", "--receipt", str(receipt))
+    result = run("erase-user", "ann", *options, "--json", *where)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads(receipt.read_text("utf-8"))
+    assert json.loads(result.stdout)["erased"]["invocation"] == 1
+    assert stat.S_IMODE(receipt.stat().st_mode) == 0o600
+    assert not any("ann" in item["PK"]["S"] for item in scene.items())
+    assert scene.kinds()["message"] == scene.kinds()["user"] == 1
+    again = run("erase-user", "ann", "--yes", "--settle", "0", *where)
+    assert again.exit_code == 0
+    assert "There is nothing of this person." in again.stdout
+
+
+def test_the_last_owner(run: Run, scene: Scene, where: tuple[str, ...]) -> None:
+    refused = run("erase-user", "bob", "--yes", "--settle", "0", *where)
+    assert refused.exit_code == 1
+    assert "last active owner" in refused.stderr
+    result = run("erase-user", "bob", "--yes", "--settle", "0", "--heir", "ann", *where)
+    assert result.exit_code == 0
+    assert scene.new_store().members.get("org", "ann").role == "owner"
