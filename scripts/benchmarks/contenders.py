@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import botocore.session
@@ -10,13 +11,19 @@ from botocore import xform_name
 from pynamodb.connection import Connection
 from pynamodb.transactions import TransactWrite
 
+from benchmarks import rust
 from benchmarks.plain_models import Plain, usual_item
 from benchmarks.samples import SAMPLES, TABLE, Recording, compact
-from dynamo_chat import ChatStore
+from dynamo_chat import ChatStore, ConnectionOptions
+from dynamo_chat.core.transport import HttpClient
 from dynamo_chat.testing.engine import DEFAULT_REGION
 
 REFERENCE = "raw botocore"
 SAME_ITEMS = "raw, same items"
+OURS: dict[str, HttpClient] = {"dynamo_chat": "urllib3"}
+"""The package with what it depends on and, if it is installed, with the extra `fast`."""
+if find_spec("pycurl"):
+    OURS["dynamo_chat+fast"] = "pycurl"
 Call = Callable[[], object]
 
 
@@ -42,8 +49,13 @@ class Contest:
             for name, with_pydantic in {"PynamoDB": False, "PynamoDB+pydantic": True}.items():
                 calls[name] = make(self, usual_endpoint, with_pydantic=with_pydantic)
         calls[SAME_ITEMS] = self._raw_botocore(self.recording.request, endpoint)
-        store = ChatStore(TABLE, region=DEFAULT_REGION, endpoint_url=endpoint)
-        calls["dynamo_chat"] = self.sample.bind(store, self.recording.known)
+        rusty = rust.call(self.operation, self.request, self.answer, usual_endpoint)
+        if rusty is not None:
+            calls[rust.NAME] = rusty
+        for name, client in OURS.items():
+            options = ConnectionOptions(http_client=client)
+            store = ChatStore(TABLE, region=DEFAULT_REGION, endpoint_url=endpoint, options=options)
+            calls[name] = self.sample.bind(store, self.recording.known)
         return calls
 
     def _raw_botocore(self, request: dict[str, Any], endpoint: str) -> Call:

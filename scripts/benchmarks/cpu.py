@@ -2,7 +2,7 @@
 
 from benchmarks.canned import canned_server
 from benchmarks.clock import interleaved
-from benchmarks.contenders import REFERENCE, SAME_ITEMS, Contest
+from benchmarks.contenders import OURS, REFERENCE, SAME_ITEMS, Contest
 from benchmarks.samples import recordings
 from dynamo_chat.testing import Engine
 
@@ -33,7 +33,7 @@ def measure(rounds: int, seconds_per_batch: float) -> list[dict[str, object]]:
             {
                 "operation": name,
                 "contender": contender,
-                "requests": recording.requests if contender == "dynamo_chat" else 1,
+                "requests": recording.requests if contender in OURS else 1,
                 "cpu_us": round(timing.microseconds, 1),
                 "ratio": round(timing.ratios[REFERENCE], 3),
                 "same items": round(timing.ratios[SAME_ITEMS], 3),

@@ -71,6 +71,12 @@ def text_of(characters: int, seed: int) -> str:
 
 NOTES: dict[str, Any] = {"notes": text_of(CHARACTERS, -1)}
 
+
+def _append(store: ChatStore, known: Conversations) -> Bound:
+    message = question(0)  # drawing its text is no part of an append
+    return lambda: store.messages.append(known.talk, message)
+
+
 SAMPLES = {
     "get": Sample("GetItem", lambda store, known: lambda: store.users.get(known.noted)),
     "get message": Sample(
@@ -90,10 +96,7 @@ SAMPLES = {
     "list 100": Sample(
         "Query", lambda store, known: lambda: store.messages.list(known.talk, page_size=100)
     ),
-    "transaction of 2": Sample(
-        "TransactWriteItems",
-        lambda store, known: lambda: store.messages.append(known.talk, question(0)),
-    ),
+    "transaction of 2": Sample("TransactWriteItems", _append),
 }
 
 
