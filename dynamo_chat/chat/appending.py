@@ -21,17 +21,22 @@ deleted afterwards (`pruning`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
 
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Action
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.beside import Also, Beside
 from dynamo_chat.chat.conversation import (
     MAX_TITLE_CHARACTERS,
     Conversation,
+    Life,
     head_key,
     is_part_of,
     with_life,
@@ -49,6 +54,7 @@ from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.sliding import SlidingExpiry
 from dynamo_chat.chat.snapshot import Heads, Snapshot, holds
 from dynamo_chat.chat.titles import title_item
+from dynamo_chat.core.attributes import AttributeValue, Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import MAX_AHEAD, not_ahead
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -60,18 +66,21 @@ from dynamo_chat.core.errors import (
     RequestRejected,
 )
 from dynamo_chat.core.item import Item, helper_text, plan
+from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import GSI2
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.size import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, item_size
 from dynamo_chat.core.transaction import (
     MAX_TRANSACTION_WRITES,
     Delete,
+    Filled,
+    Prepared,
     Put,
     Update,
     Write,
     absent,
     contended,
-    set_index_keys,
+    hole,
 )
 from dynamo_chat.core.ulids import check_after_1970, later_ulid, ulid_time
 
@@ -370,52 +379,144 @@ def _deletes(conversation_id: str, positions: Sequence[str]) -> list[Delete]:
     ]
 
 
+class _Shape(NamedTuple):
+    """What the expressions of an append depend on, besides its values."""
+
+    has_mark: bool
+    has_position: bool
+    has_window: bool
+    is_limited: bool
+    has_title: bool
+    sets_title: bool
+
+
 def _head_update(
     snapshot: Snapshot, messages: Sequence[Message], title: str | None, now: datetime
+) -> Update | Filled:
+    if snapshot.kept_until is not None or snapshot.is_sliding:
+        return _update_anew(snapshot, messages, title, now)
+    values = _values(snapshot, messages, title, _activity(snapshot, messages, now))
+    values["user_id"] = {"S": snapshot.user_id}
+    values["created_at"] = {"S": format_time(snapshot.created_at)}
+    if snapshot.life is not None:
+        values["mark"] = {"S": snapshot.life}
+    prepared = _prepared(_shape(snapshot, title))
+    return Filled(head_key(snapshot.conversation_id), prepared, values)
+
+
+def _update_anew(
+    snapshot: Snapshot, messages: Sequence[Message], title: str | None, now: datetime
 ) -> Update:
-    head = plan(Conversation).model
-    first, last = messages[0].position, messages[-1].position
-    place = ulid_time(last)
-    updated_at = max(snapshot.created_at, place if place <= now + MAX_AHEAD else now)
-    actions = [
-        head.message_count.add(len(messages) - _excess(snapshot, len(messages))),
-        head.appended_count.add(len(messages)),
-        head.last_position.set(last),
-        head.updated_at.set(updated_at),
-        head.status.set("active"),
-        *set_index_keys(
-            keyspace.CONVERSATION,
-            GSI2,
-            user_id=snapshot.user_id,
-            status="active",
-            updated_at=updated_at,
-            conversation_id=snapshot.conversation_id,
-        ),
-    ]
-    is_above: Condition = head.last_position < first
-    if snapshot.last_position is None:
-        is_above |= head.last_position.does_not_exist()
-    else:  # it never moves back, unless the id was reused
-        is_above &= head.last_position >= snapshot.last_position
-    condition = holds(snapshot, now) & is_above
-    if snapshot.window is not None:  # it is of this last position and this number of messages
-        condition &= head.message_count == snapshot.window.count
-        if snapshot.last_position is not None:
-            condition &= head.last_position == snapshot.last_position
-        else:
-            condition &= head.last_position.does_not_exist()
-    if snapshot.keep_last is None:
-        condition &= head.keep_last.does_not_exist()
-    else:
-        condition &= head.keep_last == snapshot.keep_last
-    if title is not None:
-        actions.append(head.title.set(title))
-    condition &= head.title.exists() if snapshot.has_title else head.title.does_not_exist()
+    """The update of any head, its expressions made for it alone."""
+    updated_at = _activity(snapshot, messages, now)
+    values = _values(snapshot, messages, title, updated_at)
+    given = {name: Raw(value) for name, value in values.items()}
+    actions, condition = _head_expressions(_shape(snapshot, title), given, holds(snapshot, now))
     if snapshot.is_sliding and snapshot.retention is not None:
+        head = plan(Conversation).model
+        latest = max(updated_at, ulid_time(messages[-1].position))
         # Until a renewal is finished, some items still have the old deadline.
         condition &= head.renewing_from.does_not_exist()
-        actions.append(head.idle_until.set(max(updated_at, place) + snapshot.retention))
+        actions.append(head.idle_until.set(latest + snapshot.retention))
     return Update(head_key(snapshot.conversation_id), actions, condition)
+
+
+def _activity(snapshot: Snapshot, messages: Sequence[Message], now: datetime) -> datetime:
+    """The time of the conversation's activity after these messages."""
+    place = ulid_time(messages[-1].position)
+    return max(snapshot.created_at, place if place <= now + MAX_AHEAD else now)
+
+
+def _shape(snapshot: Snapshot, title: str | None) -> _Shape:
+    return _Shape(
+        has_mark=snapshot.life is not None,
+        has_position=snapshot.last_position is not None,
+        has_window=snapshot.window is not None,
+        is_limited=snapshot.keep_last is not None,
+        has_title=snapshot.has_title,
+        sets_title=title is not None,
+    )
+
+
+def _values(
+    snapshot: Snapshot, messages: Sequence[Message], title: str | None, updated_at: datetime
+) -> dict[str, AttributeValue]:
+    """The values of `_head_expressions`, by name."""
+    values: dict[str, AttributeValue] = {
+        "added": {"N": str(len(messages) - _excess(snapshot, len(messages)))},
+        "appended": {"N": str(len(messages))},
+        "first": {"S": messages[0].position},
+        "last": {"S": messages[-1].position},
+        "updated_at": {"S": format_time(updated_at)},
+    }
+    activity = {
+        "user_id": snapshot.user_id,
+        "status": "active",
+        "updated_at": updated_at,
+        "conversation_id": snapshot.conversation_id,
+    }
+    for name, key in keyspace.CONVERSATION.index_key(GSI2, activity).items():
+        values[name] = {"S": key}
+    if snapshot.last_position is not None:
+        values["known_last"] = {"S": snapshot.last_position}
+    if snapshot.window is not None:
+        values["known_count"] = {"N": str(snapshot.window.count)}
+    if snapshot.keep_last is not None:
+        values["keep_last"] = {"N": str(snapshot.keep_last)}
+    if title is not None:
+        values["title"] = {"S": title}
+    return values
+
+
+@cache
+def _prepared(shape: _Shape) -> Prepared:
+    """The expressions of an append to a conversation without a deadline."""
+    head = plan(Conversation).model
+    life = Life(hole("user_id"), hole("created_at"), hole("mark") if shape.has_mark else None)
+    alive = (head.kind == keyspace.CONVERSATION.kind) & head.ttl.does_not_exist() & life.condition
+    return Prepared(*_head_expressions(shape, _Holes(), alive))
+
+
+class _Holes(dict[str, Any]):
+    """A hole of every name."""
+
+    def __missing__(self, name: str) -> Any:
+        return hole(name)
+
+
+def _head_expressions(
+    shape: _Shape, given: Mapping[str, Any], alive: Condition
+) -> tuple[list[Action], Condition]:
+    """What an append does to the head, and under which condition; `given` has the operands."""
+    head = plan(Conversation).model
+    actions = [
+        head.message_count.add(given["added"]),
+        head.appended_count.add(given["appended"]),
+        head.last_position.set(given["last"]),
+        head.updated_at.set(given["updated_at"]),
+        head.status.set("active"),
+        *(Path(name).set(given[name]) for name in (GSI2.pk, GSI2.sk)),
+    ]
+    is_above: Condition = head.last_position < given["first"]
+    if shape.has_position:  # it never moves back, unless the id was reused
+        is_above &= head.last_position >= given["known_last"]
+    else:
+        is_above |= head.last_position.does_not_exist()
+    condition = alive & is_above
+    if shape.has_window:  # it is of this last position and this number of messages
+        condition &= head.message_count == given["known_count"]
+        if shape.has_position:
+            condition &= head.last_position == given["known_last"]
+        else:
+            condition &= head.last_position.does_not_exist()
+    if shape.is_limited:
+        condition &= head.keep_last == given["keep_last"]
+    else:
+        condition &= head.keep_last.does_not_exist()
+    if shape.sets_title:
+        actions.append(head.title.set(given["title"]))
+    condition &= head.title.exists() if shape.has_title else head.title.does_not_exist()
+    return actions, condition
 
 
 def _check_turn(turn: Sequence[NewMessage], argument: str = "messages") -> None:

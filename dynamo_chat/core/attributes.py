@@ -6,10 +6,10 @@ from the AttributeValue of a response to the Python value.
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 import zlib
+from binascii import a2b_base64
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -364,7 +364,7 @@ def _max_body_bytes() -> int:
 
 def _binary(stored: Any) -> bytes:
     # We parse successes (base64 text); botocore parses errors (bytes).
-    return base64.b64decode(stored, validate=True) if isinstance(stored, str) else bytes(stored)
+    return a2b_base64(stored, strict_mode=True) if isinstance(stored, str) else bytes(stored)
 
 
 def epoch_seconds(moment: datetime) -> int:

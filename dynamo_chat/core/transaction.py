@@ -23,7 +23,7 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action, Update as UpdateExpression
 
 from dynamo_chat.core import errors
-from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.attributes import AttributeValue, Raw
 from dynamo_chat.core.connection import (
     AttributeValues,
     ConditionFailed,
@@ -73,7 +73,53 @@ class Check:
     condition: Condition
 
 
-Write: TypeAlias = Put | Update | Delete | Check
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """An update whose expressions were made before: only its values are new."""
+
+    key: Key
+    prepared: Prepared
+    values: Mapping[str, AttributeValue]
+    """The value of each `hole`, by its name."""
+
+
+Write: TypeAlias = Put | Update | Filled | Delete | Check
+
+
+class Prepared:
+    """The expressions of an update that is made often, with holes for what differs.
+
+    PynamoDB takes longer to write them down than a message takes to be encoded and signed.
+    """
+
+    def __init__(self, actions: Sequence[Action], condition: Condition) -> None:
+        names: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        self._condition = condition.serialize(names, values)
+        self._update = UpdateExpression(*actions).serialize(names, values)
+        self._names = {token: name for name, token in names.items()}
+        self._holes = [(token, v[_HOLE]) for token, v in values.items() if _HOLE in v]
+        self._constants = {token: v for token, v in values.items() if _HOLE not in v}
+
+    def request(self, values: Mapping[str, AttributeValue]) -> dict[str, Any]:
+        """The parts of an UpdateItem that the expressions make. KeyError if a value is missing."""
+        return {
+            "ConditionExpression": self._condition,
+            "UpdateExpression": self._update,
+            "ExpressionAttributeNames": self._names.copy(),
+            "ExpressionAttributeValues": {
+                **self._constants,
+                **{token: values[name] for token, name in self._holes},
+            },
+        }
+
+
+_HOLE = "hole"
+
+
+def hole(name: str) -> Any:
+    """A place in the expressions of a `Prepared` for a value that differs each time."""
+    return Raw({_HOLE: name})
 
 
 def write(
@@ -129,7 +175,7 @@ def _single(table: str, single: Write, returning: bool) -> tuple[str, dict[str, 
     operation, request = _parts(table, single)
     request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     if returning:
-        request["ReturnValues"] = "ALL_NEW" if isinstance(single, Update) else "ALL_OLD"
+        request["ReturnValues"] = "ALL_NEW" if operation == "Update" else "ALL_OLD"
     return f"{operation}Item", request
 
 
@@ -143,6 +189,8 @@ def _parts(table: str, each: Write) -> tuple[str, dict[str, Any]]:
     names: dict[str, str] = {}
     values: dict[str, Any] = {}
     request: dict[str, Any] = {"TableName": table}
+    if isinstance(each, Filled):
+        return "Update", request | {"Key": each.key} | each.prepared.request(each.values)
     if isinstance(each, Put):
         operation = "Put"
         request["Item"] = each.item

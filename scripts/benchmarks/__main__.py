@@ -20,7 +20,7 @@ TITLES = {
     "cpu": "Client CPU per operation, with canned responses (messages of 1,000 characters)",
     "capacity": "Requests / write units / read units by size of the conversation",
     "memory": "Memory while listing 200,000 conversations page by page",
-    "imports": "CPU time of imports",
+    "imports": "CPU time of imports, and of a first call with its import",
     "matching": "Concurrent matchers that empty a queue of 400 callers",
     "fairness": "How many earlier callers a matched caller overtakes, by shards",
     "inputs": "CPU time of hostile input, for each argument of every method",

@@ -61,10 +61,10 @@ def _missing_condition() -> Sequence[Any]:
 
 def _counter_outside() -> Sequence[Any]:
     head = plan(Conversation).model
-    put_once, head_update = Appender._put_once, appending._head_update  # noqa: SLF001 - the bug's place
+    put_once, head_update = Appender._put_once, appending._update_anew  # noqa: SLF001 - its place
 
-    def uncounted(*args: Any) -> Update:
-        update = head_update(*args)
+    def uncounted(snapshot: Any, messages: Any, title: Any, now: Any) -> Update:
+        update = head_update(snapshot, messages, title, now)
         return replace(update, actions=update.actions[1:])
 
     def counted_afterwards(self: Any, conversation_id: str, turn: Any, *more: Any) -> Any:
@@ -149,7 +149,7 @@ def _ticket_not_checked() -> Sequence[Any]:
 
 
 def _order_by_clock() -> Sequence[Any]:
-    head_update, positions = appending._head_update, Appender._positions  # noqa: SLF001 - its place
+    head_update, positions = appending._update_anew, Appender._positions  # noqa: SLF001 - its place
 
     def anywhere(snapshot: Any, messages: Any, title: Any, now: Any) -> Update:
         return replace(head_update(snapshot, messages, title, now), condition=holds(snapshot, now))
