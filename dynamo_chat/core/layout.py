@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from dynamo_chat.core.keys import Component, KeyRange, Shape
 
@@ -226,8 +226,7 @@ class KeySpace:
 
 
 class HasKeySpace(Protocol):
-    """A store, or its class: it knows the kinds of items in its table."""
+    """A store: its class knows the kinds of items in its table."""
 
-    @property
-    def key_space(self) -> KeySpace:
-        """Every kind of item in the table."""
+    key_space: ClassVar[KeySpace]
+    """Every kind of item in the table."""

@@ -225,7 +225,12 @@ def _slot_problems(layout: Layout, place: Place, slot: Slot) -> Iterator[str]:
             f"that begins with {OWN_TAG}, such as {OWN_TAG}{slot.sk.tag}: others may sort between "
             "items that the package reads together."
         )
-    elif place is TABLE and not any(each.table.pk.tag == slot.pk.tag for each in ROOTS):
+    elif place is not TABLE and slot.pk.tag != keyspace.USER_PARTITION.tag:
+        yield (
+            f"{kind}: partitions {slot.pk.pattern()} of {place.index} are the package's, which may "
+            "read them whole; choose another tag."
+        )
+    elif not any(each.table.pk.tag == slot.pk.tag for each in ROOTS):
         yield (
             f"{kind}: nothing would delete it from the package's partition {slot.pk.pattern()}; "
             f"only those of {_listed(each.kind for each in ROOTS)} take own kinds."

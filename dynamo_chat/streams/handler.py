@@ -56,7 +56,7 @@ class BatchResponse(TypedDict):
 
 
 def stream_handler(
-    react: React, store: HasKeySpace | None = None
+    react: React, store: HasKeySpace | type[HasKeySpace] | None = None
 ) -> Callable[[Mapping[str, Any], object], BatchResponse]:
     """A Lambda handler that calls `react` with every change, in order; see `process_batch`.
 
@@ -72,7 +72,7 @@ def stream_handler(
 
 
 def process_batch(
-    event: Mapping[str, Any], react: React, store: HasKeySpace | None = None
+    event: Mapping[str, Any], react: React, store: HasKeySpace | type[HasKeySpace] | None = None
 ) -> BatchResponse:
     """Call `react` with every change of a Lambda event, in order, and return Lambda's response.
 
@@ -100,7 +100,7 @@ def process_batch(
 
 
 def async_stream_handler(
-    react: AsyncReact, store: HasKeySpace | None = None
+    react: AsyncReact, store: HasKeySpace | type[HasKeySpace] | None = None
 ) -> Callable[[Mapping[str, Any], object], BatchResponse]:
     """A Lambda handler that awaits `react` for every change, in order; see `process_batch`.
 
@@ -122,7 +122,9 @@ def async_stream_handler(
 
 
 async def async_process_batch(
-    event: Mapping[str, Any], react: AsyncReact, store: HasKeySpace | None = None
+    event: Mapping[str, Any],
+    react: AsyncReact,
+    store: HasKeySpace | type[HasKeySpace] | None = None,
 ) -> BatchResponse:
     """Await `react` for every change of a Lambda event, one after the other: see `process_batch`.
 
@@ -152,7 +154,7 @@ def _records(event: Mapping[str, Any]) -> list[Any]:
     return records
 
 
-def _change_of(record: Any, store: HasKeySpace | None) -> Change | None:
+def _change_of(record: Any, store: HasKeySpace | type[HasKeySpace] | None) -> Change | None:
     """The change that a record is; None for one of a helper item."""
     change = parse_stream_record(record, store)
     if isinstance(change, UnknownKind):

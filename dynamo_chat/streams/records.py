@@ -37,7 +37,7 @@ class _Recorded(TypedDict):
 
 
 def parse_stream_record(
-    record: Mapping[str, Any], store: HasKeySpace | None = None
+    record: Mapping[str, Any], store: HasKeySpace | type[HasKeySpace] | None = None
 ) -> Change | None:
     """The change that a stream record describes; None for a helper item.
 

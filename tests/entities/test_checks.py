@@ -145,6 +145,21 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: with_index(USERS, sort("NOTE", text("note_id"))),
         "such as APPNOTE: others may sort between",
     ),
+    "an index partition that is read whole": (
+        lambda: (
+            entity(
+                Layout(
+                    "note",
+                    table=KEY,
+                    gsi2=Slot(
+                        partition("MESSAGE", text("message_id")),
+                        sort("APPNOTE", text("user_id"), text("note_id")),
+                    ),
+                )
+            ),
+        ),
+        "partitions MESSAGE#<message_id> of GSI2 are the package's, which may read them whole",
+    ),
     "no parent in a conversation": (
         lambda: in_conversation("APPFILE", of=None),
         "is in the partition of a conversation and is deleted with it; say so with of=CONVERSATION",

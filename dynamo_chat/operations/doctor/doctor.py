@@ -101,7 +101,7 @@ class Doctor:
         *,
         clock: Clock = system_clock,
         sleep: Callable[[float], None] = time.sleep,
-        store: HasKeySpace | None = None,
+        store: HasKeySpace | type[HasKeySpace] | None = None,
     ) -> None:
         self._key_space = keyspace.KEY_SPACE if store is None else store.key_space
         self.options = options or DoctorOptions()

@@ -84,7 +84,7 @@ class Checkpoints(Repository):
     )
     def save(self, conversation_id: str, data: bytes, *, user_id: str | None = None) -> Checkpoint:
         """Save a checkpoint, all of it or nothing, and return it. NotFound."""
-        if not isinstance(data, bytes) or len(data) > MAX_BYTES:
+        if len(data) > MAX_BYTES:
             raise InvalidArgument("data", f"must be at most {MAX_BYTES:,} bytes")
         items = self.conversation_items
         checkpoint = Checkpoint(

@@ -15,7 +15,11 @@ class DeskStore(ChatStore):
 
     cases: ClassVar[tuple[str, ...]] = ("desk.cases",)
 
-    messages = repository(DeskMessages)
     attachments = repository(Attachments)
     checkpoints = repository(Checkpoints)
     notes = repository(Notes)
+
+    @repository
+    def messages(self) -> DeskMessages:
+        """The package's messages, with a pattern of the desk's."""
+        return self.attached("messages", DeskMessages)
