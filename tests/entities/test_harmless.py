@@ -95,7 +95,12 @@ def layout_in(place: Place, tag: str, shape: Shape) -> Layout | None:
     else:
         own = Slot(partition("OWN", text("own_id")), sort("OWN"))
         listed = Slot(host, sort(shape.tag, *shape.components, text("own_id")))
-        layout = Layout("own", table=own, **{str(place.index).lower(): listed})
+        layout = Layout(
+            "own",
+            table=own,
+            gsi1=listed if place is GSI1 else None,
+            gsi2=listed if place is GSI2 else None,
+        )
     try:
         check(layout)
     except LayoutError:
