@@ -19,6 +19,23 @@ from dynamo_chat.chat.conversation import (
     ConversationExists as ConversationExists,
 )
 from dynamo_chat.chat.exchange import Exchange as Exchange
+from dynamo_chat.chat.formats.anthropic import (
+    AnthropicPrompt as AnthropicPrompt,
+    anthropic_messages as anthropic_messages,
+    from_anthropic_messages as from_anthropic_messages,
+)
+from dynamo_chat.chat.formats.openai_chat import (
+    from_openai_messages as from_openai_messages,
+    openai_messages as openai_messages,
+)
+from dynamo_chat.chat.formats.openai_responses import (
+    from_openai_items as from_openai_items,
+    openai_items as openai_items,
+)
+from dynamo_chat.chat.formats.plain import (
+    from_message_dicts as from_message_dicts,
+    message_dicts as message_dicts,
+)
 from dynamo_chat.chat.message import (
     ExtractedFilters as ExtractedFilters,
     Feedback as Feedback,

@@ -261,3 +261,9 @@ def messages_put(stage: Stage) -> Iterator[Case]:
     yield Case("one that is there", lambda: messages.put(talk, _said(message_id=own)))
     new = stage.fresh("message")
     yield Case("a new one", lambda: messages.put(talk, _said(message_id=new)))
+
+
+def messages_context(stage: Stage) -> Iterator[Case]:
+    talk, messages = conversation(stage, messages=60).conversation_id, stage.store.messages
+    yield Case("10 messages", lambda: messages.context(talk, max_tokens=70))
+    yield Case("60 messages", lambda: messages.context(talk, max_tokens=1_000), budget=4)

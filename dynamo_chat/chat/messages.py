@@ -1,10 +1,12 @@
-"""The repository of messages: C7–C12, C18, C20 and C22. The entity is in `message`."""
+"""The repository of messages: C7–C12, C18, C20, C22 and C23. The entity is in `message`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import builtins
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from dynamo_chat import keyspace
@@ -19,6 +21,7 @@ from dynamo_chat.chat.conversation import (
 from dynamo_chat.chat.editing import MessageEditor, changed_parts
 from dynamo_chat.chat.exchange import Exchange, Grouping, exchange_turn, exchanges_of, new_exchange
 from dynamo_chat.chat.feedback import RANKS, FeedbackWriter, feedback_lists
+from dynamo_chat.chat.fitting import CountTokens, check_limits, estimated_tokens, fitting
 from dynamo_chat.chat.living import LivingLists
 from dynamo_chat.chat.message import (
     Feedback,
@@ -39,7 +42,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
-from dynamo_chat.core.iterating import iterating
+from dynamo_chat.core.iterating import NEXT_PAGE_SIZE, iterating
 from dynamo_chat.core.layout import SK, TABLE, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
 from dynamo_chat.core.patterns import STAFF, access_pattern
@@ -193,6 +196,31 @@ class Messages(Repository):
         there is no such conversation (of `user_id`, if given).
         """
         return self._latest(conversation_id, count, user_id, consistent=consistent)[1]
+
+    @access_pattern("C23", "Query, GetItem", "pages + 1; 1 for 20 messages", budget=1, owner="read")
+    def context(
+        self,
+        conversation_id: str,
+        *,
+        max_tokens: int,
+        count: CountTokens = estimated_tokens,
+        user_id: str | None = None,
+    ) -> Items[Message]:
+        """The latest messages that fit into a model's context, in chronological order.
+
+        `count` returns the tokens of a message; by default, a rough estimate. A tool call and its
+        results, in messages with role "tool" directly behind it, are returned together or not at
+        all. At most 1,000 messages; `is_cut` is True if older ones were left out. Unreadable
+        messages are left out and reported in `unreadable`. NotFound if there is no such
+        conversation (of `user_id`, if given).
+        """
+        check_limits(max_tokens, count)
+        unreadable: builtins.list[CorruptItem] = []
+        pages = self._latest_first(conversation_id, user_id, unreadable)
+        latest = islice(pages, MAX_PAGE_SIZE)
+        fit, is_cut = fitting(latest, max_tokens, count)
+        is_cut = is_cut or next(pages, None) is not None
+        return Items.of(fit, unreadable[::-1], is_cut=is_cut)
 
     @access_pattern("C8", "Query", "1", owner="read")
     def open(
@@ -504,6 +532,27 @@ class Messages(Repository):
         found = len(page.items) + len(page.unreadable)
         is_cut = found < count and page.cursor is not None
         return head, Items.of(page.items[::-1], page.unreadable[::-1], is_cut=is_cut)
+
+    def _latest_first(
+        self,
+        conversation_id: str,
+        user_id: str | None,
+        unreadable: builtins.list[CorruptItem],
+    ) -> Iterator[Message]:
+        """The messages from the latest on, in growing pages; and what cannot be read."""
+        page = self.list(conversation_id, user_id=user_id, newest_first=True)
+        while True:
+            unreadable += page.unreadable
+            yield from page
+            if page.cursor is None:
+                return
+            page = self.list(
+                conversation_id,
+                user_id=user_id,
+                newest_first=True,
+                page_size=NEXT_PAGE_SIZE,
+                cursor=page.cursor,
+            )
 
     def _with_head(
         self,
