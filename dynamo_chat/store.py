@@ -17,6 +17,7 @@ from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.layout import KeySpace
 from dynamo_chat.core.own import made_like, own_repositories
 from dynamo_chat.core.page import CursorCodec
+from dynamo_chat.core.shown import repository_property
 from dynamo_chat.keyspace import KEY_SPACE
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class ChatStore:
         vars(new)["_snapshots"] = self._snapshots  # of the conversations that its items are in
         return new
 
-    @cached_property
+    @repository_property
     def table(self) -> Table:
         """Create, check and describe the table."""
         from dynamo_chat.provision.table import Table
@@ -190,28 +191,28 @@ class ChatStore:
 
     # -- chat ---------------------------------------------------------------------------------
 
-    @cached_property
+    @repository_property
     def conversations(self) -> Conversations:
         """Conversations: create, find, list, rename, archive, delete."""
         from dynamo_chat.chat.conversations import Conversations
 
         return Conversations(self._binding, self._snapshots)
 
-    @cached_property
+    @repository_property
     def messages(self) -> Messages:
         """Messages of conversations: append, list, rate, delete."""
         from dynamo_chat.chat.messages import Messages
 
         return Messages(self._binding, self._snapshots)
 
-    @cached_property
+    @repository_property
     def states(self) -> ConversationStates:
         """The working state of conversations."""
         from dynamo_chat.chat.states import ConversationStates
 
         return ConversationStates(self._binding, self._snapshots)
 
-    @cached_property
+    @repository_property
     def reviews(self) -> Reviews:
         """Reviews of conversations."""
         from dynamo_chat.chat.reviews import Reviews
@@ -220,7 +221,7 @@ class ChatStore:
 
     # -- identity -----------------------------------------------------------------------------
 
-    @cached_property
+    @repository_property
     def users(self) -> Users:
         """Users: create, find by id or address, change, delete."""
         from dynamo_chat.identity.users import Users
@@ -228,14 +229,14 @@ class ChatStore:
 
         return Users(self._binding, UserRemover(self._binding, self._snapshots).delete)
 
-    @cached_property
+    @repository_property
     def activity(self) -> Activities:
         """Activities of users, in time order."""
         from dynamo_chat.identity.activity import Activities
 
         return Activities(self._binding)
 
-    @cached_property
+    @repository_property
     def logins(self) -> Logins:
         """Login sessions: open, check, touch, list, revoke."""
         from dynamo_chat.identity.logins import Logins
@@ -244,21 +245,21 @@ class ChatStore:
 
     # -- orgs ---------------------------------------------------------------------------------
 
-    @cached_property
+    @repository_property
     def organizations(self) -> Organizations:
         """Organizations: create, change, count usage, delete."""
         from dynamo_chat.orgs.organizations import Organizations
 
         return Organizations(self._binding)
 
-    @cached_property
+    @repository_property
     def members(self) -> Members:
         """The members of organizations."""
         from dynamo_chat.orgs.members import Members
 
         return Members(self._binding)
 
-    @cached_property
+    @repository_property
     def invites(self) -> Invites:
         """Invites to organizations: issue, find, accept, cancel."""
         from dynamo_chat.orgs.invites import Invites
@@ -268,21 +269,21 @@ class ChatStore:
 
     # -- mail ---------------------------------------------------------------------------------
 
-    @cached_property
+    @repository_property
     def threads(self) -> EmailThreads:
         """E-mail threads: find, list, change, delete."""
         from dynamo_chat.mail.threads import EmailThreads
 
         return EmailThreads(self._binding)
 
-    @cached_property
+    @repository_property
     def emails(self) -> EmailMessages:
         """E-mails: add, find, list, change status."""
         from dynamo_chat.mail.emails import EmailMessages
 
         return EmailMessages(self._binding)
 
-    @cached_property
+    @repository_property
     def scores(self) -> EVScores:
         """Expected-value scores of e-mail conversations."""
         from dynamo_chat.mail.scores import EVScores
@@ -291,7 +292,7 @@ class ChatStore:
 
     # -- limits -------------------------------------------------------------------------------
 
-    @cached_property
+    @repository_property
     def rate_limits(self) -> RateLimits:
         """Rate limits: count an account's calls, block an account."""
         from dynamo_chat.limits.rate_limits import RateLimits
@@ -300,7 +301,7 @@ class ChatStore:
 
     # -- telemetry ----------------------------------------------------------------------------
 
-    @cached_property
+    @repository_property
     def llm(self) -> LLMInteractions:
         """LLM interactions of conversations and accounts."""
         from dynamo_chat.telemetry.llm import LLMInteractions
@@ -308,14 +309,14 @@ class ChatStore:
 
         return LLMInteractions(self._binding, InteractionRecorder(self._binding, self._snapshots))
 
-    @cached_property
+    @repository_property
     def reports(self) -> LLMReports:
         """Reports of what accounts used of LLMs."""
         from dynamo_chat.telemetry.reports import LLMReports
 
         return LLMReports(self._binding)
 
-    @cached_property
+    @repository_property
     def invocations(self) -> Invocations:
         """Invocations of functions."""
         from dynamo_chat.telemetry.invocations import Invocations
@@ -333,21 +334,21 @@ class ChatStore:
 
     # -- calls --------------------------------------------------------------------------------
 
-    @cached_property
+    @repository_property
     def callers(self) -> Callers:
         """Callers: their daily points, whether they wait or talk."""
         from dynamo_chat.calls.callers import Callers
 
         return Callers(self._binding)
 
-    @cached_property
+    @repository_property
     def queue(self) -> Queue:
         """Queues: join, leave, position, match."""
         from dynamo_chat.calls.queue import Queue
 
         return Queue(self._binding)
 
-    @cached_property
+    @repository_property
     def calls(self) -> Calls:
         """Calls: start, end, list live ones, list a user's."""
         from dynamo_chat.calls.calls import Calls

@@ -61,7 +61,7 @@ class Conversation(Entity):
     status: ConversationStatus = "active"
     created_at: Time
     updated_at: Time
-    """The time of the latest message; the creation time if it has none."""
+    """The time of the latest message's position, to the millisecond; without one, of creation."""
     message_count: Count = 0
     """Messages stored."""
     appended_count: Count = 0

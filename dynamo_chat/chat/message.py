@@ -125,7 +125,7 @@ class NewMessage(MessageBody):
     at: Time | None = None
     """The time of its position; now if not given. It always sorts after the latest message."""
     sent_at: Time | None = None
-    """When it was sent, as data; the time of its position if not given."""
+    """When it was sent, as data; the time of its position, to the millisecond, if not given."""
     is_streaming: bool = False
     """True while its content is still arriving; see `Messages.finish`."""
 
@@ -151,6 +151,7 @@ class Message(Entity, MessageBody):
     message_id: str
     role: Role
     sent_at: Time
+    """As given, to the microsecond; else the time of its position, to the millisecond."""
     turn_index: Count = 0
     """Its index in the turn that it was appended with, from 0."""
     is_streaming: bool = False

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import pydoc
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 import dynamo_chat
 from dynamo_chat import ChatStore, Conversation, Items, Message, NewMessage, Page, User
 from dynamo_chat.core.entity import Model
+from dynamo_chat.core.patterns import declared_pattern
+from dynamo_chat.core.shown import repository_property
 from dynamo_chat.testing import Engine
 from tests.scene import Scene
 
@@ -169,3 +172,35 @@ def test_a_web_framework_answers_with_what_the_store_returns(dynamo_chat_engine:
         assert message["content"] == "Hi"
         schemas = client.get("/openapi.json").json()["components"]["schemas"]
         assert schemas["Conversation"]["properties"]["user_id"]["description"] == "The owner."
+
+
+REPOSITORIES = sorted(
+    name for name, member in vars(ChatStore).items() if isinstance(member, repository_property)
+)
+
+
+@pytest.mark.parametrize("name", REPOSITORIES)
+def test_help_shows_the_methods_of_a_repository(name: str) -> None:
+    """By the class, before any store is made."""
+    member = vars(ChatStore)[name]
+    shown = pydoc.plain(pydoc.render_doc(getattr(ChatStore, name)))
+    assert f"<ChatStore.{name}: " in shown
+    repository = getattr(ChatStore("chat", region="eu-west-1"), name)
+    assert member.func.__doc__ in shown
+    methods = [
+        each for each, value in inspect.getmembers(type(repository)) if declared_pattern(value)
+    ]
+    assert methods or name == "table"
+    for method in methods:
+        assert f"{method}(" in shown
+        declared = declared_pattern(getattr(repository, method))
+        assert declared is not None
+        assert declared.description in shown
+
+
+def test_help_names_arguments_and_first_sentences() -> None:
+    assert len(REPOSITORIES) >= 20
+    shown = inspect.getdoc(ChatStore.rate_limits) or ""
+    assert "refund(counted: RateLimit, function: str, amount: int) -> RateLimit" in shown
+    assert "Take back calls that were counted but not made" in shown
+    assert "_updated" not in shown
