@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call, room_item
@@ -26,6 +26,7 @@ from dynamo_chat.chat.message import (
     parse_minted as parse_message_id,
 )
 from dynamo_chat.chat.message_ids import message_id_item
+from dynamo_chat.chat.preferences import ConversationPreferences
 from dynamo_chat.chat.reviews import Review, review_id_item
 from dynamo_chat.chat.snapshot import Snapshot, snapshot_of
 from dynamo_chat.chat.states import ConversationState
@@ -54,6 +55,9 @@ from dynamo_chat.store import ChatStore
 from dynamo_chat.telemetry.llm import LLMContent, LLMUsage
 from dynamo_chat.workflows.person_records import PersonRecord
 from dynamo_chat.workflows.record_interaction import marks_of
+
+_Part: TypeAlias = Message | Review | ConversationState | ConversationPreferences
+"""What is in a conversation, and marked with its life."""
 
 _UNOPENED: Final = "none~"
 """Stored where the hash of an invite's token is: no token has this hash."""
@@ -85,6 +89,7 @@ class _Loader(Repository):
         self._makers: Mapping[type[Entity], Callable[[Any], list[AttributeValues]]] = {
             Conversation: self._conversation_items,
             Message: self._message_items,
+            ConversationPreferences: lambda preferences: [self._part(preferences)],
             ConversationState: lambda state: [self._part(state)],
             Review: lambda review: [self._part(review), review_id_item(review)],
             User: _user_items,
@@ -135,14 +140,14 @@ class _Loader(Repository):
         digest = content_digest(validated(NewMessage, **said, role=message.role))
         return [item, message_id_item(message, digest, self._of(message).user_id)]
 
-    def _part(self, entity: Message | Review | ConversationState) -> AttributeValues:
+    def _part(self, entity: _Part) -> AttributeValues:
         """An item of the conversation that was loaded last."""
         conversation = self._of(entity)
         item = with_life(plan(type(entity)).encode(entity), conversation.life)
-        is_listed = not isinstance(entity, ConversationState)
+        is_listed = isinstance(entity, (Message, Review))
         return with_alive_until(item, conversation.alive_until() if is_listed else None)
 
-    def _of(self, entity: Message | Review | ConversationState) -> Snapshot:
+    def _of(self, entity: _Part) -> Snapshot:
         known = self._conversation
         if known is None or known.conversation_id != entity.conversation_id:
             raise InvalidArgument("records", "must have each conversation before what is in it")

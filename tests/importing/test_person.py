@@ -41,6 +41,7 @@ def test_what_was_loaded_is_sound(dynamo_chat_engine: Engine) -> None:
         assert store.users.get_by_email(f"{ids.user_id}@example.com").user_id == ids.user_id
         assert store.logins.get(ids.secret).user_id == ids.user_id
         assert store.reviews.get(ids.review_id).comments == "Good"
+        assert store.conversations.get(ids.conversation_id).preferences == {"tone": "dry"}
         store.messages.append(ids.conversation_id, NewMessage(role="user", content="Again"))
         assert_doctor_is_clean(empty)
         store.people.erase(ids.user_id, account_ids=[ids.account_id])
