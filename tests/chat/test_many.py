@@ -93,16 +93,16 @@ def test_very_large_ones(store: ChatStore, monkeypatch: pytest.MonkeyPatch) -> N
     """What does not fit into memory remains to be asked for."""
     monkeypatch.setattr(repository, "MAX_PAGE_BODY_BYTES", 100_000)
     wanted = {"text": "words " * 10_000}
-    ids = [f"c-{n}" for n in range(5)]
+    ids = [f"u-{n}" for n in range(5)]
     for each in ids:
-        store.conversations.create("u-1", conversation_id=each, preferences=wanted)
+        store.users.create(f"{each}@example.com", user_id=each, preferences=wanted)
     rest, seen = ids, []
     while rest:
-        found = store.conversations.get_many(rest)
+        found = store.users.get_many(rest)
         assert found.missing == ()
         assert found.is_cut is bool(found.remaining)
         assert len(found) < len(ids)
-        seen += [each.conversation_id for each in found]
+        seen += [each.user_id for each in found]
         rest = list(found.remaining)
     assert seen == ids
 
