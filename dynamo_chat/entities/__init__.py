@@ -65,6 +65,7 @@ from dynamo_chat.core.layout import (
     Layout as Layout,
     Place as Place,
     Slot as Slot,
+    Whose as Whose,
 )
 from dynamo_chat.core.own import repository as repository
 from dynamo_chat.core.page import (

@@ -16,7 +16,7 @@ NAMES = [
     "MAIL_PARTITION", "MAX_PAGE_SIZE", "Many", "Model", "NoOwner", "NotFound", "Number",
     "OPERATOR", "ORGANIZATION", "ORGANIZATION_PARTITION", "OwnFields", "OwnItems", "Page",
     "PageRequest", "Place", "Put", "Repository", "RevisionConflict", "STAFF", "Shape", "Slot",
-    "TABLE", "Talk", "Text", "TextSet", "Time", "UNCHANGED", "USER", "USER_PARTITION",
+    "TABLE", "Talk", "Text", "TextSet", "Time", "UNCHANGED", "USER", "USER_PARTITION", "Whose",
     "Unchanged", "Update", "Write", "absent", "access_pattern", "digest_of", "fields", "flag",
     "integer", "live", "partition", "repository", "requires_user", "shard_of", "sort", "text",
     "time", "time_range",

@@ -352,6 +352,20 @@ def test_the_doctor_finds_and_repairs_what_is_wrong(store: DeskStore, clock: Fak
     assert client.get_item(TableName=table, Key=key)["Item"]["ttl"] == file["ttl"]
 
 
+def test_a_persons_export_and_erasure_have_the_desks_kinds(store: DeskStore) -> None:
+    populated(store)
+    other = store.conversations.create("u-2").conversation_id
+    kept = add(store, other, user="u-2")
+    kinds = Counter(each.kind for each in store.people.export("u-1"))
+    assert kinds["attachment"] == kinds["checkpoint"] == kinds["note"] == 1
+    assert kinds["checkpoint_part"] == 2
+    receipt = store.people.erase("u-1")
+    assert receipt.erased["attachment"] == receipt.erased["note"] == 1
+    assert not stored(store, "note")
+    assert not stored(store, "checkpoint_part")
+    assert list(store.attachments.list(other)) == [kept]
+
+
 def record(event: str, item: dict[str, Any], **more: Any) -> dict[str, Any]:
     image = "NewImage" if event == "INSERT" else "OldImage"
     return {"eventName": event, "dynamodb": {image: item, "SequenceNumber": "1"}, **more}
