@@ -82,9 +82,7 @@ SAMPLES = {
     "get message": Sample(
         "BatchGetItem", lambda store, known: lambda: store.messages.get(known.talk, known.message)
     ),
-    "put": Sample(
-        "PutItem", lambda store, _: lambda: store.conversations.create(USER, preferences=NOTES)
-    ),
+    "put": Sample("PutItem", lambda store, _: lambda: store.conversations.create(USER)),
     "query 25": Sample("Query", lambda store, known: lambda: store.messages.latest(known.talk, 25)),
     "query 100": Sample(
         "Query", lambda store, known: lambda: store.messages.latest(known.talk, 100)
