@@ -32,6 +32,7 @@ _GIVEN: Final[dict[str, Any]] = {
     "feedback": Feedback(type="negative"),
     "heir_id": "somebody",
     "keep_last": 0,
+    "max_tokens": 100,
     "message": _SAID,
     "messages": [_SAID],
     "preferences": {"a": 1},
