@@ -89,3 +89,13 @@ def test_a_wrong_hash_is_refused_and_not_shown(offline: ChatStore, wrong: Any) -
     with pytest.raises(InvalidArgument, match="password_hash") as refused:
         offline.users.set_password_hash("ann", wrong)
     assert "xxx" not in str(refused.value)
+
+
+def test_an_export_has_no_hash_and_an_erasure_leaves_none(scene: Scene, user_id: str) -> None:
+    scene.store.users.set_password_hash(user_id, HASH)
+    lines = [record.line() for record in scene.store.people.export(user_id)]
+    assert any('"kind":"user"' in line for line in lines)
+    assert not any(HASH in line for line in lines)
+    scene.store.people.erase(user_id)
+    assert not any(HASH in repr(item) for item in scene.items())
+    assert scene.store.users.get_password_hash(user_id) is None
