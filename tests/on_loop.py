@@ -71,7 +71,7 @@ class LoopStore(ChatStore):
         self.asynchronous = AsyncChatStore(*args, **kwargs)
         self._inside = self.asynchronous._synchronous
         self.connection = self._inside.connection
-        self.connection.carried_by(_Posting(self.asynchronous._runner))
+        self.connection.carried_by(Posting(self.asynchronous._runner))
         self._binding = self._inside._binding
         self._cursor_secret = self._inside._cursor_secret
 
@@ -85,7 +85,7 @@ class LoopStore(ChatStore):
         return _Repository(getattr(self.asynchronous, name))
 
 
-class _Posting:
+class Posting:
     """Carries requests that a test makes without a repository: in a task of the loop, too."""
 
     def __init__(self, carrier: LoopCarrier) -> None:

@@ -18,9 +18,13 @@ HEAD_END = b"\r\n\r\n"
 
 
 @contextmanager
-def canned_server(bodies: Mapping[str, bytes]) -> Iterator[str]:
-    """The URL of a server that answers each operation in ``bodies`` with its body."""
-    spec = json.dumps({operation: body.decode() for operation, body in bodies.items()})
+def canned_server(bodies: Mapping[str, bytes], delay: float = 0.0) -> Iterator[str]:
+    """The URL of a server that answers each operation in ``bodies`` with its body.
+
+    Each answer takes ``delay`` seconds.
+    """
+    answers = {operation: body.decode() for operation, body in bodies.items()}
+    spec = json.dumps({"answers": answers, "delay": delay})
     process = subprocess.Popen(
         [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -54,8 +58,9 @@ def response(body: bytes, status: str = "200 OK") -> bytes:
 class _Answers(asyncio.Protocol):
     """Reads requests from a connection, one after the other, and writes the fixed responses."""
 
-    def __init__(self, answers: Mapping[bytes, bytes]) -> None:
+    def __init__(self, answers: Mapping[bytes, bytes], delay: float) -> None:
         self._answers = answers
+        self._delay = delay
         self._unknown = response(b'{"__type":"UnknownOperationException"}', "400 Bad Request")
         self._received = b""
         self._transport: asyncio.WriteTransport | None = None
@@ -67,7 +72,12 @@ class _Answers(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         while self._transport is not None and (taken := self._take()):
-            self._transport.write(self._answers.get(taken, self._unknown))
+            found = self._answers.get(taken, self._unknown)
+            if self._delay:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._delay, self._transport.write, found)
+            else:
+                self._transport.write(found)
 
     def _take(self) -> bytes:
         """Remove the next complete request from what was received. Returns its operation, or ""."""
@@ -88,9 +98,9 @@ class _Answers(asyncio.Protocol):
         return operation
 
 
-async def _serve(answers: Mapping[bytes, bytes]) -> None:
+async def _serve(answers: Mapping[bytes, bytes], delay: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Answers(answers), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _Answers(answers, delay), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()
 
@@ -104,4 +114,5 @@ async def _serve(answers: Mapping[bytes, bytes]) -> None:
 
 if __name__ == "__main__":
     spec = json.loads(sys.stdin.readline())
-    asyncio.run(_serve({name.encode(): response(body.encode()) for name, body in spec.items()}))
+    found = {name.encode(): response(body.encode()) for name, body in spec["answers"].items()}
+    asyncio.run(_serve(found, spec["delay"]))

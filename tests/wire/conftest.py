@@ -9,17 +9,21 @@ import pytest
 from botocore.handlers import BUILTIN_HANDLERS
 
 from dynamo_chat import ConnectionOptions
+from dynamo_chat.aio.loop import LoopCarrier
 from dynamo_chat.core.connection import ConditionFailed, Connection, RequestEvent, TransactionClash
 from dynamo_chat.core.errors import ServiceError
 from dynamo_chat.core.listeners import EMITTED
+from tests.on_loop import LOOP, Posting
 
 LISTENED = "urllib3, with handlers"
+ON_LOOP = "aiohttp"
+"""On an event loop, which runs in a thread of its own."""
 KEY = {"PK": {"S": "p"}, "SK": {"S": "s"}}
 GET: tuple[str, dict[str, Any]] = ("GetItem", {"TableName": "chat", "Key": KEY})
 PUT: tuple[str, dict[str, Any]] = ("PutItem", {"TableName": "chat", "Item": KEY})
 
 
-@pytest.fixture(params=["urllib3", "pycurl", LISTENED])
+@pytest.fixture(params=["urllib3", "pycurl", ON_LOOP, LISTENED])
 def fast(request: pytest.FixtureRequest) -> str:
     """The name of a client of the short way; or the one with somebody who listens to events."""
     if request.param == "pycurl":
@@ -27,7 +31,7 @@ def fast(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["urllib3", "pycurl", "botocore"])
+@pytest.fixture(params=["urllib3", "pycurl", "botocore", ON_LOOP])
 def way(request: pytest.FixtureRequest) -> str:
     """The name of any HTTP client."""
     if request.param == "pycurl":
@@ -83,17 +87,40 @@ def connect(url: str | None, way: str, **options: Any) -> Connection:
         "chat",
         region="eu-west-1",
         endpoint_url=url,
-        options=ConnectionOptions(
-            http_client="urllib3" if way == LISTENED else way,  # type: ignore[arg-type]
-            **options,
-        ),
+        options=options_for(way, **options),
         on_request=heard.append,
     )
     made.heard = heard  # type: ignore[attr-defined]
+    if way == ON_LOOP:
+        carry_on_loop(made)
     if way == LISTENED:
         for event in EMITTED:
             made.client.meta.events.register(f"{event}.dynamodb", ignore)
     return made
+
+
+def options_for(way: str, **options: Any) -> ConnectionOptions:
+    """The options of a connection by one HTTP client. On a loop it is always the same."""
+    http_client: Any = "urllib3" if way in {LISTENED, ON_LOOP} else way
+    return ConnectionOptions(http_client=http_client, **options)
+
+
+_carriers: list[LoopCarrier] = []
+
+
+def carry_on_loop(connection: Connection) -> None:
+    """Let the requests of a connection travel on the loop."""
+    carrier = LoopCarrier(repr(connection), connection.options)
+    _carriers.append(carrier)
+    connection.carried_by(Posting(carrier))
+
+
+@pytest.fixture(autouse=True)
+def closed_carriers() -> Iterator[None]:
+    """Nothing that a test opened on the loop stays open."""
+    yield
+    while _carriers:
+        LOOP.run(_carriers.pop().close())
 
 
 def ignore(**_: Any) -> None:

@@ -22,7 +22,7 @@ from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import CredentialsMissing, Unreachable
 from dynamo_chat.core.transport import Outgoing, Reply, Waiting
 from tests.core.forked import forked
-from tests.wire.conftest import GET, KEY, connect, outcome
+from tests.wire.conftest import GET, KEY, ON_LOOP, carry_on_loop, connect, options_for, outcome
 from tests.wire.scripted import Action, Server, answer, error, serving, silent
 
 FOUND = answer({"Item": KEY})
@@ -87,9 +87,9 @@ def test_a_profile_with_its_region(
     (tmp_path / "config").write_text("[profile work]\nregion = eu-north-1\n")
     monkeypatch.setenv("AWS_PROFILE", "work")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    from dynamo_chat import ConnectionOptions
-
-    made = Connection("chat", options=ConnectionOptions(http_client=way))  # type: ignore[arg-type]
+    made = Connection("chat", options=options_for(way))
+    if way == ON_LOOP:
+        carry_on_loop(made)
     sent = sent_by(made)
     assert "Credential=KEY-3/" in sent.headers["Authorization"]
     assert "/eu-north-1/dynamodb/" in sent.headers["Authorization"]
