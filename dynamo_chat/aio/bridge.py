@@ -18,9 +18,10 @@ method ends.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from dynamo_chat.core.errors import UnusableStore
 
@@ -35,16 +36,44 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+_MOST_SPARE: Final = 100
+_END: Final = object()
+
+
+class _Ended(NamedTuple):
+    """How a call ended."""
+
+    result: Any
+    error: BaseException | None
+
 
 class _Call(greenlet):
-    """One call of synchronous code. It has the context variables of the task that awaits it."""
+    """The stack of one call of synchronous code. It serves further calls afterwards.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    A new stack takes memory from the system, which is what takes most of a call's time in a
+    process with threads.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_serve)
+        self.ended = _Ended(None, None)
+
+    def begin(self, function: Callable[[], Any]) -> Any:
+        """Run `function` until it waits or ends."""
         current = getcurrent()
-        super().__init__(function, current)
-        self.gr_context = current.gr_context
+        self.parent = current
+        self.gr_context = current.gr_context  # it has the context variables of the task
         self.must_finish = False
         self.cancelled: asyncio.CancelledError | None = None
+        return self.switch(function)
+
+    def end(self) -> None:
+        """Keep it for the next call of this thread."""
+        self.gr_context = None
+        self.cancelled = None
+        self.ended = _Ended(None, None)
+        if len(_spare.calls) < _MOST_SPARE:
+            _spare.calls.append(self)
 
     async def wait(self, awaitable: Awaitable[Any]) -> Any:
         """The result of what the call waits for."""
@@ -69,31 +98,52 @@ class _Call(greenlet):
         return work.result()
 
 
+def _serve(function: Any) -> None:
+    """Make one call after the other. Between two of them nothing of a call is held here."""
+    while True:
+        try:
+            getcurrent().ended = _Ended(function(), None)
+        except BaseException as error:  # noqa: BLE001 - raised in the task
+            getcurrent().ended = _Ended(None, error)
+        function = None
+        function = getcurrent().parent.switch(_END)
+
+
+class _Spare(threading.local):
+    """The stacks that wait for a call. A stack belongs to the thread that made it."""
+
+    def __init__(self) -> None:
+        self.calls: list[_Call] = []
+
+
+_spare = _Spare()
+
+
 async def run(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call synchronous code that may use `wait_for`, and return what it returns.
 
     If the task is cancelled in a step that must finish, CancelledError is raised after it: caused
     by the error that the code ended with, or with a note that it had finished.
     """
-    call = _Call(function)
-    try:
-        asked = call.switch(*args, **kwargs)
-        while not call.dead:
-            try:
-                found = await call.wait(asked)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the code is to see it
-                asked = call.throw(error)
-            else:
-                asked = call.switch(found)
-    except BaseException as error:
-        if call.cancelled is not None and error is not call.cancelled:
-            raise call.cancelled from error
-        raise
-    if call.cancelled is not None:
-        call.cancelled.add_note(f"{_name_of(function)} had finished when it was cancelled")
-        raise call.cancelled
-    result: R = asked
-    return result
+    call = _spare.calls.pop() if _spare.calls else _Call()
+    asked = call.begin(partial(function, *args, **kwargs))
+    while asked is not _END:
+        try:
+            found = await call.wait(asked)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the code is to see it
+            asked = call.throw(error)
+        else:
+            asked = call.switch(found)
+    cancelled, ended = call.cancelled, call.ended
+    call.end()
+    if cancelled is not None:
+        if ended.error is None:
+            cancelled.add_note(f"{_name_of(function)} had finished when it was cancelled")
+        raise cancelled from (None if ended.error is cancelled else ended.error)
+    if ended.error is not None:
+        raise ended.error
+    returned: R = ended.result
+    return returned
 
 
 def wait_for(awaitable: Awaitable[T]) -> T:

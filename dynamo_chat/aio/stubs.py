@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from dynamo_chat.aio.facade import is_iterating
 from dynamo_chat.catalogue import repositories
+from dynamo_chat.core.iterating import iterated
 from dynamo_chat.store import ChatStore
 
 _WIDTH: Final = 100
@@ -190,12 +191,13 @@ def _function(method: Any, names: _Names) -> str:
     rename = _Renamed(module, names)
     node.decorator_list = []
     node.args = rename.visit(node.args)
-    returns = ast.unparse(rename.visit(node.returns)) if node.returns else "None"
+    returned = _item_of(node.returns) if is_iterating(method) else node.returns
+    returns = ast.unparse(rename.visit(returned)) if returned else "None"
     head = f"def {node.name}"
     if node.name == "from_env":
         head, returns = f"@classmethod\n{head}", names.use("typing", "Self")
     elif is_iterating(method):
-        returns = _asynchronous_iterator(node.returns, names)
+        returns = f"{names.use('collections.abc', 'AsyncIterator')}[{returns}]"
     elif node.name != "__init__":
         head = f"async {head}"
     text = _signature(head, node.args, returns)
@@ -231,13 +233,10 @@ def _arguments(arguments: ast.arguments) -> Iterator[str]:
         yield f"**{ast.unparse(arguments.kwarg)}"
 
 
-def _asynchronous_iterator(returns: ast.expr | None, names: _Names) -> str:
-    """``AsyncIterator[Message]`` of ``Iterator[Message]`` or ``Generator[Message, None, None]``."""
-    item = "object"
-    if isinstance(returns, ast.Subscript):
-        inside = returns.slice
-        item = ast.unparse(inside.elts[0] if isinstance(inside, ast.Tuple) else inside)
-    return f"{names.use('collections.abc', 'AsyncIterator')}[{item}]"
+def _item_of(returns: ast.expr | None) -> ast.expr:
+    """``Message`` of ``Iterator[Message]`` or ``Generator[Message, None, None]``."""
+    inside = returns.slice if isinstance(returns, ast.Subscript) else ast.Name("object")
+    return inside.elts[0] if isinstance(inside, ast.Tuple) else inside
 
 
 def _docstring(text: str) -> str:
@@ -247,6 +246,13 @@ def _docstring(text: str) -> str:
 
 
 def _node_of(function: Any) -> _Function:
+    listed = iterated(function)
+    if listed is not None:  # it is made from a list, with another name, result and docstring
+        made = _node_of(inspect.unwrap(listed))
+        made.name = function.__name__
+        made.returns = ast.parse(function.__annotations__["return"], mode="eval").body
+        made.body = [ast.Expr(ast.Constant(function.__doc__))]
+        return made
     for node in ast.walk(_tree(sys.modules[function.__module__])):
         if isinstance(node, _Function) and _first_line(node) == function.__code__.co_firstlineno:
             return copy.deepcopy(node)

@@ -8,6 +8,7 @@ round by round, so that a busy moment of the machine hits all of them.
 import json
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ class Worker:
         self.process = subprocess.Popen(
             [python, str(_WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._tell(json.dumps(spec))
+        self._tell(json.dumps(spec, default=lambda raw: {"base64": b64encode(raw).decode()}))
 
     def measure(self) -> dict[str, float]:
         """One round."""

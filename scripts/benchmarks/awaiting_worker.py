@@ -1,12 +1,13 @@
 """One contender of ``scripts/bench async``, as a process: reads a line, measures, prints a line.
 
-It imports nothing of the benchmarks, because aioboto3 and aiodynamo have an environment of their own.
+It imports nothing of the benchmarks: aioboto3 and aiodynamo have an environment of their own.
 """
 
 import asyncio
 import json
 import sys
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from statistics import quantiles
@@ -24,7 +25,7 @@ async def dynamo_chat(spec: dict[str, Any]) -> AsyncIterator[Do]:
     from dynamo_chat import ConnectionOptions, NewMessage
     from dynamo_chat.aio import AsyncChatStore
 
-    options = ConnectionOptions(aws_access_key_id="bench", aws_secret_access_key="bench")
+    options = ConnectionOptions(aws_access_key_id="bench", aws_secret_access_key="bench")  # noqa: S106 - of nobody
     known = spec["known"]
     async with AsyncChatStore(
         spec["table"], region=REGION, endpoint_url=spec["url"], options=options
@@ -42,7 +43,7 @@ async def aioboto3(spec: dict[str, Any]) -> AsyncIterator[Do]:
     import aioboto3
     from botocore.config import Config
 
-    session = aioboto3.Session(aws_access_key_id="bench", aws_secret_access_key="bench")
+    session = aioboto3.Session(aws_access_key_id="bench", aws_secret_access_key="bench")  # noqa: S106 - of nobody
     config = Config(max_pool_connections=CONCURRENCY)
     async with session.client(
         "dynamodb", region_name=REGION, endpoint_url=spec["url"], config=config
@@ -85,10 +86,15 @@ async def rate(do: Do, seconds: float) -> dict[str, float]:
     return {"per_second": len(taken) / passed, "p99_ms": quantiles(taken, n=100)[98] * 1_000}
 
 
+def _with_bytes(found: dict[str, Any]) -> Any:
+    """Bytes, which are base64 in the line that says what to measure."""
+    return b64decode(found["base64"]) if set(found) == {"base64"} else found
+
+
 async def main() -> None:
     """Measure once for every line that is read."""
     loop = asyncio.get_running_loop()
-    spec = json.loads(sys.stdin.readline())
+    spec = json.loads(sys.stdin.readline(), object_hook=_with_bytes)
     async with CONTENDERS[spec["contender"]](spec) as do:
         await rate(do, 0.3)  # every connection is open, and everything is imported
         print("ready", flush=True)
