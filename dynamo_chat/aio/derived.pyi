@@ -8,6 +8,7 @@ from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.queue import DEFAULT_WAIT
 from dynamo_chat.calls.ticket import CallQueue, DEFAULT_QUEUE, QueuePosition, QueueTicket
+from dynamo_chat.chat.beside import Also
 from dynamo_chat.chat.conversation import Conversation, ConversationStatus
 from dynamo_chat.chat.exchange import Exchange
 from dynamo_chat.chat.message import Feedback, FeedbackType, Message, NewMessage
@@ -48,7 +49,6 @@ from dynamo_chat.provision.differences import Difference
 from dynamo_chat.provision.probe import ProbeStep
 from dynamo_chat.provision.restoring import Restored
 from dynamo_chat.provision.waiting import ProgressHook
-from dynamo_chat.store import ChatStore
 from dynamo_chat.telemetry.invocations import Invocation, NewInvocation
 from dynamo_chat.telemetry.llm import LLMInteraction, LLMUsage, NewInteraction
 from dynamo_chat.telemetry.reports import LLMReport, Period
@@ -410,6 +410,7 @@ class AsyncMessages:
         message: NewMessage,
         *,
         user_id: str | None = None,
+        also: Sequence[Also] = (),
     ) -> Message:
         """Append a message and return it as stored.
 
@@ -426,10 +427,14 @@ class AsyncMessages:
         messages: Sequence[NewMessage],
         *,
         user_id: str | None = None,
+        also: Sequence[Also] = (),
     ) -> tuple[Message, ...]:
         """Append 1 to 45 messages, all or none, and return them in the same order.
 
-        Either all of them have a caller-supplied id or none has. Errors as for `append`.
+        Either all of them have a caller-supplied id or none has. Errors as for `append`. `also` is
+        written in the same transaction: a `NewState` of the conversation, or up to 5 writes of
+        your own items. If a condition of those fails, nothing is written: StateConflict, with the
+        stored state as ``current``, or Conflict.
         """
 
     async def append_exchange(
@@ -629,6 +634,23 @@ class AsyncMessages:
         ItemTooLarge.
         """
 
+    async def put(
+        self,
+        conversation_id: str,
+        message: NewMessage,
+        *,
+        edited_at: datetime | None = None,
+        user_id: str | None = None,
+    ) -> Message:
+        """Append a message, or replace the one with its id, and return it as stored.
+
+        A replaced message keeps its position and feedback; all else is as in `message`, which
+        needs a `message_id`. With `edited_at`, the time of the caller's edit, a message that was
+        edited later is returned unchanged: so edits may arrive in any order, and before the
+        message. MessageDeleted if its message has been deleted. NotFound if there is no such
+        conversation (of `user_id`, if given); ItemTooLarge.
+        """
+
     async def delete(
         self,
         conversation_id: str,
@@ -817,6 +839,13 @@ class AsyncUsers:
         transaction checks the addresses: of concurrent sign-ups with one address, one succeeds.
         """
 
+    async def load(self, user: User) -> User:
+        """Store a user of another system unchanged, and return it.
+
+        Loading it again changes nothing. AlreadyExists if the id belongs to a different user, or
+        an address is taken. InvalidArgument for times more than five minutes ahead.
+        """
+
     async def get(self, user_id: str, *, consistent: bool=False) -> User:
         """The user with this id. NotFound."""
 
@@ -970,6 +999,14 @@ class AsyncLogins:
         NotFound if the user does not exist.
         """
 
+    async def load(self, secret: str, login: LoginSession) -> LoginSession:
+        """Store a login of another system unchanged, under its own secret, and return it.
+
+        Its ``login_id`` is replaced by the hash of the secret. Loading it again returns the stored
+        login. AlreadyExists if the secret belongs to a different login. NotFound if the user does
+        not exist. InvalidArgument if it has expired, or begins more than five minutes ahead.
+        """
+
     async def get(self, secret: str, *, consistent: bool=True) -> LoginSession:
         """The login that this secret opens. NotFound if there is none, or it was revoked.
 
@@ -1044,6 +1081,15 @@ class AsyncOrganizations:
 
         A retry with the same id returns the existing organization. AlreadyExists if the id belongs
         to a different one. NotFound if the owner was deleted.
+        """
+
+    async def load(self, organization: Organization, owner: Member) -> Organization:
+        """Store an organization of another system with one of its owners, and return it.
+
+        Both are stored unchanged, except for the counts of members and owners: they begin with
+        this owner, and `members.load` adds the others. Loading it again returns the existing
+        organization. AlreadyExists if the id belongs to a different one. NotFound if the owner
+        was deleted. InvalidArgument for times more than five minutes ahead.
         """
 
     async def get(self, organization_id: str, *, consistent: bool=False) -> Organization:
@@ -1127,6 +1173,14 @@ class AsyncMembers:
 
         AlreadyExists if the user is a member with other values. LimitExceeded if no seat is free.
         NotFound if the organization does not exist or the user was deleted.
+        """
+
+    async def load(self, member: Member) -> Member:
+        """Store a member of another system unchanged, and return it.
+
+        Loading it again returns the existing member. AlreadyExists if the user is a member with
+        other values. LimitExceeded if no seat is free. NotFound if the organization does not exist
+        or the user was deleted. InvalidArgument for times more than five minutes ahead.
         """
 
     async def update(
@@ -1236,6 +1290,15 @@ class AsyncInvites:
         with both returns the existing invite. AlreadyExists if one of them belongs to another
         invite. Conflict if the organization verifies domains and the address has another domain.
         NotFound if the organization does not exist.
+        """
+
+    async def load(self, invite: Invite, *, token: str | None=None) -> Invite:
+        """Store an invite of another system unchanged, in any status, and return it.
+
+        With its token, it can be accepted as before; without, a pending invite can only be
+        cancelled. Loading it again returns the existing invite. AlreadyExists if the id or the
+        token belongs to another one. NotFound if the organization does not exist. InvalidArgument
+        for a creation time more than five minutes ahead.
         """
 
     async def get(self, invite_id: str, *, organization_id: str | None=None) -> Invite:
@@ -2204,6 +2267,8 @@ class DerivedStore:
     `clock` returns the current time, `ids` new ids; `on_request` is called with every request;
     `cursor_secret` makes cursors tamper-proof (use the same on all servers). InvalidArgument names
     an invalid argument, now or at its first use.
+
+    An application adds its own kinds of items in a subclass: see `dynamo_chat.entities`.
     """
 
     def __init__(

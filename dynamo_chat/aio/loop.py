@@ -90,6 +90,14 @@ class LoopCarrier:
         if self._threads is not None:
             self._threads.shutdown(wait=False)
 
+    def abandon(self) -> None:
+        """Drop every connection of a loop that does not run any more. For a test's end."""
+        self._is_closed = True
+        for transport in self._transports:
+            transport.let_go()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
     # -- what a connection waits for ----------------------------------------------------------
 
     def send(

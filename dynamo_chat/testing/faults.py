@@ -15,9 +15,9 @@ from __future__ import annotations
 import json
 import random
 import sys
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -345,17 +345,13 @@ class _Dice:
 
 @dataclass(slots=True)
 class _Call:
-    """One API call in flight on this thread."""
+    """One API call in flight."""
 
     number: int
     operation: str
     fault: Fault | None
     every_attempt: bool
     attempts: int = 0
-
-
-class _Flight(threading.local):
-    call: _Call | None = None
 
 
 class FaultInjector(ClientHook):
@@ -372,7 +368,7 @@ class FaultInjector(ClientHook):
         self._plans: list[_Plan] = []
         self._dice: _Dice | None = None
         self._lock = ProcessLock()
-        self._flight = _Flight()
+        self._flight: ContextVar[_Call | None] = ContextVar("dynamo_chat_flight", default=None)
         self._http = URLLib3Session(max_pool_connections=50)
 
     def plan(
@@ -437,13 +433,13 @@ class FaultInjector(ClientHook):
                 call.fault, call.every_attempt = due[0].fault, due[0].every_attempt
             elif thrown is not None and self._dice is not None:
                 call.fault, call.every_attempt = thrown, self._dice.every_attempt
-        self._flight.call = call
+        self._flight.set(call)
 
     def _before_send(
         self, request: AWSPreparedRequest, event_name: str, **_: Any
     ) -> AWSResponse | None:
-        # botocore sends on the caller's thread, so this thread's call is the request's.
-        call = self._flight.call
+        # Requests are sent on the caller's thread, or in its task: the call is the request's.
+        call = self._flight.get()
         if call is None:
             return None
         call.attempts += 1

@@ -15,11 +15,13 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from copy import copy
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from dynamo_chat.aio import AsyncChatStore
     from dynamo_chat.store import ChatStore
     from dynamo_chat.testing.changes import TableChanges
     from dynamo_chat.testing.clock import FakeClock
@@ -62,6 +64,26 @@ def chat_clock() -> FakeClock:
 def chat_changes(dynamo_chat_engine: Engine, chat_store: ChatStore) -> TableChanges:
     """The changes that the test makes with `chat_store`: ``chat_changes.read()``."""
     return dynamo_chat_engine.changes(chat_store)
+
+
+@pytest.fixture
+def async_chat_store(chat_store: ChatStore) -> Iterator[AsyncChatStore]:
+    """An `AsyncChatStore` on the table of `chat_store`, with the strict hook.
+
+    It belongs to the event loop that the test runs on. Needs the extra `async`.
+    """
+    from dynamo_chat.aio import AsyncChatStore
+    from dynamo_chat.testing.strict import StrictHook
+
+    # A copy has a connection of its own, and the class, the clock and the options of the other.
+    store = AsyncChatStore._made_of(copy(chat_store))  # noqa: SLF001 - of this package
+    try:
+        with StrictHook(store.connection.client) as strict:
+            yield store
+    finally:
+        store._runner.abandon()  # noqa: SLF001 - the test's loop does not run any more
+    if strict.violations:
+        raise strict.violations[0]
 
 
 @pytest.fixture

@@ -12,12 +12,23 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import appends, capacity, cpu, imports, inputs, matching, memory, migration
+from benchmarks import (
+    appends,
+    awaiting,
+    capacity,
+    cpu,
+    imports,
+    inputs,
+    matching,
+    memory,
+    migration,
+)
 
 Rows = list[dict[str, object]]
 
 TITLES = {
     "cpu": "Client CPU per operation, with canned responses (messages of 1,000 characters)",
+    "async": "Calls a second of 50 tasks, on a server that takes 5 or 20 ms",
     "capacity": "Requests / write units / read units by size of the conversation",
     "memory": "Memory while listing 200,000 conversations page by page",
     "imports": "CPU time of imports, and of a first call with its import",
@@ -35,6 +46,7 @@ def main() -> int:
     console = Console()
     parts: Mapping[str, Callable[[], Rows]] = {
         "cpu": lambda: cpu.measure(options.rounds, options.seconds),
+        "async": lambda: awaiting.measure(options.rounds),
         "capacity": lambda: capacity.measure(options.endpoint),
         "memory": memory.measure,
         "imports": lambda: imports.measure(options.rounds),

@@ -31,7 +31,7 @@ async def dynamo_chat(spec: dict[str, Any]) -> AsyncIterator[Do]:
         spec["table"], region=REGION, endpoint_url=spec["url"], options=options
     ) as store:
         if spec["operation"] == "GetItem":
-            yield lambda: store.conversations.get(known["noted"])
+            yield lambda: store.users.get(known["noted"])
         else:
             new = NewMessage(role="user", content=known["content"])
             yield lambda: store.messages.append(known["talk"], new)
