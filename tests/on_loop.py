@@ -75,6 +75,10 @@ class LoopStore(ChatStore):
         self._binding = self._inside._binding
         self._cursor_secret = self._inside._cursor_secret
 
+    def close(self) -> None:
+        """Close its connections."""
+        LOOP.run(self.asynchronous.close())
+
     def __getattribute__(self, name: str) -> Any:
         if name == "_snapshots":
             return self._inside._snapshots

@@ -127,6 +127,8 @@ class Scene:
             clock=clock,
             **options,
         )
+        if isinstance(made, LoopStore):
+            self._stack.callback(made.close)
         self._strict.append(self._stack.enter_context(StrictHook(made.connection.client)))
         return made
 

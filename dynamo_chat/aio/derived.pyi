@@ -11,6 +11,7 @@ from dynamo_chat.calls.ticket import CallQueue, DEFAULT_QUEUE, QueuePosition, Qu
 from dynamo_chat.chat.beside import Also
 from dynamo_chat.chat.conversation import Conversation, ConversationStatus
 from dynamo_chat.chat.exchange import Exchange
+from dynamo_chat.chat.fitting import CountTokens, estimated_tokens
 from dynamo_chat.chat.message import Feedback, FeedbackType, Message, NewMessage
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.states import ConversationState
@@ -52,6 +53,7 @@ from dynamo_chat.provision.waiting import ProgressHook
 from dynamo_chat.telemetry.invocations import Invocation, NewInvocation
 from dynamo_chat.telemetry.llm import LLMInteraction, LLMUsage, NewInteraction
 from dynamo_chat.telemetry.reports import LLMReport, Period
+from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, PersonRecord
 from typing import Any, Self
 
 class AsyncBackups:
@@ -501,6 +503,23 @@ class AsyncMessages:
         Unreadable messages are left out and reported in `unreadable`. Beyond 16 MiB in total, the
         oldest messages are left out and `is_cut` is True; `list` pages through all. NotFound if
         there is no such conversation (of `user_id`, if given).
+        """
+
+    async def context(
+        self,
+        conversation_id: str,
+        *,
+        max_tokens: int,
+        count: CountTokens = estimated_tokens,
+        user_id: str | None = None,
+    ) -> Items[Message]:
+        """The latest messages that fit into a model's context, in chronological order.
+
+        `count` returns the tokens of a message; by default, a rough estimate. A tool call and its
+        results, in messages with role "tool" directly behind it, are returned together or not at
+        all. At most 1,000 messages; `is_cut` is True if older ones were left out. Unreadable
+        messages are left out and reported in `unreadable`. NotFound if there is no such
+        conversation (of `user_id`, if given).
         """
 
     async def open(
@@ -1473,7 +1492,8 @@ class AsyncEmailThreads:
         Returns the number of items deleted. Readers no longer see the thread from the first
         request on, and nothing can be added to it until it is deleted. After a crash, call it
         again to finish. LLM interactions that another account recorded before the thread existed
-        stay. NotFound if there is nothing to delete, or nothing of `account_id`.
+        stay. Without a thread, this deletes the interactions under this id: all, or `account_id`'s.
+        NotFound if there is nothing to delete, or nothing of `account_id`.
         """
 
 
@@ -1706,7 +1726,7 @@ class AsyncEVScores:
 
 
 class AsyncRateLimits:
-    """Count calls against limits; read, block and unblock."""
+    """Count calls against limits; read, block, unblock and delete."""
 
     async def count(
         self,
@@ -1799,17 +1819,28 @@ class AsyncRateLimits:
         above 10**15, more than 1,000 names, or a start more than five minutes ahead.
         """
 
+    async def delete(self, account_id: str, resource: Resource) -> None:
+        """Delete an account's window of a resource, with its counts and its block. NotFound.
+
+        The next counted call opens a new window.
+        """
+
+    async def delete_all(self, account_id: str) -> int:
+        """Delete the windows of all resources of an account, and return how many."""
+
 
 class AsyncLLMInteractions:
-    """Record interactions and list them by conversation or account."""
+    """Record interactions, list them by conversation or account, delete them."""
 
     async def record(self, conversation_id: str, interaction: NewInteraction) -> LLMInteraction:
         """Record an interaction of a conversation and return it.
 
-        A retry with the same id and time changes nothing. AlreadyExists if another interaction has
-        them, with it as ``current`` if it is the same account's. The conversation needs no thread;
-        Conflict if it has another account's, or one that is being deleted. InvalidArgument for a
-        time more than five minutes ahead.
+        If the conversation has an e-mail thread, the interaction is deleted with it. Otherwise, if
+        it is a conversation of the chat, the interaction expires and is deleted with that one. It
+        may also be neither. A retry with the same id and time changes nothing. AlreadyExists if
+        another interaction has them, with it as ``current`` if it is the same account's. Conflict
+        if the thread is another account's, or thread or conversation are being deleted.
+        InvalidArgument for a time more than five minutes ahead.
         """
 
     async def list_by_conversation(
@@ -1877,9 +1908,29 @@ class AsyncLLMInteractions:
         The arguments, the order and the errors are those of `list_by_account`; nothing is requested before the first item is. What cannot be read is left out and logged: `list_by_account` returns it in `unreadable`.
         """
 
+    async def delete(
+        self,
+        conversation_id: str,
+        interaction_id: str,
+        generated_at: datetime,
+        *,
+        account_id: str | None = None,
+    ) -> None:
+        """Delete an interaction with its content: its id and time identify it. NotFound.
+
+        NotFound also if it is not `account_id`'s. Reports that were built before keep counting it.
+        """
+
+    async def delete_all(self, account_id: str) -> int:
+        """Delete all interactions of an account, in whatever conversation.
+
+        Returns the number of items deleted: a content counts, too. Interactions recorded meanwhile
+        are deleted as soon as the index shows them. After a crash, call it again.
+        """
+
 
 class AsyncLLMReports:
-    """Build, find and list reports."""
+    """Build, find, list and delete reports."""
 
     async def build(self, account_id: str, period: str | Period) -> LLMReport:
         """Build the report of an account for a period, store it and return it.
@@ -1936,9 +1987,19 @@ class AsyncLLMReports:
         The arguments, the order and the errors are those of `list_by_account`; nothing is requested before the first item is. What cannot be read is left out and logged: `list_by_account` returns it in `unreadable`.
         """
 
+    async def delete(self, report_id: str, *, account_id: str | None=None) -> None:
+        """Delete a report. NotFound, also if it is not `account_id`'s."""
+
+    async def delete_all(self, account_id: str) -> int:
+        """Delete all reports of an account, and return how many.
+
+        Reports stored meanwhile are deleted as soon as the index shows them. After a crash, call
+        it again.
+        """
+
 
 class AsyncInvocations:
-    """Record and read invocations."""
+    """Record, read and delete invocations."""
 
     async def record(self, invocation: NewInvocation) -> Invocation:
         """Record an invocation and return it.
@@ -1985,6 +2046,63 @@ class AsyncInvocations:
         """Iterate over all that `list_by_account` lists, without cursors, one page at a time in memory.
 
         The arguments, the order and the errors are those of `list_by_account`; nothing is requested before the first item is. What cannot be read is left out and logged: `list_by_account` returns it in `unreadable`.
+        """
+
+    async def delete(self, invocation_id: str, *, account_id: str | None=None) -> None:
+        """Delete an invocation. NotFound, also if it is not `account_id`'s."""
+
+    async def delete_all(self, account_id: str) -> int:
+        """Delete all invocations of an account, and return how many.
+
+        Invocations recorded meanwhile are deleted as soon as the index shows them. After a crash,
+        call it again.
+        """
+
+
+class AsyncPeople:
+    """Export and erase what belongs to a person, in every domain."""
+
+    def export(
+        self,
+        user_id: str,
+        *,
+        account_ids: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+    ) -> AsyncIterator[PersonRecord]:
+        """Everything that belongs to a person, one by one, each before what belongs to it.
+
+        By the user id: the user, logins, activity, memberships, conversations with all that is in
+        them, caller, queue place, calls. By their addresses, and the further ones given: invites to
+        them. By the accounts: e-mail threads, LLM interactions, reports, invocations, rate limits.
+        Memory does not grow with their number. InvalidArgument before the first; CorruptItem after
+        the last, if one could not be read.
+        """
+
+    async def plan_erasure(
+        self,
+        user_id: str,
+        *,
+        account_ids: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+    ) -> ErasurePlan:
+        """What `erase` would do now: how many of each kind, and what stays with others."""
+
+    async def erase(
+        self,
+        user_id: str,
+        *,
+        account_ids: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+        heir_id: str | None = None,
+    ) -> ErasureReceipt:
+        """Erase everything that belongs to a person, and return a receipt.
+
+        What `export` returns is deleted, except calls: the other side keeps them, with a
+        pseudonym. It also replaces the person's id as an inviter, and as a reviewer of others'
+        conversations. Texts that others own are listed for a human. After a crash, call it again;
+        called once more, it erases what was written meanwhile. There need be no user with this id.
+        The heir and the errors are those of `users.delete`: IllegalTransition if the person is the
+        last owner of an organization, NotFound if the heir does not exist.
         """
 
 
@@ -2358,19 +2476,23 @@ class DerivedStore:
 
     @property
     def rate_limits(self) -> AsyncRateLimits:
-        """Count calls against limits; read, block and unblock."""
+        """Count calls against limits; read, block, unblock and delete."""
 
     @property
     def llm(self) -> AsyncLLMInteractions:
-        """Record interactions and list them by conversation or account."""
+        """Record interactions, list them by conversation or account, delete them."""
 
     @property
     def reports(self) -> AsyncLLMReports:
-        """Build, find and list reports."""
+        """Build, find, list and delete reports."""
 
     @property
     def invocations(self) -> AsyncInvocations:
-        """Record and read invocations."""
+        """Record, read and delete invocations."""
+
+    @property
+    def people(self) -> AsyncPeople:
+        """Export and erase what belongs to a person, in every domain."""
 
     @property
     def callers(self) -> AsyncCallers:
