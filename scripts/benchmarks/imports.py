@@ -21,7 +21,7 @@ FIRST_REFERENCE = "raw botocore: first call"
 _OURS = (
     "from dynamo_chat import ChatStore, ConnectionOptions; "
     "ChatStore('chat', region='eu-west-1', endpoint_url={url!r}, "
-    "options=ConnectionOptions(http_client={client!r})).conversations.get('c')"
+    "options=ConnectionOptions(http_client={client!r})).users.get('c')"
 )
 FIRST_CALLS = {
     FIRST_REFERENCE: "import botocore.session; "
