@@ -73,7 +73,7 @@ def test_what_only_reads_wrote_nothing(run: Callable[..., Any]) -> None:
 def test_an_error_of_several_lines_becomes_one(
     run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> None:
+    def fail(_: object) -> None:
         raise DynamoChatError("first line\n  second line")
 
     monkeypatch.setattr(dynamo_chat.cli.patterns, "catalogue", fail)
@@ -87,7 +87,7 @@ def test_a_bug_is_no_error_message(
 ) -> None:
     """What the package did not foresee keeps its traceback."""
 
-    def fail() -> None:
+    def fail(_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(dynamo_chat.cli.patterns, "catalogue", fail)

@@ -78,7 +78,7 @@ def test_a_broken_word_is_told_by_the_exit_code(run: Run, monkeypatch: pytest.Mo
     entries = [entry for entry in catalogue() if entry.method in methods]
     broken_scenarios = {**scenarios(), "conversations.get": _two_gets}
     monkeypatch.setattr(dynamo_chat.cli.patterns, "catalogue", lambda _: entries)
-    monkeypatch.setattr(dynamo_chat.cases.playing, "scenarios", lambda: broken_scenarios)
+    monkeypatch.setattr(dynamo_chat.cases.playing, "scenarios", lambda _: broken_scenarios)
     result = run("patterns", "--measure")
     assert result.exit_code == 1
     assert "C2 conversations.get: 2 requests, over the budget of 1" in result.stdout
