@@ -264,9 +264,9 @@ def test_a_repository_can_be_pickled_and_copied(store: ChatStore, name: str) -> 
 def test_a_method_works_where_it_was_sent(store: ChatStore) -> None:
     """What its repository remembers stays behind, and its locks do."""
     store._snapshots.forget("c")
-    get = again(store.conversations.get)
-    with pytest.raises(CorruptItem):  # the server answers with a key, which is no conversation
-        get("c")
+    get = again(store.users.get)
+    with pytest.raises(CorruptItem):  # the server answers with a key, which is no user
+        get("u")
     assert again(store.queue)._matcher._lots.random() != again(store.queue)._matcher._lots.random()
 
 
