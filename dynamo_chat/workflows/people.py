@@ -17,8 +17,8 @@ from dynamo_chat.workflows.belongings import Finder, Person
 from dynamo_chat.workflows.erase_person import Eraser
 from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, PersonRecord
 
-MAX_IDS = 1_000
-"""The most accounts, and the most addresses, of one call."""
+MAX_IDS = 10
+"""The most accounts, and the most addresses, of one call: each takes some twenty requests."""
 
 T = TypeVar("T")
 
