@@ -106,7 +106,8 @@ def test_the_policy_of_a_repository_is_enough_for_it(
 
 def test_a_narrow_policy_is_narrow() -> None:
     policy = service_policy(data_entries(repositories=["rate_limits"]), ARN)
-    assert allowed_pairs(policy) == {("GetItem", ""), ("PutItem", ""), ("UpdateItem", "")}
+    writes = {(f"{each}Item", "") for each in ("ConditionCheck", "Delete", "Put", "Update")}
+    assert allowed_pairs(policy) == {("GetItem", ""), ("Query", ""), *writes}
     policy = service_policy(data_entries(domains=["identity"]), ARN)
     assert ("Query", "/index/GSI2") not in allowed_pairs(policy)
 
