@@ -288,6 +288,8 @@ def _entries(domain: Domain) -> list[Entry]:
     """The methods of a domain's repositories, including those that span domains."""
     entries = catalogue()
     own = {entry.repository for entry in entries if entry.domain == domain.value}
+    if domain is Domain.IDENTITY:
+        own.add("people")  # a repository of its own for what spans domains: a user's data
     return [entry for entry in entries if entry.repository in own]
 
 

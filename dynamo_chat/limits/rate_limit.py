@@ -29,6 +29,7 @@ DEFAULT_LIMITS: Final[Mapping[Resource, int]] = {"ai": 100, "aws": 1_000}
 DEFAULT_WINDOW: Final = timedelta(hours=1)
 MAX_LIMIT: Final = 10**12
 MAX_WINDOW: Final = timedelta(days=366)
+_MAX_SECONDS: Final = 366 * 24 * 60 * 60
 MAX_NAME_CHARACTERS: Final = 100
 SLIDING_PARTS: Final = 10
 """How many parts a sliding window has; calls stop counting part by part."""
@@ -60,7 +61,7 @@ class RateLimit(Entity):
     """When a call was last allowed, in any window."""
     blocked_until: Time | None = None
     """Until when all calls are refused."""
-    sliding_seconds: Annotated[int, Field(ge=1)] | None = None
+    sliding_seconds: Annotated[int, Field(ge=1, le=_MAX_SECONDS)] | None = None
     """The length of a sliding window in seconds; None for a fixed one."""
     earlier: Counters = Field(default_factory=dict)
     """Sliding: calls of earlier parts that still count, by the end of their part."""
@@ -184,8 +185,9 @@ def check_text(argument: str, value: str, longest: int) -> None:
         raise InvalidArgument(argument, f"must be text of 1 to {longest} characters")
     try:
         value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidArgument(argument, "must not contain lone surrogates") from error
+    except UnicodeEncodeError:
+        # Chained, it would show the whole value.
+        raise InvalidArgument(argument, "must not contain lone surrogates") from None
 
 
 def window_at(moment: datetime, length: timedelta) -> tuple[datetime, datetime]:

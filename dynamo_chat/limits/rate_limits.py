@@ -153,9 +153,12 @@ class RateLimits(Repository):
         """
         if not isinstance(counted, RateLimit):
             raise InvalidArgument("counted", f"must be a RateLimit, not {type(counted).__name__}")
+        terms = terms_of(counted)
+        if not _SECOND <= terms.window <= MAX_WINDOW:
+            raise InvalidArgument("counted.window_end", "must be 1 second to 366 days after start")
         check_text("function", function, MAX_NAME_CHARACTERS)
         check_amount(amount)
-        key = terms_of(counted).key
+        key = terms.key
         there, is_read = counted, False
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt > 1:  # one failure is usual when others refund, too
@@ -177,7 +180,7 @@ class RateLimits(Repository):
             except ConditionFailed as failed:
                 found = _decoded(failed.items.get(0))
                 if found is None:
-                    return empty_window(terms_of(counted), now)
+                    return empty_window(terms, now)
                 if failed.was_resent and found.refunds != there.refunds:
                     # The first attempt may have done it. Twice would allow more than the limit.
                     return current_window(found, terms_of(found), now)

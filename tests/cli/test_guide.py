@@ -14,7 +14,7 @@ LINES = re.findall(r"^dynamo-chat (.*?)(?:\s+#.*)?$", PAGE.read_text("utf-8"), r
 @pytest.mark.parametrize("line", LINES)
 def test_every_command_and_option_exists(run: Callable[..., Any], line: str) -> None:
     words = line.split()
-    command = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
+    command = [word for word in words[:2] if re.fullmatch("[a-z]+(-[a-z]+)*", word)]
     explained = run(*command, "--help")
     assert explained.exit_code == 0
     for option in re.findall(r"--[a-z-]+", line):

@@ -167,7 +167,10 @@ def test_policies_are_piped_and_explained(run: Run) -> None:
     service = read(run("policy", "service", *where, "--repository", "rate_limits"))
     (statement,) = service["Statement"]
     assert statement["Action"] == [
-        f"dynamodb:{action}" for action in ("GetItem", "PutItem", "UpdateItem")
+        f"dynamodb:{action}"
+        for action in (
+            *("ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"),
+        )
     ]
     assert statement["Resource"] == ["arn:aws:dynamodb:eu-west-1:123456789012:table/chat"]
     reading = read(run("policy", "read-only", *where, "--domain", "orgs"))

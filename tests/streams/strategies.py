@@ -29,9 +29,10 @@ from dynamo_chat.core.entity import (
     Number,
     TextSet,
 )
-from dynamo_chat.core.keys import integer
+from dynamo_chat.core.keys import format_time, integer
 from dynamo_chat.core.ulids import Position
 from dynamo_chat.keyspace import KEY_SPACE
+from dynamo_chat.limits.rate_limit import RateLimit
 from dynamo_chat.orgs.organization import Gigabytes
 from dynamo_chat.telemetry.amounts import Amount, Sum
 from tests.laws.strategies import components, json_objects, json_values, modern, texts
@@ -64,6 +65,12 @@ _BY_HINT: list[tuple[Any, st.SearchStrategy[Any]]] = [
 ]
 
 
+_OF: dict[type[Entity], dict[str, st.SearchStrategy[Any]]] = {
+    RateLimit: {"earlier": st.dictionaries(modern.map(format_time), _counts, max_size=4)}
+}
+"""Strategies of fields whose types do not say all."""
+
+
 def entities(entity: type[Entity]) -> st.SearchStrategy[Entity]:
     """Entities of one class."""
     slot = entity.layout.table
@@ -72,7 +79,7 @@ def entities(entity: type[Entity]) -> st.SearchStrategy[Entity]:
         for part in (*slot.pk.components, *slot.sk.components)
         if isinstance(part, integer)
     }
-    return _models(entity, **numbers).map(_as_stored)
+    return _models(entity, **numbers, **_OF.get(entity, {})).map(_as_stored)
 
 
 def _as_stored(entity: Entity) -> Entity:

@@ -13,6 +13,14 @@ from tests.wire.scripted import Action, Server, answer, serving
 OPTIONS: dict[str, Any] = {"aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
 
 
+@pytest.fixture(params=["urllib3", "pycurl", "botocore"])
+def way(request: pytest.FixtureRequest) -> str:
+    """The name of an HTTP client of a synchronous store."""
+    if request.param == "pycurl":
+        pytest.importorskip("pycurl")
+    return str(request.param)
+
+
 def store_on(server: Server, way: str) -> ChatStore:
     options = ConnectionOptions(**OPTIONS, http_client=cast("Any", way), max_attempts=1)
     return ChatStore("chat", endpoint_url=server.url, options=options)

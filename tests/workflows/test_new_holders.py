@@ -16,7 +16,7 @@ from tests.scene import Item, Scene, cut_short, dead_after, each_fault
 pytestmark = pytest.mark.engine
 
 LOGINS = 55  # with their listings, more than one transaction takes
-REQUESTS = 21
+REQUESTS = 23
 """Of deleting what `furnish` makes."""
 
 

@@ -10,6 +10,7 @@ from typing import Final, cast
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import Message
+from dynamo_chat.chat.preferences import ConversationPreferences
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.layout import GSI2, PK, SK, TTL, Slot
 from proof.domains.chat_names import APPENDS, KEPT, SHORT, SLIDING, TALKS
@@ -30,8 +31,9 @@ def found(evidence: Evidence) -> Iterator[str]:
     for head in evidence.entities(Conversation):
         if head.conversation_id in {*TALKS, *SHORT, *SLIDING}:
             yield f"conversation {head.conversation_id} of {head.user_id}"
-        for key in head.preferences:
-            yield f"preference {key} of {head.conversation_id}"
+    for beside in evidence.entities(ConversationPreferences):
+        for key in beside.preferences:
+            yield f"preference {key} of {beside.conversation_id}"
     for review in evidence.entities(Review):
         if not review.conversation_id.startswith(LIFE):
             yield f"review {review.comments} by {review.reviewed_by}"
