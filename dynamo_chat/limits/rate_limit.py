@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Final, NamedTuple, TypeAlias
 from pydantic import Field, StringConstraints, field_validator
 
 from dynamo_chat import keyspace
+from dynamo_chat.core import patterns
 from dynamo_chat.core.clock import seconds_until
 from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Counters, Entity, Id, Time, validated
 from dynamo_chat.core.errors import Conflict, InvalidArgument, LimitExceeded
@@ -183,11 +184,7 @@ def check_text(argument: str, value: str, longest: int) -> None:
     """InvalidArgument unless `value` is text of 1 to `longest` characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= longest:
         raise InvalidArgument(argument, f"must be text of 1 to {longest} characters")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        # Chained, it would show the whole value.
-        raise InvalidArgument(argument, "must not contain lone surrogates") from None
+    patterns.check_text(argument, value)
 
 
 def window_at(moment: datetime, length: timedelta) -> tuple[datetime, datetime]:

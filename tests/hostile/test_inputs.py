@@ -15,6 +15,7 @@ import pytest
 from dynamo_chat.core import keys
 from dynamo_chat.core.errors import MAX_SHOWN, DynamoChatError
 from fuzzing.hostile import VALUES, Arena, Place, methods, places
+from fuzzing.image import NeverEnds
 
 SIZES = (50, 5_000)
 LONGEST_KEY = 4_096
@@ -120,4 +121,6 @@ def test_most_calls_do_something(arena: Arena) -> None:
             arena.plain(name)
         except DynamoChatError as error:
             refused.append(f"{name}: {error}")
+        except NeverEnds:
+            pass  # it deletes until an index shows nothing, and no write changes this image
     assert len(refused) < len(methods()) / 5, refused
