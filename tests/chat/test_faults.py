@@ -175,6 +175,7 @@ class Stage:
         operation.prepare(self.known)
         scene.clock.advance(operation.wait)
         self.beginning = scene.items()
+        self._remember()
         with faults(self.known) as counter:
             operation.do(self.known)
         self.requests = counter.requests
@@ -183,14 +184,18 @@ class Stage:
     def play(self, fault: Fault, **plan: Any) -> bool:
         """Do it from the beginning, with a fault in its way; whether the fault happened."""
         self.scene.restore(self.beginning)
-        for store in (self.known, self.stranger):
-            store._snapshots._known.clear()
-        with contextlib.suppress(errors.NotFound):
-            self.known.conversations.get("c-1")
+        self._remember()
         with faults(self.known) as injector:
             injector.plan(fault, **plan)
             self.operation.do(self.known)
         return bool(injector.injected)
+
+    def _remember(self) -> None:
+        """One store knows the conversation's head, the other nothing."""
+        for store in (self.known, self.stranger):
+            store._snapshots._known.clear()
+        with contextlib.suppress(errors.NotFound):
+            self.known.conversations.get("c-1")
 
     def comes_to_the_same_end(self, *, again: bool) -> None:
         """As undisturbed; with `again`, another server calls it first."""

@@ -331,6 +331,7 @@ DAMAGES = [
     damage(
         "a lost head",
         _head_lost,
+        "orphan conversation_preferences",
         "orphan conversation_title",
         "orphan conversation_state",
         "orphan message",
