@@ -17,10 +17,12 @@ from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.layout import KeySpace
 from dynamo_chat.core.own import made_like, own_repositories
 from dynamo_chat.core.page import CursorCodec
-from dynamo_chat.core.shown import repository_property
 from dynamo_chat.keyspace import KEY_SPACE
 
 if TYPE_CHECKING:
+    # For type checkers it is the plain one, which a subclass may override by another property.
+    from functools import cached_property as repository_property
+
     from dynamo_chat.calls.callers import Callers
     from dynamo_chat.calls.calls import Calls
     from dynamo_chat.calls.queue import Queue
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from dynamo_chat.telemetry.llm import LLMInteractions
     from dynamo_chat.telemetry.reports import LLMReports
     from dynamo_chat.workflows.people import People
+else:
+    from dynamo_chat.core.shown import repository_property
 
 
 R = TypeVar("R")

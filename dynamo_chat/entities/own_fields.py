@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.entity import Model, adapter_of
-from dynamo_chat.core.errors import CorruptItem
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
@@ -39,8 +39,8 @@ class HasPreferences(Protocol):
     """A conversation."""
 
     @property
-    def preferences(self) -> Mapping[str, Any]:
-        """Its free JSON."""
+    def preferences(self) -> Mapping[str, Any] | None:
+        """Its free JSON; None if it was not read."""
 
 
 class OwnFields(Model):
@@ -67,10 +67,15 @@ class OwnFields(Model):
     def of(cls, holder: HasMetadata | HasPreferences) -> Self | None:
         """These fields of a message or conversation; None if it has none.
 
-        CorruptItem if what is stored under the name isn't these fields.
+        CorruptItem if what is stored under the name isn't these fields. InvalidArgument for a
+        conversation of a list, whose preferences were not read: `conversations.get` reads them.
         """
         free = getattr(holder, "metadata", None)
-        stored = (holder.preferences if free is None else free).get(cls.name)  # type: ignore[union-attr]
+        if free is None:
+            free = holder.preferences  # type: ignore[union-attr]
+        if free is None:
+            raise InvalidArgument("holder", "must be a conversation whose preferences were read")
+        stored = free.get(cls.name)
         if stored is None:
             return None
         try:

@@ -267,6 +267,9 @@ def test_messages_have_a_pattern_and_fields_of_the_desk(chat_store: DeskStore) -
     assert [Cost.of(each) for each in store.messages.list(talk)] == [cost, None]
     store.conversations.merge_preferences(talk, cost.to())
     assert Cost.of(store.conversations.get(talk)) == cost
+    (listed,) = store.conversations.list_by_user("u-1")
+    with pytest.raises(InvalidArgument, match="preferences"):
+        Cost.of(listed)
 
 
 def test_damaged_fields_are_told(store: DeskStore) -> None:
