@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -206,11 +207,15 @@ def write_data(folder: Path, name: str, text: str, number: int) -> None:
         manifest.write(json.dumps(listed) + "\n")
 
 
+RECORDS = int(os.environ.get("DYNAMO_CHAT_TEST_RECORDS", "300"))
+"""How many records the old tables have; 2,000 take a quarter of an hour."""
+
+
 @pytest.mark.ministack
 @pytest.mark.parametrize("document", sorted(DOCUMENTS))
-def test_two_thousand_records_from_tables(scene: Scene, document: str, tmp_path: Path) -> None:
+def test_many_records_from_tables(scene: Scene, document: str, tmp_path: Path) -> None:
     """Killed at random points, resumed without loss, verified; again, nothing changes."""
-    old, dice = old_tables(document, 2_000, scene.clock()), random.Random(document)
+    old, dice = old_tables(document, RECORDS, scene.clock()), random.Random(document)
     options = MigrationOptions(workers=4, segments=3)
     for name in {table.name for table in DOCUMENTS[document].tables} - old.tables.keys():
         old.tables[name] = []
@@ -233,7 +238,8 @@ def test_two_thousand_records_from_tables(scene: Scene, document: str, tmp_path:
 
     with tables_of(scene, document, old.tables) as sources:
         killed = 0
-        for at in (1, 60, 400, 900, dice.randrange(1, 700), dice.randrange(1, 700)):
+        late = (60, 400, 900, dice.randrange(1, 700), dice.randrange(1, 700))  # of 2,000 records
+        for at in (1, *(1 + each * RECORDS // 2_000 for each in late)):
             with migrate("work", sources) as moved:
                 client = moved._target.store.connection.client
                 with FaultInjector(client) as injector, suppress(Killed):
