@@ -91,8 +91,10 @@ def main(arguments: Sequence[str]) -> int:
     command += ["--skip-missing-interpreters", "false"]
     after = []
     if options.pytest_arguments:
-        # Of what is asked for by name, the long tests run too; the last -m counts.
-        after = ["--", "-m", EVERYWHERE, *options.pytest_arguments]
+        # Of what is asked for by name, the long tests run too; the last -m counts. The engine suite
+        # has a marker of its own.
+        marked = [] if options.engine else ["-m", EVERYWHERE]
+        after = ["--", *marked, *options.pytest_arguments]
     variables = _variables(options)
     if sum(map(len, lanes)) == 1:
         ((name,),) = filter(None, lanes)

@@ -14,6 +14,7 @@ from functools import partial
 import pytest
 
 from dynamo_chat import Call, Caller, CallQueue, ChatStore, Page
+from dynamo_chat.calls.caller import CallerBusy, PointsExceeded
 from dynamo_chat.core.errors import Conflict, Contended, LimitExceeded
 from dynamo_chat.testing import FaultInjector, TransactionConflict
 from tests.calls.scenes import Requests, callers, join, who
@@ -220,7 +221,7 @@ def test_matching_leaving_and_starting_at_one_moment(scene: Scene) -> None:
     ]
     random.Random(3).shuffle(work)
     outcomes = race(list(work))
-    assert {type(each) for each in outcomes} <= {Call, Caller, Conflict, type(None)}
+    assert {type(each) for each in outcomes} <= {Call, Caller, CallerBusy, Conflict, type(None)}
     live = all_calls(scene)
     assert set(Counter(name for call in live for name in who(call)).values()) <= {1}
 
@@ -265,7 +266,7 @@ def test_random_points_are_an_exact_sum_with_midnight_in_between(scene: Scene) -
         night_falls = pool.submit(night)
         outcomes = list(pool.map(spend, wanted, wanted.values()))
         night_falls.result()
-    assert set(outcomes) == {Caller, LimitExceeded}
+    assert set(outcomes) == {Caller, PointsExceeded}
     taken = {
         spend_id: points
         for (spend_id, points), outcome in zip(wanted.items(), outcomes, strict=True)
@@ -310,7 +311,7 @@ def test_one_room_of_many_calls(scene: Scene) -> None:
     callers(scene, *names)
     pairs = zip(names[::2], names[1::2], strict=True)
     outcomes = race([partial(scene.store.calls.start, *pair, room_name="blue") for pair in pairs])
-    assert Counter(type(each).__name__ for each in outcomes) == {"Call": 1, "AlreadyExists": 15}
+    assert Counter(type(each).__name__ for each in outcomes) == {"Call": 1, "CallExists": 15}
 
 
 def _outcome(call: Callable[[], Caller]) -> type:

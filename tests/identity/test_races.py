@@ -8,6 +8,7 @@ import pytest
 
 from dynamo_chat import LoginSession, OpenedLogin, User
 from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.identity.user import UserExists
 from tests.scene import Scene, race
 
 pytestmark = pytest.mark.ministack
@@ -21,7 +22,7 @@ def test_500_sign_ups_for_100_addresses_give_100_users(scene: Scene) -> None:
         for n in range(500)
     ]
     results = Counter(type(result) for result in race(calls))
-    assert results == {User: 100, AlreadyExists: 400}
+    assert results == {User: 100, UserExists: 400}
     assert scene.kinds() == {"user": 100, "user_email": 100, "user_response_email": 100}
     for number in range(100):
         scene.store.users.get_by_email(f"ann-{number}@example.com")
@@ -36,7 +37,7 @@ def test_one_of_many_gets_an_address_that_all_change_to(scene: Scene) -> None:
         for number in range(32)
     ]
     results = Counter(type(result) for result in race(wanted))
-    assert results == {User: 4, AlreadyExists: 28}
+    assert results == {User: 4, UserExists: 28}
     assert scene.kinds() == {"user": 32, "user_email": 32}
 
 

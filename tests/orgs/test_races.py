@@ -10,10 +10,10 @@ import pytest
 from dynamo_chat import Member, Organization, OrganizationSettings
 from dynamo_chat.core.errors import (
     AlreadyExists,
-    IllegalTransition,
     LimitExceeded,
     NotFound,
 )
+from dynamo_chat.orgs.organization import LastOwner, QuotaExceeded
 from tests.scene import Scene, race
 
 pytestmark = pytest.mark.ministack
@@ -37,7 +37,7 @@ def test_the_last_owner_cannot_be_removed_by_two_racing_calls(scene: Scene) -> N
         )
     ]
     results = Counter(type(result) for result in race(calls))
-    assert results == {Member: 30, IllegalTransition: 30}
+    assert results == {Member: 30, LastOwner: 30}
     for number in range(30):
         assert store.organizations.get(f"org-{number}", consistent=True).owner_count == 1
 
@@ -49,7 +49,7 @@ def test_seats_are_never_passed(scene: Scene) -> None:
     store.organizations.create("Acme", "ann", organization_id="org-1", settings=settings)
     calls = [partial(store.members.add, "org-1", f"user-{n}") for n in range(100)]
     results = Counter(type(result) for result in race(calls))
-    assert results == {Member: 9, LimitExceeded: 91}
+    assert results == {Member: 9, QuotaExceeded: 91}
     inside = [each.user_id for each in store.members.list_by_organization("org-1", page_size=20)]
     mixed = [
         call

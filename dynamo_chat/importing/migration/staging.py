@@ -100,10 +100,14 @@ class WorkFile:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_SCHEMA)
+            self._expect("version", _VERSION, path)
+            self._expect("document", document, path)
         except sqlite3.DatabaseError as error:
+            self._database.close()
             raise InvalidArgument("work", f"{path.name!r} is not a work file: {error}") from error
-        self._expect("version", _VERSION, path)
-        self._expect("document", document, path)
+        except BaseException:
+            self._database.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
