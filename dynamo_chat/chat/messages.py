@@ -584,7 +584,9 @@ class Messages(Repository):
         begun = (items[1:], start) if len(items) > 1 or start is None else None
         is_kept = in_life(head.life)
         page = self._page(asked, [collection], plan(Message).decode, is_kept=is_kept, begun=begun)
-        if snapshot.window is None and page.cursor is None:  # all messages: the next append knows
+        if snapshot.window is None:
+            # If these are all messages, the next append knows them. DynamoDB gives a page that
+            # ends with the last item a cursor, so only the number tells.
             window = window_of(head, [message.position for message in reversed(page.items)])
             self._heads.snapshots.put(replace(snapshot, window=window), head.message_count)
         return head, page
