@@ -93,6 +93,15 @@ class Talk:
         self.messages[place] = self.messages[place].model_copy(update=changes)
         return self.messages[place]
 
+    def is_listed_as(self, head: Conversation) -> bool:
+        """Whether a conversation from a list says the same: there, preferences are not read."""
+        if head.has_preferences != bool(self.preferences):
+            return False
+        unread = None if self.preferences else {}
+        return head.preferences == unread and self.is_told_by(
+            head.model_copy(update={"preferences": self.preferences})
+        )
+
     def is_told_by(self, head: Conversation) -> bool:
         """Whether a conversation that was read says the same."""
         return (

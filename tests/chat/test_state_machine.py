@@ -425,7 +425,7 @@ class Chat(RuleBasedStateMachine):
         listed = store.conversations.list_by_user(user_id)
         assert ids(listed) == in_order(living, "created_at")
         told: list[Conversation] = list(listed)
-        assert all(self.talks[each.conversation_id].is_told_by(each) for each in told)
+        assert all(self.talks[each.conversation_id].is_listed_as(each) for each in told)
         for status in ("active", "archived"):
             expected = [each for each in living if each.status == status]
             found = store.conversations.list_by_activity(user_id, status=status)
