@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -18,6 +18,8 @@ from dynamo_chat.importing.records import ConversationRecord
 from dynamo_chat.importing.shapes import Moment, known, plain
 
 KEPT_MESSAGES: Final = 10
+_LAST_SECOND: Final = 253_402_300_799
+"""The end of the year 9999, as seconds since 1970."""
 _TYPES: Final = {"user": "user_query", "assistant": "trini_response"}
 _CAMEL: Final = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -51,7 +53,7 @@ class TrinitySession(Model):
     user_id: Id
     created_at: Moment
     updated_at: Moment
-    ttl: Count | None = None
+    ttl: Annotated[Count, Field(le=_LAST_SECOND)] | None = None
     """Seconds since 1970."""
     messages: Many[TrinityMessage]
     user_preferences: JsonObject = Field(default_factory=dict)

@@ -299,6 +299,9 @@ def test_a_wrong_cgchat_item_is_refused(changes: dict[str, Any], named: str) -> 
 def test_a_wrong_trinity_item_is_refused() -> None:
     with pytest.raises(InvalidArgument) as refused:
         trinity_record({**TRINITY, "messages": [{**TRINITY["messages"][0], "type": "other"}]})
+    for ttl in (253_402_300_800, 10**20):
+        with pytest.raises(InvalidArgument, match="ttl"):
+            trinity_record({**TRINITY, "ttl": ttl})
     assert refused.value.argument == "messages.0.type"
 
 

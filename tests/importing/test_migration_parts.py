@@ -1,5 +1,7 @@
 """How a migration reads times and values, keeps its pace, and compares items."""
 
+import base64
+import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from email.utils import format_datetime
@@ -7,7 +9,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 from pydantic import Field
 
 from dynamo_chat.core.connection import RequestEvent
@@ -46,6 +48,9 @@ def test_every_form_of_a_time_is_the_same_time(moment: datetime, offset: timezon
 
 
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.none(), st.booleans(), st.binary()))
+@example(float("nan"))
+@example(Decimal("sNaN"))
+@example(Decimal("1e999999"))
 def test_what_is_no_time_is_a_value_error(value: Any) -> None:
     try:
         found = read_time(value, UTC)
@@ -197,3 +202,24 @@ def test_items_are_compared_by_value() -> None:
         "s differs",
         "t is missing",
     ]
+
+
+def test_bodies_are_compared_by_their_text() -> None:
+    """Compressed or not, by any version of zlib, and as a client returns binary data."""
+    text = "a body " * 1_000
+    fast, small = (zlib.compress(text.encode(), level) for level in (1, 9))
+    assert fast != small
+    forms: list[Any] = [fast, small, base64.b64encode(small).decode()]
+    for form in forms:
+        for there in ({"S": text}, *({"B": other} for other in forms)):
+            assert differences({"a": {"B": form}}, {"a": there}) == []
+            assert differences({"a": there}, {"a": {"B": form}}) == []
+        for there in (
+            {"S": "another"},
+            {"B": zlib.compress(b"another")},
+            {"B": b"raw"},
+            {"N": "1"},
+        ):
+            assert differences({"a": {"B": form}}, {"a": there}) == ["a differs"]
+    assert differences({"a": {"B": b"raw"}}, {"a": {"B": base64.b64encode(b"raw").decode()}}) == []
+    assert differences({"a": {"M": {}}}, {"a": {"B": b"raw"}}) == ["a differs"]

@@ -65,8 +65,8 @@ class GroupBundle:
         except DynamoChatError as error:
             self.refuse(row, str(error))
             return
-        except (LookupError, TypeError, ValueError):
-            self.refuse(row, "an attribute is missing that others are filled in from")
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+            self.refuse(row, "an attribute that others are filled in from is missing or unreadable")
             return
         row = Row(table, kept.key, record)
         self._rows.setdefault(table.name, []).append(row)

@@ -28,7 +28,7 @@ from dynamo_chat.importing.migration.declaring import Document, Made, SourceTabl
 from dynamo_chat.importing.migration.documents import DOCUMENTS
 from dynamo_chat.importing.migration.pace import Pace
 from dynamo_chat.importing.migration.shaping import time_of
-from dynamo_chat.importing.migration.sources import Bad, Batch, Gone, Source
+from dynamo_chat.importing.migration.sources import Bad, Batch, Gone, Source, read_json
 from dynamo_chat.importing.migration.staging import Outcome, Staged, WorkFile
 from dynamo_chat.importing.migration.times import TimeRules
 from dynamo_chat.importing.migration.writing import Target
@@ -271,9 +271,9 @@ class Migration:
 
     def _mended(self, where: str, line: str) -> tuple[SourceTable, dict[str, Any]]:
         try:
-            found = json.loads(line)
+            found = read_json(line)
             name, record = found["table"], found["record"]
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             allowed = 'must be JSON: {"table": …, "record": {…}}'
             raise InvalidArgument(where, allowed) from None
         table = self.document.table(name) if isinstance(name, str) else None

@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.keys import format_time
+from dynamo_chat.importing.migration.numerals import read_numeral
 from dynamo_chat.importing.migration.times import TimeRules, read_time
 
 Record = dict[str, Any]
@@ -94,11 +95,16 @@ class Shaper:
         return format_time(moment)
 
     def _flag(self, value: Any, at: str) -> Any:
-        known = {"true": True, "false": False, "1": True, "0": False}
-        if not isinstance(value, bool) and str(value).lower() in known:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+            return value
+        number = _decimal(value)
+        known = {"true": True, "false": False} if isinstance(value, str) else {}
+        found = known.get(str(value).lower()) if known else None
+        if found is None and number is not None and number in (0, 1):
+            found = bool(number)
+        if found is not None:
             self._say(at, "was read as true or false")
-            return known[str(value).lower()]
-        return value
+        return value if found is None else found
 
     def _whole(self, value: Any, at: str) -> Any:
         number = _decimal(value)
@@ -110,8 +116,8 @@ class Shaper:
 
     def _float(self, value: Any, at: str) -> Any:
         number = _decimal(value)
-        if number is None:
-            return value
+        if number is None or math.isinf(float(number)):
+            return self._plain(value, at)
         if isinstance(value, str):
             self._say(at, "was read as a number")
         return float(number)
@@ -194,12 +200,9 @@ def _decimal(value: Any) -> Decimal | None:
     """A number, or a number written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
         return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, str) and not 0 < len(value) <= _MOST_DIGITS:
+    if isinstance(value, str) and len(value) > _MOST_DIGITS:
         return None
     try:
-        number = value if isinstance(value, Decimal) else Decimal(str(value))
-    except (InvalidOperation, ValueError):
+        return read_numeral(value.strip() if isinstance(value, str) else value)
+    except ValueError:
         return None
-    return number if number.is_finite() else None

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.importing.migration.numerals import read_numeral
 from dynamo_chat.provision.table import Table
 from dynamo_chat.store import StoreFactory
 
@@ -229,7 +230,7 @@ def _parsed(line: bytes) -> dict[str, Any] | Bad | Gone:
     except UnicodeDecodeError:
         return Bad(line.decode("utf-8", "replace").strip(), "the line is not UTF-8")
     try:
-        found = json.loads(text, parse_float=_number, parse_constant=_no_constant)
+        found = read_json(text)
         if not isinstance(found, dict):
             return Bad(text, "the line must be a JSON object")
         if "Keys" in found and ("NewImage" in found or "Metadata" in found):
@@ -281,12 +282,23 @@ def _binary(content: bytes | str) -> str:
 
 def _number(text: str) -> int | float | str:
     """A number; as text if it has more digits than a float holds, so that none is lost."""
-    exact = Decimal(text)
-    if not exact.is_finite():
-        raise ValueError(f"{text} is not a number")
-    if exact == exact.to_integral_value() and "." not in text and "e" not in text.lower():
+    if not isinstance(text, str):
+        raise TypeError("a number must be written as text")
+    exact = read_numeral(text)
+    if text.lstrip("+-").isdecimal():
         return int(text)
     return float(text) if Decimal(repr(float(text))) == exact else text
+
+
+def read_json(text: str) -> Any:
+    """A JSON text, whose numbers lose no digit. ValueError, RecursionError."""
+    found = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_no_constant)
+    if "\\ud" in text.lower():
+        try:
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("it has half a character (a lone surrogate)") from None
+    return found
 
 
 def _no_constant(name: str) -> Any:

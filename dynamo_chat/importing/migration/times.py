@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -19,11 +20,13 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.importing.migration.numerals import read_numeral
 
 MILLISECONDS_FROM: Final = 10**11
 """A number from this on counts milliseconds: as seconds it would be the year 5138."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST: Final = 64
+_COUNT: Final = re.compile(r"[0-9]+\.?[0-9]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,13 @@ def read_time(value: Any, zone: tzinfo) -> ReadTime:
 
 
 def _number(value: str | float | Decimal) -> Decimal | None:
+    """The number that a value is, or that a text counts; None for other texts. ValueError."""
     if not isinstance(value, str):
-        return Decimal(str(value))
+        return read_numeral(value)
     digits = value.strip().removeprefix("-")
     # A date may also be eight digits, such as 20251230: that is ISO 8601.
-    is_count = len(digits) > len("20251230") and digits.replace(".", "", 1).isdecimal()
-    return Decimal(value.strip()) if is_count and len(digits) <= _LONGEST else None
+    is_count = len(digits) > len("20251230") and _COUNT.fullmatch(digits) is not None
+    return read_numeral(value.strip()) if is_count and len(digits) <= _LONGEST else None
 
 
 def _counted(number: Decimal) -> ReadTime:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from dynamo_chat.core.attributes import unpacked
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import Clock, system_clock, ulid_ids
 from dynamo_chat.core.connection import AttributeValues, RequestHook
@@ -102,14 +105,29 @@ def differences(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> list[str
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """True if two attribute values are equal; numbers by value."""
+    """True if two attribute values are equal; numbers by value, compressed bodies by their text."""
     if one == other:
         return True
-    if not isinstance(one, Mapping) or not isinstance(other, Mapping) or one.keys() != other.keys():
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return False
+    if "B" in one or "B" in other:
+        return _body(one) == _body(other) is not None
+    if one.keys() != other.keys():
         return False
     if one.keys() == {"N"}:
         return Decimal(one["N"]) == Decimal(other["N"])
     return all(_is_same(one[name], other[name]) for name in one)
+
+
+def _body(value: Mapping[str, Any]) -> str | bytes | None:
+    """The text of a body, compressed or not; the bytes of other binary data; None for the rest."""
+    try:
+        return unpacked(dict(value))
+    except (LookupError, TypeError):
+        return None
+    except (ValueError, zlib.error):
+        content = value["B"]
+        return content if isinstance(content, bytes) else base64.b64decode(content)
 
 
 def _key(item: AttributeValues) -> tuple[str, str]:
