@@ -208,6 +208,7 @@ class AsyncConversations:
         *,
         conversation_id: str | None = None,
         title: str | None = None,
+        auto_title: bool = True,
         retention: timedelta | None = None,
         sliding: bool = False,
         keep_last: int | None = None,
@@ -219,6 +220,7 @@ class AsyncConversations:
         """Create a conversation, or return the one that this user already has with this id.
 
         With ``exist_ok=False``, AlreadyExists with that conversation as ``current`` instead.
+        Without a title, the first user message gives it one, unless `auto_title` is False.
 
         `retention` counts from its creation or, if `sliding`, from its latest message; None
         keeps it for ever. `keep_last` keeps only that many of the latest messages. AlreadyExists
@@ -343,13 +345,30 @@ class AsyncConversations:
     async def rename(
         self,
         conversation_id: str,
-        title: str,
+        title: str | None,
         *,
         user_id: str | None = None,
     ) -> Conversation:
         """Change a conversation's title, and nothing else, and return the conversation.
 
-        NotFound if there is no such conversation (of `user_id`, if given).
+        None takes the title away; then no message gives it another one. NotFound if there is no
+        such conversation (of `user_id`, if given).
+        """
+
+    async def give_to(
+        self,
+        conversation_id: str,
+        new_user_id: str,
+        *,
+        user_id: str | None = None,
+    ) -> Conversation:
+        """Make another user the owner of a conversation, and return the conversation.
+
+        Everything in it stays as it is, and is deleted, exported and erased with the new owner's
+        data from then on. From the first write on, the old owner is refused everywhere; message
+        ids of yours are then indexed for the new owner, 99 in a request. After a crash, call it
+        again to finish. It is not checked that `new_user_id` is a user. NotFound if there is no
+        such conversation (of `user_id`, if given).
         """
 
     async def set_status(

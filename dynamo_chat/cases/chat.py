@@ -111,6 +111,20 @@ def conversations_rename(stage: Stage) -> Iterator[Case]:
     )
     yield Case("by a cold store", lambda: cold.conversations.rename(identity, "8K renders"))
 
+    yield Case("taken away", lambda: store.conversations.rename(identity, None))
+
+
+def conversations_give_to(stage: Stage) -> Iterator[Case]:
+    talk, store = conversation(stage, title="Renders"), stage.store
+    for _ in range(2):
+        said = NewMessage(role="user", content="Hi", message_id=stage.fresh("message"))
+        store.messages.append(talk.conversation_id, said)
+    heir = stage.fresh("user")
+    yield Case("", lambda: store.conversations.give_to(talk.conversation_id, heir))
+    yield Case("again", lambda: store.conversations.give_to(talk.conversation_id, heir), budget=2)
+    plain = conversation(stage).conversation_id
+    yield Case("no ids of yours", lambda: store.conversations.give_to(plain, heir), budget=3)
+
 
 def conversations_set_status(stage: Stage) -> Iterator[Case]:
     talk, conversations = conversation(stage), stage.store.conversations

@@ -152,7 +152,8 @@ class Appender(Repository):
                 stored_message(_dated(new, position, now), snapshot, position, index, edited_at)
                 for index, (new, position) in enumerate(zip(turn, positions, strict=True))
             ]
-            title = None if snapshot.has_title else title_from(turn)
+            is_named = snapshot.has_title or not snapshot.auto_title
+            title = None if is_named else title_from(turn)
             snapshot, old = _falling_out(snapshot, turn, title)
             writes = self._writes(snapshot, turn, messages, title, now)
             beside_at = len(writes)
@@ -515,6 +516,7 @@ def _head_expressions(
         condition &= head.keep_last.does_not_exist()
     if shape.sets_title:
         actions.append(head.title.set(given["title"]))
+        condition &= head.auto_title.does_not_exist()
     condition &= head.title.exists() if shape.has_title else head.title.does_not_exist()
     return actions, condition
 

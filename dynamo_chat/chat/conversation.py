@@ -58,6 +58,8 @@ class Conversation(Entity):
     user_id: Id
     """The owner."""
     title: Title | None = None
+    auto_title: bool = True
+    """True if it gets a title from its first user message while it has none."""
     status: ConversationStatus = "active"
     created_at: Time
     updated_at: Time
@@ -91,6 +93,12 @@ class Conversation(Entity):
 
     Made at creation, and stored on its messages, reviews and state. None if an older release
     created the conversation."""
+    given_from: str | None = None
+    """A hash that stands for the owner before; None if it was never given to another user."""
+
+    def implied(self) -> frozenset[str]:
+        """Fields that are not stored: an automatic title is the rule."""
+        return frozenset({"auto_title"}) if self.auto_title else frozenset()
 
     @classmethod
     def complete(cls, fields: dict[str, Any]) -> None:

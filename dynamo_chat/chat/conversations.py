@@ -1,4 +1,4 @@
-"""The repository of conversations: C1–C6, C16 and C21. The entity is in `conversation`."""
+"""The repository of conversations: C1–C6, C16, C21 and C24. The entity is in `conversation`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dynamo_chat.chat.conversation import (
     new_life,
 )
 from dynamo_chat.chat.deletion import ConversationRemover
+from dynamo_chat.chat.giving import Giver
 from dynamo_chat.chat.living import LivingLists, Placed
 from dynamo_chat.chat.naming import Namer
 from dynamo_chat.chat.preferences import PreferenceKeeper, preferences_item
@@ -53,6 +54,7 @@ class Conversations(Repository):
         self._lists = LivingLists(binding)
         self._keeper = PreferenceKeeper(binding, self._heads)
         self._namer = Namer(binding, self._heads)
+        self._giver = Giver(binding, self._heads)
         self._remover = ConversationRemover(binding, snapshots)
 
     @access_pattern(
@@ -68,6 +70,7 @@ class Conversations(Repository):
         *,
         conversation_id: str | None = None,
         title: str | None = None,
+        auto_title: bool = True,
         retention: timedelta | None = None,
         sliding: bool = False,
         keep_last: int | None = None,
@@ -79,6 +82,7 @@ class Conversations(Repository):
         """Create a conversation, or return the one that this user already has with this id.
 
         With ``exist_ok=False``, AlreadyExists with that conversation as ``current`` instead.
+        Without a title, the first user message gives it one, unless `auto_title` is False.
 
         `retention` counts from its creation or, if `sliding`, from its latest message; None
         keeps it for ever. `keep_last` keeps only that many of the latest messages. AlreadyExists
@@ -95,6 +99,7 @@ class Conversations(Repository):
             conversation_id=self._new_id() if conversation_id is None else conversation_id,
             user_id=user_id,
             title=title,
+            auto_title=auto_title,
             status=status,
             created_at=created,
             updated_at=created,
@@ -270,14 +275,36 @@ class Conversations(Repository):
 
     @access_pattern("C6", "GetItem, TransactWriteItems", "≤2", owner="condition")
     def rename(
-        self, conversation_id: str, title: str, *, user_id: str | None = None
+        self, conversation_id: str, title: str | None, *, user_id: str | None = None
     ) -> Conversation:
         """Change a conversation's title, and nothing else, and return the conversation.
 
-        NotFound if there is no such conversation (of `user_id`, if given).
+        None takes the title away; then no message gives it another one. NotFound if there is no
+        such conversation (of `user_id`, if given).
         """
-        _check_title(title)
+        if title is not None:
+            _check_title(title)
         return self._namer.rename(conversation_id, title, user_id)
+
+    @access_pattern(
+        "C24",
+        "GetItem, TransactWriteItems, Query",
+        "2 + pages + ⌈own ids/99⌉",
+        budget=4,
+        owner="condition",
+    )
+    def give_to(
+        self, conversation_id: str, new_user_id: str, *, user_id: str | None = None
+    ) -> Conversation:
+        """Make another user the owner of a conversation, and return the conversation.
+
+        Everything in it stays as it is, and is deleted, exported and erased with the new owner's
+        data from then on. From the first write on, the old owner is refused everywhere; message
+        ids of yours are then indexed for the new owner, 99 in a request. After a crash, call it
+        again to finish. It is not checked that `new_user_id` is a user. NotFound if there is no
+        such conversation (of `user_id`, if given).
+        """
+        return self._giver.give(conversation_id, new_user_id, user_id)
 
     @access_pattern("C6", "GetItem, UpdateItem", "≤2", owner="condition")
     def set_status(

@@ -63,6 +63,8 @@ class Snapshot:
     """A hint only: the messages up to `last_position`. None if unknown, or too many are kept."""
     is_shared: bool = False
     """True if another store has appended since this one did: it may well do so again."""
+    auto_title: bool = True
+    """True if a message may give it a title."""
 
     def alive_until(self, latest: datetime | None = None) -> datetime | None:
         """Until when a sliding conversation surely lives, with a message at `latest`.
@@ -90,6 +92,7 @@ def snapshot_of(conversation: Conversation) -> Snapshot:
         is_renewing=conversation.renewing_from is not None,
         last_position=conversation.last_position,
         window=window_of(conversation, ()),
+        auto_title=conversation.auto_title,
     )
 
 

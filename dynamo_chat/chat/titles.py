@@ -13,6 +13,7 @@ from dynamo_chat.chat.snapshot import Snapshot
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import helper_item, index_key_parts, key_parts
 from dynamo_chat.core.layout import GSI1, GSI2, PK, Collection
+from dynamo_chat.core.transaction import Key
 from dynamo_chat.keyspace import CONVERSATION_TITLE, TITLE_SHARDS, digest_of, shard_of
 
 
@@ -26,6 +27,11 @@ def title_item(snapshot: Snapshot, title: str) -> AttributeValues:
         "created_at": snapshot.created_at,
     }
     return helper_item(CONVERSATION_TITLE, fields, GSI1, GSI2, expires_at=snapshot.kept_until)
+
+
+def title_key(conversation_id: str) -> Key:
+    """The table key of a conversation's title item."""
+    return CONVERSATION_TITLE.key(conversation_id=conversation_id)
 
 
 def titles_of_all(title: str) -> list[Collection]:

@@ -190,6 +190,10 @@ def _chat(store: ChatStore, ids: Everything, entries: int) -> Everything:
     ]
     store.messages.delete(ids.sliding_id, said[-1].message_id)
     store.conversations.create(ids.friend_id, conversation_id=f"empty-{name}")
+    # -- one that had another owner, and would get no title
+    given = f"given-{name}"
+    store.conversations.create(ids.partner_id, conversation_id=given, title=TITLE, auto_title=False)
+    store.conversations.give_to(given, ids.friend_id)
     return replace(ids, message_id=first.message_id)
 
 

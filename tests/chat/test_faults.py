@@ -114,6 +114,12 @@ OPERATIONS = [
         wait=23 * HOUR,
     ),
     Operation("rename", lambda store: store.conversations.rename("c-1", "U")),
+    Operation("take the title away", lambda store: store.conversations.rename("c-1", None)),
+    Operation(
+        "give to another user",
+        lambda store: store.conversations.give_to("c-1", "u-2", user_id="u-1"),
+        prepare=full,
+    ),
     Operation("set status", lambda store: store.conversations.set_status("c-1", "archived")),
     Operation(
         "set preferences", lambda store: store.conversations.set_preferences("c-1", {"a": {"b": 1}})

@@ -1,6 +1,7 @@
 """C5 and the renaming of C6: conversations are found by their exact title."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from dynamo_chat.core.errors import InvalidArgument, InvalidCursor, NotFound
 from dynamo_chat.keyspace import TITLE_SHARDS
 from dynamo_chat.testing import FakeClock, RequestMeter
 from tests.chat.scenes import assistant, say, user
-from tests.scene import DAY, MINUTE, SECOND, Item, Scene, drained, requests
+from tests.scene import DAY, MINUTE, SECOND, Item, Scene, drained, just_before, requests
 
 pytestmark = pytest.mark.engine
 
@@ -111,6 +112,65 @@ def test_a_conversation_without_a_title_gets_one(store: ChatStore) -> None:
     assert found(store, "T") == ["c-1"]
     say(store, "c-1", "hello")
     assert store.conversations.get("c-1").title == "T"
+
+
+def test_no_automatic_title_where_the_caller_says_so(scene: Scene, store: ChatStore) -> None:
+    """No store gives it one, whatever it remembers; a title of the caller's it takes."""
+    made = store.conversations.create("u-1", conversation_id="c-1", auto_title=False)
+    assert made.auto_title is False
+    for each in (store, scene.new_store(), store):
+        with requests(each, 1 if each is store else 2):
+            each.messages.append("c-1", user("Hello"))
+    head = store.conversations.get("c-1")
+    assert (head.title, head.auto_title, head.message_count) == (None, False, 3)
+    assert "conversation_title" not in scene.kinds()
+    store.conversations.rename("c-1", "T")
+    assert found(store, "T", "u-1") == ["c-1"]
+
+
+def test_a_title_is_taken_away(scene: Scene, store: ChatStore) -> None:
+    """It is found no more, and the next message gives it no other."""
+    store.conversations.create("u-1", conversation_id="c-1", title="T", preferences={"a": 1})
+    say(store, "c-1", "a")
+    with requests(store, 2):
+        taken = store.conversations.rename("c-1", None, user_id="u-1")
+    assert taken == store.conversations.get("c-1").model_copy(update={"preferences": None})
+    assert (taken.title, taken.auto_title, taken.message_count) == (None, False, 1)
+    assert found(store, "T") == []
+    assert "conversation_title" not in scene.kinds()
+    before = scene.items()
+    assert store.conversations.rename("c-1", None) == taken
+    assert scene.items() == before
+    say(store, "c-1", "b")
+    assert store.conversations.get("c-1").title is None
+    store.conversations.rename("c-1", "U")
+    assert found(store, "U", "u-1") == ["c-1"]
+
+
+def test_a_store_that_remembers_an_automatic_title_gives_none(
+    scene: Scene, store: ChatStore
+) -> None:
+    """It knows the conversation from before it had any title, which came and went since."""
+    store.conversations.create("u-1", conversation_id="c-1")
+    other = scene.new_store()
+    other.conversations.rename("c-1", "T")
+    other.conversations.rename("c-1", None)
+    with requests(store, 2):
+        store.messages.append("c-1", user("Hello"))
+    assert store.conversations.get("c-1").title is None
+    assert "conversation_title" not in scene.kinds()
+
+
+def test_a_title_is_taken_while_another_is_given(scene: Scene, store: ChatStore) -> None:
+    """Whichever was last counts: head and title item agree."""
+    store.conversations.create("u-1", conversation_id="c-1", title="T")
+    other = scene.new_store()
+    with just_before(store, "TransactWriteItems", lambda: other.conversations.rename("c-1", "U")):
+        assert store.conversations.rename("c-1", None).title is None
+    assert "conversation_title" not in scene.kinds()
+    with just_before(store, "TransactWriteItems", lambda: other.conversations.rename("c-1", None)):
+        assert store.conversations.rename("c-1", "V").title == "V"
+    assert found(store, "V", "u-1") == ["c-1"]
 
 
 @pytest.mark.parametrize(
@@ -266,10 +326,10 @@ def test_a_damaged_conversation_hides_no_other(scene: Scene, store: ChatStore) -
 @pytest.mark.parametrize("title", ["", "x" * 201, 5, None, "\ud800"])
 def test_bad_titles(store: ChatStore, title: Any) -> None:
     """Named, and nothing is sent."""
-    for call in (
-        lambda: store.conversations.find_by_title(title),
-        lambda: store.conversations.rename("c-1", title),
-    ):
+    calls: list[Callable[[], object]] = [lambda: store.conversations.find_by_title(title)]
+    if title is not None:
+        calls.append(lambda: store.conversations.rename("c-1", title))
+    for call in calls:
         with requests(store, 0), pytest.raises(InvalidArgument) as refused:
             call()
         assert refused.value.argument == "title"

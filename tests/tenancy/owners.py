@@ -35,6 +35,7 @@ _GIVEN: Final[dict[str, Any]] = {
     "max_tokens": 100,
     "message": _SAID,
     "messages": [_SAID],
+    "new_user_id": "somebody",
     "preferences": {"a": 1},
     "reviewed_by": "boss",
     "status": "archived",
