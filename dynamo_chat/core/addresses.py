@@ -91,15 +91,17 @@ def _normal_form(address: str) -> str:
 
 
 def _normal_local(local: str) -> str:
-    composed = local if local.isascii() else unicodedata.normalize("NFC", local)
-    # Letter by letter: in a whole word, Python lowers a sigma by its place.
-    lower = "".join(c.lower() for c in composed)
-    normal = lower if lower.isascii() else unicodedata.normalize("NFC", lower)
+    if local.isascii():
+        letters, normal = local, local.lower()
+    else:
+        composed = unicodedata.normalize("NFC", local)
+        # Letter by letter: in a whole word, Python lowers a sigma by its place.
+        normal = unicodedata.normalize("NFC", "".join(c.lower() for c in composed))
+        # A visible non-ASCII character is allowed wherever a letter is. The composed form is
+        # checked, because the Greek question mark is a semicolon there.
+        letters = "".join("x" if c > "\x7f" and _is_visible(c) else c for c in composed)
     if max(len(_bytes(local)), len(_bytes(normal))) > MAX_LOCAL_BYTES:
         raise ValueError(f"has more than {MAX_LOCAL_BYTES} bytes before the @")
-    # A visible non-ASCII character is allowed wherever a letter is. The composed form is checked,
-    # because the Greek question mark is a semicolon there.
-    letters = "".join("x" if c > "\x7f" and _is_visible(c) else c for c in composed)
     if _ASCII_LOCAL.fullmatch(letters) is None:
         raise ValueError("has a character, a space or a dot before the @ that is not allowed there")
     return normal
