@@ -5,6 +5,7 @@ Type checkers and readers see `derived.pyi`, which ``scripts/generate`` writes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from dynamo_chat.aio.facade import Bound, asynchronous, derived
@@ -14,15 +15,14 @@ from dynamo_chat.store import ChatStore
 class DerivedStore:
     """The repositories of a store, asynchronous; each is made when it is first used."""
 
+    # `AsyncChatStore` has these; `_take` binds it to a store, and sets the last two.
     _of: type[ChatStore]
+    _take: Callable[[ChatStore], None]
     _runner: Any
     _synchronous: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._take(self._of(*args, **kwargs))
-
-    def _take(self, synchronous: ChatStore) -> None:
-        raise NotImplementedError
 
     from_env = classmethod(ChatStore.from_env.__func__)
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import cache, wraps
 from typing import Any, Protocol, TypeVar
 
+from dynamo_chat.core.errors import UnusableStore
 from dynamo_chat.core.patterns import declared_pattern
 from dynamo_chat.core.repository import Repository
 
@@ -140,4 +141,7 @@ async def _items(
     finally:
         close = getattr(items, "close", None)
         if close is not None:
-            await runner.run(close)
+            try:
+                await runner.run(close)
+            except UnusableStore:  # the iterator was kept for longer than its store, or its loop
+                close()

@@ -100,19 +100,19 @@ class LoopTransport:
         body = request.body
         session = self._session or self._open()
         try:
-            async with session.post(
+            response = await session.post(
                 url,
                 data=body if len(body) < _LARGE_BODY else io.BytesIO(body),
                 headers=request.headers,
                 allow_redirects=False,
                 proxy=proxy,
                 ssl=trust,
-            ) as response:
-                try:
-                    content = await response.read()
-                except aiohttp.ClientPayloadError:
-                    content = b""  # cut: as good as none, which is noticed where answers are read
-                return Reply(response.status, response.headers, content)
+            )
+            try:
+                content = await response.read()  # which gives the connection back, or closes it
+            except aiohttp.ClientPayloadError:
+                content = b""  # cut: as good as none, which is noticed where answers are read
+            return Reply(response.status, response.headers, content)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise translated(error, request.url, proxy) from error
 

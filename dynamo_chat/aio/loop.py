@@ -26,6 +26,15 @@ T = TypeVar("T")
 _MOST_THREADS: Final = 16
 
 
+class _Calls:
+    """The calls that run on a store's loop."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.ended: asyncio.Event | None = None
+        """Set when the last one ends, for `close`, which waits for it."""
+
+
 class LoopCarrier:
     """Carries the requests of one store on one event loop: the first that uses it."""
 
@@ -43,8 +52,7 @@ class LoopCarrier:
         """Belong to no loop yet: the parent's loop does not run in the child."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: ThreadPoolExecutor | None = None
-        self._running = 0
-        self._idle: asyncio.Event | None = None
+        self._calls = _Calls()
         self._transports: list[LoopTransport] = []
 
     # -- calls --------------------------------------------------------------------------------
@@ -52,13 +60,14 @@ class LoopCarrier:
     async def run(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Call synchronous code of the store. UnusableStore."""
         self._check_loop()
-        self._running += 1
+        calls = self._calls  # a forked child counts its own: what its parent began ends nowhere
+        calls.running += 1
         try:
             return await run(function, *args, **kwargs)
         finally:
-            self._running -= 1
-            if self._idle is not None and not self._running:
-                self._idle.set()
+            calls.running -= 1
+            if calls.ended is not None and not calls.running:
+                calls.ended.set()
 
     async def open(self, store: Any) -> None:
         """Do in a thread what the first calls would block the loop with. UnusableStore."""
@@ -82,9 +91,9 @@ class LoopCarrier:
         if self._loop is not None:
             self._check_loop()
         self._is_closed = True
-        if self._running:
-            self._idle = asyncio.Event()
-            await self._idle.wait()
+        if self._calls.running:
+            self._calls.ended = asyncio.Event()
+            await self._calls.ended.wait()
         for transport in self._transports:
             await transport.close()
         if self._threads is not None:

@@ -22,6 +22,7 @@ from benchmarks import (
     matching,
     memory,
     migration,
+    soak,
 )
 
 Rows = list[dict[str, object]]
@@ -29,6 +30,7 @@ Rows = list[dict[str, object]]
 TITLES = {
     "cpu": "Client CPU per operation, with canned responses (messages of 1,000 characters)",
     "async": "Calls a second of 50 tasks, on a server that takes 5 or 20 ms",
+    "soak": "An event loop under 10,000 mixed operations, some cancelled, on a ministack server",
     "capacity": "Requests / write units / read units by size of the conversation",
     "memory": "Memory while listing 200,000 conversations page by page",
     "imports": "CPU time of imports, and of a first call with its import",
@@ -47,6 +49,7 @@ def main() -> int:
     parts: Mapping[str, Callable[[], Rows]] = {
         "cpu": lambda: cpu.measure(options.rounds, options.seconds),
         "async": lambda: awaiting.measure(options.rounds),
+        "soak": lambda: soak.measure(options.endpoint),
         "capacity": lambda: capacity.measure(options.endpoint),
         "memory": memory.measure,
         "imports": lambda: imports.measure(options.rounds),
@@ -119,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--endpoint",
         metavar="URL",
-        help="measure capacity and matching there, instead of on a new ministack server",
+        help="measure soak, capacity and matching there, instead of on a new ministack server",
     )
     return parser
 

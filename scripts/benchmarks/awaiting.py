@@ -55,7 +55,10 @@ class Worker:
 
 
 def measure(rounds: int, peers: str | None = None) -> list[dict[str, object]]:
-    """One row per delay, call and contender: calls a second, and ratios of dynamo_chat's to it."""
+    """One row per delay, call and contender: calls a second, and ratios of dynamo_chat's to it.
+
+    The ratios are medians of those within one round.
+    """
     recorded = recordings()
     python = peers or str(environment("bench-async", PEERS).python)
     rows: list[dict[str, object]] = []
@@ -101,14 +104,21 @@ def _rows(
         for name, worker in workers.items():
             found[name].append(worker.measure())
     for name, results in found.items():
-        ratios = [
-            ours["per_second"] / other["per_second"]
-            for ours, other in zip(found[OURS], results, strict=True)
-        ]
+
+        def middle(what: str, results: list[dict[str, float]] = results) -> float:
+            return median(each[what] for each in results)
+
+        def ratio(what: str, results: list[dict[str, float]] = results) -> float:
+            pairs = zip(found[OURS], results, strict=True)
+            return round(median(ours[what] / other[what] for ours, other in pairs), 2)
+
         yield {
             "call": f"{call}, {delay * 1_000:.0f} ms",
             "contender": name,
-            "a second": round(median(each["per_second"] for each in results)),
-            "p99 ms": round(median(each["p99_ms"] for each in results), 1),
-            "dynamo_chat / it": round(median(ratios), 2),
+            "a second": round(middle("per_second")),
+            "p99 ms": round(middle("p99_ms"), 1),
+            "CPU µs": round(middle("cpu_us")),
+            "dynamo_chat / it: a second": ratio("per_second"),
+            "p99": ratio("p99_ms"),
+            "CPU": ratio("cpu_us"),
         }

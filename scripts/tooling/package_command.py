@@ -10,7 +10,7 @@ from tooling.environment import ROOT, EnvironmentFailed, environment
 def run_module(module: str, arguments: Sequence[str]) -> int:
     """Install the package in its own environment and run `module` there. Returns the exit code."""
     try:
-        made = environment("package", [".[cli,testing]"])
+        made = environment("package", [".[async,cli,testing]"])
     except EnvironmentFailed as error:
         print(error)
         return 1
