@@ -42,7 +42,15 @@ from dynamo_chat.testing.changes import one_record_per_change
 from dynamo_chat.testing.hook import Client
 from dynamo_chat.testing.insights import kept_insights
 from dynamo_chat.testing.rollback import small_rollbacks
-from dynamo_chat.testing.speed import known_conditions, quick_answers
+from dynamo_chat.testing.speed import (
+    forgotten_items,
+    known_conditions,
+    known_updates,
+    quick_answers,
+    quick_comparisons,
+    short_ways,
+    small_queries,
+)
 
 if TYPE_CHECKING:
     from dynamo_chat.store import ChatStore
@@ -188,6 +196,11 @@ class EmbeddedEngine(Engine):
                 cls._undo.enter_context(kept_insights())
                 cls._undo.enter_context(quick_answers())
                 cls._undo.enter_context(known_conditions())
+                cls._undo.enter_context(known_updates())
+                cls._undo.enter_context(quick_comparisons())
+                cls._undo.enter_context(small_queries())
+                cls._undo.enter_context(short_ways())
+                cls._undo.enter_context(forgotten_items())
 
     @classmethod
     def _uncure(cls) -> None:
@@ -230,12 +243,15 @@ def _one_request_at_a_time() -> Iterator[None]:
 
     def serve_alone(stubber: Any, event_name: str, request: Any, **more: Any) -> Any:
         with lock:
-            known = replays.find(request) if stubber.enabled else None
+            token, payload = _token_of(request) if stubber.enabled else (None, "")
+            if token is None:
+                return serve(stubber, event_name, request, **more)
+            known = replays.find(request.url, token, payload)
             if known is not None:
                 return known
             response = serve(stubber, event_name, request, **more)
             if response is not None:
-                replays.keep(request, response)
+                replays.keep(token, payload, response)
             return response
 
     with patch.object(BotocoreStubber, "__call__", serve_alone):
@@ -248,21 +264,19 @@ class _Replays:
     def __init__(self) -> None:
         self._answers: dict[str, tuple[float, str, bytes]] = {}
 
-    def find(self, request: Any) -> AWSResponse | None:
-        token, payload = _token_of(request)
-        if token is None or token not in self._answers:
+    def find(self, url: str, token: str, payload: str) -> AWSResponse | None:
+        if token not in self._answers:
             return None
         answered_at, known, body = self._answers[token]
         if time.monotonic() - answered_at > TOKEN_SECONDS:
             return None
         if known != payload:
             code = "IdempotentParameterMismatchException"
-            return error_answer(request.url, code, "The token was used for another transaction")
-        return answer(request.url, body)
+            return error_answer(url, code, "The token was used for another transaction")
+        return answer(url, body)
 
-    def keep(self, request: Any, response: AWSResponse) -> None:
-        token, payload = _token_of(request)
-        if token is not None and response.status_code == HTTPStatus.OK:
+    def keep(self, token: str, payload: str, response: AWSResponse) -> None:
+        if response.status_code == HTTPStatus.OK:
             self._answers[token] = (time.monotonic(), payload, response.content)
             if len(self._answers) > MAX_TOKENS:
                 del self._answers[next(iter(self._answers))]

@@ -248,7 +248,7 @@ def test_what_only_a_call_shows_is_refused_by_the_first(react: Any) -> None:
     handler = stream_handler(react)
     with pytest.raises(InvalidArgument, match="react: must not be async"):
         handler(batch((None, ITEM), (ITEM, None)), None)
-    gc.collect()  # a coroutine that nobody awaited would be told of now
+    gc.collect(1)  # a coroutine that nobody awaited would be told of now
 
 
 def test_whatever_else_is_returned_is_ignored() -> None:

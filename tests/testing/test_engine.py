@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.responses import DynamoHandler
 
 from dynamo_chat.core.size import MAX_ITEM_BYTES, item_size
@@ -317,3 +318,70 @@ import dynamo_chat.testing
 print([name for name in ("moto", "boto3", "pytest", "hypothesis") if name in sys.modules])
 """
     assert run_python(program) == "[]\n"
+
+
+def test_a_query_finds_its_partition_in_order(embedded_client: Any, table: str) -> None:
+    """Of the table and of an index, both ways, in pages; other partitions hide and add nothing."""
+    for place in range(24):
+        # -- in no order; every third item is not in the index, two have the same place in it
+        key = {"PK": {"S": f"P{place % 3}#"}, "SK": {"S": f"S{place * 7 % 24:02}#"}}
+        indexed = {"GSI1PK": {"S": f"I{place % 2}#"}, "GSI1SK": {"S": f"{place // 12}#"}}
+        item = key | (indexed if place % 3 else {})
+        embedded_client.put_item(TableName=table, Item=item)
+    items = embedded_client.scan(TableName=table)["Items"]
+
+    def queried(name: str, partition: str, **more: Any) -> list[Any]:
+        asked = {
+            "TableName": table,
+            "KeyConditionExpression": f"{name} = :p",
+            "ExpressionAttributeValues": {":p": {"S": partition}},
+            "Limit": 3,
+            **more,
+        }
+        page = embedded_client.query(**asked)
+        found = list(page["Items"])
+        while start := page.get("LastEvaluatedKey"):
+            page = embedded_client.query(**asked, ExclusiveStartKey=start)
+            found += page["Items"]
+        return found
+
+    def place_of(item: Any, *names: str) -> list[str]:
+        return [item[name]["S"] for name in names]
+
+    for partition in ("P0#", "P1#", "P2#", "P3#"):
+        expected = [item for item in items if item["PK"]["S"] == partition]
+        expected.sort(key=lambda item: place_of(item, "SK"))
+        assert queried("PK", partition) == expected
+        assert queried("PK", partition, ScanIndexForward=False) == expected[::-1]
+    for partition in ("I0#", "I1#", "I2#"):
+        expected = [item for item in items if item.get("GSI1PK") == {"S": partition}]
+        expected.sort(key=lambda item: place_of(item, "GSI1SK", "PK", "SK"))
+        assert queried("GSI1PK", partition, IndexName="GSI1") == expected
+        backwards = queried("GSI1PK", partition, IndexName="GSI1", ScanIndexForward=False)
+        assert backwards == expected[::-1]
+
+
+def test_an_update_is_computed_for_each_item(embedded_client: Any, table: str) -> None:
+    """Although its expression is parsed once: with other names, other values, other items."""
+    for place in range(3):
+        key = {**KEY, "SK": {"S": f"S{place}#"}}
+        for added in (1, 2):
+            embedded_client.update_item(
+                TableName=table,
+                Key=key,
+                UpdateExpression="SET #n = if_not_exists(#n, :zero) + :n, was = :n REMOVE gone",
+                ExpressionAttributeNames={"#n": f"n{place}"},
+                ExpressionAttributeValues={":n": {"N": str(added)}, ":zero": {"N": str(place)}},
+            )
+        total = {f"n{place}": {"N": str(place + 3)}, "was": {"N": "2"}}
+        assert stored(embedded_client, table, f"S{place}#") == key | total
+
+
+def test_what_is_deleted_is_free(embedded_client: Any, table: str) -> None:
+    """Moto lists every item that it makes, unless it is kept from it."""
+    before = len(Item.instances_tracked)
+    for _ in range(5):
+        embedded_client.put_item(TableName=table, Item=KEY)
+        assert stored(embedded_client, table) == KEY
+        embedded_client.delete_item(TableName=table, Key=KEY)
+    assert len(Item.instances_tracked) == before
