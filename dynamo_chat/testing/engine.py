@@ -43,12 +43,12 @@ from dynamo_chat.testing.hook import Client
 from dynamo_chat.testing.insights import kept_insights
 from dynamo_chat.testing.rollback import small_rollbacks
 from dynamo_chat.testing.speed import (
+    dynamodb_first,
     forgotten_items,
     known_conditions,
     known_updates,
     quick_answers,
     quick_comparisons,
-    short_ways,
     small_queries,
 )
 
@@ -199,7 +199,7 @@ class EmbeddedEngine(Engine):
                 cls._undo.enter_context(known_updates())
                 cls._undo.enter_context(quick_comparisons())
                 cls._undo.enter_context(small_queries())
-                cls._undo.enter_context(short_ways())
+                cls._undo.enter_context(dynamodb_first())
                 cls._undo.enter_context(forgotten_items())
 
     @classmethod

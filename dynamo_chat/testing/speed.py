@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,35 +11,17 @@ from functools import lru_cache
 from typing import Any, Final
 from unittest.mock import patch
 
-_ENDPOINT: Final = re.compile(r"https://dynamodb\.[a-z0-9-]+\.amazonaws\.com/?")
 _PLAIN: Final = frozenset({"S", "B", "BOOL"})
 """The types of an AttributeValue whose value is compared as it is."""
 
 
 @contextmanager
-def short_ways() -> Iterator[None]:
-    """Make moto hand DynamoDB's requests to DynamoDB at once.
+def dynamodb_first() -> Iterator[None]:
+    """Make moto compare a request's URL with DynamoDB's pattern before those of 200 services."""
+    from moto import backend_index
 
-    Without this, moto compares each request's URL with the patterns of every service of AWS.
-    """
-    from moto.core.botocore_stubber import BotocoreStubber
-    from moto.core.config import passthrough_service
-    from moto.core.exceptions import HTTPException
-    from moto.core.request import normalize_request
-    from moto.dynamodb.responses import DynamoHandler
-
-    process = BotocoreStubber.process_request
-
-    def process_request(stubber: Any, request: Any) -> Any:
-        if not _ENDPOINT.fullmatch(request.url) or passthrough_service("dynamodb"):
-            return process(stubber, request)
-        normal = normalize_request(request)
-        try:
-            return DynamoHandler.dispatch(normal, normal.raw_url, normal.headers)
-        except HTTPException as error:
-            return error.code, error.get_headers(), error.get_body()
-
-    with patch.object(BotocoreStubber, "process_request", process_request):
+    patterns = sorted(backend_index.backend_url_patterns, key=lambda each: each[0] != "dynamodb")
+    with patch.object(backend_index, "backend_url_patterns", patterns):
         yield
 
 
@@ -181,11 +162,13 @@ def known_updates() -> Iterator[None]:
 
     moto replaces the nodes of a copy, so the parsed expression itself stays as it is.
     """
-    from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node
-    from moto.dynamodb.parsing.expressions import UpdateExpressionParser
+    from moto.dynamodb.parsing import ast_nodes, expressions
 
-    parse = UpdateExpressionParser.make
-    list_nodes = DepthFirstTraverser.nodes_to_be_processed
+    nodes_of: Any = ast_nodes  # neither module has types
+    parsers_of: Any = expressions
+    node_type, traverser_type = nodes_of.Node, nodes_of.DepthFirstTraverser
+    parser_type = parsers_of.UpdateExpressionParser
+    parse, list_nodes = parser_type.make, traverser_type.nodes_to_be_processed
 
     @lru_cache(maxsize=1_000)
     def make(expression: str) -> Any:
@@ -203,14 +186,14 @@ def known_updates() -> Iterator[None]:
         if node.children is not None:
             clone.children = [copy.deepcopy(each, memo) for each in node.children]
             for child in clone.children:
-                if isinstance(child, Node):
+                if isinstance(child, node_type):
                     child.set_parent(clone)
         return clone
 
     with (
-        patch.object(UpdateExpressionParser, "make", make),
-        patch.object(DepthFirstTraverser, "nodes_to_be_processed", nodes),
-        patch.object(Node, "__deepcopy__", copied, create=True),
+        patch.object(parser_type, "make", make),
+        patch.object(traverser_type, "nodes_to_be_processed", nodes),
+        patch.object(node_type, "__deepcopy__", copied, create=True),
     ):
         yield
 
