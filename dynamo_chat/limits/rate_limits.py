@@ -41,7 +41,7 @@ from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import KIND, TABLE, VERSION
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.sweep import Sweeper
+from dynamo_chat.core.sweep import Sweep, Sweeper
 from dynamo_chat.core.transaction import (
     Delete,
     Key,
@@ -396,10 +396,7 @@ class RateLimits(Repository):
     def delete_all(self, account_id: str) -> int:
         """Delete the windows of all resources of an account, and return how many."""
         check_text("account_id", account_id, MAX_ID_CHARACTERS)
-        windows = keyspace.RATE_LIMIT.collection(TABLE, account_id)()
-        return self._sweeper.sweep(
-            [windows], lambda item: (Delete(key_of(item), Item.PK.exists()),)
-        )
+        return self._sweeper.sweep(limits_of(account_id))
 
     def _not_in_this_window(
         self, name: str, terms: Terms, now: datetime, there: RateLimit | None
@@ -432,6 +429,12 @@ class RateLimits(Repository):
         self, key: Key, actions: list[Action], condition: Condition | None = None
     ) -> RateLimit:
         return plan(RateLimit).decode(self._write(Update(key, actions, condition), returning=True))
+
+
+def limits_of(account_id: str) -> Sweep:
+    """The windows of an account, to be deleted."""
+    windows = keyspace.RATE_LIMIT.collection(TABLE, account_id)()
+    return Sweep([windows], lambda item: (Delete(key_of(item), Item.PK.exists()),))
 
 
 def _count(name: str, terms: Terms, now: datetime) -> list[Action]:

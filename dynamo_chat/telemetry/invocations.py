@@ -30,7 +30,7 @@ from dynamo_chat.core.owners import check_owner, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
-from dynamo_chat.core.sweep import Sweeper
+from dynamo_chat.core.sweep import Sweep, Sweeper
 from dynamo_chat.core.transaction import Delete, Put, absent, key_of, live
 from dynamo_chat.telemetry.amounts import Amount
 
@@ -193,9 +193,14 @@ class Invocations(Repository):
         Invocations recorded meanwhile are deleted as soon as the index shows them. After a crash,
         call it again.
         """
-        is_theirs = plan(Invocation).model.account_id == account_id
-        listed = [
-            keyspace.INVOCATION.collection(GSI1, account_id, shard)()
-            for shard in range(keyspace.INVOCATION_SHARDS)
-        ]
-        return self._sweeper.sweep(listed, lambda item: (Delete(key_of(item), is_theirs),))
+        return self._sweeper.sweep(invocations_of(account_id))
+
+
+def invocations_of(account_id: str) -> Sweep:
+    """The invocations of an account, to be deleted."""
+    is_theirs = plan(Invocation).model.account_id == account_id
+    listed = [
+        keyspace.INVOCATION.collection(GSI1, account_id, shard)()
+        for shard in range(keyspace.INVOCATION_SHARDS)
+    ]
+    return Sweep(listed, lambda item: (Delete(key_of(item), is_theirs),))

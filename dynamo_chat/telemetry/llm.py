@@ -45,7 +45,7 @@ from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.pairs import CONTENT, Pair, PairReader, Sieve
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
-from dynamo_chat.core.sweep import Sweeper, Together
+from dynamo_chat.core.sweep import Sweep, Sweeper, Together
 from dynamo_chat.core.transaction import Delete, Key, Put, absent, key_of, live
 from dynamo_chat.telemetry.amounts import Amount, Measure, Total
 
@@ -311,17 +311,7 @@ class LLMInteractions(Repository):
         Returns the number of items deleted: a content counts, too. Interactions recorded meanwhile
         are deleted as soon as the index shows them. After a crash, call it again.
         """
-        is_theirs = plan(LLMUsage).model.account_id == account_id
-
-        def deletes(usage: AttributeValues) -> Together:
-            key = key_of(usage)
-            if not _has_content(usage):
-                return (Delete(key, is_theirs),)
-            return Delete(key, is_theirs), Delete(_content_key(usage))
-
-        return self._sweeper.sweep(
-            account_usage(account_id, None, None), deletes, also=("has_content",)
-        )
+        return self._sweeper.sweep(interactions_of_account(account_id))
 
 
 def account_usage(
@@ -332,6 +322,19 @@ def account_usage(
         keyspace.LLM_USAGE.collection(GSI1, account_id, shard)(lower=lower, until=upper)
         for shard in range(keyspace.LLM_SHARDS)
     ]
+
+
+def interactions_of_account(account_id: str) -> Sweep:
+    """The interactions of an account, to be deleted."""
+    is_theirs = plan(LLMUsage).model.account_id == account_id
+
+    def deletes(usage: AttributeValues) -> Together:
+        key = key_of(usage)
+        if not _has_content(usage):
+            return (Delete(key, is_theirs),)
+        return Delete(key, is_theirs), Delete(_content_key(usage))
+
+    return Sweep(account_usage(account_id, None, None), deletes, also=("has_content",))
 
 
 def interaction_made(

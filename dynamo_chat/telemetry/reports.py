@@ -30,7 +30,7 @@ from dynamo_chat.core.owners import check_owner, is_owned, own
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
-from dynamo_chat.core.sweep import Sweeper
+from dynamo_chat.core.sweep import Sweep, Sweeper
 from dynamo_chat.core.transaction import Delete, Put, absent, is_live, key_of, live
 from dynamo_chat.telemetry.amounts import Sum, mean, plus
 from dynamo_chat.telemetry.llm import LLMUsage, account_usage
@@ -246,15 +246,20 @@ class LLMReports(Repository):
         Reports stored meanwhile are deleted as soon as the index shows them. After a crash, call
         it again.
         """
-        is_theirs = plan(LLMReport).model.account_id == account_id
-        listed = keyspace.LLM_REPORT.collection(GSI1, account_id)()
-        return self._sweeper.sweep([listed], lambda item: (Delete(key_of(item), is_theirs),))
+        return self._sweeper.sweep(reports_of(account_id))
 
     def _usage(self, account_id: str, period: Period) -> Iterator[LLMUsage]:
         now = self._now()
         for collection in account_usage(account_id, period.start, period.end):
             for items in self._walk(collection):
                 yield from (plan(LLMUsage).decode(item) for item in items if is_live(item, now))
+
+
+def reports_of(account_id: str) -> Sweep:
+    """The reports of an account, to be deleted."""
+    is_theirs = plan(LLMReport).model.account_id == account_id
+    listed = keyspace.LLM_REPORT.collection(GSI1, account_id)()
+    return Sweep([listed], lambda item: (Delete(key_of(item), is_theirs),))
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from the user's own partition; conversations can only be found by the index.
 
 from __future__ import annotations
 
-from typing import Protocol, get_args
+from typing import NamedTuple, Protocol, get_args
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -32,7 +32,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import checked_as
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import Deletion, resume
-from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.fence import Overtaken
 from dynamo_chat.core.item import helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.layout import GSI1, PK, SK
@@ -56,14 +56,28 @@ from dynamo_chat.workflows.leave_organizations import Leaver, Refused
 class Further(Protocol):
     """What else goes while the tombstone stands. Each step may be repeated after a crash."""
 
-    def before_leaving(self, user_id: str, organization_ids: list[str], /) -> None:
-        """Called while the memberships still show which organizations to look at."""
+    def before_leaving(self, deletion: Deletion, organization_ids: list[str], /) -> None:
+        """Called while the memberships still show which organizations to look at. Overtaken."""
 
     def before_the_rest(self, deletion: Deletion, tombstone: AttributeValues, /) -> None:
         """Called when nobody gets in any more: logins, memberships and caller are gone. Overtaken.
 
         `deletion` may go on only while it does at its tombstone.
         """
+
+
+class Life(NamedTuple):
+    """Which life of an id is deleted: that of the item that was there, or of nobody."""
+
+    item: AttributeValues | None
+    """The user or the tombstone; None if there was neither."""
+
+    def is_over(self, there: AttributeValues) -> bool:
+        """True if what is there now belongs to somebody who got the id since."""
+        now = there.get("created_at")
+        if self.item is None or ("created_at" not in self.item and not is_user(self.item)):
+            return now is not None  # there was no user, so this one is new
+        return now is not None and self.item.get("created_at", now) != now
 
 
 class UserRemover(Repository):
@@ -81,44 +95,64 @@ class UserRemover(Repository):
         self._leaver = Leaver(binding)
         self._steps = UserDeletionSteps(binding)
 
-    def delete(self, user_id: str, wishes: Wishes, heir_id: str | None) -> int:
-        """Delete a user. Returns the number of items deleted: see `Users.delete`."""
+    def delete(
+        self, user_id: str, wishes: Wishes, heir_id: str | None, life: Life | None = None
+    ) -> int:
+        """Delete a user. Returns the number of items deleted: see `Users.delete`.
+
+        Only in the given life of the id, by default the one that is found first. Conflict if that
+        one is over before anything is deleted.
+        """
         _check(wishes)
         if heir_id is not None:
             checked_as(User, "user_id", heir_id, "heir_id")
             if heir_id == user_id:
                 raise InvalidArgument("heir_id", "must be another user")
-        first: Seen | None = None
+        has_begun = False
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
                 self._connection.pause(attempt)
             seen = self._steps.look(user_id)
-            if seen is None and first is None:
-                if self._further is None:
+            if life is None:
+                if seen is None and self._further is None:
                     raise NotFound("user", user_id)
-                bare = self._steps.begin_without_user(user_id, wishes)
-                if bare is None:
-                    continue
-                try:
-                    return self._carry_on(user_id, bare, wishes, heir_id, None)
-                except Overtaken:
-                    continue
-            first = first or seen
-            if seen is None or not _is_same_life(first, seen) or _is_as_wished(seen, wishes):
-                return 0  # another call of the same deletion finished first
-            is_leaving = wishes.memberships == "remove"
-            if is_leaving and (seen.organization_ids or heir_id is not None):
-                # A deletion that has begun is refused and undone later, in `_leave`.
-                ids = seen.organization_ids if is_user(seen.item) else []
-                self._leaver.check(user_id, ids, heir_id)
-            deletion = self._steps.begin(user_id, seen.item, wishes)
+                life = Life(None if seen is None else seen.item)
+            if self._is_finished(seen, life, wishes, has_begun=has_begun):
+                return 0
+            deletion = self._begin(user_id, seen, wishes, heir_id)
             if deletion is None:
                 continue  # the user has changed since it was read
+            has_begun = True
+            before = None if seen is None else seen.item
             try:
-                return self._carry_on(user_id, deletion, wishes, heir_id, seen.item)
+                return self._carry_on(user_id, deletion, wishes, heir_id, before)
             except Overtaken:
                 continue  # another call of this deletion finished or undid it
         raise contended("the user")
+
+    def _is_finished(
+        self, seen: Seen | None, life: Life, wishes: Wishes, *, has_begun: bool
+    ) -> bool:
+        """True if another call has done everything. Conflict if nothing was begun in this life."""
+        if seen is None:
+            return has_begun or life.item is not None
+        if life.is_over(seen.item):
+            if self._further is not None and not has_begun:
+                raise Conflict("the id was given to another user meanwhile")
+            return True
+        return _is_as_wished(seen, wishes)
+
+    def _begin(
+        self, user_id: str, seen: Seen | None, wishes: Wishes, heir_id: str | None
+    ) -> Deletion | None:
+        """Put the tombstone, or take over the one that was read; None if that has changed."""
+        if seen is None:
+            return self._steps.begin_without_user(user_id, wishes)
+        if wishes.memberships == "remove" and (seen.organization_ids or heir_id is not None):
+            # A deletion that has begun is refused and undone later, in `_leave`.
+            ids = seen.organization_ids if is_user(seen.item) else []
+            self._leaver.check(user_id, ids, heir_id)
+        return self._steps.begin(user_id, seen.item, wishes)
 
     def finish(self, tombstone: AttributeValues) -> int:
         """Finish the deletion that left this tombstone, with the wishes stored on it.
@@ -152,7 +186,7 @@ class UserRemover(Repository):
         finished = _noted(left.tombstone)
         organization_ids = organizations_of(left.read)
         if self._further is not None:
-            self._further.before_leaving(user_id, organization_ids)
+            self._further.before_leaving(deletion, organization_ids)
         if organization_ids and wishes.memberships == "remove":
             self._leave(user_id, organization_ids, heir_id, deletion, before)
             organization_ids = []
@@ -292,12 +326,6 @@ def _check(wishes: Wishes) -> None:
     for name, wish in wishes._asdict().items():
         if wish not in get_args(KeepOrRemove):
             raise InvalidArgument(name, "must be 'remove' or 'keep'")
-
-
-def _is_same_life(first: Seen | None, seen: Seen) -> bool:
-    """True unless the id was given to a new user between the two reads."""
-    before, now = ((each.item if each else {}).get("created_at") for each in (first, seen))
-    return before is None or now is None or before == now
 
 
 def _is_as_wished(seen: Seen, wishes: Wishes) -> bool:

@@ -41,27 +41,28 @@ from dynamo_chat.core.fence import Overtaken
 from dynamo_chat.core.item import helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, SK, Layout, Place
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.sweep import Sweeper, Together
+from dynamo_chat.core.sweep import Sweep, Sweeper, Together
 from dynamo_chat.core.transaction import Delete, Update, key_of, set_index_keys
 from dynamo_chat.core.ulids import is_ulid
 from dynamo_chat.identity.removal import CLEARING_THREAD, Wishes
-from dynamo_chat.limits.rate_limits import RateLimits
+from dynamo_chat.identity.user import user_key
+from dynamo_chat.limits.rate_limits import limits_of
 from dynamo_chat.mail.removal import ThreadRemover
 from dynamo_chat.mail.thread import thread_key
 from dynamo_chat.orgs.invite import pointer_deletes
-from dynamo_chat.telemetry.invocations import Invocations
-from dynamo_chat.telemetry.llm import LLMInteractions
-from dynamo_chat.telemetry.reports import LLMReports
+from dynamo_chat.telemetry.invocations import invocations_of
+from dynamo_chat.telemetry.llm import interactions_of_account
+from dynamo_chat.telemetry.reports import reports_of
 from dynamo_chat.workflows.belongings import Finder, Person, addresses_in
-from dynamo_chat.workflows.delete_user import UserRemover
+from dynamo_chat.workflows.delete_user import Life, UserRemover
 from dynamo_chat.workflows.names import Names
 from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, Mention
-from dynamo_chat.workflows.record_interaction import InteractionRecorder
 
 _ERASED: Final = "erased~"
 _ACCOUNT: Final = "account_id"
 _EVERYTHING: Final = Wishes("remove", "remove")
 _SIDES: Final = {GSI1: "user_a", GSI2: "user_b"}
+_OF_ACCOUNTS: Final = (interactions_of_account, invocations_of, reports_of, limits_of)
 
 
 class Eraser(Repository):
@@ -95,10 +96,11 @@ class Eraser(Repository):
     def erase(self, person: Person, heir_id: str | None) -> ErasureReceipt:
         """Erase this person: see `People.erase`."""
         began_at = self._now()
+        life = Life(self._get_item(user_key(person.user_id), consistent=True))
         planned = self.plan(person)
-        steps = _Steps(self._binding, self._snapshots, person, f"{_ERASED}{self._new_id()}")
+        steps = _Steps(self._binding, person, f"{_ERASED}{self._new_id()}")
         UserRemover(self._binding, self._snapshots, steps).delete(
-            person.user_id, _EVERYTHING, heir_id
+            person.user_id, _EVERYTHING, heir_id, life
         )
         return ErasureReceipt(
             user_id=planned.user_id,
@@ -115,25 +117,16 @@ class Eraser(Repository):
 class _Steps(Repository):
     """The steps that an erasure adds to the deletion of the user: a `Further`."""
 
-    def __init__(
-        self, binding: Binding, snapshots: SnapshotCache, person: Person, pseudonym: str
-    ) -> None:
+    def __init__(self, binding: Binding, person: Person, pseudonym: str) -> None:
         super().__init__(binding)
         self._person = person
         self.pseudonym = pseudonym
-        self._sweeper = Sweeper(binding)
         self._finder = Finder(binding)
         self._names = Names(binding)
         self._threads = ThreadRemover(binding)
         self._calls = Calls(binding)
-        self._of_accounts = (
-            LLMInteractions(binding, InteractionRecorder(binding, snapshots)).delete_all,
-            Invocations(binding).delete_all,
-            LLMReports(binding).delete_all,
-            RateLimits(binding).delete_all,
-        )
 
-    def before_leaving(self, user_id: str, organization_ids: list[str]) -> None:
+    def before_leaving(self, deletion: Deletion, organization_ids: list[str]) -> None:
         """Replace the person's id in members and invites of their organizations."""
 
         def groups() -> Iterator[Together]:
@@ -142,23 +135,22 @@ class _Steps(Repository):
                     for name in fields:
                         yield (self._renamed(item, name),)
 
-        self._sweeper.apply(groups())
+        user_id = self._person.user_id
+        Sweeper(self._binding, deletion.check).apply(groups())
 
     def before_the_rest(self, deletion: Deletion, tombstone: AttributeValues) -> None:
         """Delete or rename what is found by indexes. Overtaken."""
+        sweeper = Sweeper(self._binding, deletion.check)
         addresses = dict.fromkeys([*self._person.addresses, *addresses_in(tombstone)])
-        self._sweeper.sweep(
-            [keyspace.INVITE.collection(GSI1, each)() for each in addresses],
-            self._without_invite,
-            also=("token_hash",),
-        )
-        self._rename_calls()
-        self._rename_reviews()
+        invites = [keyspace.INVITE.collection(GSI1, each)() for each in addresses]
+        sweeper.sweep(Sweep(invites, self._without_invite, also=("token_hash",)))
+        self._rename_calls(sweeper)
+        self._rename_reviews(sweeper)
         self._delete_threads(deletion, tombstone)
         for account_id in self._person.account_ids:
-            for delete_all in self._of_accounts:
-                delete_all(account_id)
-        self._delete_own_kinds()
+            for of_account in _OF_ACCOUNTS:
+                sweeper.sweep(of_account(account_id))
+        self._delete_own_kinds(sweeper)
 
     # -- names --------------------------------------------------------------------------------
 
@@ -175,7 +167,7 @@ class _Steps(Repository):
             group += pointer_deletes(item)
         return group
 
-    def _rename_calls(self) -> None:
+    def _rename_calls(self, sweeper: Sweeper) -> None:
         """End the person's calls, and replace them in the history of the other side."""
         user_id = self._person.user_id
         while True:
@@ -185,7 +177,7 @@ class _Steps(Repository):
                     keyspace.CALL.collection(place, user_id)(), consistent=False
                 ):
                     groups = [self._without_caller(each, place, side) for each in items]
-                    count += self._sweeper.apply(groups)
+                    count += sweeper.apply(groups)
             if not count:
                 return
 
@@ -211,14 +203,14 @@ class _Steps(Repository):
         renamed = Path(side).set(self.pseudonym)
         return (Update(key, [renamed, *set_index_keys(keyspace.CALL, place, **fields)], is_it),)
 
-    def _rename_reviews(self) -> None:
+    def _rename_reviews(self, sweeper: Sweeper) -> None:
         """Replace the person as the reviewer, in reviews and their id items."""
         while True:
             groups = (
                 self._without_reviewer(each)
                 for each in self._names.reviews_by(self._person.user_id)
             )
-            if not self._sweeper.apply(groups):
+            if not sweeper.apply(groups):
                 return
 
     def _without_reviewer(self, review: Review) -> Together:
@@ -294,13 +286,13 @@ class _Steps(Repository):
         if item.get(_ACCOUNT, {}).get("S") in self._person.account_ids:
             self._threads.finish(item)
 
-    def _delete_own_kinds(self) -> None:
+    def _delete_own_kinds(self, sweeper: Sweeper) -> None:
         """Delete what an application declares as the person's, in kinds of its own."""
         own: tuple[Layout, ...] = getattr(self._binding, "own", ())
         roots = [each for each in own if each.whose is not None]
         if not roots:
             return
-        while self._sweeper.apply(
+        while sweeper.apply(
             (Delete(key_of(each.item), Path(KIND) == each.layout.kind),)
             for each in self._finder.find(self._person, roots)
         ):

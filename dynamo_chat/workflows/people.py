@@ -92,6 +92,7 @@ class People(Repository):
         pseudonym. It also replaces the person's id as an inviter, and as a reviewer of others'
         conversations. Texts that others own are listed for a human. After a crash, call it again;
         called once more, it erases what was written meanwhile. There need be no user with this id.
+        Conflict if the id was given to another user before anything was erased.
         The heir and the errors are those of `users.delete`: IllegalTransition if the person is the
         last owner of an organization, NotFound if the heir does not exist.
         """

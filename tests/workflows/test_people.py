@@ -222,7 +222,7 @@ def test_nobody_gets_in_after_the_first_writes(scene: Scene) -> None:
     with RequestMeter(store.connection.client) as meter:
         store.people.plan_erasure("ann")
     looks = meter.count
-    cut_short(scene, looks + 5, Kill(), lambda: store.people.erase("ann"))
+    cut_short(scene, looks + 6, Kill(), lambda: store.people.erase("ann"))
     assert scene.kinds()["conversation"] == 1
     with pytest.raises(NotFound):
         store.logins.get(opened_login.secret)
