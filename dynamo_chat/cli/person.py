@@ -5,18 +5,25 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
+from dynamo_chat import keyspace
 from dynamo_chat.cli.console import Text, json_text, kind_style, output, table
 from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
-from dynamo_chat.cli.target import RegionOption, Target
+from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
 from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, record_schema
 
 UserArgument = Annotated[str, typer.Argument(metavar="USER-ID", help="The person's user id.")]
@@ -61,17 +68,19 @@ def export_user(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of a line, and stop.")
     ] = False,
+    store_name: StoreOption = None,
 ) -> None:
     """Export everything that belongs to a person, as JSON Lines.
 
     Each line has a kind, the version of its form, and the fields. Nothing is changed.
     """
+    made = store_class(store_name)
     if schema:
-        typer.echo(json_text(record_schema()))
+        typer.echo(json_text(record_schema(made.key_space)))
         return
     if not user_id:
         raise typer.BadParameter("name the user")
-    store = Target(name, endpoint_url, region).store()
+    store = Target(name, endpoint_url, region, made=made).store()
     records = store.people.export(user_id, account_ids=account or (), addresses=address or ())
     lines = (each.line() for each in _told(records))
     if file is None:
@@ -119,17 +128,18 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
             help="Also write the receipt to this file, as JSON. Only its owner can read it.",
         ),
     ] = None,
+    store_name: StoreOption = None,
 ) -> None:
     """Erase everything that belongs to a person, and print a receipt.
 
     Interrupt it at any time and call it again: it continues. What others own but names the person
     is listed, to be looked at by a human. The guide says what backups and streams still hold.
     """
-    store = Target(name, endpoint_url, region).store()
+    store = Target(name, endpoint_url, region, made=store_class(store_name)).store()
     ids: dict[str, Any] = {"account_ids": account or (), "addresses": address or ()}
     if receipt_file is not None and not dry_run:
         open_private(receipt_file).close()  # fail before anything is erased
-    with _working("looking") as _:
+    with _bar("looking"):
         planned = store.people.plan_erasure(user_id, **ids)
     if dry_run:
         _print(planned, as_json=as_json, title="would be erased")
@@ -140,13 +150,17 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
             output().print("Nothing was changed. Add --yes to erase.")
             raise typer.Exit(1)
         typer.confirm("Erase all of this? It cannot be undone", abort=True)
-    with _working("erasing") as say:
-        first = store.people.erase(user_id, heir_id=heir, **ids)
-        say("looking again")
+    with _bar("erasing", sum(planned.erased.values())) as told:
+        receipt = store.people.erase(user_id, heir_id=heir, on_progress=told, **ids)
+    with _bar("looking again"):
         time.sleep(max(0.0, settle))
-        second = store.people.erase(user_id, **ids)
-    receipt = _both(first, second)
+        left = store.people.plan_erasure(user_id, **ids)
+        # A user is there only if the id was given to somebody else in between.
+        if not left.is_empty and keyspace.USER.kind not in left.erased:
+            receipt = _both(receipt, store.people.erase(user_id, **ids))
     _print(receipt, as_json=as_json, title="erased")
+    if receipt.is_resumed and not as_json:
+        output().print("An earlier call had begun: what it erased is not counted here.")
     if receipt_file is not None:
         with open_private(receipt_file) as written:
             replace_text(written, json_text(receipt.as_dict()) + "\n")
@@ -163,36 +177,32 @@ def _both(first: ErasureReceipt, second: ErasureReceipt) -> ErasureReceipt:
         pseudonyms=tuple(dict.fromkeys([*first.pseudonyms, *second.pseudonyms])),
         began_at=first.began_at,
         finished_at=second.finished_at,
+        is_resumed=first.is_resumed,
     )
 
 
 def _told(records: Iterable[Any]) -> Iterator[Any]:
     """`records`, counted on a terminal."""
-    with _working("exporting") as say:
+    with _bar("exporting") as told:
         for number, each in enumerate(records, 1):
-            say(f"{number:,} records")
+            told(number)
             yield each
 
 
 @contextmanager
-def _working(what: str) -> Iterator[Any]:
-    """Show what is being done, on a terminal."""
+def _bar(what: str, expected: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal. It moves to and fro while nobody knows how many."""
     console = output(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn(what),
-        TextColumn("{task.fields[says]}"),
-        TimeElapsedColumn(),
-    )
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task("", total=None, says="")
+        task = bar.add_task("", total=expected)
 
-        def say(says: str) -> None:
-            bar.update(task, says=says)
+        def told(done: int) -> None:
+            bar.update(task, completed=done, total=expected and max(expected, done))
 
-        yield say
+        yield told
 
 
 def _print(shown: ErasurePlan, *, as_json: bool, title: str) -> None:

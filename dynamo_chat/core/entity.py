@@ -75,6 +75,8 @@ class Model(BaseModel):
         extra="forbid",
         defer_build=True,
         ser_json_inf_nan="constants",
+        ser_json_bytes="base64",  # an application's bytes need not be UTF-8
+        val_json_bytes="base64",
         hide_input_in_errors=True,  # a traceback would show the input
     )
 

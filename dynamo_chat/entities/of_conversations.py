@@ -76,8 +76,13 @@ class Talk:
             raise TypeError(f"a {entity.layout.kind} is not in a conversation: use items")
         if entity.__dict__["conversation_id"] != self.conversation_id:
             raise ValueError("the entity is of another conversation")
-        item = with_life(plan(type(entity)).encode(self.kept(entity)), self.life)
-        return with_alive_until(item, _NEVER) if entity.indexed() else item
+        return item_in(self.kept(entity), self.life)
+
+
+def item_in(entity: Entity, life: str | None) -> AttributeValues:
+    """The item of an entity in a conversation with this mark of its life."""
+    item = with_life(plan(type(entity)).encode(entity), life)
+    return with_alive_until(item, _NEVER) if entity.indexed() else item
 
 
 class ConversationItems(Repository):

@@ -2,9 +2,10 @@
 
 Every record is stored as it is, with its ids, times and counters, and with the items that make it
 findable. What is there already and the same is left alone, so a load that was interrupted is called
-again. Two things come with no export: the tokens of invites, so a loaded invite is found by its id
-and address only; and organizations, which are not the person's: load or create those first, and let
-``dynamo-chat doctor --repair`` count their members again.
+again. An application's own kinds are loaded into its own store. Two things come with no export: the
+tokens of invites, so a loaded invite is found by its id and address only; and organizations, which
+are not the person's: load or create those first, and let ``dynamo-chat doctor --repair`` count
+their members again.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from dynamo_chat.core.errors import AlreadyExists, InvalidArgument
 from dynamo_chat.core.item import helper_item, is_kind, plan
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Put, absent, contended
+from dynamo_chat.entities.items import is_in_conversations
+from dynamo_chat.entities.of_conversations import item_in
 from dynamo_chat.identity.logins import LoginSession, listing_item
 from dynamo_chat.identity.user import User, address_item, address_keys
 from dynamo_chat.mail.adding import id_items
@@ -105,8 +108,8 @@ class _Loader(Repository):
 
     def load(self, entity: Entity) -> None:
         """Store an entity with its helper items. AlreadyExists."""
-        make = self._makers.get(type(entity))
-        items = [plan(type(entity)).encode(entity)] if make is None else make(entity)
+        make = self._makers.get(type(entity), self._plain_items)
+        items = make(entity)
         for _ in range(self._connection.options.transaction_attempts):
             now = self._now()
             try:
@@ -122,6 +125,12 @@ class _Loader(Repository):
             else:
                 return
         raise contended("the items to load")
+
+    def _plain_items(self, entity: Entity) -> list[AttributeValues]:
+        """The item of an entity without helper items, perhaps of an application's own kind."""
+        if entity.layout in self._binding.own and is_in_conversations(entity.layout):
+            return [item_in(entity, self._of(entity).life)]
+        return [plan(type(entity)).encode(entity)]
 
     # -- chat ---------------------------------------------------------------------------------
 
@@ -147,9 +156,9 @@ class _Loader(Repository):
         is_listed = isinstance(entity, (Message, Review))
         return with_alive_until(item, conversation.alive_until() if is_listed else None)
 
-    def _of(self, entity: _Part) -> Snapshot:
+    def _of(self, entity: Entity) -> Snapshot:
         known = self._conversation
-        if known is None or known.conversation_id != entity.conversation_id:
+        if known is None or known.conversation_id != vars(entity)["conversation_id"]:
             raise InvalidArgument("records", "must have each conversation before what is in it")
         return known
 

@@ -65,12 +65,24 @@ class Further(Protocol):
         `deletion` may go on only while it does at its tombstone.
         """
 
+    def told(self, count: int, /) -> None:
+        """Called when so many more items are deleted."""
+
 
 class Life(NamedTuple):
     """Which life of an id is deleted: that of the item that was there, or of nobody."""
 
     item: AttributeValues | None
     """The user or the tombstone; None if there was neither."""
+
+    @property
+    def is_ending(self) -> bool:
+        """True if its deletion has begun."""
+        return (
+            self.item is not None
+            and is_kind(self.item, keyspace.USER_TOMBSTONE)
+            and not is_retired(self.item)
+        )
 
     def is_over(self, there: AttributeValues) -> bool:
         """True if what is there now belongs to somebody who got the id since."""
@@ -247,6 +259,8 @@ class UserRemover(Repository):
                 for item in items:
                     deleted, finished = self._delete_conversation(item, user_id, deletion, finished)
                     count += deleted
+                    if self._further is not None:
+                        self._further.told(deleted)
             if count == before:
                 return count, finished
 

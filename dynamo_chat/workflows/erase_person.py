@@ -22,7 +22,7 @@ conversations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -93,12 +93,14 @@ class Eraser(Repository):
             mentions=tuple(mentions),
         )
 
-    def erase(self, person: Person, heir_id: str | None) -> ErasureReceipt:
+    def erase(
+        self, person: Person, heir_id: str | None, on_progress: Callable[[int], object]
+    ) -> ErasureReceipt:
         """Erase this person: see `People.erase`."""
         began_at = self._now()
         life = Life(self._get_item(user_key(person.user_id), consistent=True))
         planned = self.plan(person)
-        steps = _Steps(self._binding, person, f"{_ERASED}{self._new_id()}")
+        steps = _Steps(self._binding, person, f"{_ERASED}{self._new_id()}", on_progress)
         UserRemover(self._binding, self._snapshots, steps).delete(
             person.user_id, _EVERYTHING, heir_id, life
         )
@@ -111,20 +113,35 @@ class Eraser(Repository):
             pseudonyms=(steps.pseudonym,) if planned.replaced else (),
             began_at=began_at,
             finished_at=self._now(),
+            is_resumed=life.is_ending,
         )
 
 
 class _Steps(Repository):
     """The steps that an erasure adds to the deletion of the user: a `Further`."""
 
-    def __init__(self, binding: Binding, person: Person, pseudonym: str) -> None:
+    def __init__(
+        self,
+        binding: Binding,
+        person: Person,
+        pseudonym: str,
+        on_progress: Callable[[int], object],
+    ) -> None:
         super().__init__(binding)
+        self._on_progress = on_progress
+        self._done = 0
         self._person = person
         self.pseudonym = pseudonym
         self._finder = Finder(binding)
         self._names = Names(binding)
         self._threads = ThreadRemover(binding)
         self._calls = Calls(binding)
+
+    def told(self, count: int) -> None:
+        """Report that so many more items are erased."""
+        if count:
+            self._done += count
+            self._on_progress(self._done)
 
     def before_leaving(self, deletion: Deletion, organization_ids: list[str]) -> None:
         """Replace the person's id in members and invites of their organizations."""
@@ -143,13 +160,13 @@ class _Steps(Repository):
         sweeper = Sweeper(self._binding, deletion.check)
         addresses = dict.fromkeys([*self._person.addresses, *addresses_in(tombstone)])
         invites = [keyspace.INVITE.collection(GSI1, each)() for each in addresses]
-        sweeper.sweep(Sweep(invites, self._without_invite, also=("token_hash",)))
+        self.told(sweeper.sweep(Sweep(invites, self._without_invite, also=("token_hash",))))
         self._rename_calls(sweeper)
         self._rename_reviews(sweeper)
         self._delete_threads(deletion, tombstone)
         for account_id in self._person.account_ids:
             for of_account in _OF_ACCOUNTS:
-                sweeper.sweep(of_account(account_id))
+                self.told(sweeper.sweep(of_account(account_id)))
         self._delete_own_kinds(sweeper)
 
     # -- names --------------------------------------------------------------------------------
@@ -265,7 +282,7 @@ class _Steps(Repository):
                     [path.set(conversation_id)],
                     deletion.check.condition & is_same,
                 )
-                self._threads.delete(conversation_id, account_id, part_of=note)
+                self.told(self._threads.delete(conversation_id, account_id, part_of=note))
             except (CorruptItem, NotFound):
                 return False, noted  # deleted: the index is behind
             except Overtaken as overtaken:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from dynamo_chat.chat.snapshot import SnapshotCache
@@ -12,6 +12,7 @@ from dynamo_chat.core.changes import checked_as
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.patterns import access_pattern, running
 from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.settings import check_callable
 from dynamo_chat.identity.user import User
 from dynamo_chat.workflows.belongings import Finder, Person
 from dynamo_chat.workflows.erase_person import Eraser
@@ -85,6 +86,7 @@ class People(Repository):
         account_ids: Iterable[str] = (),
         addresses: Iterable[str] = (),
         heir_id: str | None = None,
+        on_progress: Callable[[int], object] | None = None,
     ) -> ErasureReceipt:
         """Erase everything that belongs to a person, and return a receipt.
 
@@ -92,11 +94,15 @@ class People(Repository):
         pseudonym. It also replaces the person's id as an inviter, and as a reviewer of others'
         conversations. Texts that others own are listed for a human. After a crash, call it again;
         called once more, it erases what was written meanwhile. There need be no user with this id.
-        Conflict if the id was given to another user before anything was erased.
+        Conflict if the id was given to another user before anything was erased. `on_progress` is
+        called now and then with the number of items erased so far, helper items included.
         The heir and the errors are those of `users.delete`: IllegalTransition if the person is the
         last owner of an organization, NotFound if the heir does not exist.
         """
-        return self._eraser.erase(_person(user_id, account_ids, addresses), heir_id)
+        person = _person(user_id, account_ids, addresses)
+        if on_progress is not None:
+            check_callable("on_progress", on_progress)
+        return self._eraser.erase(person, heir_id, on_progress or (lambda _: None))
 
     def _records(self, person: Person) -> Iterator[PersonRecord]:
         unreadable: CorruptItem | None = None

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from dynamo_chat.core.entity import Entity, as_invalid_argument
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.keys import format_time
+from dynamo_chat.core.layout import KeySpace
 from dynamo_chat.keyspace import KEY_SPACE
 
 _FIELDS: Final = ("kind", "version", "fields")
@@ -41,8 +42,11 @@ class PersonRecord:
         return json.dumps(self.as_dict(), ensure_ascii=False, separators=(",", ":"))
 
 
-def read_record(line: str) -> PersonRecord:
-    """The record in a line that `PersonRecord.line` wrote. InvalidArgument names what is wrong."""
+def read_record(line: str, key_space: KeySpace = KEY_SPACE) -> PersonRecord:
+    """The record in a line that `PersonRecord.line` wrote. InvalidArgument names what is wrong.
+
+    With an application's own kinds, pass ``MyStore.key_space``.
+    """
     try:
         given = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -50,7 +54,7 @@ def read_record(line: str) -> PersonRecord:
     if not isinstance(given, dict) or set(given) != set(_FIELDS):
         raise InvalidArgument("line", f"must be an object with {', '.join(_FIELDS)}")
     kind = given["kind"]
-    entity = KEY_SPACE.entities.get(kind) if isinstance(kind, str) else None
+    entity = key_space.entities.get(kind) if isinstance(kind, str) else None
     if entity is None:
         raise InvalidArgument("line.kind", "must be the kind of an entity, such as 'message'")
     if given["version"] != entity.schema_version:
@@ -70,11 +74,11 @@ def read_record(line: str) -> PersonRecord:
     raise refused
 
 
-def record_schema() -> dict[str, Any]:
-    """The JSON schema of a line of an export, made from the entities."""
+def record_schema(key_space: KeySpace = KEY_SPACE) -> dict[str, Any]:
+    """The JSON schema of a line of an export, made from the entities of a store's `key_space`."""
     definitions: dict[str, Any] = {}
     records = []
-    for kind, entity in sorted(exported_kinds()):
+    for kind, entity in sorted(exported_kinds(key_space)):
         schema = entity.model_json_schema(mode="serialization", ref_template="#/$defs/{model}")
         definitions.update(_cleaned(schema.pop("$defs", {})))
         # An export writes every field, also those that have their default.
@@ -108,14 +112,14 @@ def _cleaned(schema: Any) -> Any:
     return {name: _cleaned(each) for name, each in schema.items() if name not in _NO_KEYWORDS}
 
 
-def exported_kinds() -> Iterator[tuple[str, type[Entity]]]:
+def exported_kinds(key_space: KeySpace = KEY_SPACE) -> Iterator[tuple[str, type[Entity]]]:
     """The kinds that an export may contain, with their entities."""
-    for kind, entity in KEY_SPACE.entities.items():
-        layout = KEY_SPACE.layouts[kind]
+    for kind, entity in key_space.entities.items():
+        layout = key_space.layouts[kind]
         while layout.whose is None and layout.of is not None:
             layout = layout.of
         is_somebodys = layout.whose is not None and layout.whose.what != "nobody"
-        if is_somebodys and not KEY_SPACE.layouts[kind].helper:
+        if is_somebodys and not key_space.layouts[kind].helper:
             yield kind, entity
 
 
@@ -182,12 +186,15 @@ class ErasureReceipt(ErasurePlan):
     """What stands for the user's id in what others keep: random, one for each call of `erase`."""
     began_at: datetime | None = None
     finished_at: datetime | None = None
+    is_resumed: bool = False
+    """True if an earlier call had begun: what that one erased is not counted here."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
         times = {"began_at": self.began_at, "finished_at": self.finished_at}
         return {
             **ErasurePlan.as_dict(self),
+            "is_resumed": self.is_resumed,
             "pseudonyms": list(self.pseudonyms),
             **{name: None if at is None else format_time(at) for name, at in times.items()},
         }

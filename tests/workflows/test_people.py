@@ -232,6 +232,38 @@ def test_nobody_gets_in_after_the_first_writes(scene: Scene) -> None:
     assert scene.items() == []
 
 
+def test_a_receipt_says_whether_an_earlier_call_had_begun(scene: Scene) -> None:
+    """The earlier one may have erased anything, so its counts are not the whole."""
+    store = scene.store
+    for number in range(3):
+        store.conversations.create("ann", conversation_id=f"talk-{number}")
+    everything = scene.items()
+    with RequestMeter(store.connection.client) as meter:
+        receipt = store.people.erase("ann")
+    assert (receipt.is_resumed, receipt.erased) == (False, {"conversation": 3})
+    scene.restore(everything)
+    cut_short(scene, meter.count - 2, Kill(), lambda: store.people.erase("ann"))
+    resumed = store.people.erase("ann")
+    assert resumed.is_resumed
+    assert resumed.as_dict()["is_resumed"] is True
+    assert resumed.erased.get("conversation", 0) < 3
+    assert scene.items() == []
+
+
+def test_progress_counts_what_is_erased(scene: Scene) -> None:
+    store = scene.store
+    for number in range(3):
+        store.conversations.create("ann", conversation_id=f"talk-{number}")
+    store.invocations.record(new_invocation())
+    before, told = len(scene.items()), list[int]()
+    store.people.erase("ann", account_ids=["a-1"], on_progress=told.append)
+    assert told == sorted(told)
+    assert len(told) == 4
+    assert told[-1] >= before
+    with pytest.raises(InvalidArgument, match="on_progress"):
+        store.people.erase("ann", on_progress=7)  # type: ignore[arg-type]
+
+
 def test_still_active_while_being_erased(scene: Scene) -> None:
     """What a server that has not noticed writes in between goes, too."""
     store, other = scene.store, scene.new_store()

@@ -1,5 +1,6 @@
 """The desk's own kinds behave like the package's."""
 
+import json
 import pickle
 from collections import Counter
 from datetime import timedelta
@@ -30,11 +31,13 @@ from dynamo_chat import (
 )
 from dynamo_chat.cases.playing import measure_all
 from dynamo_chat.catalogue import catalogue
+from dynamo_chat.importing.person import load_person
 from dynamo_chat.operations.doctor.doctor import Doctor, DoctorOptions
 from dynamo_chat.operations.policies import data_entries, service_policy
 from dynamo_chat.operations.user_policy import user_policy
 from dynamo_chat.testing import DropAnswer, FakeClock, FaultInjector, Kill, Killed, RequestMeter
 from dynamo_chat.testing.engine import Engine
+from dynamo_chat.workflows.person_records import read_record, record_schema
 
 DAY = timedelta(days=1)
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/desk"
@@ -367,6 +370,33 @@ def test_a_persons_export_and_erasure_have_the_desks_kinds(store: DeskStore) -> 
     assert not stored(store, "note")
     assert not stored(store, "checkpoint_part")
     assert list(store.attachments.list(other)) == [kept]
+
+
+def test_an_export_with_the_desks_kinds_is_read_and_loaded(
+    store: DeskStore, dynamo_chat_engine: Engine, clock: FakeClock
+) -> None:
+    """Bytes and all: the loaded person's export is equal, and what was loaded can be used."""
+    talk = populated(store)
+    lines = [each.line() for each in store.people.export("u-1")]
+    described = record_schema(DeskStore.key_space)["$defs"]
+    for record in map(json.loads, lines):
+        assert set(record["fields"]) == set(described[record["kind"]]["required"])
+    for line in lines:
+        if '"kind":"note"' in line:
+            with pytest.raises(InvalidArgument, match=r"line\.kind"):
+                read_record(line)
+    name = f"{store.connection.table_name}-loaded"
+    other = dynamo_chat_engine.store(name, store=DeskStore, clock=clock)
+    records = [read_record(line, DeskStore.key_space) for line in lines]
+    for _ in range(2):
+        load_person(other, records)
+        assert [each.line() for each in other.people.export("u-1")] == lines
+    assert other.checkpoints.latest(talk) == store.checkpoints.latest(talk)
+    assert list(other.attachments.list(talk)) == list(store.attachments.list(talk))
+    other.people.erase("u-1")
+    left = other.connection.client.scan(TableName=name)["Items"]
+    other.connection.client.delete_table(TableName=name)
+    assert left == []
 
 
 def record(event: str, item: dict[str, Any], **more: Any) -> dict[str, Any]:
