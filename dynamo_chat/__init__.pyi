@@ -53,7 +53,6 @@ from dynamo_chat.chat.states import (
     StateConflict as StateConflict,
 )
 from dynamo_chat.core.client import ConnectionOptions as ConnectionOptions
-from dynamo_chat.core.connection import RequestEvent as RequestEvent
 from dynamo_chat.core.entity import UNCHANGED as UNCHANGED
 from dynamo_chat.core.errors import (
     AccessDenied as AccessDenied,
@@ -86,7 +85,9 @@ from dynamo_chat.core.errors import (
     Unreachable as Unreachable,
     UnusableStore as UnusableStore,
 )
+from dynamo_chat.core.events import RequestEvent as RequestEvent
 from dynamo_chat.core.page import Found as Found, Items as Items, Page as Page
+from dynamo_chat.core.tracing import Telemetry as Telemetry
 from dynamo_chat.identity.activity import Activity as Activity, ActivityExists as ActivityExists
 from dynamo_chat.identity.logins import LoginSession as LoginSession, OpenedLogin as OpenedLogin
 from dynamo_chat.identity.user import User as User, UserExists as UserExists

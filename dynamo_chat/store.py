@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.client import ConnectionOptions
 from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
-from dynamo_chat.core.connection import Connection, RequestHook
+from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.events import RequestHook
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.layout import KeySpace
 from dynamo_chat.core.own import made_like, own_repositories

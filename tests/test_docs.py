@@ -74,8 +74,14 @@ def _found(path: str) -> Iterator[Path]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_module_on_a_page_exists(page: Path) -> None:
-    """``dynamo_chat.x.y.Name``: the module is a file, in whose text the name is."""
+    """``dynamo_chat.x.y.Name``: the module is a file, in whose text the name is.
+
+    Attributes of spans and names of metrics begin like a module.
+    """
+    recorded = (ROOT / "dynamo_chat/core/spans.py").read_text("utf-8")
     for name in re.findall(r"(?<![\w\"./-])dynamo_chat(?:\.\w+)+", page.read_text("utf-8")):
+        if f'"{name}"' in recorded:
+            continue
         module, rest = ROOT, name.split(".")
         while rest and (module / rest[0]).is_dir():
             module /= rest.pop(0)

@@ -17,8 +17,8 @@ from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.states import ConversationState
 from dynamo_chat.core.client import ConnectionOptions
 from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
-from dynamo_chat.core.connection import RequestHook
 from dynamo_chat.core.entity import Json, JsonObject, UNCHANGED, Unchanged
+from dynamo_chat.core.events import RequestHook
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Found, Items, Page
 from dynamo_chat.identity.activity import Activity
 from dynamo_chat.identity.logins import DEFAULT_LIFETIME, LoginSession, OpenedLogin

@@ -13,9 +13,9 @@ from botocore import exceptions as aws
 
 from dynamo_chat.aio.bridge import as_step, run, wait_for
 from dynamo_chat.aio.http import LoopTransport
+from dynamo_chat.core.answers import READING
 from dynamo_chat.core.carrier import Sender
 from dynamo_chat.core.client import ConnectionOptions
-from dynamo_chat.core.connection import READING
 from dynamo_chat.core.errors import UnusableStore
 from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.transport import HttpSettings

@@ -80,6 +80,8 @@ _FORMS: Final[dict[str, Callable[[Body], bool]]] = {
 
 DATA_OPERATIONS: Final = frozenset(_FORMS)
 """The operations that read and write items. Their responses are parsed as plain JSON."""
+READING = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List")
+"""The beginnings of the names of operations that change nothing."""
 
 
 def read_answer(operation: str, headers: Any, body: bytes) -> Body | None:
@@ -130,6 +132,28 @@ def parse_answer(
     elif form is not None:
         customized_response_dict.update(parsed)
         response_dict["body"] = b"{}"
+
+
+THROTTLING: Final = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "ThrottlingError",
+    }
+)
+"""The error codes of a request that was throttled."""
+THROTTLED_IN_TRANSACTION: Final = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
+"""The same as reasons of a cancelled transaction."""
+
+
+def is_throttled(answer: Body) -> bool:
+    """True if an attempt's error says that it was throttled."""
+    reasons = answer.get("CancellationReasons") or ()
+    return answer.get("Error", {}).get("Code") in THROTTLING or any(
+        reason.get("Code") in THROTTLED_IN_TRANSACTION for reason in reasons
+    )
 
 
 def is_lost(response: tuple[Any, Body] | None, caught: BaseException | None) -> bool:

@@ -28,11 +28,12 @@ from pynamodb.connection import Connection as PynamoConnection
 
 from dynamo_chat.core import errors, settings
 from dynamo_chat.core.announced import exchange_for
-from dynamo_chat.core.answers import DATA_OPERATIONS, is_lost, parse_answer
+from dynamo_chat.core.answers import DATA_OPERATIONS, is_lost, is_throttled, parse_answer
 from dynamo_chat.core.carrier import ON_THREAD, Carrier
 from dynamo_chat.core.pool import PoolTransport
 from dynamo_chat.core.signing import PostSigner
 from dynamo_chat.core.size import DEFAULT_BODY_BYTES
+from dynamo_chat.core.tracing import Telemetry, check_telemetry
 from dynamo_chat.core.transport import HttpClient, HttpSettings, Transport, Waiting
 from dynamo_chat.core.wire import COUNTED, Facts, Unfit, Wire, run
 
@@ -59,6 +60,11 @@ class ConnectionOptions:
     all of its own steps, such as those that an instrumentation of botocore hooks into.
 
     By default pycurl if it is installed, else urllib3."""
+    telemetry: bool | Telemetry | None = None
+    """True or False: whether spans and metrics are made through OpenTelemetry, which needs the
+    extra `otel`. `Telemetry` names other providers than the program's.
+
+    By default they are made if the program has set OpenTelemetry up."""
     aws_access_key_id: str | None = None
     aws_secret_access_key: str | None = field(default=None, repr=False)
     aws_session_token: str | None = field(default=None, repr=False)
@@ -70,6 +76,7 @@ class ConnectionOptions:
             settings.check_count(count, getattr(self, count))
         settings.check_body_bytes("max_body_bytes", self.max_body_bytes)
         settings.check_choice("http_client", self.http_client, HttpClient)
+        check_telemetry(self.telemetry)
         settings.check_credentials(
             self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token
         )
@@ -178,15 +185,24 @@ class PynamoClient(PynamoConnection):
         if facts is not None and COUNTED not in request.context:
             facts.tries += 1
 
-    def _note_loss(self, response: Any, caught_exception: Any, **_: Any) -> None:
-        if is_lost(response, caught_exception):
-            facts = getattr(self._flight, "facts", None)
-            if facts is not None:
-                facts.lost = True
+    def _note_outcome(self, response: Any, caught_exception: Any, **_: Any) -> None:
+        lost = is_lost(response, caught_exception)  # it also corrects a broken response's status
+        facts = getattr(self._flight, "facts", None)
+        if facts is not None:
+            facts.lost = lost or facts.lost
+            facts.throttles += response is not None and is_throttled(response[1])
 
     @property
     def client(self) -> Any:
         return self._current().client
+
+    @property
+    def endpoint(self) -> tuple[str, str]:
+        """The address and the region of the client; empty until there is one."""
+        if self._way is None:
+            return "", ""
+        meta = self._way.client.meta
+        return str(meta.endpoint_url), str(meta.region_name)
 
     def _at_hand(self) -> _Way | None:
         way = self._way
@@ -218,7 +234,7 @@ class PynamoClient(PynamoConnection):
         client.meta.events.register("before-parse.dynamodb", parse_answer)
         client.meta.events.register("request-created.dynamodb", self._count_try)
         # First, because it sets the status that botocore's own handler decides by.
-        client.meta.events.register_first("needs-retry.dynamodb", self._note_loss)
+        client.meta.events.register_first("needs-retry.dynamodb", self._note_outcome)
         signer = PostSigner()
         signer.attach(client)
         if self._options.http_client == "botocore":

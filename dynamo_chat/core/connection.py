@@ -10,8 +10,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -19,40 +18,25 @@ from typing import Any
 from botocore import exceptions as aws
 
 from dynamo_chat.core import errors, settings
-from dynamo_chat.core.answers import BROKEN_ANSWER, DATA_OPERATIONS
+from dynamo_chat.core.answers import (
+    BROKEN_ANSWER,
+    DATA_OPERATIONS,
+    READING,
+    THROTTLED_IN_TRANSACTION,
+    THROTTLING,
+)
 from dynamo_chat.core.carrier import ON_THREAD, Carrier
 from dynamo_chat.core.client import ConnectionOptions, PynamoClient
+from dynamo_chat.core.events import Ended, RequestEvent, RequestHook, reasons_of
 from dynamo_chat.core.forks import renew_after_fork
-from dynamo_chat.core.patterns import running_pattern
 from dynamo_chat.core.size import MAX_ITEM_BYTES
+from dynamo_chat.core.tracing import watching
 from dynamo_chat.core.wire import Facts
 
 logger = logging.getLogger("dynamo_chat")
 
 AttributeValues = dict[str, dict[str, Any]]
 """An item in DynamoDB's JSON: attribute name to ``{"S": …}``."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestEvent:
-    """One API request, passed to the store's ``on_request`` hook after its response."""
-
-    pattern: str
-    """The access pattern it served, such as ``C7``; empty for table management."""
-    operation: str
-    """DynamoDB's name of the operation, such as ``TransactWriteItems``."""
-    table: str
-    index: str | None
-    seconds: float
-    capacity: float | None
-    """Capacity units that DynamoDB reported; None when it reported none."""
-    attempts: int
-    """HTTP attempts, including the last; 0 when nothing could be sent."""
-    error: str | None
-    """DynamoDB's or botocore's error code, or the exception's name; None when it succeeded."""
-
-
-RequestHook = Callable[[RequestEvent], None]
 
 
 class ConditionFailed(Exception):
@@ -107,6 +91,8 @@ class Connection:
         self.endpoint_url = endpoint_url
         self.options = options or ConnectionOptions()
         self.on_request = on_request
+        self.telemetry = watching(self.options.telemetry)
+        """What makes spans and metrics; None if nothing does."""
         self._carrier: Carrier = ON_THREAD
         self._pynamo = PynamoClient(self.options, region, endpoint_url)
         self._random = random.SystemRandom()  # without a state that forked processes would share
@@ -150,6 +136,10 @@ class Connection:
         Raises `ConditionFailed` and `TransactionClash`, which the caller handles (see
         `core/transaction.py`), and an error of `dynamo_chat.core.errors` for everything else.
         """
+        span = None
+        if self.telemetry is not None:
+            endpoint = self._pynamo.endpoint
+            span = self.telemetry.request(operation, request, self.table_name, endpoint)
         started = time.perf_counter()
         response: Mapping[str, Any] = {}
         failure: BaseException | None = None
@@ -171,11 +161,14 @@ class Connection:
             failure = error
             raise
         finally:
-            if self.on_request is not None:
+            if self.on_request is not None or span is not None:
                 seconds = time.perf_counter() - started
-                self._report(
-                    operation, request, response, failure, seconds=seconds, tries=facts.tries
-                )
+                event = Ended(
+                    self.table_name, operation, request, response, failure, facts, seconds
+                ).event()
+                if span is not None:
+                    span.end(event, response, self._pynamo.endpoint)
+                self._report(event)
 
     def pause(self, attempt: int) -> None:
         """Wait before attempt number `attempt` + 1: full jitter, at most one second."""
@@ -201,62 +194,16 @@ class Connection:
         other.carried_by(self._carrier)
         return other
 
-    def _report(
-        self,
-        operation: str,
-        request: Mapping[str, Any],
-        response: Mapping[str, Any],
-        failure: BaseException | None,
-        *,
-        seconds: float,
-        tries: int,
-    ) -> None:
-        units = _units(response.get("ConsumedCapacity"))
-        event = RequestEvent(
-            pattern=running_pattern(),
-            operation=operation,
-            table=self.table_name,
-            index=request.get("IndexName"),
-            seconds=seconds,
-            capacity=float(sum(units)) if units else None,
-            attempts=tries,
-            error=_code_of(failure),
-        )
-        hook = self.on_request
-        if hook is None:
+    def _report(self, event: RequestEvent) -> None:
+        if self.on_request is None:
             return
         try:
-            hook(event)
+            self.on_request(event)
         except Exception:
             # The request was already made: a broken hook must not hide its result.
             logger.exception("the on_request hook failed")
 
 
-def _units(consumed: Any) -> list[float]:
-    """The capacity units in a response, by table. A stand-in's response may hold anything."""
-    entries = consumed if isinstance(consumed, list) else [consumed]
-    found = [each.get("CapacityUnits") for each in entries if isinstance(each, dict)]
-    return [float(units) for units in found if isinstance(units, (int, float))]
-
-
-def _code_of(failure: BaseException | None) -> str | None:
-    if failure is None:
-        return None
-    if isinstance(failure, aws.ClientError):
-        return str(failure.response.get("Error", {}).get("Code", "Unknown"))
-    return type(failure).__name__
-
-
-_THROTTLING = {
-    "LimitExceededException",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "ThrottlingException",
-    "ThrottlingError",
-}
-_THROTTLED_IN_TRANSACTION = {"ThrottlingError", "ProvisionedThroughputExceeded"}
-READING = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List")
-"""The beginnings of the names of operations that change nothing."""
 _UNAVAILABLE = {"InternalServerError", "InternalFailure", "ServiceUnavailable", BROKEN_ANSWER}
 _BAD_CREDENTIALS = {
     "ExpiredTokenException",
@@ -307,9 +254,9 @@ def _translated_client_error(  # noqa: PLR0911 - one return per kind of trouble
             code,
         )
     is_open = was_lost and not error.operation_name.startswith(READING)
-    if code in _THROTTLING and not is_open:
+    if code in THROTTLING and not is_open:
         return throttled(table, code)
-    if code in _UNAVAILABLE | _THROTTLING or _status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if code in _UNAVAILABLE | THROTTLING or _status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return unheard(code, error.operation_name)
     if code in _BAD_CREDENTIALS:
         return errors.CredentialsMissing(
@@ -345,7 +292,7 @@ def _status_of(error: aws.ClientError) -> int:
 def _translated_cancellation(error: aws.ClientError, message: str, *, was_lost: bool) -> Exception:
     response: Any = error.response
     reasons = response.get("CancellationReasons") or []
-    codes = [str(reason.get("Code") or "None") for reason in reasons]
+    codes = reasons_of(response)
     failed = {
         place: reasons[place].get("Item") or None
         for place, code in enumerate(codes)
@@ -354,7 +301,7 @@ def _translated_cancellation(error: aws.ClientError, message: str, *, was_lost: 
     causes = [code for code in codes if code != "None"]
     # A conflict or a throttle beside a failed condition is retried: the condition may have seen
     # another transaction half done, even an earlier attempt of this one.
-    passing = set(causes) & {"TransactionConflict", *_THROTTLED_IN_TRANSACTION}
+    passing = set(causes) & {"TransactionConflict", *THROTTLED_IN_TRANSACTION}
     if failed and not passing:
         return ConditionFailed(failed, was_resent=was_lost)
     if any("item size" in str(reason.get("Message", "")).lower() for reason in reasons):
@@ -362,7 +309,7 @@ def _translated_cancellation(error: aws.ClientError, message: str, *, was_lost: 
     if {"ItemCollectionSizeLimitExceeded", "ValidationError"} & set(codes):
         return errors.RequestRejected("DynamoDB rejected a write of the transaction", causes[0])
     if set(causes) <= passing | {"ConditionalCheckFailed"}:
-        is_throttled = bool(_THROTTLED_IN_TRANSACTION & passing)
+        is_throttled = bool(THROTTLED_IN_TRANSACTION & passing)
         return TransactionClash(message, is_throttled=is_throttled, is_open=was_lost)
     return errors.RequestRejected(
         f"DynamoDB cancelled the transaction: {', '.join(codes)}", causes[0]

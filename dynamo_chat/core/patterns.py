@@ -38,6 +38,8 @@ class _Running(NamedTuple):
     """The repository of that method."""
     cursor_id: str = ""
     """The id that cursors of the innermost method are bound to."""
+    method: str = ""
+    """The name of the outermost method."""
 
 
 _NOTHING: Final = _Running()
@@ -127,19 +129,31 @@ def access_pattern(
             domain=domain,
         )
         check = _argument_check(method, long_texts)
+        name = method.__name__
 
         @wraps(method)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             check(args, kwargs)
             outer = _running.get()
+            span = None
             if outer.pattern:  # called by another method: requests count as the outer pattern
                 token = _running.set(outer._replace(cursor_id=bound))
             else:
-                token = _running.set(_Running(pattern_id, args[0] if args else None, bound))
+                repository = args[0] if args else None
+                token = _running.set(_Running(pattern_id, repository, bound, name))
+                connection = getattr(repository, "_connection", None)
+                if connection is not None and connection.telemetry is not None:
+                    span = connection.telemetry.call(pattern_id, running_method())
             try:
                 return method(*args, **kwargs)
+            except BaseException as error:
+                if span is not None:
+                    span.failed(error)
+                raise
             finally:
                 _running.reset(token)
+                if span is not None:
+                    span.end()
 
         run.__access_pattern__ = declared  # type: ignore[attr-defined]
         return run
@@ -156,6 +170,12 @@ def declared_pattern(method: Any) -> AccessPattern | None:
 def running_pattern() -> str:
     """The id of the access pattern of the current call; empty outside of any."""
     return _running.get().pattern
+
+
+def running_method() -> str:
+    """The repository and the method that were called, such as ``Messages.append``; else empty."""
+    running = _running.get()
+    return f"{type(running.repository).__name__}.{running.method}" if running.method else ""
 
 
 def running_repository() -> Any:

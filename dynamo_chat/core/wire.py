@@ -27,7 +27,7 @@ from botocore.awsrequest import AWSResponse, HeadersDict, prepare_request_dict
 from botocore.handlers import add_recursion_detection_header
 from botocore.retries.standard import RetryHandler, RetryQuotaChecker
 
-from dynamo_chat.core.answers import is_lost, parse_answer, read_answer
+from dynamo_chat.core.answers import is_lost, is_throttled, parse_answer, read_answer
 from dynamo_chat.core.listeners import EMITTED, REFUSED, Handlers, Listeners, name_of, others
 from dynamo_chat.core.signing import PostSigner, Scope, host_of
 from dynamo_chat.core.transport import Outgoing, Transport
@@ -40,13 +40,17 @@ COUNTED = "dynamo_chat.counted"
 class Facts:
     """What is known of one call's attempts, also after it failed."""
 
-    __slots__ = ("lost", "tries")
+    __slots__ = ("lost", "reply", "throttles", "tries")
 
     def __init__(self) -> None:
         self.tries = 0
         """HTTP attempts; 0 when nothing could be sent."""
         self.lost = False
         """True if an attempt got no answer: it may have happened anyway."""
+        self.throttles = 0
+        """The attempts that were throttled."""
+        self.reply: Any = None
+        """The last attempt's HTTP response; None on the way through botocore, or if none came."""
 
 
 class Unfit(Exception):
@@ -277,6 +281,7 @@ class Exchange:
 
     def heard(self, reply: Any) -> float | None:
         """Seconds to wait before the next attempt; None if this response ends the exchange."""
+        self.facts.reply = reply
         if reply.status_code < _NO_SUCCESS:
             answer = read_answer(self.plan.operation, reply.headers, reply.content)
             if answer is not None:
@@ -286,6 +291,7 @@ class Exchange:
         parsed = self.wire.parsed(self.plan, http)
         # It also makes a bad gateway of a success that is none, which is then retried as one.
         self.facts.lost = is_lost((http, parsed), None) or self.facts.lost
+        self.facts.throttles += is_throttled(parsed)
         wait = self._wait((http, parsed), None)
         if wait is None:
             self._end(http, parsed)
@@ -293,6 +299,7 @@ class Exchange:
 
     def failed(self, error: Exception) -> float | None:
         """Seconds to wait before the next attempt; None if this error ends the exchange."""
+        self.facts.reply = None
         self.facts.lost = is_lost(None, error) or self.facts.lost
         wait = self._wait(None, error)
         if wait is None:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, strategies as st
 from pydantic import Field
 
-from dynamo_chat.core.connection import RequestEvent
 from dynamo_chat.core.entity import JsonObject, Many, Model, validated
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.events import RequestEvent
 from dynamo_chat.importing.migration.pace import Pace
 from dynamo_chat.importing.migration.shaping import Shaper
 from dynamo_chat.importing.migration.times import TimeRules, read_time

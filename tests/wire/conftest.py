@@ -10,8 +10,9 @@ from botocore.handlers import BUILTIN_HANDLERS
 
 from dynamo_chat import ConnectionOptions
 from dynamo_chat.aio.loop import LoopCarrier
-from dynamo_chat.core.connection import ConditionFailed, Connection, RequestEvent, TransactionClash
+from dynamo_chat.core.connection import ConditionFailed, Connection, TransactionClash
 from dynamo_chat.core.errors import ServiceError
+from dynamo_chat.core.events import RequestEvent
 from dynamo_chat.core.listeners import EMITTED
 from tests.on_loop import LOOP, Posting
 
@@ -77,6 +78,9 @@ class Outcome:
     result: Any
     tries: int
     code: str | None
+    throttles: int = 0
+    reasons: tuple[str, ...] = ()
+    has_failed: bool = False
 
 
 def connect(url: str | None, way: str, **options: Any) -> Connection:
@@ -141,4 +145,6 @@ def outcome(connection: Connection, operation: str, request: dict[str, Any]) -> 
     except ServiceError as failed:
         result = (type(failed), str(failed), failed.code, type(failed.__cause__).__name__)
     event: RequestEvent = connection.heard[-1]  # type: ignore[attr-defined]
-    return Outcome(result, event.attempts, event.error)
+    return Outcome(
+        result, event.attempts, event.error, event.throttles, event.reasons, event.has_failed
+    )

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from dynamo_chat.core.connection import RequestEvent
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.events import RequestEvent
 
 _READS: Final = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
 

@@ -14,7 +14,8 @@ from typing import Any
 from dynamo_chat.core.attributes import unpacked
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import Clock, system_clock, ulid_ids
-from dynamo_chat.core.connection import AttributeValues, RequestHook
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.events import RequestHook
 from dynamo_chat.core.layout import PK, SK
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.repository import Repository
