@@ -105,9 +105,11 @@ class _Units(NamedTuple):
         """Of all tables together. A stand-in's response may hold anything."""
         entries = consumed if isinstance(consumed, list) else [consumed]
         total = _sum(entries, "CapacityUnits")
-        read, write = _sum(entries, "ReadCapacityUnits"), _sum(entries, "WriteCapacityUnits")
-        if read is not None or write is not None:  # transactions distinguish them
-            return cls(total, read, write)
+        if operation.startswith("Transact"):  # one that had succeeded before costs reads
+            read = _sum(entries, "ReadCapacityUnits")
+            write = _sum(entries, "WriteCapacityUnits")
+            if read is not None or write is not None:
+                return cls(total, read, write)
         if operation.startswith(READING):
             return cls(total, total, None)
         return cls(total, None, total)

@@ -25,7 +25,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 
-from dynamo_chat.core.patterns import running_method, running_pattern
+from dynamo_chat.core.patterns import running_pattern
 
 if TYPE_CHECKING:
     from dynamo_chat.core.events import RequestEvent
@@ -118,9 +118,7 @@ class Instruments:
         if span.get_span_context().is_valid:
             # What else instruments botocore or an HTTP client would make spans of the same request.
             inside = Context({**inside, _SUPPRESSED: True, _HTTP_SUPPRESSED: True})
-        if span.is_recording():
-            span.set_attributes(_asked(request, table, endpoint))
-        return RequestSpan(self, span, contexts.attach(inside))
+        return RequestSpan(self, span, contexts.attach(inside), request, endpoint)
 
     def record(self, event: RequestEvent, endpoint: tuple[str, str], code: str) -> Attributes:
         """Add a request to the metrics. Returns what a span has to add of its result.
@@ -185,12 +183,21 @@ class CallSpan:
 class RequestSpan:
     """The span of a request that is under way, which is the current one."""
 
-    __slots__ = ("_instruments", "_span", "_token")
+    __slots__ = ("_endpoint", "_instruments", "_request", "_span", "_token")
 
-    def __init__(self, instruments: Instruments, span: Span, token: Token[Context]) -> None:
+    def __init__(
+        self,
+        instruments: Instruments,
+        span: Span,
+        token: Token[Context],
+        request: Mapping[str, Any],
+        endpoint: tuple[str, str],
+    ) -> None:
         self._instruments = instruments
         self._span = span
         self._token = token
+        self._request = request
+        self._endpoint = endpoint
 
     def end(
         self, event: RequestEvent, response: Mapping[str, Any], endpoint: tuple[str, str]
@@ -201,9 +208,16 @@ class RequestSpan:
             # While the span is the current one, so that exemplars lead to it.
             result = self._instruments.record(event, endpoint, code)
             if self._span.is_recording():
-                self._span.set_attributes(
-                    {**_server(endpoint[0]), **result, **_answered(event, response)}
-                )
+                found = {
+                    **result,
+                    **_asked(self._request, event.table),
+                    **_answered(event, response),
+                }
+                if endpoint != self._endpoint:  # the first request of a store finds it out
+                    found.update(_server(endpoint[0]))
+                if endpoint[1]:
+                    found["cloud.region"] = endpoint[1]
+                self._span.set_attributes(found)
                 if event.has_failed and event.error != "CancelledError":
                     self._span.set_status(Status(StatusCode.ERROR))
         except Exception:
@@ -237,7 +251,7 @@ def _server(address: str) -> Attributes:
     return found
 
 
-def _asked(request: Mapping[str, Any], table: str, endpoint: tuple[str, str]) -> Attributes:
+def _asked(request: Mapping[str, Any], table: str) -> Attributes:
     """What a request asks for, without what it asks about."""
     found: Attributes = {
         name: request[member]
@@ -245,10 +259,6 @@ def _asked(request: Mapping[str, Any], table: str, endpoint: tuple[str, str]) ->
         if isinstance(request.get(member), (str, int))
     }
     found["aws.dynamodb.table_names"] = [table]
-    if endpoint[1]:
-        found["cloud.region"] = endpoint[1]
-    if (method := running_method()) != "":
-        found["dynamo_chat.method"] = method
     if (size := _batch_size(request)) not in {None, 1}:
         found["db.operation.batch.size"] = size
     return found

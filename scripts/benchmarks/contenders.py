@@ -14,16 +14,19 @@ from pynamodb.transactions import TransactWrite
 from benchmarks import rust
 from benchmarks.plain_models import Plain, usual_item
 from benchmarks.samples import SAMPLES, TABLE, Recording, compact
-from dynamo_chat import ChatStore, ConnectionOptions
+from dynamo_chat import ChatStore, ConnectionOptions, Telemetry
 from dynamo_chat.core.transport import HttpClient
 from dynamo_chat.testing.engine import DEFAULT_REGION
 
 REFERENCE = "raw botocore"
 SAME_ITEMS = "raw, same items"
+OTEL = "dynamo_chat+otel"
 OURS: dict[str, HttpClient] = {"dynamo_chat": "urllib3"}
-"""The package with what it depends on and, if it is installed, with the extra `fast`."""
+"""The package with what it depends on and, where they are installed, with its extras."""
 if find_spec("pycurl"):
     OURS["dynamo_chat+fast"] = "pycurl"
+if find_spec("opentelemetry") and find_spec("opentelemetry.sdk"):
+    OURS[OTEL] = "urllib3"
 Call = Callable[[], object]
 
 
@@ -53,7 +56,8 @@ class Contest:
         if rusty is not None:
             calls[rust.NAME] = rusty
         for name, client in OURS.items():
-            options = ConnectionOptions(http_client=client)
+            telemetry = _recording() if name == OTEL else False
+            options = ConnectionOptions(http_client=client, telemetry=telemetry)
             store = ChatStore(TABLE, region=DEFAULT_REGION, endpoint_url=endpoint, options=options)
             calls[name] = self.sample.bind(store, self.recording.known)
         return calls
@@ -65,6 +69,14 @@ class Contest:
         )
         method = getattr(client, xform_name(self.operation))
         return lambda: method(**request)
+
+
+def _recording() -> Telemetry:
+    """OpenTelemetry's SDK, which makes every span and metric, and sends them nowhere."""
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+    return Telemetry(TracerProvider(), MeterProvider())
 
 
 def _with_usual_items(message: dict[str, Any]) -> dict[str, Any]:
