@@ -31,10 +31,11 @@ from dynamo_chat.testing import (
     RequestMeter,
     StrictHook,
 )
-from dynamo_chat.testing.engine import Engine
+from dynamo_chat.testing.engine import EmbeddedEngine, Engine
 from tests.on_loop import LoopStore
 
 SECOND = timedelta(seconds=1)
+DEFINITION = TableDefinition(deletion_protection=False, point_in_time_recovery=False)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 THREADS = 16
@@ -68,7 +69,10 @@ class Scene:
 
     def __enter__(self) -> Self:
         first = self._make(self.clock)
-        first.table.create(TableDefinition(deletion_protection=False, point_in_time_recovery=False))
+        if isinstance(self.engine, EmbeddedEngine):  # at once, and no request of the store's own
+            self.client.create_table(**DEFINITION.create_request(self.table))
+        else:
+            first.table.create(DEFINITION)
         self._spare = [first]
         return self
 

@@ -175,6 +175,7 @@ def test_every_method_keeps_its_word(chat_store: ChatStore) -> None:
     assert not broken
 
 
+@pytest.mark.once
 @pytest.mark.engine
 @pytest.mark.parametrize("many", [100, 1_000])
 def test_an_append_costs_the_same_however_long_the_conversation(

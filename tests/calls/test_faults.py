@@ -61,6 +61,7 @@ def test_a_match_where_the_day_turns_is_made_once(scene: Scene, number: int, fau
     assert_one_call(scene, match(), 14)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("number", "fault"), list(each_fault(4)), ids=str)
 def test_clearing_the_queue_is_finished_by_the_next_match(
     scene: Scene, number: int, fault: Fault
@@ -108,6 +109,7 @@ def test_a_call_is_ended_once(scene: Scene, number: int, fault: Fault) -> None:
     assert scene.kinds() == {"caller": 2, "call": 1}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("number", "fault"), list(each_fault(6)), ids=str)
 def test_calls_left_open_are_all_ended(scene: Scene, number: int, fault: Fault) -> None:
     """Four shards are asked, and two calls ended."""

@@ -230,6 +230,7 @@ def test_deadlines_that_make_no_sense(scene: Scene, store: ChatStore, clock: Fak
         )
 
 
+@pytest.mark.once
 def test_preferences_leave_room_for_what_appends_add(store: ChatStore) -> None:
     """A conversation that can be created can be appended to, titled, archived."""
     noise = {

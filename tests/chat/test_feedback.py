@@ -117,6 +117,7 @@ def test_changing_it_moves_it(store: ChatStore, talk: str) -> None:
         assert store.messages.get(talk, "m-1").feedback is None
 
 
+@pytest.mark.once
 def test_newest_first_over_all_shards(store: ChatStore, talk: str, clock: FakeClock) -> None:
     """By the time it was given, whatever the rank and whichever the conversation; in pages."""
     letters = "abcdefghijklmnopq"

@@ -75,6 +75,7 @@ def test_up_to_the_limit(store: ChatStore, talk: str) -> None:
     assert len(store.conversations.get("c-2").title or "") == 200
 
 
+@pytest.mark.once
 def test_a_turn_over_four_megabytes(scene: Scene, store: ChatStore, talk: str) -> None:
     """Refused before it is sent: DynamoDB takes no larger transaction. In two it goes."""
     large = [assistant(noise(450_000, seed), message_id=f"m-{seed}") for seed in range(14)]

@@ -121,6 +121,7 @@ main()
     assert ended.stderr == "dynamo-chat needs the extra `cli`: pip install 'dynamo_chat[cli]'\n"
 
 
+@pytest.mark.once
 def test_the_demo_without_the_engine_says_what_to_install() -> None:
     program = """
 import sys
@@ -150,6 +151,7 @@ finally:
     assert ended.stderr == "False\n"
 
 
+@pytest.mark.once
 def test_a_reader_that_has_read_enough_is_no_error() -> None:
     """``dynamo-chat patterns --json | head -1``, as a shell runs it."""
     program = "from dynamo_chat.cli import main; main()"

@@ -60,6 +60,7 @@ def test_it_goes_from_an_empty_table_to_what_each_pattern_costs(shown: str) -> N
     assert "moved by" in loading
 
 
+@pytest.mark.once
 def test_the_table_is_shown_by_item_collection(shown: str) -> None:
     table, _, indexes = section(shown, "What is in the table").partition("by GSI1PK")
     assert "CONV#550e8400-e29b-41d4-a716-446655440000#" in table
@@ -69,12 +70,14 @@ def test_the_table_is_shown_by_item_collection(shown: str) -> None:
         assert partition in indexes
 
 
+@pytest.mark.once
 def test_every_record_is_read_out_as_it_was_loaded(shown: str) -> None:
     read_out = section(shown, "Read back in the original form")
     assert read_out.count("the same as what was loaded") == 4
     assert '"title": "Test Conversation"' in read_out
 
 
+@pytest.mark.once
 def test_every_method_of_a_domain_is_called(shown: str) -> None:
     called = {each: section(shown, PATTERNS_OF[each]) for each in DOMAINS}
     for entry in catalogue():
@@ -84,6 +87,7 @@ def test_every_method_of_a_domain_is_called(shown: str) -> None:
             assert f" {entry.method} " in called[entry.domain], entry.method
 
 
+@pytest.mark.once
 def test_every_pattern_of_chat_is_shown(shown: str) -> None:
     """All that there are, also the one that has no method of its own."""
     patterns = section(shown, PATTERNS_OF["chat"])
@@ -92,6 +96,7 @@ def test_every_pattern_of_chat_is_shown(shown: str) -> None:
     assert told == ids | {f"C{number}" for number in range(1, 20)}
 
 
+@pytest.mark.once
 def test_each_document_is_loaded_and_said_how(shown: str) -> None:
     loading = section(shown, "Loading")
     lines = [line.split()[:3] for line in loading.splitlines()]
@@ -104,6 +109,7 @@ def test_each_document_is_loaded_and_said_how(shown: str) -> None:
     assert "oneonone: made here" in loading
 
 
+@pytest.mark.once
 def test_the_documents_other_than_chats_are_in_the_table_view(shown: str) -> None:
     table, _, indexes = section(shown, "What is in the table").partition("by GSI1PK")
     for partition in (
@@ -127,12 +133,14 @@ def test_it_can_be_narrowed_to_a_domain(run: Run, domain: str) -> None:
     assert named == [domain]
 
 
+@pytest.mark.once
 def test_several_domains_can_be_named(run: Run) -> None:
     result = run("demo", "-d", "limits", "-d", "chat", "--file", "/dev/null")
     assert result.exit_code == 1  # an empty file, but not a wrong use
     assert run("demo", "-d", "limits", "--file", "/dev/null").exit_code == 2
 
 
+@pytest.mark.once
 def test_no_secret_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither those of the documents nor those that are made."""
     made: list[str] = []
@@ -166,6 +174,7 @@ def test_the_table_keeps_only_what_was_loaded(run: Run, engine: EmbeddedEngine) 
     assert f"{len(first)} items read" in examined.stdout
 
 
+@pytest.mark.once
 def test_what_was_changed_since_is_told(run: Run, engine: EmbeddedEngine) -> None:
     where = ("--domain", "chat", "--table", DEFAULT_TABLE, "--region", engine.region)
     run("demo", *where)
@@ -201,6 +210,7 @@ def written(folder: Path, *lines: Any) -> str:
     return str(path)
 
 
+@pytest.mark.once
 def test_a_file_is_loaded_beside_the_samples(run: Run, tmp_path: Path) -> None:
     result = run("demo", "--domain", "chat", "--file", written(tmp_path, CONVERSATION))
     assert result.exit_code == 0
@@ -210,6 +220,7 @@ def test_a_file_is_loaded_beside_the_samples(run: Run, tmp_path: Path) -> None:
     assert "user: Which files are 8K?" in section(result.stdout, "What is in the table")
 
 
+@pytest.mark.once
 def test_a_file_is_loaded_alone(run: Run, tmp_path: Path) -> None:
     result = run("demo", "--file", written(tmp_path, CONVERSATION), "--no-samples")
     assert result.exit_code == 0
@@ -220,12 +231,14 @@ def test_a_file_is_loaded_alone(run: Run, tmp_path: Path) -> None:
     assert "tool:" not in table
 
 
+@pytest.mark.once
 def test_many_conversations_are_shown_in_part(run: Run, tmp_path: Path) -> None:
     lines = [{**CONVERSATION, "id": f"c-{n}"} for n in range(12)]
     result = run("demo", "--file", written(tmp_path, *lines), "--no-samples")
     assert "… and 4 more conversations" in result.stdout
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
@@ -285,6 +298,7 @@ def test_nothing_is_lost_on_a_narrow_terminal(
 # -- what others wrote ----------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_titles_and_ids_are_data(run: Run, tmp_path: Path) -> None:
     """Everywhere in the demo: what is loaded, and the table."""
     evil = "[link=https://evil.example]x[/link][/b]\x1b]0;owned\x07\u202egpj :smile:"
@@ -303,6 +317,7 @@ def test_titles_and_ids_are_data(run: Run, tmp_path: Path) -> None:
         assert sent not in result.stdout + result.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["[link=x].jsonl", "a\x1b[2Jb\nc.jsonl", "\u202elnosj.jsonl"])
 def test_names_of_files_are_data(run: Run, tmp_path: Path, name: str) -> None:
     file = tmp_path / name

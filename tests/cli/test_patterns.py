@@ -114,6 +114,7 @@ def test_an_endpoint_is_for_measuring_only(run: Run) -> None:
     assert run("patterns", "--endpoint-url", "http://127.0.0.1:1").exit_code == 2
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_nothing_is_lost_on_a_narrow_terminal(
     run: Run, monkeypatch: pytest.MonkeyPatch, columns: int

@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 import dynamo_chat
 from dynamo_chat.core import errors
@@ -59,6 +59,7 @@ def made(kind: type[DynamoChatError]) -> st.SearchStrategy[DynamoChatError]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ERRORS)
+@settings(max_examples=10)  # of each class, in each way
 @given(data=st.data())
 def test_an_error_survives(kind: type[DynamoChatError], way: str, data: st.DataObject) -> None:
     """Its class, its text and everything it carries."""

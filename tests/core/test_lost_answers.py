@@ -64,6 +64,7 @@ def cycle(store: ChatStore) -> list[str]:
     return [*found, str(state), str(title)]
 
 
+@pytest.mark.once
 @pytest.mark.engine
 @pytest.mark.parametrize("body", BROKEN)
 @pytest.mark.parametrize("is_done", [True, False])
@@ -129,6 +130,7 @@ def test_some_operations_answer_nothing(store: ChatStore) -> None:
             store.connection.call("TagResource", request)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("status", [400, 403, 500, 502, 504])
 @pytest.mark.parametrize(
     "body",

@@ -72,6 +72,7 @@ def test_what_changes_between_two_pages(things: Things) -> None:
     assert not set(expected) & set(names(rest))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("hidden", ["expired", "turned down"])
 @pytest.mark.parametrize("page_size", [1, 5, 20])
 def test_hidden_runs_are_passed_over(

@@ -20,6 +20,7 @@ from tests.scene import Item, Scene
 # -- page by page ---------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("page_size", [1, 7])
 def test_pages_change_nothing(scene: Scene, page_size: int) -> None:
     changed("email_thread", message_count={"N": "7"})(scene)

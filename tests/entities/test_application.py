@@ -47,6 +47,7 @@ def test_the_applications_own_tests_pass(folder: Path) -> None:
 STORE = ("--store", "desk.store:DeskStore")
 
 
+@pytest.mark.once
 def test_the_commands_find_the_applications_methods(folder: Path) -> None:
     cli = "dynamo_chat.cli"
     shown = json.loads(run(folder, cli, "patterns", "--json", "--domain", "application", *STORE))
@@ -61,6 +62,7 @@ def test_the_commands_find_the_applications_methods(folder: Path) -> None:
     assert "dynamodb:BatchGetItem" in policy
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("named", "told"),
     [

@@ -92,6 +92,7 @@ def test_everything_is_brought_in_and_verified(
     assert (anew.tables, scene.items()) == (report.tables, items)
 
 
+@pytest.mark.once
 def test_killed_anywhere_it_goes_on(
     scene: Scene, document: str, old: OldTables, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_what_was_changed_since_stays(chat_store: ChatStore) -> None:
     assert state.data == {"model": "m-2"}
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_a_record_is_loaded_into_its_owners_conversation_only(scene: Scene) -> None:
     """Whenever the id becomes somebody else's: nothing of the record is in what they made."""
@@ -205,6 +206,7 @@ def test_many_messages_without_a_prompt_are_cut_into_turns(chat_store: ChatStore
     assert [each.content for each in stored] == [each.content for each in said]
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_large_messages_are_cut_into_turns(chat_store: ChatStore) -> None:
     """A transaction takes 4 MB, and these hardly grow smaller by compression."""

@@ -126,6 +126,7 @@ class LimitMachine(RuleBasedStateMachine):
         assert there.breakdown == self.window.breakdown
 
 
+@pytest.mark.once
 @pytest.mark.engine
 def test_a_rate_limit_does_what_it_says(dynamo_chat_engine: Engine) -> None:
     class Machine(LimitMachine):

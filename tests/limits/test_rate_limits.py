@@ -59,6 +59,7 @@ def test_calls_are_told_apart_by_function_whatever_its_name(limits: RateLimits) 
     assert window.request_count == 20
 
 
+@pytest.mark.once
 def test_functions_beyond_the_fiftieth_are_counted_together(limits: RateLimits) -> None:
     for number in range(MAX_NAMES + 3):
         limits.count("a-1", "ai", f"function-{number}", limit=1_000)

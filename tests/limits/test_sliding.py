@@ -83,6 +83,7 @@ def test_a_call_is_one_request_and_the_first_of_a_part_is_two(scene: Scene) -> N
         assert meter.count == 6
 
 
+@pytest.mark.once
 @settings(max_examples=max(12, settings().max_examples // 100), deadline=None)
 @given(
     steps=st.lists(

@@ -58,6 +58,7 @@ def test_the_thread_is_deleted_in_between(scene: Scene) -> None:
     assert scene.store.threads.get("c-1").message_count == 1
 
 
+@pytest.mark.once
 def test_a_slow_deletion_leaves_what_was_added_after_a_quick_one(scene: Scene) -> None:
     """The quick one finishes; the slow one must not take the ids of what came next."""
     now = scene.clock()
@@ -88,6 +89,7 @@ def test_a_slow_deletion_leaves_what_was_added_after_a_quick_one(scene: Scene) -
         scene.store.threads.delete("c-1")
 
 
+@pytest.mark.once
 def test_a_message_id_that_is_free_again_is_left_to_its_new_email(scene: Scene) -> None:
     """Of two deletions at once, one frees a Message-ID that another conversation takes."""
     start = scene.clock() - timedelta(days=1)

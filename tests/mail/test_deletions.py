@@ -78,6 +78,7 @@ def assert_nothing_torn(scene: Scene) -> None:
     assert found["response"] <= found["named"]
 
 
+@pytest.mark.once
 def test_what_belongs_together_goes_together(scene: Scene) -> None:
     """Killed at every request of a deletion that takes three transactions."""
     fill(scene, 55)
@@ -93,6 +94,7 @@ def test_what_belongs_together_goes_together(scene: Scene) -> None:
     assert at == 1 + 1 + 3 + 1  # begin, one query, three transactions: and there was no sixth
 
 
+@pytest.mark.once
 def test_overtaken_between_any_two_requests(scene: Scene) -> None:
     """The id has a new life, or is being deleted again: the slow one touches nothing of it."""
 
@@ -141,6 +143,7 @@ def test_only_the_deletion_that_was_seen_is_finished(scene: Scene, again: bool) 
     assert scene.items() == before
 
 
+@pytest.mark.once
 def test_finishing_is_overtaken_between_any_two_requests(scene: Scene) -> None:
     def new_life() -> None:
         scene.store.threads.delete("c-1")

@@ -278,6 +278,7 @@ def test_an_email_takes_over_the_thread_id(scene: Scene) -> None:
     assert scene.items() == before
 
 
+@pytest.mark.once
 def test_participants_are_one_address_each_and_bounded(scene: Scene) -> None:
     emails = scene.store.emails
     emails.add("c-1", new_email(sender_email="Ann@Example.com"))
@@ -399,6 +400,7 @@ def test_an_email_of_the_future_is_refused(scene: Scene) -> None:
     assert scene.store.emails.add("c-1", new_email(timestamp=soon)).timestamp == soon
 
 
+@pytest.mark.once
 def test_what_is_written_again_with_each_email_is_bounded(scene: Scene) -> None:
     """The thread, whatever the e-mails are like: its subject, and whom it lists."""
     bad: tuple[dict[str, Any], ...] = ({"subject": "x" * 999}, {"attachments": [{}] * 1_001})

@@ -46,6 +46,7 @@ def make_old(scene: Scene, *, without: tuple[str, ...] = ()) -> None:
             scene.client.put_item(TableName=table, Item=kept)
 
 
+@pytest.mark.once
 def test_an_account_finds_its_own_in_two_requests(scene: Scene) -> None:
     """However many others use the id, in conversations that sort before and behind."""
     for number in range(OTHERS):

@@ -173,6 +173,7 @@ def test_requests(scene: Scene) -> None:
         assert requests(lambda: members.touch("gone", "bob")) == 2
 
 
+@pytest.mark.once
 def test_many_hidden_ones_cost_few_requests(scene: Scene) -> None:
     """The steps grow behind a run of what is hidden."""
     store = scene.store
@@ -190,6 +191,7 @@ def test_many_hidden_ones_cost_few_requests(scene: Scene) -> None:
         store.organizations.delete(f"gone-{number:02d}")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_a_list_is_of_one_life_of_the_id(scene: Scene, at: int) -> None:
     """Deleted and given anew between two requests: nobody of the old organization is shown."""

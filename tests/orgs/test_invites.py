@@ -104,6 +104,7 @@ def test_deleting_leaves_no_trace(scene: Scene, org: str) -> None:
             call(issued.invite.invite_id)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", [1, 2])
 @pytest.mark.parametrize("call", ["delete", "cancel", "expire"])
 def test_an_id_that_is_another_invites_by_now(scene: Scene, org: str, call: str, at: int) -> None:

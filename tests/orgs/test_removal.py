@@ -77,6 +77,7 @@ def test_requests(scene: Scene) -> None:
         assert meter.operations() == {"TransactWriteItems": 2, "Query": 1}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("is_being_deleted_again", [False, True])
 @pytest.mark.parametrize(("operation", "at"), [("Query", 1), ("TransactWriteItems", 2)])
 def test_a_worker_that_was_overtaken_takes_nothing_of_the_next_life(

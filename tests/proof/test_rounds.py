@@ -37,6 +37,7 @@ def played(engine: Engine, *domains: str, bug: str | None = None, calls: int = 9
     return outcome
 
 
+@pytest.mark.once
 def test_nothing_is_found_in_a_sound_store(dynamo_chat_engine: Engine) -> None:
     """All domains, under faults; what is found would be printed with its seed."""
     outcome = played(dynamo_chat_engine, *NAMES)
@@ -46,6 +47,7 @@ def test_nothing_is_found_in_a_sound_store(dynamo_chat_engine: Engine) -> None:
     assert outcome.histories > 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("bug", ["missing-condition", "seat-not-given-back"])
 def test_a_planted_bug_is_caught(dynamo_chat_engine: Engine, bug: str) -> None:
     outcome = played(dynamo_chat_engine, BUGS[bug].domain, bug=bug)

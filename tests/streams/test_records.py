@@ -36,6 +36,7 @@ STRANGE = {"PK": {"S": "X#"}, "SK": {"S": "Y#"}, "kind": {"S": "invoice"}, "secr
 every_entity = pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.__name__)
 
 
+@pytest.mark.once
 @every_entity
 @settings(max_examples=25)  # for each entity
 @given(data=st.data())

@@ -203,6 +203,7 @@ def test_only_interactions_are_left(scene: Scene, store: ChatStore) -> None:
         store.threads.delete("c-1")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("account_id", ["a-1", None])
 def test_a_deletion_of_interactions_is_finished(
     scene: Scene, store: ChatStore, account_id: str | None

@@ -90,6 +90,7 @@ def recomputed(report: LLMReport, of: list[LLMInteraction], period: Period) -> d
         }
 
 
+@pytest.mark.once
 @settings(max_examples=max(8, settings().max_examples // 200))
 @given(data=st.lists(interactions, max_size=12))
 def test_a_report_equals_a_plain_recomputation(

@@ -50,6 +50,7 @@ ALL: dict[str, tuple[str, Callable[[ChatStore, str], int]]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ALL)
 def test_all_of_an_account_goes_and_nothing_else(scene: Scene, name: str) -> None:
     kind, delete_all = ALL[name]

@@ -61,6 +61,7 @@ def test_store(chat_store, run):
     assert "2 passed" in done.stdout
 
 
+@pytest.mark.once
 def test_what_dynamodb_rejects_fails_the_test(tmp_path: Path) -> None:
     """Also when the code under test swallows everything."""
     done = run_pytest(
@@ -77,6 +78,7 @@ def test_store(chat_store):
     assert "StrictViolation: Scan" in done.stdout
 
 
+@pytest.mark.once
 def test_a_clock_stands_still_in_the_tests_that_ask_for_it(tmp_path: Path) -> None:
     """Whatever the order of the fixtures; another test has the real time."""
     done = run_pytest(
@@ -109,6 +111,7 @@ def test_real(talk, chat_store):
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.once
 def test_the_changes_of_a_test_are_typed_and_read_once(tmp_path: Path) -> None:
     """And those that another test makes, or the store made before, are not among them."""
     done = run_pytest(
@@ -145,6 +148,7 @@ def test_many(chat_store, chat_changes):
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.once
 def test_the_environment_names_another_engine(tmp_path: Path) -> None:
     """By its endpoint."""
     done = run_pytest(
@@ -159,6 +163,7 @@ def test_engine(dynamo_chat_engine):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("module", ["moto", "boto3", "hypothesis"])
 def test_loading_the_plugin_imports_no_engine(module: str) -> None:
     """It is loaded at the start of every test run, of every project."""
@@ -173,6 +178,7 @@ def test_loading_the_plugin_imports_no_engine(module: str) -> None:
     assert done.stdout == "False\n"
 
 
+@pytest.mark.once
 def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
     """As they stand on the page."""
     text = (ROOT / "docs" / "guide" / "testing.md").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ PROBES = stored_items.FOLDER / "v1" / "probe.json"
 PROBE: Item = {"kind": {"S": "probe"}, "v": {"N": "1"}}
 
 
+@pytest.mark.once
 def test_every_generated_file_is_up_to_date() -> None:
     out_of_date = ", ".join(map(str, stale(generated())))
     assert not out_of_date, f"{out_of_date} is out of date: run scripts/generate"

@@ -68,6 +68,7 @@ def test_a_skip_gives_its_reason() -> None:
     assert findings(Path("tests/a.py"), 'mark = pytest.mark.skip(reason="needs a sea")') == []
 
 
+@pytest.mark.once
 def test_the_repository_keeps_its_rules(capsys: pytest.CaptureFixture[str]) -> None:
     """The lint passes on the repository that it belongs to."""
     assert house_rules.main() == 0, capsys.readouterr().out

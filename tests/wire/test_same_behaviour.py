@@ -103,6 +103,7 @@ def test_a_request_is_never_sent_a_second_time_in_secret(way: str) -> None:
     assert ended.result[2] is True
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("seconds", [0.2, 1.0])
 def test_a_server_that_says_nothing_is_lost(fast: str, seconds: float) -> None:
     ended = []

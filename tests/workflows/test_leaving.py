@@ -62,6 +62,7 @@ def test_requests(scene: Scene) -> None:
         assert meter.count == REQUESTS
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", range(1, REQUESTS + 1))
 def test_two_co_owners_who_delete_themselves(scene: Scene, at: int) -> None:
     """Wherever the one is overtaken by the other: one goes, one stays and owns."""
@@ -75,6 +76,7 @@ def test_two_co_owners_who_delete_themselves(scene: Scene, at: int) -> None:
     assert not scene.kinds()["user_tombstone"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", range(1, REQUESTS + 1))
 def test_a_co_owner_leaves_while_the_other_is_deleted(scene: Scene, at: int) -> None:
     """The same with somebody who only leaves the organization."""
@@ -94,6 +96,7 @@ def test_a_co_owner_leaves_while_the_other_is_deleted(scene: Scene, at: int) -> 
     assert not scene.kinds()["user_tombstone"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", range(1, REQUESTS + 1))
 def test_whoever_is_made_the_only_owner_meanwhile_stays(scene: Scene, at: int) -> None:
     """Looked at as a member, made the owner, and left alone with it: refused, or not made owner."""

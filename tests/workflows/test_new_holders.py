@@ -53,6 +53,7 @@ def another_organization(scene: Scene) -> None:
     scene.store.organizations.create("Other", "bob", organization_id="org-1")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("is_being_deleted_again", [False, True])
 @pytest.mark.parametrize("at", range(1, REQUESTS + 1))
 def test_a_worker_that_was_overtaken_takes_nothing_of_the_new_holder(
@@ -78,6 +79,7 @@ def test_a_worker_that_was_overtaken_takes_nothing_of_the_new_holder(
     assert sorted(scene.items(), key=str) == sorted(kept, key=str)
 
 
+@pytest.mark.once
 def test_nothing_is_left_wherever_it_dies(scene: Scene, no_backoff: None) -> None:
     """Calling again finishes, at whichever request it died or an answer was lost."""
     before = scene.items()
@@ -94,6 +96,7 @@ def test_nothing_is_left_wherever_it_dies(scene: Scene, no_backoff: None) -> Non
         scene.put(*everything)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dies_at", [7, 8, 9, 11, 12, 13])
 @pytest.mark.parametrize("at", [4, 7])
 def test_what_another_worker_died_in_is_finished(scene: Scene, at: int, dies_at: int) -> None:
@@ -110,6 +113,7 @@ def test_what_another_worker_died_in_is_finished(scene: Scene, at: int, dies_at:
     assert scene.items() == before
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dies_at", range(11, 14))
 def test_a_conversation_whose_deletion_had_begun_is_finished(scene: Scene, dies_at: int) -> None:
     """Where an index that is late still shows it, and the user's deletion dies in it, too."""
@@ -182,6 +186,7 @@ def test_conversations_and_the_place_in_a_queue_go_along(scene: Scene) -> None:
     assert not store.members.list_by_user("ann").items
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", range(14, REQUESTS))
 def test_a_caller_made_meanwhile_is_not_the_next_holders(scene: Scene, at: int) -> None:
     """Nothing asks whether a caller is a user; their e-mail address is still nobody else's."""
@@ -262,6 +267,7 @@ def remover_of(scene: Scene) -> UserRemover:
     return UserRemover(scene.store._binding, SnapshotCache())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("conversations", ["remove", "keep"])
 def test_only_the_deletion_that_was_seen_is_finished(scene: Scene, conversations: str) -> None:
     """As it was asked for, and never that of another life of the id."""

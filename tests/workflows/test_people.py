@@ -64,6 +64,7 @@ def test_all_that_a_raw_look_finds_is_handed_out(dynamo_chat_engine: Engine) -> 
             assert {kind for kind, _ in exported_kinds()} - kinds <= {"queue_ticket", "invite"}
 
 
+@pytest.mark.once
 def test_lines_are_read_back(dynamo_chat_engine: Engine) -> None:
     with opened(dynamo_chat_engine) as scene:
         ids, _ = two_persons(scene)
@@ -103,6 +104,7 @@ def test_a_line_that_is_no_record(line: str, named: str) -> None:
         read_record(line)
 
 
+@pytest.mark.once
 def test_nothing_is_left_and_nothing_of_others_changed(dynamo_chat_engine: Engine) -> None:
     with opened(dynamo_chat_engine) as scene:
         ids, _ = two_persons(scene)
@@ -145,6 +147,7 @@ def test_nothing_is_left_and_nothing_of_others_changed(dynamo_chat_engine: Engin
         assert scene.items() == left
 
 
+@pytest.mark.once
 def test_a_plan_changes_nothing(dynamo_chat_engine: Engine) -> None:
     """It says what the erasure then does."""
     with opened(dynamo_chat_engine) as scene:
@@ -431,6 +434,7 @@ def test_what_expired_is_not_handed_out(scene: Scene) -> None:
     assert {each.entity.conversation_id for each in found} == {"kept"}  # type: ignore[attr-defined]
 
 
+@pytest.mark.once
 def test_many_items_are_walked_page_by_page(scene: Scene) -> None:
     """More than a page of DynamoDB's of each: all of them, and nothing is kept in between."""
     store = scene.store
