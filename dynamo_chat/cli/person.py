@@ -6,7 +6,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -24,6 +25,8 @@ from dynamo_chat.cli.console import Text, json_text, kind_style, output, table
 from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
+from dynamo_chat.core.errors import NotFound
+from dynamo_chat.operations.mentions import find_mentions
 from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, record_schema
 
 UserArgument = Annotated[str, typer.Argument(metavar="USER-ID", help="The person's user id.")]
@@ -44,6 +47,7 @@ AddressesOption = Annotated[
     ),
 ]
 _SETTLE: Final = 2.0
+_SEARCH_UNITS: Final = 100.0
 
 
 def export_user(
@@ -111,6 +115,24 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
         bool, typer.Option("--dry-run", help="Show what would go, and change nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Erase without asking.")] = False,
+    search: Annotated[
+        bool,
+        typer.Option(
+            "--search",
+            help="Then search the whole table for texts of others that have the person's id, "
+            "addresses or name, and list them in the receipt.",
+        ),
+    ] = False,
+    search_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--search-name", metavar="TEXT", help="A further text to search for; implies --search."
+        ),
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(metavar="UNITS", help="Read units a second of the search; 0 for no limit."),
+    ] = _SEARCH_UNITS,
     settle: Annotated[
         float,
         typer.Option(
@@ -139,7 +161,12 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     ids: dict[str, Any] = {"account_ids": account or (), "addresses": address or ()}
     if receipt_file is not None and not dry_run:
         open_private(receipt_file).close()  # fail before anything is erased
+    words = {user_id, *(address or ()), *(search_name or ())}
     with _bar("looking"):
+        with suppress(NotFound):
+            user = store.users.get(user_id, consistent=True)
+            known = (user.email, user.response_email, user.name)
+            words.update(each for each in known if each)
         planned = store.people.plan_erasure(user_id, **ids)
     if dry_run:
         _print(planned, as_json=as_json, title="would be erased")
@@ -158,6 +185,17 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
         # A user is there only if the id was given to somebody else in between.
         if not left.is_empty and keyspace.USER.kind not in left.erased:
             receipt = _both(receipt, store.people.erase(user_id, **ids))
+    if search or search_name:
+        expected = int(store.table.describe().get("ItemCount", 0))
+        with _bar("searching", expected) as told:
+            found = find_mentions(
+                store.connection,
+                words,
+                key_space=type(store).key_space,
+                read_units_per_second=rate or None,
+                on_progress=told,
+            )
+            receipt = replace(receipt, mentions=(*receipt.mentions, *found))
     _print(receipt, as_json=as_json, title="erased")
     if receipt.is_resumed and not as_json:
         output().print("An earlier call had begun: what it erased is not counted here.")

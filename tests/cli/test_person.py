@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from dynamo_chat import NewMessage
+from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.operations.mentions import find_mentions
 from dynamo_chat.testing import EmbeddedEngine
 from dynamo_chat.workflows.person_records import read_record
 from tests.cli.conftest import Run
@@ -99,3 +101,40 @@ def test_the_last_owner(run: Run, scene: Scene, where: tuple[str, ...]) -> None:
     result = run("erase-user", "bob", "--yes", "--settle", "0", "--heir", "ann", *where)
     assert result.exit_code == 0
     assert scene.new_store().members.get("org", "ann").role == "owner"
+
+
+def test_texts_of_others_are_searched(
+    run: Run, scene: Scene, where: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Tool results, reviews and long bodies; not what only begins like the person's id."""
+    store = scene.new_store()
+    store.users.update("ann", name="Ann Lee")
+    said = [
+        NewMessage(role="user", content="Who is annette?"),
+        NewMessage(role="tool", content="ANN LEE lives here. " + "And so on. " * 500),
+    ]
+    store.messages.append_turn("talk-bob", said)
+    store.messages.append("talk-bob", NewMessage(role="tool", content="Ask ann@example.org"))
+    store.messages.append("talk-bob", NewMessage(role="user", content="Call Nan, too"))
+    store.reviews.create("talk-bob", "bob", comments="Like (Ann)", review_id="r-1")
+    before = scene.items()
+    search = ("--search-name", "nan", "--rate", "0", "--json")
+    result = run("erase-user", "ann", "--yes", "--settle", "0", *search, *where)
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)["mentions"]
+    messages = [each for each in found if each["kind"] == "message"]
+    assert [each["fields"] for each in messages] == [["content"]] * 3
+    assert {each["identity"]["conversation_id"] for each in messages} == {"talk-bob"}
+    (review,) = [each for each in found if each["kind"] == "review"]
+    assert "comments" in review["fields"]
+    # The organization has the name in it; without --search nothing else is known.
+    assert {each["kind"] for each in found} == {"message", "review", "organization"}
+    scene.restore(before)
+    plain = json.loads(run("erase-user", "ann", "--yes", "--settle", "0", "--json", *where).stdout)
+    assert {each["kind"] for each in plain["mentions"]} == {"organization"}
+
+
+def test_what_is_searched_for_has_two_characters(scene: Scene) -> None:
+    for words in ([], ["a"], [" "], [str(number) for number in range(10, 61)]):
+        with pytest.raises(InvalidArgument, match="words"):
+            find_mentions(scene.new_store().connection, words)

@@ -1,0 +1,104 @@
+"""Searches the whole table for texts that name a person, for the receipt of an erasure.
+
+No index leads to a text: a tool's result, an e-mail of another account, a review. So this is an
+operator's task like the doctor's: it reads every item once, at a limited rate, and lists where the
+person's id, addresses or name are found. Whether the person is meant, a human decides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from dynamo_chat.core.clock import system_clock
+from dynamo_chat.core.connection import AttributeValues, Connection
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
+from dynamo_chat.core.item import UNREADABLE, key_parts, plan
+from dynamo_chat.core.layout import KIND, PK, SK, KeySpace
+from dynamo_chat.keyspace import KEY_SPACE
+from dynamo_chat.operations.doctor.reading import Pace, PacedConnection, Reader
+from dynamo_chat.workflows.person_records import Mention
+
+MAX_WORDS: Final = 50
+_SHORTEST: Final = 2
+_WHY: Final = "its text has the person's id, an address or a name"
+
+
+def find_mentions(
+    connection: Connection,
+    words: Iterable[str],
+    *,
+    key_space: KeySpace = KEY_SPACE,
+    read_units_per_second: float | None = 100,
+    page_size: int = 500,
+    on_progress: Callable[[int], object] = lambda _: None,
+) -> Iterator[Mention]:
+    """Yield each item in the table in which one of the words is found, as a whole word.
+
+    Upper and lower case are the same. Compressed bodies are searched, too; helper items are not, as
+    they go with their entity. `on_progress` is called with the number of items read. Reads the
+    whole table: a read unit for each 4 KB. InvalidArgument.
+    """
+    wanted = _pattern(words)
+    paced = PacedConnection(connection, Pace(read_units_per_second))
+    return _found(Reader(paced, system_clock), wanted, key_space, page_size, on_progress)
+
+
+def _found(
+    reader: Reader,
+    wanted: re.Pattern[str],
+    key_space: KeySpace,
+    page_size: int,
+    on_progress: Callable[[int], object],
+) -> Iterator[Mention]:
+    count = 0
+    for items, _ in reader.scan(page_size):
+        for item in items:
+            layout = key_space.layouts.get(item.get(KIND, {}).get("S", ""))
+            if layout is not None and layout.helper:
+                continue
+            fields = [name for name, text in _texts(item, key_space) if wanted.search(text)]
+            if fields:
+                kind = item.get(KIND, {}).get("S", "unknown")
+                yield Mention(kind, _ids(item, key_space), tuple(fields), _WHY)
+        count += len(items)
+        on_progress(count)
+
+
+def _pattern(words: Iterable[str]) -> re.Pattern[str]:
+    found = {each.strip() for each in words}
+    if not found or len(found) > MAX_WORDS or any(len(each) < _SHORTEST for each in found):
+        raise InvalidArgument("words", f"must be 1 to {MAX_WORDS} texts of 2 characters or more")
+    longest_first = sorted(found, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+
+
+def _texts(item: AttributeValues, key_space: KeySpace) -> Iterator[tuple[str, str]]:
+    """The fields of an item with all that they say; the attributes if it can't be read."""
+    entity = key_space.entities.get(item.get(KIND, {}).get("S", ""))
+    try:
+        said: dict[str, Any] = dict(item) if entity is None else _said(plan(entity).decode(item))
+    except (CorruptItem, *UNREADABLE):
+        said = dict(item)
+    for name, value in said.items():
+        yield name, value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _said(entity: Any) -> dict[str, Any]:
+    found: dict[str, Any] = entity.model_dump(mode="json")
+    return found
+
+
+def _ids(item: AttributeValues, key_space: KeySpace) -> tuple[tuple[str, str], ...]:
+    """The ids in the item's key; the key as it is if its kind is unknown."""
+    layout = key_space.layouts.get(item.get(KIND, {}).get("S", ""))
+    try:
+        if layout is not None:
+            parts = (*key_parts(layout, item, PK), *key_parts(layout, item, SK))
+            names = (*layout.table.pk.names, *layout.table.sk.names)
+            return tuple((name, str(part)) for name, part in zip(names, parts, strict=True))
+    except CorruptItem:
+        pass
+    return ((PK, item[PK]["S"]), (SK, item[SK]["S"]))
