@@ -39,7 +39,7 @@ DOCUMENTED = [
     ("invites.get_by_token", "OrganizationInvites", "invite_token-index"),
     ("invites.list_by_organization", "OrganizationInvites", "organization_id-index"),
     ("invites.accept", "OrganizationInvites", "accepted_at"),
-    ("logins.open", "Sessions", "ttl"),
+    ("logins.create", "Sessions", "ttl"),
     ("logins.get", "Sessions", "partition key"),
     ("logins.touch", "Sessions", "last_activity"),
     ("logins.list_active", "find active sessions", "is_active"),

@@ -83,7 +83,7 @@ def test_a_user_is_deleted_whatever_sorts_behind_the_tombstone(
     """An application's own kinds may sort last in the partition."""
     with Scene(dynamo_chat_engine) as scene:
         scene.store.users.create("ann@example.com", user_id="ann")
-        scene.store.logins.open("ann")
+        scene.store.logins.create("ann")
         keys = {"PK": {"S": USER.table.pk.encode("ann")}, "SK": {"S": "ZEBRA#"}}
         scene.put({**keys, "kind": {"S": "zebra"}, "v": {"N": "1"}})
         scene.store.users.delete("ann")

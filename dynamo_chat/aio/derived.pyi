@@ -214,7 +214,7 @@ class AsyncConversations:
         keep_last: int | None = None,
         preferences: Mapping[str, Any] | None = None,
         status: ConversationStatus = 'active',
-        created_at: datetime | None = None,
+        at: datetime | None = None,
         exist_ok: bool = True,
     ) -> Conversation:
         """Create a conversation, or return the one that this user already has with this id.
@@ -224,8 +224,8 @@ class AsyncConversations:
 
         `retention` counts from its creation or, if `sliding`, from its latest message; None
         keeps it for ever. `keep_last` keeps only that many of the latest messages. AlreadyExists
-        if another user has the id, or its conversation is being deleted. `created_at` may be in
-        the past, and at most 5 minutes ahead.
+        if another user has the id, or its conversation is being deleted. `at` is when it was
+        created: in the past, or at most 5 minutes ahead.
         """
 
     async def get(
@@ -541,7 +541,7 @@ class AsyncMessages:
         conversation (of `user_id`, if given).
         """
 
-    async def open(
+    async def latest_with_conversation(
         self,
         conversation_id: str,
         count: int = DEFAULT_PAGE_SIZE,
@@ -677,13 +677,13 @@ class AsyncMessages:
         conversation_id: str,
         message: NewMessage,
         *,
-        edited_at: datetime | None = None,
+        at: datetime | None = None,
         user_id: str | None = None,
     ) -> Message:
         """Append a message, or replace the one with its id, and return it as stored.
 
         A replaced message keeps its position and feedback; all else is as in `message`, which
-        needs a `message_id`. With `edited_at`, the time of the caller's edit, a message that was
+        needs a `message_id`. With `at`, the time of the caller's edit, a message that was
         edited later is returned unchanged: so edits may arrive in any order, and before the
         message. MessageDeleted if its message has been deleted. NotFound if there is no such
         conversation (of `user_id`, if given); ItemTooLarge.
@@ -776,7 +776,7 @@ class AsyncReviews:
         *,
         comments: str | None = None,
         review_id: str | None = None,
-        reviewed_at: datetime | None = None,
+        at: datetime | None = None,
         user_id: str | None = None,
     ) -> Review:
         """Create a review of a conversation and return it.
@@ -788,7 +788,7 @@ class AsyncReviews:
     async def get(self, review_id: str) -> Review:
         """The review with this id. NotFound."""
 
-    async def archive(self, review_id: str, *, archived_at: datetime | None=None) -> Review:
+    async def archive(self, review_id: str, *, at: datetime | None=None) -> Review:
         """Archive a review and return it; an archived one stays unchanged. NotFound."""
 
     async def list_by_conversation(
@@ -974,7 +974,7 @@ class AsyncActivities:
         action: str,
         *,
         details: Mapping[str, Any] | None = None,
-        created_at: datetime | None = None,
+        at: datetime | None = None,
         activity_id: str | None = None,
         expires_at: datetime | None = None,
     ) -> Activity:
@@ -1017,9 +1017,9 @@ class AsyncActivities:
 
 
 class AsyncLogins:
-    """Open, check, list and revoke logins."""
+    """Create, check, list and revoke logins."""
 
-    async def open(
+    async def create(
         self,
         user_id: str,
         *,
@@ -1030,7 +1030,7 @@ class AsyncLogins:
         metadata: Mapping[str, Any] | None = None,
         secret: str | None = None,
     ) -> OpenedLogin:
-        """Open a login for a user, and return it with its secret.
+        """Create a login for a user, and return it with its secret.
 
         To make retries safe, pass your own `secret` of at least 128 random bits: a retry with it
         returns the existing login. AlreadyExists if the secret belongs to a different login.
@@ -1205,7 +1205,7 @@ class AsyncMembers:
         status: MemberStatus = 'active',
         permissions: Mapping[str, Any] | None = None,
         invited_by: str | None = None,
-        joined_at: datetime | None = None,
+        at: datetime | None = None,
     ) -> Member:
         """Add a member to an organization and return it. A retry returns the existing member.
 
@@ -1686,13 +1686,14 @@ class AsyncEVScores:
         confidence_score: float | None = None,
         recommendations: Sequence[str] = (),
         metadata: dict[str, Any] | None = None,
-        calculation_date: datetime | None = None,
+        at: datetime | None = None,
         account_id: str | None = None,
     ) -> EVScore:
         """Record a score of a conversation and return it.
 
-        A retry with the same calculation date returns the existing score; AlreadyExists if that
-        one is different. NotFound if the thread does not exist, or is not `account_id`'s.
+        Its `calculation_date` is `at`, or now. A retry with the same one returns the existing
+        score; AlreadyExists if that one is different. NotFound if the thread does not exist, or is
+        not `account_id`'s.
         InvalidArgument for a date more than five minutes ahead: it would stay the latest.
         """
 
@@ -2298,13 +2299,13 @@ class AsyncCalls:
         self,
         call_id: str,
         *,
-        ended_at: datetime | None = None,
+        at: datetime | None = None,
         user_id: str | None = None,
     ) -> Call:
-        """End a call, now or at `ended_at`, and return it with its minutes.
+        """End a call, now or at the time `at`, and return it with its minutes.
 
         Both callers and the room's name are free again. A call that has already ended is returned
-        unchanged. InvalidArgument if `ended_at` is more than 5 minutes (allowed clock difference)
+        unchanged. InvalidArgument if `at` is more than 5 minutes (allowed clock difference)
         before the start or in the future. NotFound, also if `user_id` is not in the call.
         """
 
@@ -2470,7 +2471,7 @@ class DerivedStore:
 
     @property
     def logins(self) -> AsyncLogins:
-        """Open, check, list and revoke logins."""
+        """Create, check, list and revoke logins."""
 
     @property
     def organizations(self) -> AsyncOrganizations:

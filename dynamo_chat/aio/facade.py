@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from dynamo_chat.core.errors import UnusableStore
 from dynamo_chat.core.patterns import declared_pattern
+from dynamo_chat.core.renamed import is_old_name
 from dynamo_chat.core.repository import Repository
 
 T = TypeVar("T")
@@ -77,7 +78,7 @@ def derived(kind: type) -> type:
     members: dict[str, Any] = {"__doc__": kind.__doc__, "__module__": __name__}
     for owner in reversed(kind.__mro__[:-1]):
         for name, member in vars(owner).items():
-            if not name.startswith("_"):
+            if not name.startswith("_") and not is_old_name(member):
                 members[name] = _member(member)
     return type(f"Async{kind.__name__}", (Bound,), members)
 

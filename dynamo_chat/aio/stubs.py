@@ -29,6 +29,7 @@ from typing import Any, Final
 from dynamo_chat.aio.facade import is_iterating
 from dynamo_chat.catalogue import repositories
 from dynamo_chat.core.iterating import iterated
+from dynamo_chat.core.renamed import is_old_name
 from dynamo_chat.store import ChatStore
 
 _WIDTH: Final = 100
@@ -172,7 +173,11 @@ def _methods(kind: type) -> list[Any]:
     found: dict[str, Any] = {}
     for owner in reversed(kind.__mro__[:-1]):
         public = {name: found for name, found in vars(owner).items() if not name.startswith("_")}
-        found |= {name: member for name, member in public.items() if inspect.isfunction(member)}
+        found |= {
+            name: member
+            for name, member in public.items()
+            if inspect.isfunction(member) and not is_old_name(member)
+        }
     return list(found.values())
 
 

@@ -131,30 +131,34 @@ class Calls(Repository):
                 ]
         raise contended("the callers")
 
-    @access_pattern("P6", "GetItem, TransactWriteItems", "2", owner="condition")
-    def end(
-        self, call_id: str, *, ended_at: datetime | None = None, user_id: str | None = None
-    ) -> Call:
-        """End a call, now or at `ended_at`, and return it with its minutes.
+    @access_pattern(
+        "P6",
+        "GetItem, TransactWriteItems",
+        "2",
+        owner="condition",
+        renamed={"ended_at": "at"},
+    )
+    def end(self, call_id: str, *, at: datetime | None = None, user_id: str | None = None) -> Call:
+        """End a call, now or at the time `at`, and return it with its minutes.
 
         Both callers and the room's name are free again. A call that has already ended is returned
-        unchanged. InvalidArgument if `ended_at` is more than 5 minutes (allowed clock difference)
+        unchanged. InvalidArgument if `at` is more than 5 minutes (allowed clock difference)
         before the start or in the future. NotFound, also if `user_id` is not in the call.
         """
         check_owner("user_id", user_id)
         now = self._now()
-        moment = now if ended_at is None else utc("ended_at", ended_at)
+        moment = now if at is None else utc("at", at)
         item = self._get_item(call_key(call_id), consistent=True)
         if item is None or not is_live(item, self._now()):
             raise NotFound("call", call_id)
         call = plan(Call).decode(item)
         if user_id not in {None, call.user_a, call.user_b}:
             raise NotFound("call", call_id)
-        if call.is_live and ended_at is not None:
+        if call.is_live and at is not None:
             if call.started_at - moment > CLOCK_SLACK:
-                raise InvalidArgument("ended_at", "must not be before the call started")
+                raise InvalidArgument("at", "must not be before the call started")
             if moment - now > CLOCK_SLACK:
-                raise InvalidArgument("ended_at", "must not be in the future")
+                raise InvalidArgument("at", "must not be in the future")
         return self._end(call, moment)
 
     @access_pattern(

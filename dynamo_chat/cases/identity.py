@@ -82,7 +82,7 @@ def users_get_password_hash(stage: Stage) -> Iterator[Case]:
 
 def users_delete(stage: Stage) -> Iterator[Case]:
     users, alone, member = stage.store.users, a_user(stage).user_id, a_user(stage).user_id
-    stage.store.logins.open(member)
+    stage.store.logins.create(member)
     stage.store.activity.record(member, "signed up")
     organization = stage.store.organizations.create("Org", a_user(stage).user_id)
     stage.store.members.add(organization.organization_id, member)
@@ -108,8 +108,8 @@ def activity_list_by_user(stage: Stage) -> Iterator[Case]:
     yield Case("the next page", lambda: activity.list_by_user(user_id, cursor=page.cursor))
 
 
-def _opened(opened: OpenedLogin) -> str:
-    return f"{words(opened.login)}; its secret is shown once"
+def _created(created: OpenedLogin) -> str:
+    return f"{words(created.login)}; its secret is shown once"
 
 
 def _ended(count: int) -> str:
@@ -119,32 +119,32 @@ def _ended(count: int) -> str:
 # -- logins -------------------------------------------------------------------------------------
 
 
-def logins_open(stage: Stage) -> Iterator[Case]:
+def logins_create(stage: Stage) -> Iterator[Case]:
     logins, user_id = stage.store.logins, a_user(stage).user_id
-    yield Case("", lambda: logins.open(user_id, user_agent="Mozilla/5.0"), _opened)
+    yield Case("", lambda: logins.create(user_id, user_agent="Mozilla/5.0"), _created)
 
 
 def logins_load(stage: Stage) -> Iterator[Case]:
     logins, secret = stage.store.logins, stage.fresh("a-secret-of-another-system")
-    old = logins.open(a_user(stage).user_id, user_agent="Mozilla/5.0").login
+    old = logins.create(a_user(stage).user_id, user_agent="Mozilla/5.0").login
     yield Case("", lambda: logins.load(secret, old))
 
 
 def logins_get(stage: Stage) -> Iterator[Case]:
     logins = stage.store.logins
-    secret = logins.open(a_user(stage).user_id).secret
+    secret = logins.create(a_user(stage).user_id).secret
     yield Case("", lambda: logins.get(secret))
 
 
 def logins_get_by_id(stage: Stage) -> Iterator[Case]:
     logins = stage.store.logins
-    login = logins.open(a_user(stage).user_id).login
+    login = logins.create(a_user(stage).user_id).login
     yield Case("", lambda: logins.get_by_id(login.login_id, user_id=login.user_id))
 
 
 def logins_touch(stage: Stage) -> Iterator[Case]:
     logins = stage.store.logins
-    secret = logins.open(a_user(stage).user_id).secret
+    secret = logins.create(a_user(stage).user_id).secret
     yield Case(
         "", lambda: logins.touch(secret), lambda login: f"in use at {login.last_activity:%H:%M}"
     )
@@ -152,26 +152,26 @@ def logins_touch(stage: Stage) -> Iterator[Case]:
 
 def logins_revoke(stage: Stage) -> Iterator[Case]:
     logins = stage.store.logins
-    login = logins.open(a_user(stage).user_id).login
+    login = logins.create(a_user(stage).user_id).login
     yield Case("", lambda: logins.revoke(login), lambda _: "revoked: its secret no longer works")
-    secret = logins.open(login.user_id).secret
+    secret = logins.create(login.user_id).secret
     yield Case("by its secret", lambda: logins.revoke(secret), lambda _: "logged out", budget=2)
 
 
 def logins_revoke_all(stage: Stage) -> Iterator[Case]:
     logins, few, many = stage.store.logins, a_user(stage).user_id, a_user(stage).user_id
     for _ in range(3):
-        logins.open(few)
+        logins.create(few)
     yield Case("3 logins", lambda: logins.revoke_all(few), _ended)
     for _ in range(30):
-        logins.open(many)
+        logins.create(many)
     yield Case("30 logins", lambda: logins.revoke_all(many), _ended)
 
 
 def logins_list_active(stage: Stage) -> Iterator[Case]:
     logins, user_id = stage.store.logins, a_user(stage).user_id
     for place in range(5):
-        opened = logins.open(user_id)
+        opened = logins.create(user_id)
         if place % 2:
             logins.revoke(opened.login)
     yield Case("", lambda: logins.list_active(user_id))

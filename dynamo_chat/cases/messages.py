@@ -144,11 +144,11 @@ def messages_latest(stage: Stage) -> Iterator[Case]:
     yield Case("the last 20", lambda: messages.latest(talk))
 
 
-def messages_open(stage: Stage) -> Iterator[Case]:
+def messages_latest_with_conversation(stage: Stage) -> Iterator[Case]:
     talk, messages = conversation(stage, messages=60).conversation_id, stage.store.messages
-    yield Case("the last 20", lambda: messages.open(talk), _opened)
+    yield Case("the last 20", lambda: messages.latest_with_conversation(talk), _opened)
     empty = conversation(stage).conversation_id
-    yield Case("no message yet", lambda: messages.open(empty), _opened)
+    yield Case("no message yet", lambda: messages.latest_with_conversation(empty), _opened)
 
 
 def messages_list_exchanges(stage: Stage) -> Iterator[Case]:

@@ -14,7 +14,7 @@ def _a_person(stage: Stage) -> tuple[str, str]:
     """A user and an account, with a little of everything."""
     store, user_id, account_id = stage.store, stage.fresh("user"), stage.fresh("account")
     store.users.create(f"{user_id}@example.com", user_id=user_id)
-    store.logins.open(user_id)
+    store.logins.create(user_id)
     talk = store.conversations.create(user_id, title="Renders").conversation_id
     store.messages.append(talk, NewMessage(role="user", content="Show me 4K renders"))
     store.organizations.create("Example Ltd", user_id)

@@ -76,7 +76,8 @@ class Conversation(Entity):
     """What the application inferred about the user's taste; see `merge_preferences`.
 
     None if it has some that were not read: only `get`, `create`, `set_preferences`,
-    `merge_preferences` and `messages.open` read them. Lists and all others do not."""
+    `merge_preferences` and `messages.latest_with_conversation` read them. Lists and all others do
+    not."""
     retention: timedelta | None = None
     """How long it is kept: after its creation or, when `is_sliding`, after its latest message."""
     is_sliding: bool = False

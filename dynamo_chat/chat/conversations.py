@@ -63,6 +63,7 @@ class Conversations(Repository):
         "1; 2 when it exists and has preferences",
         budget=1,
         owner="creation",
+        renamed={"created_at": "at"},
     )
     def create(  # noqa: PLR0913 - a conversation has that many settings
         self,
@@ -76,7 +77,7 @@ class Conversations(Repository):
         keep_last: int | None = None,
         preferences: Mapping[str, Any] | None = None,
         status: ConversationStatus = "active",
-        created_at: datetime | None = None,
+        at: datetime | None = None,
         exist_ok: bool = True,
     ) -> Conversation:
         """Create a conversation, or return the one that this user already has with this id.
@@ -86,13 +87,13 @@ class Conversations(Repository):
 
         `retention` counts from its creation or, if `sliding`, from its latest message; None
         keeps it for ever. `keep_last` keeps only that many of the latest messages. AlreadyExists
-        if another user has the id, or its conversation is being deleted. `created_at` may be in
-        the past, and at most 5 minutes ahead.
+        if another user has the id, or its conversation is being deleted. `at` is when it was
+        created: in the past, or at most 5 minutes ahead.
         """
         now = self._now()
         created = now
-        if created_at is not None:
-            created = not_ahead("created_at", utc("created_at", created_at), now)
+        if at is not None:
+            created = not_ahead("at", utc("at", at), now)
         kept_until, idle_until = _deadlines(created, now, retention, sliding)
         conversation = validated(
             Conversation,

@@ -85,7 +85,7 @@ class MessageEditor(Repository):
         if message.message_id is None:
             raise InvalidArgument("message.message_id", "is needed to know the message by")
         if edited_at is not None:
-            edited_at = not_ahead("edited_at", utc("edited_at", edited_at), self._now())
+            edited_at = not_ahead("at", utc("at", edited_at), self._now())
         for attempt in range(self._connection.options.transaction_attempts):
             try:
                 spot = self._finder.place(conversation_id, message.message_id, user_id)

@@ -46,6 +46,7 @@ from dynamo_chat.core.iterating import NEXT_PAGE_SIZE, iterating
 from dynamo_chat.core.layout import SK, TABLE, Collection
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
 from dynamo_chat.core.patterns import STAFF, access_pattern
+from dynamo_chat.core.renamed import formerly
 from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository, time_range
 from dynamo_chat.core.ulids import lowest_ulid
 
@@ -223,7 +224,7 @@ class Messages(Repository):
         return Items.of(fit, unreadable[::-1], is_cut=is_cut)
 
     @access_pattern("C8", "Query", "1", owner="read")
-    def open(
+    def latest_with_conversation(
         self,
         conversation_id: str,
         count: int = DEFAULT_PAGE_SIZE,
@@ -240,6 +241,8 @@ class Messages(Repository):
         return self._latest(
             conversation_id, count, user_id, consistent=consistent, with_preferences=True
         )
+
+    open = formerly("open", latest_with_conversation)
 
     @access_pattern(
         "C9", "BatchGetItem, GetItem", "1; ≤2 for the caller's own id", budget=2, owner="read"
@@ -426,18 +429,18 @@ class Messages(Repository):
         conversation_id: str,
         message: NewMessage,
         *,
-        edited_at: datetime | None = None,
+        at: datetime | None = None,
         user_id: str | None = None,
     ) -> Message:
         """Append a message, or replace the one with its id, and return it as stored.
 
         A replaced message keeps its position and feedback; all else is as in `message`, which
-        needs a `message_id`. With `edited_at`, the time of the caller's edit, a message that was
+        needs a `message_id`. With `at`, the time of the caller's edit, a message that was
         edited later is returned unchanged: so edits may arrive in any order, and before the
         message. MessageDeleted if its message has been deleted. NotFound if there is no such
         conversation (of `user_id`, if given); ItemTooLarge.
         """
-        return self._editor.put(conversation_id, message, edited_at, user_id)
+        return self._editor.put(conversation_id, message, at, user_id)
 
     @access_pattern("C18", "GetItem or BatchGetItem, TransactWriteItems", "≤2", owner="condition")
     def delete(self, conversation_id: str, message_id: str, *, user_id: str | None = None) -> bool:

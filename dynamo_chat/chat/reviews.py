@@ -111,7 +111,13 @@ class Reviews(Repository):
         self._lists = LivingLists(binding)
         self._remover = ConversationRemover(binding, snapshots)
 
-    @access_pattern("C13", "GetItem, TransactWriteItems", "≤2", owner="condition")
+    @access_pattern(
+        "C13",
+        "GetItem, TransactWriteItems",
+        "≤2",
+        owner="condition",
+        renamed={"reviewed_at": "at"},
+    )
     def create(
         self,
         conversation_id: str,
@@ -119,7 +125,7 @@ class Reviews(Repository):
         *,
         comments: str | None = None,
         review_id: str | None = None,
-        reviewed_at: datetime | None = None,
+        at: datetime | None = None,
         user_id: str | None = None,
     ) -> Review:
         """Create a review of a conversation and return it.
@@ -127,7 +133,7 @@ class Reviews(Repository):
         If the review id exists: returns the stored review if it is the same, else AlreadyExists.
         NotFound if there is no such conversation (of `user_id`, if given).
         """
-        moment = self._moment("reviewed_at", reviewed_at)
+        moment = self._moment(at)
         identity = self._new_id() if review_id is None else review_id
 
         def attempt(snapshot: Snapshot) -> Review:
@@ -160,10 +166,16 @@ class Reviews(Repository):
             raise NotFound("review", review_id)
         return plan(Review).decode(item)
 
-    @access_pattern("C13", "GetItem, TransactWriteItems", "≤2", owner=STAFF)
-    def archive(self, review_id: str, *, archived_at: datetime | None = None) -> Review:
+    @access_pattern(
+        "C13",
+        "GetItem, TransactWriteItems",
+        "≤2",
+        owner=STAFF,
+        renamed={"archived_at": "at"},
+    )
+    def archive(self, review_id: str, *, at: datetime | None = None) -> Review:
         """Archive a review and return it; an archived one stays unchanged. NotFound."""
-        moment = self._moment("archived_at", archived_at)
+        moment = self._moment(at)
         pointer = self._get_item(keyspace.REVIEW_ID.key(review_id=review_id), consistent=True)
         if pointer is None or not is_live(pointer, self._now()):
             raise NotFound("review", review_id)
@@ -351,10 +363,10 @@ class Reviews(Repository):
             head = self._get_item(key, consistent=asked.consistent)
         return begun, head
 
-    def _moment(self, argument: str, given: datetime | None) -> datetime:
-        """`given` in UTC, or now if None; InvalidArgument if it is in the future."""
+    def _moment(self, at: datetime | None) -> datetime:
+        """`at` in UTC, or now if None; InvalidArgument if it is in the future."""
         now = self._now()
-        return now if given is None else not_ahead(argument, utc(argument, given), now)
+        return now if at is None else not_ahead("at", utc("at", at), now)
 
     def _is_freed(self, conversation_id: str) -> bool:
         """Clear the conversation if it expired before its reviews did; True if so."""

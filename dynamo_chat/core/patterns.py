@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, Final, Literal, NamedTuple, ParamSpec, TypeVar
 
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.renamed import take_old_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,7 +95,7 @@ class AccessPattern:
     """The package that the pattern belongs to; empty for the package of the method's module."""
 
 
-def access_pattern(
+def access_pattern(  # noqa: PLR0913 - there is that much to declare
     pattern_id: str,
     operation: str,
     requests: str,
@@ -105,13 +106,15 @@ def access_pattern(
     domain: str = "",
     cursor_id: str = "",
     bodies: Iterable[str] = (),
+    renamed: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare the access pattern of a repository method: its id, its operations, its requests.
 
     `budget` is the number of requests that a test allows; by default it is read from `requests`,
     which must then be a number or ``≤`` a number. `cursor_id` replaces the pattern's id in the
     method's cursors, for cursors that were issued under another id. `bodies` are arguments that are
-    stored as long text: other texts have at most 4,096 characters.
+    stored as long text: other texts have at most 4,096 characters. `renamed` gives old names of
+    arguments, each with its new one.
     """
     bound = cursor_id or pattern_id
     long_texts = _BODIES.union(bodies)
@@ -133,6 +136,8 @@ def access_pattern(
 
         @wraps(method)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            if renamed is not None:
+                take_old_names(kwargs, renamed, callers=2)
             check(args, kwargs)
             outer = _running.get()
             span = None

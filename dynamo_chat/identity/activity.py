@@ -47,14 +47,14 @@ class ActivityExists(AlreadyExists):
 class Activities(Repository):
     """Record and list what users do."""
 
-    @access_pattern("U4", "TransactWriteItems", "1", owner="argument")
+    @access_pattern("U4", "TransactWriteItems", "1", owner="argument", renamed={"created_at": "at"})
     def record(
         self,
         user_id: str,
         action: str,
         *,
         details: Mapping[str, Any] | None = None,
-        created_at: datetime | None = None,
+        at: datetime | None = None,
         activity_id: str | None = None,
         expires_at: datetime | None = None,
     ) -> Activity:
@@ -65,17 +65,15 @@ class Activities(Repository):
         one is different. NotFound if the user does not exist or is being deleted: the activity
         would remain after the user.
         """
-        if activity_id is not None and created_at is None:
-            raise InvalidArgument(
-                "created_at", "is required with activity_id: together they identify it"
-            )
+        if activity_id is not None and at is None:
+            raise InvalidArgument("at", "is required with activity_id: together they identify it")
         if details is not None and not isinstance(details, Mapping):
             raise InvalidArgument("details", f"must be a mapping, not {type(details).__name__}")
         now = self._now()
         activity = validated(
             Activity,
             user_id=user_id,
-            created_at=now if created_at is None else _moment(created_at, now),
+            created_at=now if at is None else _moment(at, now),
             activity_id=self._new_id() if activity_id is None else activity_id,
             action=action,
             details=dict(details or {}),
@@ -118,5 +116,5 @@ class Activities(Repository):
     iterate_by_user = iterating(list_by_user)
 
 
-def _moment(created_at: datetime, now: datetime) -> datetime:
-    return not_ahead("created_at", utc("created_at", created_at), now)
+def _moment(at: datetime, now: datetime) -> datetime:
+    return not_ahead("at", utc("at", at), now)

@@ -31,6 +31,7 @@ from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Layout
 from dynamo_chat.core.owners import check_owner
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import BEARER, NoOwner, access_pattern
+from dynamo_chat.core.renamed import formerly
 from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import (
     MAX_TRANSACTION_WRITES,
@@ -79,10 +80,10 @@ class OpenedLogin:
 
 
 class Logins(Repository):
-    """Open, check, list and revoke logins."""
+    """Create, check, list and revoke logins."""
 
     @access_pattern("U6", "TransactWriteItems", "1", owner="argument")
-    def open(
+    def create(
         self,
         user_id: str,
         *,
@@ -93,7 +94,7 @@ class Logins(Repository):
         metadata: Mapping[str, Any] | None = None,
         secret: str | None = None,
     ) -> OpenedLogin:
-        """Open a login for a user, and return it with its secret.
+        """Create a login for a user, and return it with its secret.
 
         To make retries safe, pass your own `secret` of at least 128 random bits: a retry with it
         returns the existing login. AlreadyExists if the secret belongs to a different login.
@@ -116,6 +117,8 @@ class Logins(Repository):
             metadata=dict(metadata or {}),
         )
         return OpenedLogin(self._put(login, now), known)
+
+    open = formerly("open", create)
 
     @access_pattern("U6", "TransactWriteItems", "1", owner="argument")
     def load(self, secret: str, login: LoginSession) -> LoginSession:

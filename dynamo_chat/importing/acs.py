@@ -173,7 +173,7 @@ def _login(store: ChatStore, replay: Replay, row: Row, now: datetime) -> LoginSe
     ends = replay.moment(row["expires_at"])
     if ends <= now:
         return None
-    opened = replay.at(row["created_at"]).logins.open(
+    opened = replay.at(row["created_at"]).logins.create(
         row["user_id"],
         lifetime=ends - replay.moment(row["created_at"]),
         **_same(row, "account_id", "ip_address", "user_agent", "metadata"),
@@ -206,7 +206,7 @@ def _member(replay: Replay, organization: Row, row: Row) -> Member:
     replay.at(row["joined_at"]).members.add(
         *place,
         **_same(row, "role", "status", "permissions", "invited_by"),
-        joined_at=replay.moment(row["joined_at"]),
+        at=replay.moment(row["joined_at"]),
     )
     return replay.at(row["last_active"]).members.touch(*place)
 
@@ -271,7 +271,7 @@ def _score(replay: Replay, row: Row) -> EVScore:
         row["ev_score"],
         **_same(row, "factors", "algorithm_version", "confidence_score"),
         **_same(row, "recommendations", "metadata"),
-        calculation_date=replay.moment(date),
+        at=replay.moment(date),
     )
 
 

@@ -71,7 +71,7 @@ def load(record: ConversationRecord, into: ChatStore, *, in_bulk: bool = False) 
         retention=record.retention,
         keep_last=record.keep_last,
         preferences=record.preferences,
-        created_at=record.created_at,
+        at=record.created_at,
     )
     identity, owner = talk.conversation_id, talk.user_id
     for turn in _turns(record.messages, in_bulk=in_bulk):
@@ -84,11 +84,11 @@ def load(record: ConversationRecord, into: ChatStore, *, in_bulk: bool = False) 
             review.reviewed_by,
             comments=review.comments,
             review_id=review.review_id,
-            reviewed_at=review.reviewed_at,
+            at=review.reviewed_at,
             user_id=owner,
         )
         if review.is_archived:
-            into.reviews.archive(review.review_id, archived_at=review.reviewed_at)
+            into.reviews.archive(review.review_id, at=review.reviewed_at)
     if record.state is not None and into.states.get(identity, user_id=owner) is None:
         into.states.save(identity, dict(record.state), user_id=owner)
     if record.status != "active":

@@ -88,6 +88,7 @@ class EVScores(Repository):
         "1 with the account given; 2 without",
         budget=2,
         owner="condition",
+        renamed={"calculation_date": "at"},
     )
     def record(
         self,
@@ -99,13 +100,14 @@ class EVScores(Repository):
         confidence_score: float | None = None,
         recommendations: Sequence[str] = (),
         metadata: dict[str, Any] | None = None,
-        calculation_date: datetime | None = None,
+        at: datetime | None = None,
         account_id: str | None = None,
     ) -> EVScore:
         """Record a score of a conversation and return it.
 
-        A retry with the same calculation date returns the existing score; AlreadyExists if that
-        one is different. NotFound if the thread does not exist, or is not `account_id`'s.
+        Its `calculation_date` is `at`, or now. A retry with the same one returns the existing
+        score; AlreadyExists if that one is different. NotFound if the thread does not exist, or is
+        not `account_id`'s.
         InvalidArgument for a date more than five minutes ahead: it would stay the latest.
         """
         given = validated(
@@ -115,8 +117,8 @@ class EVScores(Repository):
             recommendations=recommendations,
         )
         moment = now = self._now()
-        if calculation_date is not None:
-            moment = not_ahead("calculation_date", utc("calculation_date", calculation_date), now)
+        if at is not None:
+            moment = not_ahead("at", utc("at", at), now)
         check_owner("account_id", account_id)
         owner = account_id or _owner_of(self._threads.item(conversation_id, None, consistent=True))
         for _ in range(self._connection.options.transaction_attempts):
@@ -146,7 +148,7 @@ class EVScores(Repository):
                 there = None if taken is None else plan(EVScore).decode(taken)
                 if there is not None and _of(there, owner) == score:
                     return there
-                if calculation_date is not None:
+                if at is not None:
                     raise ScoreExists("another score has this time", there) from failed
                 moment += _MICROSECOND  # another score has the same instant
             else:

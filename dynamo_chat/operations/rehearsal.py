@@ -127,7 +127,7 @@ def _converse(measured: _Measured, workload: Workload) -> None:
         measured.call(
             "open a conversation",
             number * workload.opens,
-            lambda: store.messages.open(talk.conversation_id),
+            lambda: store.messages.latest_with_conversation(talk.conversation_id),
         )
 
 
@@ -183,7 +183,7 @@ def _sign_in(measured: _Measured, workload: Workload) -> None:
     if not opened:
         return
     # All logins of a month, because all are stored: a login lasts longer than a month.
-    openings = [lambda: store.logins.open("user-1")] * workload.sign_ins
+    openings = [lambda: store.logins.create("user-1")] * workload.sign_ins
     login = measured.call("sign in", opened, *openings)
     measured.call("read a profile", opened, lambda: store.users.get("user-1"))
     if workload.checks:

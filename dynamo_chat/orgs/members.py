@@ -47,7 +47,7 @@ class Members(Repository):
         self._lists = Lists(binding)
         self._seats = SeatKeeper(binding)
 
-    @access_pattern("O2", "TransactWriteItems", "1", owner="argument")
+    @access_pattern("O2", "TransactWriteItems", "1", owner="argument", renamed={"joined_at": "at"})
     def add(
         self,
         organization_id: str,
@@ -57,7 +57,7 @@ class Members(Repository):
         status: MemberStatus = "active",
         permissions: Mapping[str, Any] | None = None,
         invited_by: str | None = None,
-        joined_at: datetime | None = None,
+        at: datetime | None = None,
     ) -> Member:
         """Add a member to an organization and return it. A retry returns the existing member.
 
@@ -65,7 +65,7 @@ class Members(Repository):
         NotFound if the organization does not exist or the user was deleted.
         """
         now = self._now()
-        joined = now if joined_at is None else utc("joined_at", joined_at)
+        joined = now if at is None else utc("at", at)
         member = validated(
             Member,
             organization_id=organization_id,
@@ -74,7 +74,7 @@ class Members(Repository):
             status=status,
             permissions=_permissions(permissions),
             invited_by=invited_by,
-            joined_at=not_ahead("joined_at", joined, now),
+            joined_at=not_ahead("at", joined, now),
         )
         return self._added(member, now)
 

@@ -175,7 +175,7 @@ class Soak:
         self.done[talk].update(each.message_id for each in made)
 
     async def _latest(self, talk: str, _: int) -> object:
-        return await self.store.messages.open(talk, 20)
+        return await self.store.messages.latest_with_conversation(talk, 20)
 
     async def _get(self, talk: str, _: int) -> object:
         return await self.store.conversations.get(talk)

@@ -161,7 +161,7 @@ def _is_text(stored: Any, limit: int) -> bool:
 def _is_list(method: str) -> bool:
     name = method.partition(".")[2]
     is_paged = name.startswith(("list_", "find_by_")) or name == "list"
-    return is_paged or method in {"messages.latest", "messages.open"}
+    return is_paged or method in {"messages.latest", "messages.latest_with_conversation"}
 
 
 def _said(found: object) -> str:

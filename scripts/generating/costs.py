@@ -38,7 +38,9 @@ def measured() -> Iterator[tuple[str, int, str]]:
         calls: Mapping[str, Callable[[], object]] = {
             "append a message": lambda: store.messages.append(talks[0], said),
             "append a turn of two": lambda: store.messages.append_turn(talks[0], [said, said]),
-            "latest 20 messages and their conversation": lambda: store.messages.open(talks[0], 20),
+            "latest 20 messages and their conversation": lambda: (
+                store.messages.latest_with_conversation(talks[0], 20)
+            ),
             "a page of 20 conversations, by creation or by activity": lambda: (
                 store.conversations.list_by_activity("user-1", page_size=20)
             ),

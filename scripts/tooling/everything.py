@@ -151,9 +151,9 @@ def _identity(store: ChatStore, ids: Everything, entries: int) -> Everything:
         store.users.create(f"{other}@example.com", user_id=other)
     for place in range(entries):
         store.activity.record(name, "signed in", details={"place": place}, expires_at=LATE)
-    opened = store.logins.open(name, account_id=ids.account_id, secret=ids.secret)
+    opened = store.logins.create(name, account_id=ids.account_id, secret=ids.secret)
     for _ in range(1, entries):
-        store.logins.open(name, lifetime=timedelta(days=1))
+        store.logins.create(name, lifetime=timedelta(days=1))
     return replace(ids, login=opened.login)
 
 
@@ -233,7 +233,7 @@ def _mail(store: ChatStore, ids: Everything, entries: int) -> Everything:
     for thread in _numbered(ids.thread_id, entries):
         store.emails.add(thread, _email(ids, body="Again", timestamp=start + 2 * SECOND))
     for place in range(entries):
-        store.scores.record(ids.thread_id, 0.5, calculation_date=start + place * SECOND)
+        store.scores.record(ids.thread_id, 0.5, at=start + place * SECOND)
     return replace(ids, response_id=first.response_id)
 
 
@@ -313,7 +313,7 @@ def _calls(store: ChatStore, ids: Everything, _: int) -> Everything:
         store.callers.create(caller)
     older = store.calls.start(ids.user_id, ids.friend_id, room_name=f"{ids.room_name}-1")
     # A duration of 0 would be returned as 0.0 or as 0, depending on the engine.
-    store.calls.end(older.call_id, ended_at=older.started_at + timedelta(minutes=1.5))
+    store.calls.end(older.call_id, at=older.started_at + timedelta(minutes=1.5))
     store.calls.start(
         ids.user_id, ids.friend_id, call_id=ids.call_id, room_name=ids.room_name, cost=2
     )

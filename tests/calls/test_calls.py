@@ -166,7 +166,7 @@ def test_a_call_ends_once(scene: Scene) -> None:
     ended = scene.store.calls.end(made.call_id)
     scene.clock.advance(60)
     again = call(scene)
-    assert scene.store.calls.end(made.call_id, ended_at=scene.clock()) == ended
+    assert scene.store.calls.end(made.call_id, at=scene.clock()) == ended
     assert requests(scene, lambda: scene.store.calls.end(made.call_id)) == ["GetItem"]
     assert scene.store.callers.get("ann", consistent=True).live_call_id == again.call_id
 
@@ -174,10 +174,10 @@ def test_a_call_ends_once(scene: Scene) -> None:
 def test_an_end_may_be_told_late(scene: Scene) -> None:
     made = call(scene)
     scene.clock.advance(3600)
-    with pytest.raises(InvalidArgument, match="ended_at"):
-        scene.store.calls.end(made.call_id, ended_at=made.started_at.replace(tzinfo=None))
+    with pytest.raises(InvalidArgument, match=r"^at: "):
+        scene.store.calls.end(made.call_id, at=made.started_at.replace(tzinfo=None))
     moment = made.started_at + timedelta(minutes=10)
-    ended = scene.store.calls.end(made.call_id, ended_at=moment)
+    ended = scene.store.calls.end(made.call_id, at=moment)
     assert (ended.ended_at, ended.duration_minutes) == (moment, 10)
 
 
@@ -193,21 +193,21 @@ def test_the_end_that_is_told_is_near_the_call(scene: Scene) -> None:
         datetime.min.replace(tzinfo=UTC),
     ]
     for wrong in wrongs:
-        with pytest.raises(InvalidArgument, match="ended_at"):
-            scene.store.calls.end(made.call_id, ended_at=wrong)
+        with pytest.raises(InvalidArgument, match=r"^at: "):
+            scene.store.calls.end(made.call_id, at=wrong)
     assert scene.store.calls.get(made.call_id, consistent=True) == made
-    early = scene.store.calls.end(made.call_id, ended_at=made.started_at - timedelta(seconds=1))
+    early = scene.store.calls.end(made.call_id, at=made.started_at - timedelta(seconds=1))
     assert (early.ended_at, early.duration_minutes) == (made.started_at, 0)
     ahead = call(scene)
     moment = scene.clock() + timedelta(minutes=4)
-    assert scene.store.calls.end(ahead.call_id, ended_at=moment).duration_minutes == 4
+    assert scene.store.calls.end(ahead.call_id, at=moment).duration_minutes == 4
 
 
 def test_an_end_that_is_told_again_need_not_be_near(scene: Scene) -> None:
     """The first end stands, whatever a webhook says that comes twice."""
     made = call(scene)
     ended = scene.store.calls.end(made.call_id)
-    assert scene.store.calls.end(made.call_id, ended_at=ended.started_at - DAY) == ended
+    assert scene.store.calls.end(made.call_id, at=ended.started_at - DAY) == ended
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_an_end_that_is_told_again_need_not_be_near(scene: Scene) -> None:
 def test_minutes_are_rounded_to_hundredths(scene: Scene, seconds: float, minutes: float) -> None:
     made = call(scene)
     moment = scene.clock.advance(seconds)
-    assert scene.store.calls.end(made.call_id, ended_at=moment).duration_minutes == minutes
+    assert scene.store.calls.end(made.call_id, at=moment).duration_minutes == minutes
 
 
 def test_a_server_whose_clock_is_behind_ends_a_call_at_its_start(scene: Scene) -> None:

@@ -99,7 +99,7 @@ def test_a_call_is_ended_once(scene: Scene, number: int, fault: Fault) -> None:
     moment = scene.clock.advance(600)
 
     def end() -> Call:
-        return scene.store.calls.end(call.call_id, ended_at=moment)
+        return scene.store.calls.end(call.call_id, at=moment)
 
     cut_short(scene, number, fault, end)
     scene.clock.advance(600)

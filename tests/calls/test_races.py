@@ -297,7 +297,7 @@ def test_a_call_is_ended_once_by_many(scene: Scene) -> None:
         partial(
             scene.store.calls.end,
             call.call_id,
-            ended_at=call.started_at + timedelta(minutes=minute),
+            at=call.started_at + timedelta(minutes=minute),
         )
         for minute in range(1, 33)
     ]

@@ -97,7 +97,7 @@ class Talk:
         """Whether a conversation from a list says the same: there, preferences are not read."""
         if head.has_preferences != bool(self.preferences):
             return False
-        unread = None if self.preferences else {}
+        unread: dict[str, Any] | None = None if self.preferences else {}
         return head.preferences == unread and self.is_told_by(
             head.model_copy(update={"preferences": self.preferences})
         )

@@ -107,7 +107,7 @@ def test_two_requests_where_the_store_does_not_know_the_conversation(
     with requests(stranger, 1):
         say(stranger, talk, "hello")
     reader = scene.new_store()
-    reader.messages.open(talk)
+    reader.messages.latest_with_conversation(talk)
     with requests(reader, 1):
         say(reader, talk, "hello")
 
@@ -220,7 +220,7 @@ def test_a_server_far_ahead_never_shortens_a_life(
 
 def test_a_message_may_take_an_earlier_place(store: ChatStore, talk: str, clock: FakeClock) -> None:
     """But not before the latest one: old conversations are brought over in their order."""
-    store.conversations.create("u-1", conversation_id="old", created_at=clock() - 10 * DAY)
+    store.conversations.create("u-1", conversation_id="old", at=clock() - 10 * DAY)
     moments = [clock() - 10 * DAY + n * MINUTE for n in range(3)]
     made = [
         store.messages.append("old", user(str(n), at=moment)) for n, moment in enumerate(moments)
@@ -334,16 +334,16 @@ def test_an_id_given_anew_at_the_same_creation_time(
     """As an import that is run again does. Nothing of the old conversation is taken for the new."""
     other = scene.new_store()
     born = clock() - 100 * DAY
-    store.conversations.create("u-1", conversation_id="c-1", title="Old", created_at=born)
+    store.conversations.create("u-1", conversation_id="c-1", title="Old", at=born)
     store.messages.append("c-1", user("old", at=born + 50 * DAY))
     other.conversations.delete("c-1")
     anew = other if maker == "another store" else store
-    anew.conversations.create("u-1", conversation_id="c-1", keep_last=2, created_at=born)
+    anew.conversations.create("u-1", conversation_id="c-1", keep_last=2, at=born)
     for day in range(1, 5):
         at = born + day * DAY
         stored = store.messages.append("c-1", user(f"day {day}", at=at))
         assert abs(stored.sent_at - at) < SECOND
-    head, kept = store.messages.open("c-1")
+    head, kept = store.messages.latest_with_conversation("c-1")
     assert head.updated_at < born + 5 * DAY
     assert (head.title, head.message_count) == ("day 1", 2)
     assert [message.content for message in kept] == ["day 3", "day 4"]
@@ -355,10 +355,10 @@ def test_an_id_given_anew_with_the_same_deadline(
     """Fixed before, sliding now: the append moves its end all the same."""
     other = scene.new_store()
     born = clock()
-    store.conversations.create("u-1", conversation_id="c-1", retention=4 * DAY, created_at=born)
+    store.conversations.create("u-1", conversation_id="c-1", retention=4 * DAY, at=born)
     other.conversations.delete("c-1")
     other.conversations.create(
-        "u-1", conversation_id="c-1", retention=2 * DAY, sliding=True, created_at=born
+        "u-1", conversation_id="c-1", retention=2 * DAY, sliding=True, at=born
     )
     clock.advance(DAY)
     say(store, "c-1", "hello")

@@ -34,7 +34,7 @@ def test_what_was_created_is_what_is_read(store: ChatStore, clock: FakeClock) ->
             keep_last=10,
             preferences={"genres": ["drama"], "n": 1.0, "none": None},
             status="archived",
-            created_at=clock() - DAY,
+            at=clock() - DAY,
         )
     with requests(store, 1):
         read = store.conversations.get("c-1")
@@ -121,7 +121,7 @@ def in_the_name_of(user_id: str, store: ChatStore, message_id: str) -> list[Call
         lambda: messages.list("c-1", user_id=user_id),
         lambda: messages.list("c-1", user_id=user_id, newest_first=True),
         lambda: messages.latest("c-1", user_id=user_id),
-        lambda: messages.open("c-1", user_id=user_id),
+        lambda: messages.latest_with_conversation("c-1", user_id=user_id),
         lambda: messages.list_exchanges("c-1", user_id=user_id),
         lambda: messages.get("c-1", message_id, user_id=user_id),
         lambda: messages.get_by_id(message_id, user_id=user_id),
@@ -223,7 +223,7 @@ def test_deadlines_that_make_no_sense(scene: Scene, store: ChatStore, clock: Fak
     with pytest.raises(InvalidArgument, match="sliding: needs a retention"):
         store.conversations.create("u-1", sliding=True)
     with pytest.raises(InvalidArgument, match="retention: has already ended"):
-        store.conversations.create("u-1", retention=DAY, created_at=clock() - 2 * DAY)
+        store.conversations.create("u-1", retention=DAY, at=clock() - 2 * DAY)
     with pytest.raises(InvalidArgument, match="retention: ends after the year 9999"):
         scene.new_store(lambda: datetime(9999, 12, 31, 12, tzinfo=UTC)).conversations.create(
             "u-1", retention=DAY

@@ -87,4 +87,4 @@ def test_preferences_cost_an_append_and_a_list_nothing(
         assert cost(store, lambda: listed(user_id)) == (1, 0, 1.5)  # noqa: B023
     units = -(-(characters + 1_000) // 4_096) / 2  # eventually consistent, with head and message
     assert cost(store, lambda: store.conversations.get(talk))[:2] == (1, 0)
-    assert cost(store, lambda: store.messages.open(talk))[2] <= units + 0.5
+    assert cost(store, lambda: store.messages.latest_with_conversation(talk))[2] <= units + 0.5

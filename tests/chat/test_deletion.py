@@ -128,7 +128,7 @@ def whatever_one_may_try(store: ChatStore, minted: str, brought: str) -> list[Ca
         lambda: talks.rename("c-1", "U"),
         lambda: talks.set_status("c-1", "archived"),
         lambda: talks.merge_preferences("c-1", {"a": 1}),
-        lambda: messages.open("c-1"),
+        lambda: messages.latest_with_conversation("c-1"),
         lambda: messages.list("c-1"),
         lambda: messages.list_exchanges("c-1"),
         lambda: messages.get("c-1", minted),

@@ -423,11 +423,11 @@ def test_a_review_without_its_id_item_gets_another_one(scene: Scene, store: Chat
     """By writing it again: an older release could let the id item expire before it."""
     now = scene.clock()
     fill(store, "ann", 1, 0)
-    made = store.reviews.create("c-1", "boss", review_id="r-0", reviewed_at=now)
+    made = store.reviews.create("c-1", "boss", review_id="r-0", at=now)
     pointer = scene.only("review_id")
     scene.put({**pointer, "ttl": {"N": str(int(now.timestamp()) - 1)}})
     with pytest.raises(NotFound):
         store.reviews.get("r-0")
-    assert store.reviews.create("c-1", "boss", review_id="r-0", reviewed_at=now) == made
+    assert store.reviews.create("c-1", "boss", review_id="r-0", at=now) == made
     assert store.reviews.get("r-0") == made
     assert scene.only("review_id") == pointer

@@ -104,7 +104,9 @@ def test_the_latest_in_chronological_order(
         with requests(store, 1):
             assert list(store.messages.latest(talk, count)) == said[-count:]
         with requests(store, 1):
-            head, latest = store.messages.open(talk, count, user_id="u-1", consistent=True)
+            head, latest = store.messages.latest_with_conversation(
+                talk, count, user_id="u-1", consistent=True
+            )
         assert list(latest) == said[-count:]
         assert head == store.conversations.get(talk)
 
@@ -112,7 +114,7 @@ def test_the_latest_in_chronological_order(
 def test_a_conversation_without_messages(store: ChatStore, talk: str) -> None:
     """Is empty, not missing."""
     with requests(store, 1):
-        head, latest = store.messages.open(talk)
+        head, latest = store.messages.latest_with_conversation(talk)
     assert head.conversation_id == talk
     assert latest == store.messages.latest(talk) == ()
     for newest_first in (True, False):
@@ -137,7 +139,7 @@ def test_no_conversation(scene: Scene, store: ChatStore, clock: FakeClock) -> No
         for ask in (
             store.messages.list,
             store.messages.latest,
-            store.messages.open,
+            store.messages.latest_with_conversation,
             store.messages.list_exchanges,
             lambda c: store.messages.list(c, newest_first=True),
             lambda c: store.messages.list(c, newest_first=True, until=clock()),
@@ -210,7 +212,9 @@ def test_a_damaged_message_is_told_and_hides_no_other(
     assert str(told).startswith(
         f"a stored message cannot be read (conversation_id {talk!r}, position '{said[4].position}')"
     )
-    assert store.messages.open(talk, 9)[1].unreadable[0].identity == told.identity
+    assert (
+        store.messages.latest_with_conversation(talk, 9)[1].unreadable[0].identity == told.identity
+    )
     assert store.messages.latest(talk, 3).unreadable == ()
 
 
@@ -250,7 +254,7 @@ def test_sizes(store: ChatStore, talk: str, size: Any) -> None:
         ("page_size", lambda: store.messages.list(talk, page_size=size, newest_first=True)),
         ("page_size", lambda: store.messages.list_exchanges(talk, page_size=size)),
         ("count", lambda: store.messages.latest(talk, size)),
-        ("count", lambda: store.messages.open(talk, size)),
+        ("count", lambda: store.messages.latest_with_conversation(talk, size)),
     ):
         with requests(store, 0), pytest.raises(InvalidArgument) as refused:
             ask()

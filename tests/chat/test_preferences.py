@@ -40,7 +40,7 @@ def test_one_request_reads_a_conversation_and_its_preferences(store: ChatStore, 
     assert (found.preferences, found.has_preferences) == (TASTE, True)
     for count in (1, 2, 20):
         with requests(store, 1):
-            head, latest = store.messages.open(talk, count)
+            head, latest = store.messages.latest_with_conversation(talk, count)
         assert head == found
         assert [message.content for message in latest] == ["a", "b"][-count:]
 
@@ -219,7 +219,7 @@ def test_preferences_in_the_head_are_read(scene: Scene, store: ChatStore, old: s
     assert kept
     say(store, old, "a")
     store.conversations.set_status(old, "archived")
-    for found in (store.conversations.get(old), store.messages.open(old)[0]):
+    for found in (store.conversations.get(old), store.messages.latest_with_conversation(old)[0]):
         assert (found.preferences, found.has_preferences) == (kept, True)
     assert scene.kinds()["conversation_preferences"] == 0
 

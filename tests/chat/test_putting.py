@@ -101,7 +101,7 @@ def test_edits_in_any_order(
         returned[number] = store.messages.put(
             talk,
             assistant(f"version {number}", message_id="m-1"),
-            edited_at=began + number * SECOND,
+            at=began + number * SECOND,
         )
     (stored,) = store.messages.latest(talk)
     assert (stored.content, stored.edited_at) == ("version 2", began + 2 * SECOND)
@@ -111,12 +111,12 @@ def test_edits_in_any_order(
 
 def test_an_edit_of_the_same_time_is_applied(store: ChatStore, talk: str, clock: FakeClock) -> None:
     """The last call wins; and a plain edit or put always does."""
-    store.messages.put(talk, user("a", message_id="m-1"), edited_at=clock())
-    put = store.messages.put(talk, user("b", message_id="m-1"), edited_at=clock())
+    store.messages.put(talk, user("a", message_id="m-1"), at=clock())
+    put = store.messages.put(talk, user("b", message_id="m-1"), at=clock())
     assert put.content == "b"
     clock.advance(MINUTE)
     store.messages.edit(talk, "m-1", content="c")
-    late = store.messages.put(talk, user("d", message_id="m-1"), edited_at=clock() - SECOND)
+    late = store.messages.put(talk, user("d", message_id="m-1"), at=clock() - SECOND)
     assert late.content == "c"
     assert store.messages.put(talk, user("e", message_id="m-1")).content == "e"
 
@@ -160,7 +160,7 @@ def test_many_at_once(scene: Scene, talk: str) -> None:
         return stores[number % 4].messages.put(
             talk,
             user(str(number), message_id="m-1"),
-            edited_at=now + timedelta(milliseconds=number),
+            at=now + timedelta(milliseconds=number),
         )
 
     made = race([partial(put, n) for n in range(16)])
@@ -213,8 +213,8 @@ def test_what_does_not_fit(scene: Scene, store: ChatStore, talk: str) -> None:
         ("message", "hello", {}),
         ("message", None, {}),
         ("message.message_id", user(), {}),
-        ("edited_at", user(message_id="m-1"), {"edited_at": "now"}),
-        ("edited_at", user(message_id="m-1"), {"edited_at": datetime(2026, 1, 1)}),  # noqa: DTZ001
+        ("at", user(message_id="m-1"), {"at": "now"}),
+        ("at", user(message_id="m-1"), {"at": datetime(2026, 1, 1)}),  # noqa: DTZ001
     ],
 )
 def test_bad_arguments(
@@ -228,5 +228,5 @@ def test_bad_arguments(
 
 def test_an_edit_from_the_future(store: ChatStore, talk: str, clock: FakeClock) -> None:
     """Would hold back every later one: at most five minutes ahead."""
-    with requests(store, 0), pytest.raises(InvalidArgument, match="edited_at"):
-        store.messages.put(talk, user(message_id="m-1"), edited_at=clock() + 6 * MINUTE)
+    with requests(store, 0), pytest.raises(InvalidArgument, match=r"^at: "):
+        store.messages.put(talk, user(message_id="m-1"), at=clock() + 6 * MINUTE)

@@ -36,9 +36,7 @@ def test_what_was_written_is_what_is_read(store: ChatStore, talk: str, clock: Fa
     """In one request where the conversation is known; in two by its id."""
     at = clock() - DAY
     with requests(store, 1):
-        made = store.reviews.create(
-            talk, "admin", comments="Good.", review_id="r-1", reviewed_at=at
-        )
+        made = store.reviews.create(talk, "admin", comments="Good.", review_id="r-1", at=at)
     assert (made.reviewed_by, made.comments, made.reviewed_at) == ("admin", "Good.", at)
     assert made.archived_at is None
     assert not made.is_archived
@@ -83,7 +81,7 @@ def test_archiving(store: ChatStore, talk: str, clock: FakeClock) -> None:
     assert archived.is_archived
     clock.advance(DAY)
     assert store.reviews.archive("r-1") == archived
-    assert store.reviews.archive("r-1", archived_at=clock()) == archived
+    assert store.reviews.archive("r-1", at=clock()) == archived
     assert store.reviews.get("r-1") == archived
     assert store.reviews.list_by_conversation(talk).items == (archived,)
     for reviewer in (None, "admin"):
@@ -92,7 +90,7 @@ def test_archiving(store: ChatStore, talk: str, clock: FakeClock) -> None:
         assert ids(listed(archived=True, reviewed_by=reviewer)) == ["r-1"]
     at = clock() - 5 * DAY
     store.reviews.create(talk, "admin", review_id="r-2")
-    assert store.reviews.archive("r-2", archived_at=at).archived_at == at
+    assert store.reviews.archive("r-2", at=at).archived_at == at
 
 
 @pytest.fixture
@@ -276,8 +274,8 @@ def test_a_damaged_id_item(scene: Scene, store: ChatStore, talk: str) -> None:
         ("review_id", 5),
         ("comments", 5),
         ("comments", "\ud800"),
-        ("reviewed_at", datetime(2025, 1, 1)),  # noqa: DTZ001 - naive on purpose
-        ("reviewed_at", "now"),
+        ("at", datetime(2025, 1, 1)),  # noqa: DTZ001 - naive on purpose
+        ("at", "now"),
     ],
 )
 def test_bad_arguments(
@@ -305,7 +303,7 @@ def test_bad_questions(store: ChatStore, talk: str) -> None:
         ("cursor", lambda: store.reviews.list_by_conversation(talk, cursor="x")),
         ("review_id", lambda: store.reviews.get("")),
         ("review_id", lambda: store.reviews.archive(5)),  # type: ignore[arg-type]
-        ("archived_at", lambda: store.reviews.archive("r", archived_at=5)),  # type: ignore[arg-type]
+        ("at", lambda: store.reviews.archive("r", at=5)),  # type: ignore[arg-type]
     ]
     for argument, attempt in attempts:
         with requests(store, 0), pytest.raises(InvalidArgument) as refused:

@@ -209,24 +209,27 @@ def test_history_may_be_brought_over_and_the_future_may_not(
 ) -> None:
     """What lists are sorted by lies at most 5 minutes ahead: as far as clocks may disagree."""
     early = clock() - 5_000 * DAY
-    made = store.conversations.create("u-1", conversation_id="c-1", created_at=early)
+    made = store.conversations.create("u-1", conversation_id="c-1", at=early)
     assert made.created_at == early
     old = store.messages.append("c-1", assistant("old", message_id="m", at=early, sent_at=early))
     store.messages.give_feedback("c-1", "m", Feedback(type="positive", given_at=early))
-    assert store.reviews.create("c-1", "a", review_id="r", reviewed_at=early).reviewed_at == early
+    assert store.reviews.create("c-1", "a", review_id="r", at=early).reviewed_at == early
     assert old.sent_at == early
     soon, later = clock() + timedelta(minutes=5), clock() + timedelta(minutes=5, seconds=1)
-    store.conversations.create("u-1", created_at=soon)
-    calls: dict[str, Any] = {
-        "created_at": lambda: store.conversations.create("u-1", created_at=later),
-        "at": lambda: store.messages.append("c-1", assistant("new", at=later)),
-        "feedback.given_at": lambda: store.messages.give_feedback(
-            "c-1", "m", Feedback(type="negative", given_at=later)
+    store.conversations.create("u-1", at=soon)
+    calls: list[tuple[str, Any]] = [
+        ("at", lambda: store.conversations.create("u-1", at=later)),
+        ("at", lambda: store.messages.append("c-1", assistant("new", at=later))),
+        (
+            "feedback.given_at",
+            lambda: store.messages.give_feedback(
+                "c-1", "m", Feedback(type="negative", given_at=later)
+            ),
         ),
-        "reviewed_at": lambda: store.reviews.create("c-1", "a", reviewed_at=later),
-        "archived_at": lambda: store.reviews.archive("r", archived_at=later),
-    }
-    for argument, call in calls.items():
+        ("at", lambda: store.reviews.create("c-1", "a", at=later)),
+        ("at", lambda: store.reviews.archive("r", at=later)),
+    ]
+    for argument, call in calls:
         with pytest.raises(InvalidArgument, match="5 minutes ahead") as caught:
             call()
         assert caught.value.argument == argument

@@ -386,9 +386,9 @@ class Chat(RuleBasedStateMachine):
             talk = self.live(identity, 0)
             if talk is None:
                 with pytest.raises(NotFound):
-                    store.messages.open(identity, consistent=True)
+                    store.messages.latest_with_conversation(identity, consistent=True)
                 continue
-            head, latest = store.messages.open(identity, 1_000, consistent=True)
+            head, latest = store.messages.latest_with_conversation(identity, 1_000, consistent=True)
             assert talk.is_told_by(head)
             assert timeless(latest) == timeless(talk.messages)
             self.agrees_about_the_rest(talk)

@@ -29,7 +29,7 @@ def calls(store: ChatStore) -> list[Callable[[], object]]:
     """A read, a query, an index, a batch, a write, a transaction, a change of what was read."""
     return [
         lambda: store.conversations.get("c-1"),
-        lambda: store.messages.open("c-1"),
+        lambda: store.messages.latest_with_conversation("c-1"),
         lambda: store.conversations.list_by_user("u-1"),
         lambda: store.states.get("c-1"),
         lambda: store.conversations.create("u-1", conversation_id="c-2"),

@@ -20,7 +20,7 @@ def calls(store: ChatStore, talk: Any, user: Any) -> dict[str, Callable[[], obje
     return {
         "append": lambda: messages.append(talk, HELLO, user_id=user),
         "list": lambda: messages.list(talk, user_id=user),
-        "open": lambda: messages.open(talk, user_id=user),
+        "open": lambda: messages.latest_with_conversation(talk, user_id=user),
         "delete message": lambda: messages.delete(talk, "m", user_id=user),
         "feedback": lambda: messages.give_feedback(
             talk, "m", Feedback(type="positive"), user_id=user
@@ -56,7 +56,7 @@ def test_what_is_no_user_id_is_refused(chat_store: ChatStore, wrong: Any) -> Non
 @pytest.mark.parametrize("count", [0, -1, 1_001, True, "2", None])
 def test_a_count_is_named_as_such(chat_store: ChatStore, count: Any) -> None:
     talk = chat_store.conversations.create("u").conversation_id
-    for call in (chat_store.messages.latest, chat_store.messages.open):
+    for call in (chat_store.messages.latest, chat_store.messages.latest_with_conversation):
         with pytest.raises(InvalidArgument, match=r"^count: "):
             call(talk, count)
 

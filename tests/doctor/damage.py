@@ -182,7 +182,7 @@ def _address_of_the_dead(scene: Scene) -> None:
 def _login_of_the_dead(scene: Scene) -> None:
     """It was being opened while its user was deleted."""
     store = scene.new_store()
-    store.logins.open("friend-ann")
+    store.logins.create("friend-ann")
     login = one(scene, "login", user_id="friend-ann")
     store.users.delete("friend-ann", memberships="keep")
     scene.put(login)
@@ -191,7 +191,7 @@ def _login_of_the_dead(scene: Scene) -> None:
 def _forgotten_login(scene: Scene) -> None:
     store = scene.new_store()
     store.users.create("dora@example.org", user_id="dora")
-    store.logins.open("dora")
+    store.logins.create("dora")
     scene.delete(one(scene, "login_listing", PK="USER#dora#"))
     cut_short(lambda s: s.users.delete("dora"), after=2)(scene)
 

@@ -43,8 +43,8 @@ def _conversation(store: ChatStore) -> None:
 
 def _user(store: ChatStore) -> None:
     store.users.create("x@example.org", user_id="x", response_email="x@answers.example")
-    store.logins.open("x")
-    store.logins.open("x")
+    store.logins.create("x")
+    store.logins.create("x")
     store.activity.record("x", "logged_in")
     store.members.add("org-ann", "x")
 

@@ -33,7 +33,7 @@ def _work(store: ChatStore, number: int) -> None:
     store.messages.append("talk-ann", NewMessage(role="user", content="Me too"))
     store.conversations.rename(talk, "Busier")
     store.users.create(f"{name}@example.org", user_id=name)
-    store.logins.open(name)
+    store.logins.create(name)
     store.members.add("org-ann", name)
     store.users.change_addresses(name, email=f"{name}@other.example")
     store.callers.create(name)

@@ -21,7 +21,7 @@ def test_activity_is_listed_in_time_order_in_pages(scene: Scene) -> None:
     for number in range(7):
         scene.clock.advance(60)
         done.append(activity.record("user-1", f"step {number}", details={"number": number}))
-    late = activity.record("user-1", "imported", created_at=began + timedelta(seconds=90))
+    late = activity.record("user-1", "imported", at=began + timedelta(seconds=90))
     expected = [done[0], late, *done[1:]]
     assert [*activity.list_by_user("user-1", newest_first=False)] == expected
     page = activity.list_by_user("user-1", page_size=3, consistent=True)
@@ -47,10 +47,10 @@ def test_recording_costs_one_request_and_so_does_listing(scene: Scene) -> None:
 def test_recording_again_with_time_and_id_records_once(scene: Scene) -> None:
     activity, moment = scene.store.activity, scene.clock()
     scene.store.users.create("ann@example.com", user_id="user-1")
-    first = activity.record("user-1", "paid", created_at=moment, activity_id="a-1")
-    assert activity.record("user-1", "paid", created_at=moment, activity_id="a-1") == first
+    first = activity.record("user-1", "paid", at=moment, activity_id="a-1")
+    assert activity.record("user-1", "paid", at=moment, activity_id="a-1") == first
     with pytest.raises(AlreadyExists) as refused:
-        activity.record("user-1", "refunded", created_at=moment, activity_id="a-1")
+        activity.record("user-1", "refunded", at=moment, activity_id="a-1")
     assert refused.value.current == first
     assert len(activity.list_by_user("user-1")) == 1
 
@@ -75,10 +75,10 @@ def test_bad_input_is_refused_before_anything_is_sent(offline: ChatStore) -> Non
     for action in ("", "x" * 201, None):
         with pytest.raises(InvalidArgument):
             record("user-1", action)  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="created_at"):
+    with pytest.raises(InvalidArgument, match=r"^at: "):
         record("user-1", "paid", activity_id="a-1")
-    with pytest.raises(InvalidArgument, match="created_at"):
-        record("user-1", "paid", created_at=now.replace(tzinfo=None))
+    with pytest.raises(InvalidArgument, match=r"^at: "):
+        record("user-1", "paid", at=now.replace(tzinfo=None))
     with pytest.raises(InvalidArgument, match="details"):
         record("user-1", "paid", details=[])  # type: ignore[arg-type]
 
@@ -87,7 +87,7 @@ def test_nothing_is_recorded_of_the_future(scene: Scene) -> None:
     """It would stand above everything until its time comes; clocks may differ by 5 minutes."""
     record, now = scene.store.activity.record, scene.clock()
     scene.store.users.create("ann@example.com", user_id="user-1")
-    record("user-1", "paid", created_at=now + timedelta(minutes=5))
+    record("user-1", "paid", at=now + timedelta(minutes=5))
     with pytest.raises(InvalidArgument, match="ahead") as refused:
-        record("user-1", "paid", created_at=now + timedelta(minutes=5, microseconds=1))
-    assert refused.value.argument == "created_at"
+        record("user-1", "paid", at=now + timedelta(minutes=5, microseconds=1))
+    assert refused.value.argument == "at"

@@ -12,9 +12,9 @@ TEXT, LARGE = "x" * 4_096, {"x": "y" * (65_536 - len('{"x": ""}'))}
 CALLS: dict[str, Callable[[ChatStore, Any], object]] = {
     "name": lambda store, value: store.users.create("ann@example.com", name=value),
     "preferences": lambda store, value: store.users.update("ann", preferences=value),
-    "ip_address": lambda store, value: store.logins.open("ann", ip_address=value),
-    "user_agent": lambda store, value: store.logins.open("ann", user_agent=value),
-    "metadata": lambda store, value: store.logins.open("ann", metadata=value),
+    "ip_address": lambda store, value: store.logins.create("ann", ip_address=value),
+    "user_agent": lambda store, value: store.logins.create("ann", user_agent=value),
+    "metadata": lambda store, value: store.logins.create("ann", metadata=value),
     "permissions": lambda store, value: store.members.add("org", "ann", permissions=value),
 }
 

@@ -53,9 +53,9 @@ def test_opening_and_revoking(scene: Scene) -> None:
     scene.store.users.create("ann@example.com", user_id="ann")
     for place, (number, fault) in enumerate(each_fault(1)):
         secret = f"secret-of-the-caller-{place}"
-        cut_short(scene, number, fault, lambda s=secret: logins.open("ann", secret=s))  # type: ignore[misc]
+        cut_short(scene, number, fault, lambda s=secret: logins.create("ann", secret=s))  # type: ignore[misc]
         assert_sound(scene)
-        opened = logins.open("ann", secret=secret)
+        opened = logins.create("ann", secret=secret)
         assert logins.get(secret) == opened.login
         cut_short(scene, number, fault, lambda o=opened: logins.revoke(o.login))  # type: ignore[misc]
         assert_sound(scene)
@@ -69,7 +69,7 @@ def test_revoking_all(scene: Scene) -> None:
     logins = scene.store.logins
     scene.store.users.create("ann@example.com", user_id="ann")
     for number, fault in each_fault(2):
-        secrets = [logins.open("ann").secret for _ in range(3)]
+        secrets = [logins.create("ann").secret for _ in range(3)]
         cut_short(scene, number, fault, lambda: logins.revoke_all("ann"))
         assert scene.kinds()["login"] <= scene.kinds()["login_listing"]
         logins.revoke_all("ann")

@@ -29,7 +29,7 @@ def user_id(scene: Scene) -> str:
 
 def test_a_login_comes_back_as_opened(scene: Scene, user_id: str) -> None:
     now = scene.clock()
-    opened = scene.store.logins.open(
+    opened = scene.store.logins.create(
         user_id,
         lifetime=timedelta(days=1),
         account_id="account-1",
@@ -59,7 +59,7 @@ def test_a_login_comes_back_as_opened(scene: Scene, user_id: str) -> None:
 def test_every_step_is_one_request(scene: Scene, user_id: str) -> None:
     logins = scene.store.logins
     with RequestMeter(scene.store.connection.client) as meter:
-        opened = logins.open(user_id)
+        opened = logins.create(user_id)
         logins.get(opened.secret)
         logins.touch(opened.secret)
         logins.list_active(user_id)
@@ -76,7 +76,7 @@ def test_every_step_is_one_request(scene: Scene, user_id: str) -> None:
 def test_the_items_expire_with_the_login(scene: Scene, user_id: str) -> None:
     """Login and listing carry one TTL, and readers do not wait until it is enforced."""
     logins = scene.store.logins
-    opened = logins.open(user_id, lifetime=timedelta(hours=1))
+    opened = logins.create(user_id, lifetime=timedelta(hours=1))
     expected = str(int(opened.login.expires_at.timestamp()))
     stored = [item for item in scene.items() if item["kind"]["S"].startswith("login")]
     assert [item["ttl"]["N"] for item in stored] == [expected, expected]
@@ -89,7 +89,7 @@ def test_the_items_expire_with_the_login(scene: Scene, user_id: str) -> None:
 
 def test_touching_moves_the_last_activity_forward_only(scene: Scene, user_id: str) -> None:
     logins = scene.store.logins
-    opened = logins.open(user_id)
+    opened = logins.create(user_id)
     later = scene.clock.advance(60)
     assert logins.touch(opened.secret).last_activity == later
     scene.clock.advance(-30)  # a server whose clock is behind
@@ -99,7 +99,7 @@ def test_touching_moves_the_last_activity_forward_only(scene: Scene, user_id: st
 
 def test_touching_never_brings_a_login_back(scene: Scene, user_id: str) -> None:
     logins = scene.store.logins
-    revoked, expired = logins.open(user_id), logins.open(user_id, lifetime=timedelta(seconds=1))
+    revoked, expired = logins.create(user_id), logins.create(user_id, lifetime=timedelta(seconds=1))
     logins.revoke(revoked.login)
     scene.clock.advance(3)
     before = scene.items()
@@ -111,7 +111,7 @@ def test_touching_never_brings_a_login_back(scene: Scene, user_id: str) -> None:
 
 def test_revoking_ends_a_login_and_no_other(scene: Scene, user_id: str) -> None:
     logins = scene.store.logins
-    one, other = logins.open(user_id), logins.open(user_id)
+    one, other = logins.create(user_id), logins.create(user_id)
     logins.revoke(one.login)
     logins.revoke(one.login)
     with pytest.raises(NotFound):
@@ -125,10 +125,10 @@ def test_revoking_all_ends_fresh_ones_too_and_counts_none_that_has_expired(
 ) -> None:
     logins = scene.store.logins
     scene.store.users.create("bob@example.com", user_id="user-2")
-    others = logins.open("user-2")
-    logins.open(user_id, lifetime=timedelta(seconds=1))
+    others = logins.create("user-2")
+    logins.create(user_id, lifetime=timedelta(seconds=1))
     scene.clock.advance(5)
-    opened = [logins.open(user_id) for _ in range(60)]
+    opened = [logins.create(user_id) for _ in range(60)]
     with RequestMeter(scene.store.connection.client) as meter:
         assert logins.revoke_all(user_id) == 60
         assert meter.operations() == {"Query": 1, "TransactWriteItems": 2}
@@ -143,8 +143,8 @@ def test_revoking_all_ends_fresh_ones_too_and_counts_none_that_has_expired(
 
 def test_a_login_is_revoked_by_its_secret(scene: Scene, user_id: str) -> None:
     """As the client that logs out has it: two requests, and NotFound the second time."""
-    opened = scene.store.logins.open(user_id)
-    other = scene.store.logins.open(user_id)
+    opened = scene.store.logins.create(user_id)
+    other = scene.store.logins.create(user_id)
     with RequestMeter(scene.store.connection.client) as meter:
         scene.store.logins.revoke(opened.secret)
         assert meter.count == 2
@@ -164,10 +164,10 @@ def test_revoking_ends_no_other_login_with_the_same_secret(scene: Scene, user_id
     scene.store.users.create("bob@example.com", user_id="user-2")
     secret = "a-secret-of-the-caller"
     for again in (user_id, "user-2"):
-        old = logins.open(user_id, secret=secret)
+        old = logins.create(user_id, secret=secret)
         logins.revoke(old.login)
         scene.clock.advance(1)
-        new = logins.open(again, secret=secret)
+        new = logins.create(again, secret=secret)
         logins.revoke(old.login)
         assert logins.get(secret) == new.login
         logins.revoke(new.login)
@@ -176,7 +176,7 @@ def test_revoking_ends_no_other_login_with_the_same_secret(scene: Scene, user_id
 
 def test_logging_out_everywhere_else(scene: Scene, user_id: str) -> None:
     logins = scene.store.logins
-    here, there = logins.open(user_id), logins.open(user_id)
+    here, there = logins.create(user_id), logins.create(user_id)
     assert logins.revoke_all(user_id, except_for=here.login) == 1
     assert logins.get(here.secret) == here.login
     with pytest.raises(NotFound):
@@ -185,7 +185,7 @@ def test_logging_out_everywhere_else(scene: Scene, user_id: str) -> None:
 
 def test_active_logins_are_listed_by_their_end(scene: Scene, user_id: str) -> None:
     logins = scene.store.logins
-    opened = [logins.open(user_id, lifetime=timedelta(hours=h)).login for h in (3, 1, 4, 2)]
+    opened = [logins.create(user_id, lifetime=timedelta(hours=h)).login for h in (3, 1, 4, 2)]
     by_end = sorted(opened, key=lambda login: login.expires_at)
     assert [*logins.list_active(user_id, latest_first=False)] == by_end
     first = logins.list_active(user_id, page_size=2)
@@ -197,9 +197,9 @@ def test_dead_logins_are_not_even_read(scene: Scene, user_id: str) -> None:
     """However many have expired and were not removed yet: the page reads active ones only."""
     logins = scene.store.logins
     for _ in range(12):
-        logins.open(user_id, lifetime=timedelta(seconds=1))
+        logins.create(user_id, lifetime=timedelta(seconds=1))
     scene.clock.advance(60)
-    alive = [logins.open(user_id).login for _ in range(2)]
+    alive = [logins.create(user_id).login for _ in range(2)]
     with RequestMeter(scene.store.connection.client) as meter:
         found = logins.list_active(user_id)
         assert meter.count == 1
@@ -223,7 +223,7 @@ def test_a_cursor_survives_the_end_of_its_login(
 ) -> None:
     """Between two pages the login at the cursor expires: the next page goes on from there."""
     logins = scene.store.logins
-    opened = [logins.open(user_id, lifetime=timedelta(hours=h)).login for h in (1, 2, 3)]
+    opened = [logins.create(user_id, lifetime=timedelta(hours=h)).login for h in (1, 2, 3)]
     page = logins.list_active(user_id, latest_first=latest_first, page_size=1)
     scene.clock.advance(timedelta(hours=3 if latest_first else 1, seconds=2))
     rest = logins.list_active(user_id, latest_first=latest_first, cursor=page.cursor)
@@ -235,19 +235,19 @@ def test_a_cursor_survives_the_end_of_its_login(
 def test_a_secret_of_the_callers_makes_opening_repeatable(scene: Scene, user_id: str) -> None:
     logins = scene.store.logins
     scene.store.users.create("bob@example.com", user_id="user-2")
-    opened = logins.open(user_id, secret=SECRET, ip_address="192.0.2.1")
+    opened = logins.create(user_id, secret=SECRET, ip_address="192.0.2.1")
     scene.clock.advance(5)
-    assert logins.open(user_id, secret=SECRET, ip_address="192.0.2.1") == opened
+    assert logins.create(user_id, secret=SECRET, ip_address="192.0.2.1") == opened
     for whose, address in (("user-2", "192.0.2.1"), (user_id, "192.0.2.2")):
         with pytest.raises(AlreadyExists) as refused:
-            logins.open(whose, secret=SECRET, ip_address=address)
+            logins.create(whose, secret=SECRET, ip_address=address)
         assert SECRET not in repr(refused.value)
     assert scene.kinds()["login"] == 1
 
 
 def test_nobody_logs_in_as_nobody(scene: Scene) -> None:
     with pytest.raises(NotFound):
-        scene.store.logins.open("nobody")
+        scene.store.logins.create("nobody")
     assert scene.items() == []
 
 
@@ -270,7 +270,7 @@ def test_bad_input_is_refused_before_anything_is_sent(
     offline: ChatStore, options: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        offline.logins.open("user-1", **options)
+        offline.logins.create("user-1", **options)
     assert str(options.get("secret")) not in str(refused.value)
 
 
@@ -280,7 +280,7 @@ def test_no_secret_appears_anywhere(
     """Not in the table, a repr, an error, a list or the log, even of botocore at its chattiest."""
     caplog.set_level(logging.DEBUG)
     logins = scene.store.logins
-    opened = logins.open(user_id, secret=SECRET)
+    opened = logins.create(user_id, secret=SECRET)
     shown = [repr(opened), str(opened), repr(logins.get(SECRET)), repr(logins.list_active(user_id))]
     logins.touch(SECRET)
     with FaultInjector(scene.store.connection.client) as faults:

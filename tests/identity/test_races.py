@@ -76,7 +76,7 @@ def test_nobody_is_let_in_after_all_logins_were_revoked(scene: Scene) -> None:
     """Touches race with the revocation; none of them brings a login back."""
     logins = scene.store.logins
     scene.store.users.create("ann@example.com", user_id="ann")
-    opened = [logins.open("ann") for _ in range(40)]
+    opened = [logins.create("ann") for _ in range(40)]
     touches = [partial(logins.touch, each.secret) for each in opened]
     calls: list[Callable[[], object]] = [
         *touches,
@@ -93,7 +93,7 @@ def test_no_login_outlives_its_user(scene: Scene) -> None:
     """Logins that are opened while their user is being deleted are refused, or go along."""
     logins, users = scene.store.logins, scene.store.users
     users.create("ann@example.com", user_id="ann")
-    opens = [partial(logins.open, "ann") for _ in range(20)]
+    opens = [partial(logins.create, "ann") for _ in range(20)]
     calls: list[Callable[[], object]] = [*opens, partial(users.delete, "ann"), *opens]
     for result in race(calls):
         assert isinstance(result, (OpenedLogin, NotFound, int))

@@ -163,7 +163,7 @@ class IdentityMachine(RuleBasedStateMachine):
     def open(self, number: str, hours: int) -> object:
         user_id = self.named(number)
         try:
-            login = self.store.logins.open(user_id, lifetime=timedelta(hours=hours))
+            login = self.store.logins.create(user_id, lifetime=timedelta(hours=hours))
         except NotFound:
             assert user_id not in self.model
             return multiple()

@@ -67,7 +67,7 @@ def test_a_slow_deletion_leaves_what_was_added_after_a_quick_one(scene: Scene) -
         for number in range(emails):
             ids = {"message_id": f"<{number}@example.com>", "response_id": f"r-{number}"}
             scene.store.emails.add("c-1", new_email(**ids, timestamp=now))
-            scene.store.scores.record("c-1", 1.0, calculation_date=now)
+            scene.store.scores.record("c-1", 1.0, at=now)
 
     def delete_and_add_again() -> None:
         with suppress(NotFound):  # the slow one was done

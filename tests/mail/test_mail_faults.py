@@ -63,7 +63,7 @@ OPERATIONS = {
     ),
     "update": Operation(1, lambda scene: scene.store.threads.update("c-1", urgency="low")),
     "record a score": Operation(
-        2, lambda scene: scene.store.scores.record("c-1", 0.5, calculation_date=scene.clock())
+        2, lambda scene: scene.store.scores.record("c-1", 0.5, at=scene.clock())
     ),
     "delete": Operation(4, delete, interactions=50),  # more than a transaction of items
 }
@@ -81,7 +81,7 @@ def prepare(scene: Scene, interactions: int) -> None:
                 is_first_email=not number,
             ),
         )
-    scene.store.scores.record("c-1", 0.1, calculation_date=scene.clock() - MINUTE)
+    scene.store.scores.record("c-1", 0.1, at=scene.clock() - MINUTE)
     for _ in range(interactions):
         scene.store.llm.record("c-1", new_interaction(prompt="Hello"))
 

@@ -151,7 +151,7 @@ def test_a_conversation_from_its_first_to_its_last_item(tail: Tail) -> None:
 def test_a_user_with_a_login_and_an_organization(tail: Tail) -> None:
     store = tail.store
     user = store.users.create(email="ann@example.org", user_id="user-9")
-    login = store.logins.open(user.user_id).login
+    login = store.logins.create(user.user_id).login
     assert tail.changes() == [Created(user), Created(login)]
     organization = store.organizations.create("Example", owner_id=user.user_id)
     first = tail.changes()

@@ -135,7 +135,7 @@ NAMING: Final[Mapping[str, Call]] = {
     ),
     "invites.accept": _accepted,
     "logins.revoke": _revoked,
-    "logins.open (taken secret)": lambda s, e, by: s.logins.open(by.user_id, secret=e.secret),
+    "logins.create (taken secret)": lambda s, e, by: s.logins.create(by.user_id, secret=e.secret),
     "calls.start (taken id)": lambda s, e, by: s.calls.start(
         by.user_id, f"friend-{by.user_id}", call_id=e.call_id, room_name=e.room_name
     ),

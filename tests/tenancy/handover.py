@@ -87,7 +87,7 @@ class Stage:
         self.store._snapshots.forget(self.ann.conversation_id)
         if warm:
             with suppress(NotFound):
-                self.store.messages.open(self.ann.conversation_id)
+                self.store.messages.latest_with_conversation(self.ann.conversation_id)
 
     @contextmanager
     def _at(self, moment: Moment, change: Callable[[], None]) -> Iterator[None]:

@@ -150,7 +150,7 @@ def _mail(store: ChatStore, name: str, ids: Everything, words: str) -> Everythin
         )
         added = store.emails.add(thread, said)
         minted = minted or added.response_id
-    store.scores.record(thread, 0.5, metadata={"of": words}, calculation_date=now)
+    store.scores.record(thread, 0.5, metadata={"of": words}, at=now)
     for place in range(2):
         used = NewInteraction(
             account_id=account,
@@ -227,7 +227,7 @@ def _leave(store: ChatStore, ids: Everything) -> None:
 def _logins(store: ChatStore, name: str, ids: Everything, words: str) -> Everything:
     for each in (OLD, NEW):
         store.users.create(f"{each}@example.com", user_id=each)
-    opened = store.logins.open(name, secret=ids.secret, user_agent=f"of {words}")
+    opened = store.logins.create(name, secret=ids.secret, user_agent=f"of {words}")
     return replace(ids, login=opened.login)
 
 

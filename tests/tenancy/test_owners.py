@@ -40,7 +40,7 @@ def town() -> Iterator[Town]:
         yield Town(scene)
 
 
-FIELDS = {"users.update", "logins.open"}
+FIELDS = {"users.update", "logins.create"}
 """Methods that take what is an owner elsewhere as a field."""
 
 

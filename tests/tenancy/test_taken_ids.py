@@ -152,9 +152,9 @@ def test_a_taken_conversation_shows_nobody_elses(store: ChatStore) -> None:
 
 
 def test_a_taken_login_secret_shows_nobodys(store: ChatStore) -> None:
-    store.logins.open("ann", secret="s" * 40, user_agent="secret")
+    store.logins.create("ann", secret="s" * 40, user_agent="secret")
     with pytest.raises(AlreadyExists) as foreign:
-        store.logins.open("eve", secret="s" * 40)
+        store.logins.create("eve", secret="s" * 40)
     assert foreign.value.current is None
     assert "ann" not in str(foreign.value)
 

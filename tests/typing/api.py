@@ -80,7 +80,7 @@ def converse(store: ChatStore) -> str:
     )
     assert_type(turn, tuple[Message, ...])
 
-    head, latest = store.messages.open(talk.conversation_id, 20)
+    head, latest = store.messages.latest_with_conversation(talk.conversation_id, 20)
     assert_type(head, Conversation)
     assert_type(latest, Items[Message])
     assert_type(latest.unreadable, tuple[CorruptItem, ...])

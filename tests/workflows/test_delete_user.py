@@ -22,8 +22,8 @@ def furnish(scene: Scene, name: str) -> OpenedLogin:
     """A user with two addresses, logins, activity and two memberships, one as an owner of two."""
     store = scene.store
     store.users.create(f"{name}@example.com", user_id=name, response_email=f"{name}@re.example")
-    login = store.logins.open(name)
-    store.logins.open(name)
+    login = store.logins.create(name)
+    store.logins.create(name)
     for number in range(3):
         store.activity.record(name, f"step {number}")
     store.organizations.create("Acme", "owner", organization_id=f"org-1-{name}")
@@ -42,7 +42,7 @@ def assert_gone(scene: Scene, name: str) -> None:
         lambda: store.users.get_by_response_email(f"{name}@re.example"),
         lambda: store.users.update(name, name="Still here"),
         lambda: store.users.change_addresses(name, email="new@example.com"),
-        lambda: store.logins.open(name),
+        lambda: store.logins.create(name),
         lambda: store.activity.record(name, "haunted"),
     ]
     for call in calls:

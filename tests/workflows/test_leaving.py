@@ -22,7 +22,7 @@ def co_owners(scene: Scene, *names: str, org: str = "org-1") -> None:
     store = scene.store
     for place, name in enumerate(names):
         store.users.create(f"{name}@example.com", user_id=name, response_email=f"{name}@re.example")
-        store.logins.open(name)
+        store.logins.create(name)
         store.activity.record(name, "signed up")
         if place:
             store.members.add(org, name, role="owner")
@@ -140,7 +140,7 @@ def test_what_was_refused_on_the_way_is_taken_back(scene: Scene) -> None:
     assert {key: after.get(key) for key in kept} == kept
     assert len(bobs) == 2  # one login and its listing: ann has none any more
     assert scene.store.users.get_by_email("ann@example.com").user_id == "ann"
-    scene.store.logins.open("ann")
+    scene.store.logins.create("ann")
 
 
 def test_both_die_behind_their_tombstones(scene: Scene) -> None:

@@ -25,7 +25,7 @@ def furnish(scene: Scene, email: str = "ann@example.com", *, logins: int = 2) ->
     store = scene.store
     store.users.create(email, user_id="ann")
     for _ in range(logins):
-        store.logins.open("ann")
+        store.logins.create("ann")
     store.activity.record("ann", "signed up")
     store.organizations.create("Acme", "ann", organization_id=f"own-{email}")
     store.members.add(f"own-{email}", "bob", role="owner")
@@ -156,11 +156,11 @@ def test_a_login_with_a_secret_that_is_another_users_by_now_is_left(scene: Scene
     """A stale listing, as TTL leaves one for a while: it leads to somebody else's login."""
     store, table = scene.store, scene.store.connection.table_name
     store.users.create("ann@example.com", user_id="ann")
-    store.logins.open("ann", secret="a-secret-that-is-used-again")
+    store.logins.create("ann", secret="a-secret-that-is-used-again")
     (login,) = [item for item in scene.items() if item["kind"]["S"] == "login"]
     (listing,) = [item for item in scene.items() if item["kind"]["S"] == "login_listing"]
     scene.client.delete_item(TableName=table, Key={name: login[name] for name in ("PK", "SK")})
-    store.logins.open("bob", secret="a-secret-that-is-used-again")
+    store.logins.create("bob", secret="a-secret-that-is-used-again")
     store.logins.revoke_all("ann")
     assert store.logins.get("a-secret-that-is-used-again").user_id == "bob"
     scene.put(listing)
@@ -230,7 +230,7 @@ def test_what_is_kept_keeps_the_id(scene: Scene) -> None:
     with pytest.raises(NotFound):
         store.users.get("ann", consistent=True)
     with pytest.raises(NotFound):
-        store.logins.open("ann")
+        store.logins.create("ann")
     (left,) = [item for item in scene.items() if item["PK"]["S"] == "USER#ann#"]
     assert "example" not in str(left)  # nothing personal
     before = scene.items()

@@ -219,7 +219,7 @@ def test_nobody_gets_in_after_the_first_writes(scene: Scene) -> None:
     """Wherever it stops after the user is buried: no login, no invite, no call."""
     store = scene.store
     store.users.create("ann@example.com", user_id="ann")
-    opened_login = store.logins.open("ann")
+    opened_login = store.logins.create("ann")
     store.conversations.create("ann", conversation_id="talk")
     store.callers.create("ann")
     with RequestMeter(store.connection.client) as meter:
@@ -230,7 +230,7 @@ def test_nobody_gets_in_after_the_first_writes(scene: Scene) -> None:
     with pytest.raises(NotFound):
         store.logins.get(opened_login.secret)
     with pytest.raises(NotFound):
-        store.logins.open("ann")
+        store.logins.create("ann")
     store.people.erase("ann")
     assert scene.items() == []
 
@@ -279,7 +279,7 @@ def test_still_active_while_being_erased(scene: Scene) -> None:
         other.messages.append(late.conversation_id, NewMessage(role="user", content="Still here"))
         other.callers.create("ann")
         with pytest.raises(NotFound):
-            other.logins.open("ann")
+            other.logins.create("ann")
 
     seen: list[int] = []
 

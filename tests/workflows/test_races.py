@@ -108,7 +108,7 @@ def test_two_owners_who_delete_themselves_at_one_moment(scene: Scene) -> None:
     for number in range(15):
         for name in (f"ann-{number}", f"bob-{number}"):
             store.users.create(f"{name}@example.com", user_id=name)
-            store.logins.open(name)
+            store.logins.create(name)
             calls.append(partial(store.users.delete, name))
         store.organizations.create("Acme", f"ann-{number}", organization_id=f"org-{number}")
         store.members.add(f"org-{number}", f"bob-{number}", role="owner")
@@ -137,7 +137,7 @@ def test_nobody_who_is_being_deleted_becomes_an_owner(scene: Scene) -> None:
             partial(store.users.delete, name),
             partial(store.members.update, org, name, role="owner"),
             partial(store.members.add, "org-0", name, role="owner"),
-            partial(store.logins.open, name),
+            partial(store.logins.create, name),
             partial(store.members.remove, org, "boss"),
         ]
     race(calls)

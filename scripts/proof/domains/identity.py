@@ -44,7 +44,7 @@ def _find(store: ChatStore, args: Args) -> Json:
 
 
 def _open(store: ChatStore, args: Args) -> Json:
-    opened = store.logins.open(
+    opened = store.logins.create(
         args["user"], secret=args["secret"], lifetime=timedelta(seconds=args["seconds"])
     )
     return {"expires": opened.login.expires_at.timestamp()}

@@ -61,7 +61,7 @@ def _review(store: ChatStore, args: Args) -> Json:
 
 
 def _open(store: ChatStore, args: Args) -> Json:
-    head, latest = store.messages.open(args["talk"], SEEN, consistent=True)
+    head, latest = store.messages.latest_with_conversation(args["talk"], SEEN, consistent=True)
     return {
         "of": head.conversation_id,
         "life": head.title,
@@ -89,7 +89,7 @@ def _user(store: ChatStore, args: Args) -> Json:
 
 
 def _login(store: ChatStore, args: Args) -> Json:
-    opened = store.logins.open(args["user"], secret=args["id"], lifetime=LASTING)
+    opened = store.logins.create(args["user"], secret=args["id"], lifetime=LASTING)
     return {"of": opened.login.user_id}
 
 

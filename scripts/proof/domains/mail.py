@@ -55,7 +55,7 @@ def _update(store: ChatStore, args: Args) -> Json:
 
 def _score(store: ChatStore, args: Args) -> Json:
     moment = START - timedelta(seconds=args["second"])  # never ahead of the clock
-    store.scores.record(args["thread"], 1.5, calculation_date=moment, algorithm_version=args["id"])
+    store.scores.record(args["thread"], 1.5, at=moment, algorithm_version=args["id"])
 
 
 def _find(store: ChatStore, args: Args) -> Json:
