@@ -77,3 +77,14 @@ def pytest_collection_finish() -> None:
     """What was imported stays: walking through it at each collection took a quarter of the time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that took longer than DYNAMO_CHAT_TEST_SLOW seconds, and could run once.
+
+    It is a report and no failure: machines are noisy.
+    """
+    if limit := os.environ.get("DYNAMO_CHAT_TEST_SLOW"):
+        for report in terminalreporter.getreports("passed"):
+            if report.duration > float(limit) and not {"once", "long"} & report.keywords.keys():
+                terminalreporter.write_line(f"SLOW {report.duration:.1f} s {report.nodeid}")

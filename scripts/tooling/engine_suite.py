@@ -2,6 +2,7 @@
 
 Run by tox, in an environment that has the package. With ``DYNAMO_CHAT_TEST_ENDPOINT`` set the
 tests run there; without it, on a ministack server that is started for them and stopped after.
+A `-m` among the arguments replaces the selection, which leaves out the long tests.
 """
 
 import os
@@ -21,11 +22,11 @@ SERVER_HOME = ROOT / ".venv-tools" / "ministack"
 def main(arguments: Sequence[str]) -> int:
     """Run the suite with these arguments for pytest. Returns pytest's exit code."""
     if endpoint := os.environ.get(ENDPOINT_VARIABLE):
-        return _pytest(endpoint, "engine", arguments)
+        return _pytest(endpoint, "engine and not long", arguments)
     # A run that is told to stop must not leave its server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with MinistackServer(cache=SERVER_HOME) as server:
-        return _pytest(server.endpoint_url, "engine or ministack", arguments)
+        return _pytest(server.endpoint_url, "(engine and not long) or ministack", arguments)
 
 
 def _pytest(endpoint: str, marked: str, arguments: Sequence[str]) -> int:

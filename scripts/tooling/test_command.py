@@ -26,6 +26,10 @@ LOOKS = ("lint", "types", "docs")
 OUTPUT = ROOT / ".tox" / "output"
 COUNTED = re.compile(r"^=+ (.* (?:passed|failed|error).*) in [\d.]+s.*=+$", re.MULTILINE)
 NAMED = re.compile(r"^(?:FAILED|ERROR) .*$", re.MULTILINE)
+SLOW = re.compile(r"^SLOW .* (\S+::.*)$", re.MULTILINE)
+"""A test that ``tests/conftest.py`` names at the end of a run."""
+ENGINE_TESTS = {True: "engine or ministack", False: "engine"}
+"""The whole engine suite, with its long tests: on a server that is started, and on an endpoint."""
 
 DESCRIPTION = """\
 Without options: the checks of a change before it is merged, on the Python that runs this script.
@@ -43,7 +47,7 @@ With --all, lint, types and docs, and also:
   once          the long runs, and the tests that don't depend on the Python version
   py311 - py313 every other test, on each installed Python with a different hash seed; for a
                 missing Python, again on another one
-  engine        the engine suite on a ministack server
+  engine        the engine suite on a ministack server, except its long tests
   proof         a short proof under load and faults
 
 Each prints one line when it is done; its output is in .tox/output. Failures are listed at the end.
@@ -73,6 +77,10 @@ class Outcome:
         for line in named or self.text.splitlines()[-30:]:
             yield f"  {line}"
 
+    def slow(self) -> set[str]:
+        """The tests that took long, although they run on every Python."""
+        return set(SLOW.findall(self.text))
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the requested environments. Returns 0 if all passed."""
@@ -90,11 +98,10 @@ def main(arguments: Sequence[str]) -> int:
     # What is not on this machine was left out above; what tox can't find then is a failure.
     command += ["--skip-missing-interpreters", "false"]
     after = []
-    if options.pytest_arguments:
-        # Of what is asked for by name, the long tests run too; the last -m counts. The engine suite
-        # has a marker of its own.
-        marked = [] if options.engine else ["-m", EVERYWHERE]
-        after = ["--", *marked, *options.pytest_arguments]
+    if options.engine or options.pytest_arguments:
+        # Of what is asked for by name, the long tests run too; the last -m counts.
+        whole = ENGINE_TESTS[options.engine == "ministack"] if options.engine else EVERYWHERE
+        after = ["--", "-m", whole, *options.pytest_arguments]
     variables = _variables(options)
     if sum(map(len, lanes)) == 1:
         ((name,),) = filter(None, lanes)
@@ -103,7 +110,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[list[str]]:
-    """The tox environments to run, in two lanes at the same time: tests, and checks.
+    """The tox environments to run: those with tests, and checks. See `_run`.
 
     Arguments for pytest leave out what does not run pytest.
     """
@@ -119,7 +126,8 @@ def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[
     if options.pytest_arguments:
         return [pythons or ["suite"], []]
     if options.all:
-        tests = ["laws-ci", "once", *pythons, *_again(pythons), "engine", "proof"]
+        # -- the longest first, so that the processors are busy to the end
+        tests = ["once", "engine", *pythons, *_again(pythons), "laws-ci", "proof"]
         return [tests, [*LOOKS, "provision"]]
     return [["suite", "laws"], [*LOOKS]]
 
@@ -145,28 +153,42 @@ def _run(
     lanes: Sequence[Sequence[str]],
     variables: dict[str, str],
 ) -> int:
-    """Run every environment and print its line, and at the end the failures."""
+    """Run every environment and print its line, and at the end the failures.
+
+    Two environments with tests run at a time, and one check beside them. An environment with tests
+    leaves processors idle while it is installed, while its tests wait, and behind its last test.
+    """
     OUTPUT.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
     stopped = Event()
+    tests, looks = map(iter, lanes)
 
-    def run(lane: Sequence[str]) -> list[Outcome]:
-        return [_one(name, command(name), variables) for name in lane if not stopped.is_set()]
+    def run(names: Iterator[str]) -> list[Outcome]:
+        return [_one(name, command(name), variables) for name in names if not stopped.is_set()]
 
-    with ThreadPoolExecutor(len(lanes)) as pool:
+    with ThreadPoolExecutor(3) as pool:
         try:
-            failed = [each for each in chain.from_iterable(pool.map(run, lanes)) if each.code]
+            outcomes = list(chain.from_iterable(pool.map(run, [tests, tests, looks])))
         except KeyboardInterrupt:  # which has reached what runs now, but not what comes next
             stopped.set()
             return 130
+    failed = [outcome for outcome in outcomes if outcome.code]
     for outcome in failed:
         print(f"\n{outcome.name} failed (all of it: {_output(outcome.name).relative_to(ROOT)}):")
         print(*outcome.failures(), sep="\n")
+    _print_slow([outcome.slow() for outcome in outcomes if outcome.name in HASH_SEEDS])
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     said = f"Failed: {', '.join(each.name for each in failed)}" if failed else "All passed"
     print(f"\n{said}, after {minutes} min {seconds} s.")
     return 1 if failed else 0
+
+
+def _print_slow(slow: Sequence[set[str]]) -> None:
+    """Name the tests that were slow on every Python: on one alone, the machine may have been."""
+    if names := set.intersection(*slow) if slow else set():
+        print("\nSlow, and run on every Python (docs/guide/development.md says what to do):")
+        print(*(f"  {name}" for name in sorted(names)), sep="\n")
 
 
 def _one(name: str, command: Sequence[str], variables: dict[str, str]) -> Outcome:

@@ -3,13 +3,18 @@
 import configparser
 import re
 from argparse import Namespace
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from threading import Barrier
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests import conftest
 from tooling import test_command
-from tooling.environment import ROOT
+from tooling.environment import ROOT, Environment
 from tooling.interpreters import SUPPORTED, Interpreter
 
 
@@ -101,6 +106,69 @@ def test_arguments_for_pytest_run_on_one_python_or_on_all() -> None:
 def test_some_steps_run_in_their_lanes() -> None:
     asked = options("--only", "laws,lint,py312")
     assert test_command.lanes_of(asked, found(12)) == [["laws", "py312"], ["lint"]]
+
+
+def test_two_steps_with_tests_and_a_check_run_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each once; what failed is named at the end, and what was slow on every Python."""
+    at_once = Barrier(3)
+    slow = "SLOW 7.1 s tests/a.py::test_s[x y]\n"
+    texts = {"py311": slow, "py312": f"{slow}SLOW 6.0 s tests/a.py::test_noise\n", "once": slow}
+
+    def one(name: str, command: Sequence[str], _: dict[str, str]) -> test_command.Outcome:
+        if name in {"once", "py311", "lint"}:
+            at_once.wait(timeout=60)
+        assert command == [name]
+        return test_command.Outcome(name, int(name == "docs"), 1.0, texts.get(name, "last line"))
+
+    monkeypatch.setattr(test_command, "_one", one)
+    monkeypatch.setattr(test_command, "OUTPUT", ROOT / ".tox" / "output")
+    lanes = [["once", "py311", "py312"], ["lint", "docs"]]
+    assert test_command._run(lambda name: [name], lanes, {}) == 1
+    said = capsys.readouterr().out
+    assert "docs failed (all of it: .tox/output/docs.txt):\n  last line\n" in said
+    assert said.count("SLOW") == 0
+    assert "\n  tests/a.py::test_s[x y]\n" in said
+    assert "test_noise" not in said
+    assert "Failed: docs, after" in said
+
+
+def test_a_slow_test_that_runs_everywhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only there, and only where a limit is set."""
+    reports = [
+        SimpleNamespace(duration=seconds, nodeid=f"tests/a.py::test_{name}", keywords={name: 1})
+        for name, seconds in (("quick", 4.9), ("slow", 5.06), ("once", 9.0), ("long", 9.0))
+    ]
+    lines: list[str] = []
+    reporter: Any = SimpleNamespace(getreports=lambda _: reports, write_line=lines.append)
+    monkeypatch.delenv("DYNAMO_CHAT_TEST_SLOW", raising=False)
+    conftest.pytest_terminal_summary(reporter)
+    assert not lines
+    monkeypatch.setenv("DYNAMO_CHAT_TEST_SLOW", "5")
+    conftest.pytest_terminal_summary(reporter)
+    assert lines == ["SLOW 5.1 s tests/a.py::test_slow"]
+    outcome = test_command.Outcome("py311", 0, 1.0, "\n".join(["...", *lines, "5 passed"]))
+    assert outcome.slow() == {"tests/a.py::test_slow"}
+
+
+def test_the_engine_suite_that_is_asked_for_has_its_long_tests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the one of the complete check has not: they run on the embedded engine there."""
+    run: list[Sequence[str]] = []
+    monkeypatch.setattr(test_command, "environment", lambda *_: Environment(Path("made")))
+
+    def ran(command: Sequence[str], _: dict[str, str]) -> int:
+        run.append(command)
+        return 0
+
+    monkeypatch.setattr(test_command, "_tox", ran)
+    for asked in ("ministack", "http://127.0.0.1:8000"):
+        assert test_command.main(["--engine", asked, "--", "-x"]) == 0
+    marks = [command[command.index("-m", 3) + 1] for command in run]
+    assert marks == ["engine or ministack", "engine"]
+    assert all(command[-1] == "-x" for command in run)
 
 
 def test_a_step_that_failed_names_what_failed() -> None:
