@@ -65,6 +65,7 @@ def test_a_call_and_its_requests(store: ChatStore, traced: Traced) -> None:
         assert not is_error(call)
     for request, call in zip(traced.requests, traced.calls, strict=True):
         assert parent_of(request) == id_of(call)
+        assert attributes(request)["server.address"]  # of the first one, too
         assert attributes(request)["dynamo_chat.pattern"] == attributes(call)["dynamo_chat.pattern"]
     assert attributes(traced.requests[1])["db.operation.batch.size"] > 1
 

@@ -278,14 +278,16 @@ def test_nothing_else_changes(case: str) -> None:
 
 
 def test_a_timeout(fast: str) -> None:
-    """The last attempt's error, without a status of DynamoDB's."""
+    """The last attempt's error, with nothing of the answer before."""
     watched = Traced()
-    with serving(silent) as server:
+    with serving(SERVER_ERROR, silent) as server:
         connection = connect(
-            server.url, fast, telemetry=watched.telemetry, read_timeout=0.1, max_attempts=1
+            server.url, fast, telemetry=watched.telemetry, read_timeout=0.1, max_attempts=2
         )
         outcome(connection, *GET)
     (span,) = watched.spans
     found = attributes(span)
     assert (found["error.type"], is_error(span)) == ("ReadTimeoutError", True)
-    assert "db.response.status_code" not in found
+    assert found["http.request.resend_count"] == 1
+    for name in ("db.response.status_code", "aws.request_id", "dynamo_chat.answer_bytes"):
+        assert name not in found
