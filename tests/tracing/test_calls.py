@@ -126,6 +126,7 @@ def test_what_a_caller_is_told_is_no_failure(store: ChatStore, traced: Traced) -
     assert "talk-of-ann" not in traced.everything()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("fault", "raised"),
     [
@@ -148,6 +149,7 @@ def test_a_failed_call(
     assert traced.total("dynamo_chat.retries", "C2") == 2
 
 
+@pytest.mark.once
 def test_writers_that_collide(store: ChatStore, traced: Traced) -> None:
     """Each try of a transaction is a request below the call; the reasons are codes."""
     store.conversations.create("u-1", conversation_id="c-1")

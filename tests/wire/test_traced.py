@@ -72,6 +72,17 @@ def test_a_request(way: str) -> None:
     assert (span.events, span.links) == ((), ())
 
 
+def test_the_first_request(way: str) -> None:
+    """It knows its server, too, although the client is created meanwhile."""
+    watched = Traced()
+    with serving(FOUND) as server:
+        connect(server.url, way, telemetry=watched.telemetry).call(*GET)
+    (span,) = watched.spans
+    (series, _) = watched.points("db.client.operation.duration")[0]
+    for found in (attributes(span), series):
+        assert (found["server.address"], found["server.port"]) == ("127.0.0.1", server.port)
+
+
 @pytest.mark.parametrize(
     ("request_", "size"),
     [
