@@ -138,3 +138,24 @@ def test_what_is_searched_for_has_two_characters(scene: Scene) -> None:
     for words in ([], ["a"], [" "], [str(number) for number in range(10, 61)]):
         with pytest.raises(InvalidArgument, match="words"):
             find_mentions(scene.new_store().connection, words)
+
+
+def test_who_gets_the_id_before_the_second_look_is_left_alone(
+    run: Run, scene: Scene, where: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a late server wrote goes; a new user of the id, with all that is theirs, stays."""
+    store = scene.new_store()
+
+    def late(_: float) -> None:
+        store.conversations.create("ann", conversation_id="late")
+
+    def anew(_: float) -> None:
+        store.users.create("ann@example.net", user_id="ann")
+        store.conversations.create("ann", conversation_id="new")
+
+    for happens, left in ((late, []), (anew, ["new"])):
+        monkeypatch.setattr("dynamo_chat.cli.person.time.sleep", happens)
+        result = run("erase-user", "ann", "--yes", *where)
+        assert result.exit_code == 0
+        found = [each.conversation_id for each in store.conversations.list_by_user("ann")]
+        assert found == left
