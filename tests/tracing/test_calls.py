@@ -126,6 +126,24 @@ def test_what_a_caller_is_told_is_no_failure(store: ChatStore, traced: Traced) -
     assert "talk-of-ann" not in traced.everything()
 
 
+def test_nothing_of_a_person_is_recorded(store: ChatStore, traced: Traced) -> None:
+    """No id, address, title, text, secret or cursor, whether it is written, read or not found."""
+    user = store.users.create("ann.jansen@example.com", name="Ann Jansen")
+    store.conversations.create("member of Ann", conversation_id="talk of Ann", title="Divorce")
+    store.messages.append("talk of Ann", NewMessage(role="user", content="About my divorce"))
+    page = store.messages.list("talk of Ann", page_size=1)
+    assert store.users.get_by_email("ann.jansen@example.com") == user
+    with pytest.raises(NotFound):
+        store.conversations.rename("nowhere of Ann", "Wedding")
+    recorded = traced.everything().casefold()
+    assert "messages.append" in recorded
+    # Long ones: the ids of requests are random.
+    secrets = ["example.com", "jansen", " of ann", "divorce", "wedding", "conv#", "user#"]
+    assert [secret for secret in secrets if secret in recorded] == []
+    assert user.user_id.casefold() not in recorded
+    assert page.items[0].message_id.casefold() not in recorded
+
+
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("fault", "raised"),
