@@ -66,6 +66,7 @@ from dynamo_chat.core.errors import (
     IllegalTransition as IllegalTransition,
     ImageMissing as ImageMissing,
     IndexNotReady as IndexNotReady,
+    InvalidArchive as InvalidArchive,
     InvalidArgument as InvalidArgument,
     InvalidCursor as InvalidCursor,
     InvalidKey as InvalidKey,

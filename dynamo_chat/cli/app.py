@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from dynamo_chat.cli import (
     alarms,
+    archive,
     backup,
     cost,
     demo,
@@ -62,6 +63,8 @@ app.command("alarms")(alarms.alarms)
 app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
+app.command("export-store")(archive.export_store)
+app.command("restore-store")(archive.restore_store)
 app.command("export-user")(person.export_user)
 app.command("erase-user")(person.erase_user)
 

@@ -5,7 +5,8 @@
     │   ├── InvalidKey                   a value cannot become part of a key
     │   ├── InvalidCursor                a cursor that was altered, or made by another call
     │   ├── ItemTooLarge                 an item over DynamoDB's 400 KB, after compression
-    │   └── ImageMissing                 a stream record without the item's image
+    │   ├── ImageMissing                 a stream record without the item's image
+    │   └── InvalidArchive               a file of an exported store that is damaged or foreign
     ├── NotFound (LookupError)           it does not exist, has expired, or is someone else's
     ├── Conflict                         stored data contradicts the call; ``current`` holds it
     │   ├── AlreadyExists                the id or address is taken
@@ -152,6 +153,19 @@ class ImageMissing(InvalidArgument):
         self.event = event
         self.image = image
         self.view_type = view_type
+
+
+class InvalidArchive(InvalidArgument):
+    """An exported store that is incomplete, damaged or not one; nothing was written.
+
+    ``file`` is the name of the file, ``line`` the number of the line in it, or None.
+    """
+
+    def __init__(self, file: str, why: str, line: int | None = None) -> None:
+        self.file = _cut(file, _MAX_VALUE)
+        self.line = line
+        place = self.file if line is None else f"{self.file}, line {line:,}"
+        super().__init__("archive", f"{place}: {why}")
 
 
 class NotFound(DynamoChatError, LookupError):

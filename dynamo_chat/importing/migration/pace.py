@@ -1,4 +1,4 @@
-"""Keeps a migration below a rate of records and of write units a second."""
+"""Keeps a migration below a rate of records and of capacity units a second."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Pace:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
+        of_reads: bool = False,
     ) -> None:
+        """Units are those of writes, or with `of_reads` those of reads."""
         for name, rate in (
             ("records_per_second", records_per_second),
             ("units_per_second", units_per_second),
@@ -47,13 +49,13 @@ class Pace:
             if rate is not None and not 0 < rate < float("inf"):
                 raise InvalidArgument(name, "must be above 0, or None for no limit")
         self._records, self._units = _Bucket(records_per_second), _Bucket(units_per_second)
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._of_reads = clock, sleep, of_reads
         self._lock = threading.Lock()
         self._used = 0.0
 
     @property
     def units(self) -> float:
-        """The write units used so far, as DynamoDB reported them."""
+        """The units used so far, as DynamoDB reported them."""
         return self._used
 
     def take(self, records: int) -> None:
@@ -65,8 +67,8 @@ class Pace:
             self._sleep(pause)
 
     def count(self, event: RequestEvent) -> None:
-        """Count the units of a write, which the next records wait for."""
-        if event.capacity is None or event.operation in _READS:
+        """Count the units of a request, which the next records wait for."""
+        if event.capacity is None or (event.operation in _READS) is not self._of_reads:
             return
         with self._lock:
             self._used += event.capacity

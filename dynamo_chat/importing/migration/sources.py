@@ -178,11 +178,20 @@ class ExportSource:
 
     def read(self, segment: str, start: str | None) -> Iterator[Batch]:
         """The records of a data file after the line `start`."""
+        return _batches(self.checked(segment), int(start or 0))
+
+    def checked(self, segment: str) -> Path:
+        """The path of a data file, which was compared with its checksum. InvalidArgument."""
         path = self._folder / "data" / segment
         if not path.is_file():
             raise InvalidArgument("source", f"the export's file {segment!r} is missing")
         self._check(path, self._files[segment])
-        return _batches(path, int(start or 0))
+        return path
+
+    def items(self, segment: str) -> int | None:
+        """The number of records of a data file, as the manifest gives it; None if it doesn't."""
+        count = self._files[segment].get("itemCount")
+        return None if count is None else int(count)
 
     def estimate(self) -> int | None:
         """The number of records that the manifest gives."""

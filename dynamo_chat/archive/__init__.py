@@ -1,0 +1,1 @@
+"""The whole store as files: exported, checked, and restored into another table."""
