@@ -281,9 +281,10 @@ FORMAT: Final = 1
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a complete archive. InvalidArchive."""
     with opened(folder, MANIFEST) as file:
-        text = file.read(MAX_MANIFEST_BYTES + 1)
-    if len(text) > MAX_MANIFEST_BYTES:
-        raise InvalidArchive(MANIFEST, f"has more than {MAX_MANIFEST_BYTES:,} bytes")
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_MANIFEST_BYTES:
+            raise InvalidArchive(MANIFEST, f"has more than {MAX_MANIFEST_BYTES:,} bytes")
+        text = file.read(size)
     try:
         told = json.loads(text)
         digest = told.pop("digest")
@@ -313,9 +314,10 @@ def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _NO_WAIT)
     except OSError as error:
         raise InvalidArchive(name, "is missing, or can't be opened") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InvalidArchive(name, "is not a regular file")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise InvalidArchive(name, "is not a regular file")
         yield file
 
 

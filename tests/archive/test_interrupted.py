@@ -1,0 +1,298 @@
+"""Killed at any request or step on the disk, an export and a restore go on where they were."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamo_chat.archive import files
+from dynamo_chat.archive.exporting import StoreExport
+from dynamo_chat.archive.files import EXPORT_JOURNAL, MANIFEST, Journal
+from dynamo_chat.archive.restoring import StoreRestore
+from dynamo_chat.core.errors import InvalidArchive, InvalidArgument, Unreachable as NoAnswer
+from dynamo_chat.testing import DropAnswer, FaultInjector, Kill, Killed, Throttled, Unprocessed
+from dynamo_chat.testing.faults import kill_points
+from tests.archive.scenes import (
+    a_restore,
+    an_export,
+    beside,
+    exported,
+    forged_items,
+    lines,
+    restored,
+    same,
+)
+from tests.scene import Item, Scene
+from tooling.everything import populate
+
+pytestmark = pytest.mark.engine
+
+SMALL: dict[str, Any] = {"segments": 1, "page_size": 9, "part_items": 20}
+"""Options that make several requests and parts of a small table."""
+
+
+@pytest.fixture
+def full(scene: Scene) -> Scene:
+    """The scene, with one of everything in its table."""
+    populate(scene.store)
+    return scene
+
+
+@contextmanager
+def dying_on_disk(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[list[str]]:
+    """The process dies at this step on the disk: a sync, or a file that gets its name."""
+    steps: list[str] = []
+
+    def counted(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **options: Any) -> Any:
+            steps.append(name)
+            if len(steps) == number:
+                raise Killed
+            return act(*arguments, **options)
+
+        return step
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.os, "fsync", counted("sync", os.fsync))
+        patched.setattr(Path, "replace", counted("name", Path.replace))
+        patched.setattr(Path, "unlink", counted("delete", Path.unlink))
+        yield steps
+
+
+def killed(of: StoreExport | StoreRestore, at: int, operation: str | None = None) -> None:
+    """Run it, and let it die when this request was done."""
+    with FaultInjector(of.connection.client) as injector:
+        injector.plan(Kill(after_sending=True), at=at, operation=operation)
+        with pytest.raises(Killed):
+            of.run()
+
+
+def requests_of(call: Callable[[], object], of: StoreExport | StoreRestore) -> int:
+    with FaultInjector(of.connection.client) as injector:
+        call()
+    return injector.requests
+
+
+@pytest.mark.long
+def test_an_export_that_was_killed_at_a_request_goes_on(full: Scene, tmp_path: Path) -> None:
+    first = an_export(full, tmp_path / "whole", **SMALL)
+    number = requests_of(first.run, first)
+    wanted = lines(tmp_path / "whole")
+    assert number > 8
+    for at, kill in kill_points(number):
+        folder = tmp_path / f"{at}-{kill.after_sending}"
+        dying = an_export(full, folder, **SMALL)
+        with FaultInjector(dying.connection.client) as injector:
+            injector.plan(kill, at=at)
+            with pytest.raises(Killed):
+                dying.run()
+        if folder.exists():
+            assert MANIFEST not in {each.name for each in folder.iterdir()}
+        exported(full, folder, page_size=5)
+        assert lines(folder) == wanted
+        assert not [each for each in folder.iterdir() if each.name.endswith("partial")]
+
+
+def test_an_export_that_goes_on_reads_only_what_is_missing(full: Scene, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    killed(an_export(full, folder, **SMALL), 7)
+    with pytest.raises(InvalidArchive, match="the export was not finished; run it again"):
+        restored(full, folder)
+    again = an_export(full, folder, **SMALL)
+    whole = an_export(full, tmp_path / "whole", **SMALL)
+    assert requests_of(again.run, again) < requests_of(whole.run, whole)
+    assert lines(folder) == lines(tmp_path / "whole")
+
+
+@pytest.mark.long
+def test_an_export_that_was_killed_on_the_disk_goes_on(
+    full: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(full, tmp_path / "whole", **SMALL)
+    wanted = lines(tmp_path / "whole")
+    number, was_killed = 0, True
+    while was_killed:
+        number += 1
+        folder = tmp_path / str(number)
+        with dying_on_disk(monkeypatch, number):
+            try:
+                exported(full, folder, **SMALL)
+                was_killed = False
+            except Killed:
+                pass
+        if (folder / MANIFEST).exists():
+            with suppress(InvalidArgument):
+                exported(full, folder)
+        else:
+            exported(full, folder)
+        assert lines(folder) == wanted
+        assert not (folder / EXPORT_JOURNAL).exists()
+    assert number > 20
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("merge", [False, True])
+def test_a_restore_that_was_killed_at_a_request_goes_on(
+    full: Scene, tmp_path: Path, merge: bool
+) -> None:
+    if merge:  # a request for each item
+        items = full.items()
+        full.restore(items[::6], there=items)
+    folder = tmp_path / "archive"
+    exported(full, folder, **SMALL)
+    wanted = same(full.items())
+    options = {"workers": 1, "merge": merge}
+    with beside(full) as other:
+        whole = a_restore(other, folder, **options)
+        number = requests_of(whole.run, whole)
+        assert number > 8
+        for at, kill in kill_points(number):
+            other.restore([])
+            dying = a_restore(other, folder, **options)
+            with FaultInjector(dying.connection.client) as injector:
+                injector.plan(kill, at=at)
+                with pytest.raises(Killed):
+                    dying.run()
+            assert restored(other, folder, **options).is_clean
+            assert same(other.items()) == wanted
+            assert not list(folder.glob("restore-*"))
+
+
+@pytest.mark.long
+def test_a_restore_that_was_killed_on_the_disk_goes_on(
+    full: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "archive"
+    exported(full, folder, **SMALL)
+    wanted = same(full.items())
+    number, was_killed = 0, True
+    with beside(full) as other:
+        while was_killed:
+            number += 1
+            other.restore([])
+            with dying_on_disk(monkeypatch, number):
+                try:
+                    restored(other, folder)
+                    was_killed = False
+                except Killed:
+                    pass
+            if was_killed:
+                done = bool(other.items()) and not list(folder.glob("restore-*"))
+                assert restored(other, folder, merge=done).is_clean
+            assert same(other.items()) == wanted
+    assert number > 8
+
+
+def test_a_line_of_the_journal_that_was_cut_short_was_not_done(tmp_path: Path) -> None:
+    """At every byte: what was added before is kept, and what is added then comes after it."""
+    path = tmp_path / "journal"
+    journal = Journal(path, "folder")
+    journal.add({"step": 1})
+    whole = path.stat().st_size
+    journal.add({"step": 2, "said": "é"})
+    journal.close()
+    text = path.read_bytes()
+    for length in range(whole, len(text)):
+        path.write_bytes(text[:length])
+        again = Journal(path, "folder")
+        assert again.entries == [{"step": 1}]
+        again.add({"step": 3})
+        again.close()
+        last = Journal(path, "folder")
+        assert last.entries == [{"step": 1}, {"step": 3}]
+        last.close()
+
+
+def test_two_processes_do_not_share_a_folder(full: Scene, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    first = an_export(full, folder, **SMALL)
+    pages = first._pages
+    refused: list[str] = []
+
+    def meanwhile(*arguments: Any) -> Any:
+        for page in pages(*arguments):
+            with pytest.raises(InvalidArgument) as caught:
+                exported(full, folder)
+            refused.append(str(caught.value))
+            yield page
+
+    first._pages = meanwhile  # type: ignore[method-assign]
+    first.run()
+    assert refused
+    assert all("another process works with" in each for each in refused)
+    with beside(full) as other:
+        assert restored(other, folder).is_clean
+
+
+def test_a_folder_of_another_table_is_refused(full: Scene, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    killed(an_export(full, folder, **SMALL), 4)
+    with beside(full) as other, pytest.raises(InvalidArgument, match="of another table"):
+        exported(other, folder)
+    with (folder / EXPORT_JOURNAL).open("ab") as journal:
+        journal.write(b'{"segment": 0}\n')
+    with pytest.raises(InvalidArchive, match="is damaged"):
+        exported(full, folder)
+
+
+def test_a_restore_goes_on_with_its_own_archive_only(full: Scene, tmp_path: Path) -> None:
+    """And not in a new table that has the name of the old one."""
+    folder, journal = tmp_path / "archive", tmp_path / "journal"
+    exported(full, folder, **SMALL)
+    (tmp_path / "other").mkdir()
+    foreign = forged_items(tmp_path / "foreign", *full.items()[:3])
+    with beside(full) as other:
+        killed(a_restore(other, folder, journal=journal, workers=1), 2, "BatchWriteItem")
+        some = len(other.items())
+        assert 0 < some < len(full.items())
+        with pytest.raises(InvalidArgument, match="journal: is that of another archive"):
+            restored(other, foreign, journal=journal)
+        text = journal.read_text().replace('"id":"', '"id":"before ', 1)
+        journal.write_text(text)
+        with pytest.raises(InvalidArgument, match="table: must be empty"):
+            restored(other, folder, journal=journal)
+        assert len(other.items()) == some
+        report = restored(other, folder, merge=True)
+        assert (report.written, report.there) == (len(full.items()) - some, some)
+        assert same(other.items()) == same(full.items())
+
+
+def test_what_dynamodb_leaves_undone_is_sent_again(full: Scene, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    with_faults = an_export(full, folder, **SMALL)
+    with FaultInjector(with_faults.connection.client) as injector:
+        injector.plan(Throttled(), at=3)
+        injector.plan(DropAnswer(), at=5)
+        with_faults.run()
+    assert len(injector.injected) == 2
+    with beside(full) as other:
+        hurt = a_restore(other, folder, workers=2)
+        with FaultInjector(hurt.connection.client) as injector:
+            injector.plan(Unprocessed(last=3), at=1, times=4)
+            injector.plan(Throttled(), at=6)
+            injector.plan(DropAnswer(), at=2, operation="BatchWriteItem")
+            assert hurt.run().is_clean
+        assert len(injector.injected) >= 5
+        assert same(other.items()) == same(full.items())
+
+
+def test_an_error_in_one_segment_stops_the_others(full: Scene, tmp_path: Path) -> None:
+    made = an_export(full, tmp_path / "archive", segments=4, page_size=2)
+    pages, begun = made._pages, threading.Event()
+
+    def broken(segment: int, *arguments: Any) -> Iterator[tuple[list[Item], Any]]:
+        for page in pages(segment, *arguments):
+            if segment == 1:
+                begun.set()
+                raise NoAnswer("no answer")
+            begun.wait()
+            yield page
+
+    made._pages = broken  # type: ignore[method-assign]
+    with pytest.raises(NoAnswer):
+        made.run()
+    assert exported(full, tmp_path / "archive").items == len(full.items())

@@ -1,0 +1,162 @@
+"""Many items: on a real server, killed on the way, and in a memory that does not grow."""
+
+import signal
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamo_chat import ChatStore, NewMessage
+from dynamo_chat.archive.exporting import ExportOptions, StoreExport
+from dynamo_chat.archive.files import MANIFEST
+from dynamo_chat.archive.restoring import StoreRestore
+from dynamo_chat.chat.message import Message
+from dynamo_chat.core.connection import Connection
+from dynamo_chat.core.item import plan
+from tests.archive.scenes import beside, exported, restored
+from tests.doctor.scene import doctor_of
+from tests.scene import Scene
+
+ITEMS = 20_000
+TURN = 38
+"""Messages of a conversation. With the conversation and its title, 40 items."""
+
+
+def fill(store: ChatStore, items: int) -> None:
+    """Conversations with their messages: so many items."""
+    turn = [NewMessage(role="user", content=f"Message {each}. " * 9) for each in range(TURN)]
+    for number in range(items // (TURN + 2)):
+        talk = store.conversations.create(f"user-{number % 50}", title=f"Talk {number}")
+        store.messages.append_turn(talk.conversation_id, turn)
+
+
+@pytest.mark.ministack
+def test_a_large_store_is_moved_on_a_real_server(scene: Scene, tmp_path: Path) -> None:
+    """20,000 items: equal, clean to the doctor, and never in memory at once."""
+    fill(scene.store, ITEMS)
+    folder = tmp_path / "archive"
+    tracemalloc.start()
+    try:
+        report = exported(scene, folder, segments=4)
+        assert report.items == ITEMS
+        first = tracemalloc.get_traced_memory()[1]
+        with beside(scene) as other:
+            tracemalloc.reset_peak()
+            assert restored(other, folder, workers=4).verified == ITEMS
+            second = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert other.items() == scene.items()
+            with doctor_of(other, page_size=2_000) as doctor:
+                assert doctor.examine().is_clean
+            assert max(first, second) < 40_000_000, (first, second)
+    finally:
+        tracemalloc.stop()
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from dynamo_chat import ChatStore
+from dynamo_chat.archive.exporting import ExportOptions, StoreExport
+from dynamo_chat.archive.restoring import StoreRestore
+what, table, endpoint, folder, at = sys.argv[1:]
+seen = []
+def told(event):
+    seen.append(event)
+    if len(seen) == int(at):
+        os.kill(os.getpid(), signal.SIGKILL)
+store = ChatStore(table, region="eu-west-1", endpoint_url=endpoint, on_request=told)
+if what == "export":
+    options = ExportOptions(segments=2, page_size=50, part_items=100)
+    StoreExport(store, Path(folder), options).run()
+else:
+    StoreRestore(store, Path(folder)).run()
+"""
+
+
+@pytest.mark.ministack
+def test_killed_processes_are_followed_by_others(scene: Scene, tmp_path: Path) -> None:
+    """SIGKILL while several threads work, again and again, until it is done."""
+    fill(scene.store, 2_000)
+    folder = tmp_path / "archive"
+    for what, of in (("export", scene), ("restore", None)):
+        with beside(scene) as other:
+            target = of or other
+            killed = 0
+            for at in range(12, 90, 11):
+                arguments = [what, target.table, str(scene.engine.endpoint_url), str(folder)]
+                done = subprocess.run([sys.executable, "-c", CHILD, *arguments, str(at)])
+                if done.returncode == 0:
+                    break
+                assert done.returncode == -signal.SIGKILL
+                killed += 1
+            assert killed > 1
+            if what == "export":
+                if not (folder / MANIFEST).exists():
+                    exported(scene, folder)
+            else:
+                if done.returncode:
+                    assert restored(target, folder).is_clean
+                assert target.items() == scene.items()
+
+
+class Endless(Connection):
+    """A table of so many messages that nobody keeps."""
+
+    size = 0
+    written = 0
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        match operation:
+            case "DescribeTable":
+                return {"Table": {"ItemCount": self.size}}
+            case "Scan":
+                start = int(request.get("ExclusiveStartKey", {"number": 0})["number"])
+                end = min(start + request["Limit"], self.size)
+                items = [_message(number) for number in range(start, end)]
+                return {
+                    "Items": items,
+                    "LastEvaluatedKey": {"number": end} if end < self.size else None,
+                }
+        raise AssertionError(operation)
+
+
+def _message(number: int) -> dict[str, Any]:
+    made = Message(
+        conversation_id="talk",
+        position=f"01KF{number:022}",
+        message_id=f"talk~01KF{number:022}",
+        role="user",
+        content="x" * 600,
+    )
+    return plan(Message).encode(made)
+
+
+@pytest.mark.once
+def test_memory_does_not_grow_with_the_items(tmp_path: Path, offline: ChatStore) -> None:
+    """Ten times the items take the same memory to export, and to check."""
+    peaks = []
+    for size in (3_000, 30_000):
+        folder = tmp_path / str(size)
+        made = StoreExport(offline, folder, ExportOptions(segments=1, part_items=1_000))
+        made.connection.__class__ = Endless
+        made.connection.size = size  # type: ignore[attr-defined]
+        check = StoreRestore(offline, folder)
+        tracemalloc.start()
+        try:
+            assert made.run().items == size
+            assert check._checked(_source(folder)).tally.items == size
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    few, many = peaks
+    assert many < few * 1.3
+
+
+def _source(folder: Path) -> Any:
+    from dynamo_chat.archive.reading import source_of
+
+    return source_of(folder)
