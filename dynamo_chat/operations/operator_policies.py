@@ -37,7 +37,8 @@ _WRITTEN_BY_DYNAMODB: Final = (
     "UpdateItem",
 )
 """What DynamoDB does on a new table with the permissions of who restores it or adds a replica.
-Only here is a Scan allowed; the package itself doesn't send it."""
+Only here is a Scan allowed: no repository sends one. The roles of the doctor and of archives, which
+read the whole table, are described in their guides."""
 _SERVICE_ROLES: Final = {
     "insights": "contributorinsights.dynamodb.amazonaws.com",
     "replicas": "replication.dynamodb.amazonaws.com",

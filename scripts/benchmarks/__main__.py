@@ -14,6 +14,7 @@ from rich.table import Table
 
 from benchmarks import (
     appends,
+    archive,
     awaiting,
     capacity,
     cpu,
@@ -38,6 +39,7 @@ TITLES = {
     "fairness": "How many earlier callers a matched caller overtakes, by shards",
     "inputs": "CPU time of hostile input, for each argument of every method",
     "migration": "Bringing in old tables of each document, with 8 workers",
+    "archive": "Exporting and restoring a whole store, with 4 segments and 4 workers",
     "appends": "Write units of appending 1,000 characters, by design",
 }
 
@@ -57,6 +59,7 @@ def main() -> int:
         "fairness": lambda: matching.fairness(options.endpoint),
         "inputs": inputs.measure,
         "migration": lambda: migration.measure(options.endpoint),
+        "archive": lambda: archive.measure(options.endpoint),
         "appends": appends.measure,  # last: it brings moto into the process
     }
     results: dict[str, Rows] = {}

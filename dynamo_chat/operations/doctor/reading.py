@@ -1,4 +1,4 @@
-"""How the doctor reads: the package's only Scan, limited to a given number of read units.
+"""How the doctor reads: a Scan, limited to a given number of read units.
 
 A Scan returns one partition after another, each in sort key order, so items that belong together
 are read together and little has to be remembered.
