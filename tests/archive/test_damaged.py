@@ -1,15 +1,17 @@
 """What is damaged, foreign or hostile is refused with a typed error, and nothing is written."""
 
+import base64
 import gzip
 import hashlib
 import json
 import os
 import shutil
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -92,6 +94,7 @@ def changed(content: bytes, at: int, how: str) -> bytes:
             return content + bytes(at % 7 + 1)
 
 
+@pytest.mark.once
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), how=st.sampled_from(["flip", "drop", "double", "cut", "more"]))
 def test_no_byte_can_be_changed_unseen(copied: Path, data: st.DataObject, how: str) -> None:
@@ -213,6 +216,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.once
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_other_manifest_is_refused(copied: Path, data: st.DataObject) -> None:
@@ -252,6 +256,9 @@ def with_(item: Item, **attributes: Any) -> Item:
     return {**item, **attributes}
 
 
+BOMB: Final = base64.b64encode(zlib.compress(bytes(32 * 2**20), 9, wbits=-15)).decode()
+"""A body that expands to 32 MB."""
+
 ITEMS: dict[str, tuple[str, Callable[[Item], Item], str]] = {
     "the key of another kind": (
         "conversation", lambda item: with_(item, SK={"S": "USER#"}), "wrong_key",
@@ -274,16 +281,6 @@ ITEMS: dict[str, tuple[str, Callable[[Item], Item], str]] = {
         "message", lambda item: with_(item, content={"B": BOMB}), "unreadable",
     ),
 }  # fmt: skip
-
-
-def _bomb() -> str:
-    import base64
-    import zlib
-
-    return base64.b64encode(zlib.compress(bytes(32 * 2**20), 9, wbits=-15)).decode()
-
-
-BOMB = _bomb()
 
 
 @pytest.mark.parametrize("how", ITEMS)
@@ -379,6 +376,7 @@ def test_a_changed_line_is_an_item_or_a_value_error(data: st.DataObject, how: st
     assert item_of(line_of(item)) == item
 
 
+@pytest.mark.once
 def test_a_file_that_expands_is_refused_in_little_memory(target: Scene, tmp_path: Path) -> None:
     """A gigabyte of zeros, of line breaks, or of good lines that the manifest doesn't count."""
     good = line_of({"PK": {"S": "A#"}, "SK": {"S": "B#"}})

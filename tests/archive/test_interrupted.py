@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat.archive import files
 from dynamo_chat.archive.exporting import StoreExport
 from dynamo_chat.archive.files import EXPORT_JOURNAL, MANIFEST, Journal
 from dynamo_chat.archive.restoring import StoreRestore
@@ -29,7 +28,7 @@ from tests.archive.scenes import (
 from tests.scene import Item, Scene
 from tooling.everything import populate
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 SMALL: dict[str, Any] = {"segments": 1, "page_size": 9, "part_items": 20}
 """Options that make several requests and parts of a small table."""
@@ -57,7 +56,7 @@ def dying_on_disk(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[list
         return step
 
     with monkeypatch.context() as patched:
-        patched.setattr(files.os, "fsync", counted("sync", os.fsync))
+        patched.setattr(os, "fsync", counted("sync", os.fsync))
         patched.setattr(Path, "replace", counted("name", Path.replace))
         patched.setattr(Path, "unlink", counted("delete", Path.unlink))
         yield steps
@@ -145,7 +144,7 @@ def test_a_restore_that_was_killed_at_a_request_goes_on(
     folder = tmp_path / "archive"
     exported(full, folder, **SMALL)
     wanted = same(full.items())
-    options = {"workers": 1, "merge": merge}
+    options: dict[str, Any] = {"workers": 1, "merge": merge}
     with beside(full) as other:
         whole = a_restore(other, folder, **options)
         number = requests_of(whole.run, whole)
@@ -207,7 +206,9 @@ def test_a_line_of_the_journal_that_was_cut_short_was_not_done(tmp_path: Path) -
         last.close()
 
 
-def test_two_processes_do_not_share_a_folder(full: Scene, tmp_path: Path) -> None:
+def test_two_processes_do_not_share_a_folder(
+    full: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "archive"
     first = an_export(full, folder, **SMALL)
     pages = first._pages
@@ -220,7 +221,7 @@ def test_two_processes_do_not_share_a_folder(full: Scene, tmp_path: Path) -> Non
             refused.append(str(caught.value))
             yield page
 
-    first._pages = meanwhile  # type: ignore[method-assign]
+    monkeypatch.setattr(first, "_pages", meanwhile)
     first.run()
     assert refused
     assert all("another process works with" in each for each in refused)
@@ -280,7 +281,9 @@ def test_what_dynamodb_leaves_undone_is_sent_again(full: Scene, tmp_path: Path) 
         assert same(other.items()) == same(full.items())
 
 
-def test_an_error_in_one_segment_stops_the_others(full: Scene, tmp_path: Path) -> None:
+def test_an_error_in_one_segment_stops_the_others(
+    full: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = an_export(full, tmp_path / "archive", segments=4, page_size=2)
     pages, begun = made._pages, threading.Event()
 
@@ -292,7 +295,7 @@ def test_an_error_in_one_segment_stops_the_others(full: Scene, tmp_path: Path) -
             begun.wait()
             yield page
 
-    made._pages = broken  # type: ignore[method-assign]
+    monkeypatch.setattr(made, "_pages", broken)
     with pytest.raises(NoAnswer):
         made.run()
     assert exported(full, tmp_path / "archive").items == len(full.items())

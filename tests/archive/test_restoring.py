@@ -29,7 +29,7 @@ from tests.doctor.scene import doctor_of
 from tests.scene import DAY, Item, Scene, key_of
 from tooling.everything import populate
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 
 @pytest.fixture
@@ -172,9 +172,8 @@ def test_rates_are_kept(scene: Scene, tmp_path: Path, monkeypatch: pytest.Monkey
     """Each request waits until what was used before is paid."""
     populate(scene.store)
     slept: list[float] = []
-    monkeypatch.setattr(Pace.__init__, "__kwdefaults__", {
-        **Pace.__init__.__kwdefaults__, "clock": lambda: sum(slept), "sleep": slept.append,
-    })  # fmt: skip
+    defaults = {"clock": lambda: sum(slept), "sleep": slept.append, "of_reads": False}
+    monkeypatch.setattr(Pace.__init__, "__kwdefaults__", defaults)
     made = StoreExport(
         store_on(scene),
         tmp_path / "archive",

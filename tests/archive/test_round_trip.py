@@ -70,6 +70,7 @@ def test_everything_is_restored_as_it_was(scene: Scene, folder: Path) -> None:
             assert doctor.examine().is_clean
 
 
+@pytest.mark.once
 def test_equal_tables_make_equal_lines(scene: Scene, tmp_path: Path) -> None:
     """However the work is divided, and from whichever of them."""
     populate(scene.store)
@@ -139,6 +140,7 @@ def test_any_items_are_restored_as_they_were(
     assert same(scene.items()) == same(there)
 
 
+@pytest.mark.once
 def test_older_items_are_restored_as_they_lie(scene: Scene, folder: Path) -> None:
     """The releases' items, of every version: they are upgraded when they are read, as before."""
     released = [json.loads(path.read_text("utf-8")) for path in sorted(RELEASED.glob("v1/*.json"))]
@@ -175,6 +177,7 @@ def test_what_has_expired_is_left_out(scene: Scene, folder: Path) -> None:
     assert {soon, later, kept} == {item["PK"]["S"].split("#")[1] for item in scene.items()}
 
 
+@pytest.mark.once
 def test_an_applications_own_kinds_are_checked_with_its_store(scene: Scene, folder: Path) -> None:
     """Without the store they are unknown: exported all the same, and then restored on request."""
     shop = store_on(scene, ShopStore)
@@ -211,6 +214,7 @@ def test_a_damaged_item_is_exported_and_told(scene: Scene, folder: Path) -> None
         assert same(other.items()) == same(scene.items())
 
 
+@pytest.mark.once
 def test_progress_is_told(scene: Scene, folder: Path) -> None:
     populate(scene.store)
     seen: list[Progress] = []
@@ -228,6 +232,7 @@ def test_progress_is_told(scene: Scene, folder: Path) -> None:
         assert done[-1] == len(scene.items())
 
 
+@pytest.mark.once
 def test_an_estimate_reads_nothing(scene: Scene, folder: Path) -> None:
     populate(scene.store)
     about = an_export(scene, folder).estimate()
@@ -236,6 +241,7 @@ def test_an_estimate_reads_nothing(scene: Scene, folder: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.once
 def test_what_an_export_needs(scene: Scene, folder: Path, tmp_path: Path) -> None:
     """A table, and a folder that is empty or its own."""
     (tmp_path / "used").mkdir()
@@ -260,7 +266,10 @@ def test_an_empty_table_has_an_archive_too(scene: Scene, folder: Path) -> None:
         assert restored(other, folder).is_clean
 
 
-def test_writers_that_go_on_are_told_by_the_doctor(scene: Scene, folder: Path) -> None:
+@pytest.mark.once
+def test_writers_that_go_on_are_told_by_the_doctor(
+    scene: Scene, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An export is no snapshot: what belongs together may be of two moments. Repair counts it."""
     store = scene.store
     talk = store.conversations.create("ann").conversation_id
@@ -276,7 +285,7 @@ def test_writers_that_go_on_are_told_by_the_doctor(scene: Scene, folder: Path) -
             if number == 1:  # both messages were read, and the head comes after them
                 store.messages.delete(talk, first.message_id)
 
-    made._pages = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(made, "_pages", slow)
     made.run()
     with beside(scene) as other:
         assert restored(other, folder).is_clean
@@ -288,6 +297,7 @@ def test_writers_that_go_on_are_told_by_the_doctor(scene: Scene, folder: Path) -
         assert list(other.store.messages.list(talk)) == [first, second]
 
 
+@pytest.mark.once
 def test_a_damaged_archive_names_the_place(scene: Scene, folder: Path) -> None:
     populate(scene.store)
     exported(scene, folder)
