@@ -6,8 +6,9 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NamedTuple
 
-from dynamo_chat.core.connection import Connection, RequestEvent
+from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.events import RequestEvent
 from dynamo_chat.importing.migration.pace import Pace
 from dynamo_chat.provision.table import Table
 
