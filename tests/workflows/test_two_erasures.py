@@ -97,7 +97,7 @@ def test_nothing_of_a_new_person_with_the_id_is_erased(dynamo_chat_engine: Engin
 @pytest.mark.long
 def test_nor_wherever_it_sleeps(dynamo_chat_engine: Engine) -> None:
     with opened(dynamo_chat_engine) as scene:
-        assert not id_given_anew(scene, 1)
+        assert not id_given_anew(scene, 7)
 
 
 def test_the_slower_one_changes_nothing_more(dynamo_chat_engine: Engine) -> None:
