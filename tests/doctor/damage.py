@@ -291,7 +291,7 @@ DAMAGES = [
     damage("long expired", _expired, "expired login", "expired login_listing", restores=False),
     damage(
         "half an index key",
-        changed("conversation", {"title": "Renders"}, GSI2SK=None),
+        changed("conversation", {"PK": "CONV#talk-ann#"}, GSI2SK=None),
         "half_index_key conversation",
     ),
     damage(
@@ -341,7 +341,7 @@ DAMAGES = [
     damage("a lost title item", gone("conversation_title"), "missing_item conversation"),
     damage(
         "a title of an untitled conversation",
-        changed("conversation", {"title": "Renders"}, title=None),
+        changed("conversation", {"PK": "CONV#talk-ann#"}, title=None),
         "orphan conversation_title",
         restores=False,
     ),
@@ -452,12 +452,12 @@ DAMAGES = [
     # -- counters
     damage(
         "messages counted wrong",
-        changed("conversation", {"title": "Renders"}, message_count={"N": "7"}),
+        changed("conversation", {"PK": "CONV#talk-ann#"}, message_count={"N": "7"}),
         "counter conversation",
     ),
     damage(
         "a message behind the last position",
-        changed("conversation", {"title": "Renders"}, last_position=None),
+        changed("conversation", {"PK": "CONV#talk-ann#"}, last_position=None),
         "counter conversation",
     ),
     damage(
