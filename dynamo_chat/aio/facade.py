@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import cache, wraps
 from typing import Any, Protocol, TypeVar
 
@@ -80,7 +80,10 @@ def derived(kind: type) -> type:
         for name, member in vars(owner).items():
             if not name.startswith("_") and not is_old_name(member):
                 members[name] = _member(member)
-    return type(f"Async{kind.__name__}", (Bound,), members)
+    bases = tuple(
+        derived(base) for base in kind.__bases__ if base is not Repository and is_repository(base)
+    )
+    return type(f"Async{kind.__name__}", bases or (Bound,), members)
 
 
 def _member(member: Any) -> Any:
@@ -119,7 +122,7 @@ def _walk(function: Callable[..., Any]) -> Any:
     is_lazy = inspect.isgeneratorfunction(inspect.unwrap(function))
 
     @wraps(function)
-    def walk(bound: Bound, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    def walk(bound: Bound, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         def begin() -> Iterator[Any]:
             return iter(function(bound.synchronous, *args, **kwargs))
 
@@ -131,7 +134,7 @@ def _walk(function: Callable[..., Any]) -> Any:
 
 async def _items(
     runner: Runner, begun: Iterator[Any] | None, begin: Callable[[], Iterator[Any]]
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     items = await runner.run(begin) if begun is None else begun
     try:
         while True:

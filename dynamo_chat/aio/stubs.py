@@ -59,7 +59,7 @@ def stub_of(store: type[ChatStore]) -> str:
             for name, kind in _top_level(store)
             if repositories(ChatStore).get(name) is not kind
         ),
-        *(_function(method, names) for method in _own_methods(store)),
+        *(_function(method, names) for method in _own_methods(store, ChatStore)),
     ]
     classes.append(_class(f"Async{store.__name__}(AsyncChatStore)", store.__doc__, body))
     return _joined(header, names, classes)
@@ -132,14 +132,19 @@ def _repository_classes(
         if kind in set(without):
             continue
         names.taken.add(f"Async{kind.__name__}")
+        # A program may add patterns to a repository of the package: then it is still one of those.
+        base = next((each for each in kind.__mro__[1:] if each in set(without)), None)
         parts = {
             name.rpartition(".")[2]: part
             for name, part in found.items()
-            if name.rpartition(".")[0] == place
+            if name.rpartition(".")[0] == place and not hasattr(base, name.rpartition(".")[2])
         }
-        body = [_function(method, names) for method in _methods(kind)]
+        body = [_function(method, names) for method in _own_methods(kind, base or object)]
         body += [_property(name, part, False, names) for name, part in parts.items()]
-        yield _class(f"Async{kind.__name__}", kind.__doc__, body)
+        head = f"Async{kind.__name__}"
+        if base is not None:
+            head += f"({names.use('dynamo_chat.aio.derived', f'Async{base.__name__}')})"
+        yield _class(head, kind.__doc__, body)
 
 
 def _package_store(names: _Names) -> str:
@@ -181,9 +186,10 @@ def _methods(kind: type) -> list[Any]:
     return list(found.values())
 
 
-def _own_methods(store: type) -> list[Any]:
-    inherited = {method.__name__ for method in _methods(ChatStore)}
-    return [method for method in _methods(store) if method.__name__ not in inherited]
+def _own_methods(kind: type, base: type) -> list[Any]:
+    """The methods that are not, as they are, those of `base`."""
+    inherited = _methods(base)
+    return [method for method in _methods(kind) if method not in inherited]
 
 
 # -- methods --------------------------------------------------------------------------------------
@@ -202,7 +208,7 @@ def _function(method: Any, names: _Names) -> str:
     if node.name == "from_env":
         head, returns = f"@classmethod\n{head}", names.use("typing", "Self")
     elif is_iterating(method):
-        returns = f"{names.use('collections.abc', 'AsyncIterator')}[{returns}]"
+        returns = f"{names.use('collections.abc', 'AsyncGenerator')}[{returns}, None]"
     elif node.name != "__init__":
         head = f"async {head}"
     text = _signature(head, node.args, returns)

@@ -1,13 +1,16 @@
 """The desk's own kinds behave like the package's."""
 
+import asyncio
 import json
 import pickle
 from collections import Counter
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, assert_type
 
 import pytest
 from desk.attachments import Attachment
+from desk.awaiting import AsyncDeskStore
 from desk.checkpoints import MAX_BYTES, Checkpoint, CheckpointPart
 from desk.messages import Cost, DeskMessages
 from desk.notes import Note
@@ -23,12 +26,15 @@ from dynamo_chat import (
     Expired,
     InvalidArgument,
     InvalidCursor,
+    Message,
     NewMessage,
     NotFound,
+    Page,
     UnknownKind,
     parse_stream_record,
     stream_handler,
 )
+from dynamo_chat.aio.stubs import stub_of
 from dynamo_chat.cases.playing import measure_all
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.importing.person import load_person
@@ -463,3 +469,37 @@ def test_the_repositories_share_what_they_know_of_conversations(store: DeskStore
         store.checkpoints.save(talk, b"state")
     assert [each.operation for each in meter.requests] == ["TransactWriteItems"] * 3
     assert [each.pattern for each in meter.requests] == ["FI1", "C7", "CK1"]
+
+
+# -- on an event loop -----------------------------------------------------------------------------
+
+
+def test_the_desk_on_an_event_loop(store: DeskStore, dynamo_chat_engine: Engine) -> None:
+    """Its own repositories and the package's, with the types of their methods."""
+
+    async def main() -> None:
+        async with AsyncDeskStore(
+            store.connection.table_name,
+            region=dynamo_chat_engine.region,
+            endpoint_url=dynamo_chat_engine.endpoint_url,
+        ) as desk:
+            user = await desk.users.create("ann@example.com")
+            note = await desk.notes.write(user.user_id, "call back")
+            assert_type(note, Note)
+            page = await desk.notes.list(user.user_id)
+            assert_type(page, Page[Note])
+            assert page.items == (note,)
+            talk = await desk.conversations.create(user.user_id)
+            answer = NewMessage(role="assistant", content="Yes.")
+            sent = await desk.messages.append(talk.conversation_id, answer)
+            assert_type(sent, Message)
+            assert await desk.messages.last_answer(talk.conversation_id) == sent
+            assert [each async for each in desk.messages.iterate(talk.conversation_id)] == [sent]
+
+    asyncio.run(main())
+
+
+def test_what_type_checkers_see_is_up_to_date() -> None:
+    """If not: ``python -m dynamo_chat.aio.stubs desk.store:DeskStore > desk/awaiting.pyi``."""
+    there = Path(__file__).parent / "desk" / "awaiting.pyi"
+    assert there.read_text("utf-8") == stub_of(DeskStore)
