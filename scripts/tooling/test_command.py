@@ -48,6 +48,7 @@ With --all, lint, types and docs, and also:
   py311 - py313 every other test, on each installed Python with a different hash seed; for a
                 missing Python, again on another one
   engine        the engine suite on a ministack server, except its long tests
+  loop          state machines, faults and daily calls through AsyncChatStore, on an event loop
   proof         a short proof under load and faults
 
 Each prints one line when it is done; its output is in .tox/output. Failures are listed at the end.
@@ -127,7 +128,7 @@ def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[
         return [pythons or ["suite"], []]
     if options.all:
         # -- the longest first, so that the processors are busy to the end
-        tests = ["once", "engine", *pythons, *_again(pythons), "laws-ci", "proof"]
+        tests = ["once", "engine", *pythons, *_again(pythons), "laws-ci", "loop", "proof"]
         return [tests, [*LOOKS, "provision"]]
     return [["suite", "laws"], [*LOOKS]]
 
