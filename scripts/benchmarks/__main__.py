@@ -30,7 +30,7 @@ Rows = list[dict[str, object]]
 
 TITLES = {
     "cpu": "Client CPU per operation, with canned responses (messages of 1,000 characters)",
-    "async": "Calls a second of 50 tasks, on a server that takes 5 or 20 ms",
+    "async": "50 tasks, on a server that takes 5 or 20 ms; ratios of dynamo_chat to each",
     "soak": "An event loop under 10,000 mixed operations, some cancelled, on a ministack server",
     "capacity": "Requests / write units / read units by size of the conversation",
     "memory": "Memory while listing 200,000 conversations page by page",
