@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from dynamo_chat.chat.formats.shared import TOOL_CALL_ID
 from dynamo_chat.chat.message import Message
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.errors import InvalidArgument
@@ -31,14 +32,13 @@ def fitting(
 ) -> tuple[list[Message], bool]:
     """The latest messages of at most `max_tokens` in total, in order; and whether any is left out.
 
-    A call and its results go together. Results whose call is not there, which a model's API would
-    refuse, are left out.
+    A call and its results go together: each result is directly behind its call, as models' APIs
+    want it, also if something was said in between. Results whose call is not there, which an API
+    would refuse, are left out.
     """
     groups: list[list[Message]] = []
     left = max_tokens
     for group in _groups(latest_first):
-        if group[0].role == "tool":
-            continue
         left -= sum(_tokens(each, count) for each in group)
         if left < 0:
             return [each for group in reversed(groups) for each in group], True
@@ -49,22 +49,31 @@ def fitting(
 def _groups(latest_first: Iterable[Message]) -> Iterator[list[Message]]:
     """The messages, latest first, in groups that are not separated; each in order.
 
-    Results of tools belong to the message before them, if that is the assistant's with calls.
+    A group is a message, with the results of its tool calls.
     """
-    results: list[Message] = []
+    behind: list[Message] = []  # results directly behind the next message, latest first
+    late: dict[str, list[Message]] = {}  # results behind something else, by the call they name
     for message in latest_first:
         if message.role == "tool":
-            results.insert(0, message)
-        elif message.role == "assistant" and message.tool_calls:
-            yield [message, *results]
-            results = []
-        else:
-            if results:
-                yield results
-                results = []
-            yield [message]
-    if results:
-        yield results
+            behind.append(message)
+            continue
+        calls = {call.call_id: None for call in message.tool_calls}
+        results: list[Message] = []
+        for result in behind:
+            named = _named(result)
+            if calls and (named is None or named in calls or None in calls):
+                results.append(result)
+            elif named is not None:
+                late.setdefault(named, []).append(result)
+        after = [late.pop(each, []) for each in calls if each is not None]
+        yield [message, *reversed(results), *(each for found in after for each in reversed(found))]
+        behind = []
+
+
+def _named(result: Message) -> str | None:
+    """The call that a result says it is of; None if it does not say."""
+    found = result.metadata.get(TOOL_CALL_ID)
+    return found if isinstance(found, str) else None
 
 
 def _tokens(message: Message, count: CountTokens) -> int:

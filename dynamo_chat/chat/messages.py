@@ -210,8 +210,8 @@ class Messages(Repository):
         """The latest messages that fit into a model's context, in chronological order.
 
         `count` returns the tokens of a message; by default, a rough estimate. A tool call and its
-        results, in messages with role "tool" directly behind it, are returned together or not at
-        all. At most 1,000 messages; `is_cut` is True if older ones were left out. Unreadable
+        results, in messages with role "tool", are returned together or not at all; the results
+        directly behind their call, also those that came later. At most 1,000 messages; `is_cut` is True if older ones were left out. Unreadable
         messages are left out and reported in `unreadable`. NotFound if there is no such
         conversation (of `user_id`, if given).
         """

@@ -29,6 +29,11 @@ def _said(kind: str, number: int) -> Message:
     )
 
 
+def one(_: Message) -> int:
+    """Every message is a token."""
+    return 1
+
+
 @given(st.text("cautt", max_size=12), st.integers(0, 14), st.data())
 def test_no_call_is_cut_from_its_results(kinds: str, most: int, data: st.DataObject) -> None:
     """What fits is the end of the conversation, without results whose call is not there."""
@@ -59,6 +64,73 @@ def test_no_call_is_cut_from_its_results(kinds: str, most: int, data: st.DataObj
     assert is_cut is (len(kept) < len(whole))
 
 
+def _call(number: int, *call_ids: str | None) -> Message:
+    calls = tuple(ToolCall(tool="t", call_id=each) for each in call_ids)
+    return _said("a", number).model_copy(update={"tool_calls": calls})
+
+
+def _result(number: int, call_id: str | None) -> Message:
+    metadata = {} if call_id is None else {"tool_call_id": call_id}
+    return _said("t", number).model_copy(update={"metadata": metadata})
+
+
+def _fit(said: list[Message], most: int = 1_000) -> list[int]:
+    """The numbers of the messages that fit, each of one token."""
+    return [int(each.position) for each in fitting(reversed(said), most, one)[0]]
+
+
+def test_results_that_come_late() -> None:
+    """Somebody wrote in between: they are shown directly behind their call, or not at all."""
+    said = [_said("u", 0), _call(1, "x", "y"), _said("u", 2), _result(3, "y"), _said("u", 4)]
+    said += [_result(5, "x"), _said("a", 6)]
+    assert _fit(said) == [0, 1, 5, 3, 2, 4, 6]
+    assert [_fit(said, most) for most in range(8)] == [
+        [],
+        [6],
+        [4, 6],
+        [2, 4, 6],
+        [2, 4, 6],
+        [2, 4, 6],
+        [1, 5, 3, 2, 4, 6],
+        [0, 1, 5, 3, 2, 4, 6],
+    ]
+
+
+def test_a_result_belongs_to_the_call_that_it_names() -> None:
+    """Not to another one that it happens to be behind; without a name, to that one."""
+    assert _fit([_call(0, "x"), _call(1, "y"), _result(2, "x"), _result(3, "y")]) == [0, 2, 1, 3]
+    assert _fit([_call(0, "x"), _call(1, "y"), _result(2, None)]) == [0, 1, 2]
+    assert _fit([_call(0, "x"), _call(1, None), _result(2, "x")]) == [0, 1, 2]
+    # An id that is used again: the nearest call before it.
+    again = [_call(0, "x"), _result(1, "x"), _call(2, "x"), _said("u", 3), _result(4, "x")]
+    assert _fit(again) == [0, 1, 2, 4, 3]
+
+
+@given(st.lists(st.tuples(st.sampled_from("uctt"), st.sampled_from("xyz")), max_size=14))
+def test_every_result_is_behind_its_call(kinds: list[tuple[str, str]]) -> None:
+    """Whatever fits has each call with all results that name it, and no result without its call."""
+    said = [
+        {"u": _said("u", n), "c": _call(n, call), "t": _result(n, call)}[kind]
+        for n, (kind, call) in enumerate(kinds)
+    ]
+    calls: dict[str, int] = {}
+    wanted: dict[int, int] = {}
+    for n, (kind, call) in enumerate(kinds):
+        if kind == "c":
+            calls[call] = n
+        elif kind == "t" and call in calls:
+            wanted[n] = calls[call]
+    for most in range(len(said) + 1):
+        fit = _fit(said, most)
+        shown, last = {}, -1
+        for number in fit:
+            if kinds[number][0] == "t":
+                shown[number] = last
+            else:
+                last = number
+        assert shown == {result: call for result, call in wanted.items() if call in fit}
+
+
 def test_the_estimate() -> None:
     """Grows with the text and with the calls."""
     plain = _said("a", 1)
@@ -75,11 +147,6 @@ def talk(store: ChatStore) -> str:
     for start in range(0, 130, 26):
         store.messages.append_turn("c-1", [user(str(start + n)) for n in range(26)])
     return "c-1"
-
-
-def one(_: Message) -> int:
-    """Every message is a token."""
-    return 1
 
 
 @engine
