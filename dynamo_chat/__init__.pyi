@@ -87,6 +87,7 @@ from dynamo_chat.core.errors import (
     UnusableStore as UnusableStore,
 )
 from dynamo_chat.core.events import RequestEvent as RequestEvent
+from dynamo_chat.core.of_organization import OfOrganization as OfOrganization
 from dynamo_chat.core.page import Found as Found, Items as Items, Page as Page
 from dynamo_chat.core.tracing import Telemetry as Telemetry
 from dynamo_chat.identity.activity import Activity as Activity, ActivityExists as ActivityExists

@@ -254,8 +254,10 @@ class ChatStore:
     def organizations(self) -> Organizations:
         """Organizations: create, change, count usage, delete."""
         from dynamo_chat.orgs.organizations import Organizations
+        from dynamo_chat.workflows.delete_organization import OrganizationRemover
 
-        return Organizations(self._binding)
+        remover = OrganizationRemover(self._binding, self._snapshots)
+        return Organizations(self._binding, remover.delete)
 
     @repository_property
     def members(self) -> Members:

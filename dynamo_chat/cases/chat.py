@@ -9,6 +9,7 @@ from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.cases.words import deleted
 from dynamo_chat.chat.conversation import Conversation
 from dynamo_chat.chat.message import NewMessage
+from dynamo_chat.core.of_organization import OfOrganization
 
 
 def conversation(stage: Stage, *, messages: int = 0, title: str | None = None) -> Conversation:
@@ -23,6 +24,12 @@ def conversation(stage: Stage, *, messages: int = 0, title: str | None = None) -
         stage.store.messages.append_turn(made.conversation_id, turn)
     stage.later()
     return made
+
+
+def organization(stage: Stage) -> OfOrganization:
+    """The owner of the conversations of a fresh organization."""
+    made = stage.store.organizations.create("Acme", stage.fresh("user"))
+    return OfOrganization(made.organization_id)
 
 
 def _preferences(conversation: Conversation) -> str:
@@ -46,6 +53,7 @@ def conversations_create(stage: Stage) -> Iterator[Case]:
         "again, with the same id",
         lambda: conversations.create(user, conversation_id=identity, retention=kept),
     )
+    yield Case("of an organization", lambda: conversations.create(organization(stage)))
 
 
 def conversations_get(stage: Stage) -> Iterator[Case]:

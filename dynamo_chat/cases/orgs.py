@@ -1,4 +1,4 @@
-"""Scenarios of organizations, members and invites (O1–O9)."""
+"""Scenarios of organizations, members and invites (O1–O10)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import NamedTuple
 from dynamo_chat.cases.identity import a_user
 from dynamo_chat.cases.stage import Case, Stage
 from dynamo_chat.cases.words import deleted, words
+from dynamo_chat.chat.message import NewMessage
+from dynamo_chat.core.of_organization import OfOrganization
 from dynamo_chat.orgs.invite import IssuedInvite
 from dynamo_chat.orgs.organization import Organization
 
@@ -93,7 +95,17 @@ def organizations_delete(stage: Stage) -> Iterator[Case]:
         "one member, one invite", lambda: organizations.delete(small.organization_id), deleted
     )
     large = _org(stage, members=60)
-    yield Case("61 members", lambda: organizations.delete(large.organization_id), deleted, budget=4)
+    yield Case("61 members", lambda: organizations.delete(large.organization_id), deleted, budget=5)
+    shared = _org(stage)
+    owner = OfOrganization(shared.organization_id)
+    talk = stage.store.conversations.create(owner)
+    stage.store.messages.append(talk.conversation_id, NewMessage(role="user", content="hi"))
+    yield Case(
+        "with a conversation",
+        lambda: organizations.delete(shared.organization_id),
+        deleted,
+        budget=10,
+    )
 
 
 # -- members ------------------------------------------------------------------------------------
@@ -139,6 +151,11 @@ def members_touch(stage: Stage) -> Iterator[Case]:
 def members_get(stage: Stage) -> Iterator[Case]:
     org = _org(stage)
     yield Case("", lambda: stage.store.members.get(org.organization_id, org.owner_id))
+
+
+def members_authorize(stage: Stage) -> Iterator[Case]:
+    org = _org(stage)
+    yield Case("", lambda: stage.store.members.authorize(org.organization_id, org.owner_id))
 
 
 def members_list_by_organization(stage: Stage) -> Iterator[Case]:

@@ -13,20 +13,21 @@ from functools import reduce
 from operator import and_
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import Count, Deadline, Entity, Id, JsonObject, Time
+from dynamo_chat.core.entity import MAX_ID_CHARACTERS, Count, Deadline, Entity, Id, JsonObject, Time
 from dynamo_chat.core.errors import AlreadyExists, Conflict, CorruptItem, InvalidArgument
 from dynamo_chat.core.item import check_size, kind_of, plan
 from dynamo_chat.core.keys import KeyRange, parse_time
 from dynamo_chat.core.layout import KIND, SK, Collection, Layout
+from dynamo_chat.core.of_organization import OfOrganization, as_owner
 from dynamo_chat.core.owners import check_owner
-from dynamo_chat.core.transaction import Key, is_live
+from dynamo_chat.core.transaction import Check, Key, is_live
 from dynamo_chat.core.ulids import Position
 
 LIFE = "life"
@@ -38,6 +39,18 @@ MAX_TITLE_CHARACTERS = 200
 Title = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARACTERS)]
 """1 to 200 characters (code points)."""
 
+
+def _owner(stored: str) -> str:
+    owner = as_owner(stored)
+    bare = owner.organization_id if isinstance(owner, OfOrganization) else owner
+    if len(bare) > MAX_ID_CHARACTERS:
+        raise ValueError(f"String should have at most {MAX_ID_CHARACTERS} characters")
+    return owner
+
+
+Owner = Annotated[str, StringConstraints(min_length=1), AfterValidator(_owner)]
+"""A user's id; of an organization's conversation, its `OfOrganization`."""
+
 ConversationStatus = Literal["active", "archived"]
 
 
@@ -47,7 +60,7 @@ def _upgraded(item: AttributeValues) -> AttributeValues:
 
 
 class Conversation(Entity):
-    """A user's conversation: its title, status, counters, preferences and retention."""
+    """A conversation: its owner, title, status, counters, preferences and retention."""
 
     layout: ClassVar[Layout] = keyspace.CONVERSATION
     schema_version: ClassVar[int] = 2
@@ -55,8 +68,8 @@ class Conversation(Entity):
     upgrades: ClassVar[dict[int, Callable[[AttributeValues], AttributeValues]]] = {1: _upgraded}
 
     conversation_id: Id
-    user_id: Id
-    """The owner."""
+    user_id: Owner
+    """The owner: a user's id; of an organization's conversation, an `OfOrganization`."""
     title: Title | None = None
     auto_title: bool = True
     """True if it gets a title from its first user message while it has none."""
@@ -106,6 +119,12 @@ class Conversation(Entity):
         """Preferences that are not in the head, as in version 1, were not read."""
         if fields.get("has_preferences"):
             fields.setdefault(PREFERENCES, None)
+
+    @property
+    def organization_id(self) -> str | None:
+        """The organization that it belongs to; None if it is a user's."""
+        owner = as_owner(self.user_id)
+        return owner.organization_id if isinstance(owner, OfOrganization) else None
 
     @property
     def expires_at(self) -> datetime | None:
@@ -204,6 +223,12 @@ def still(item: AttributeValues, *names: str) -> Condition:
 def head_key(conversation_id: str) -> Key:
     """The table key of a conversation's head."""
     return keyspace.CONVERSATION.key(conversation_id=conversation_id)
+
+
+def organization_exists(organization_id: str) -> Check:
+    """Check that the organization exists and is not being deleted: no new ones come then."""
+    key = keyspace.ORGANIZATION.key(organization_id=organization_id)
+    return Check(key, Path(KIND) == keyspace.ORGANIZATION.kind)
 
 
 def through_head(messages: Collection, conversation_id: str) -> Collection:

@@ -17,6 +17,7 @@ from dynamo_chat.chat.conversation import (
     is_live_head,
     live_head,
     new_life,
+    organization_exists,
 )
 from dynamo_chat.chat.deletion import ConversationRemover
 from dynamo_chat.chat.giving import Giver
@@ -29,7 +30,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import json_copy, validated
-from dynamo_chat.core.errors import CorruptItem, InvalidArgument
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, GSI2, Place
@@ -37,7 +38,7 @@ from dynamo_chat.core.owners import check_owner, is_owned
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Found, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, Repository, time_range
-from dynamo_chat.core.transaction import Put, Update, absent, contended, set_index_keys
+from dynamo_chat.core.transaction import Check, Put, Update, absent, contended, set_index_keys
 
 MIN_RETENTION = timedelta(minutes=1)
 MAX_RETENTION = timedelta(days=36_500)
@@ -88,7 +89,8 @@ class Conversations(Repository):
         `retention` counts from its creation or, if `sliding`, from its latest message; None
         keeps it for ever. `keep_last` keeps only that many of the latest messages. AlreadyExists
         if another user has the id, or its conversation is being deleted. `at` is when it was
-        created: in the past, or at most 5 minutes ahead.
+        created: in the past, or at most 5 minutes ahead. With an `OfOrganization` as the user, it
+        belongs to that organization; NotFound if that does not exist.
         """
         now = self._now()
         created = now
@@ -113,7 +115,7 @@ class Conversations(Repository):
             kept_until=kept_until,
             life=new_life(self._new_id(now)),
         )
-        writes = [Put(plan(Conversation).encode(conversation), absent(now))]
+        writes: list[Put | Check] = [Put(plan(Conversation).encode(conversation), absent(now))]
         if conversation.has_preferences:
             writes.append(Put(preferences_item(conversation)))
         if title is not None or len(conversation.conversation_id) > _SURELY_FITS:
@@ -121,11 +123,16 @@ class Conversations(Repository):
             named = title_item(snapshot_of(conversation), conversation.title or "")
             if title is not None:
                 writes.append(Put(named))
+        organization = conversation.organization_id
+        if organization is not None:
+            writes.append(organization_exists(organization))
         for _ in range(self._connection.options.transaction_attempts):
             try:
                 self._write(*writes)
             except ConditionFailed as failed:
                 there = failed.items.get(0)
+                if organization is not None and 0 not in failed.items:
+                    raise NotFound("organization", organization) from failed
                 if is_idle_head(there, now):
                     # The conversation has expired, but its items have not: clear them first.
                     self._remover.clear_idle(conversation.conversation_id)

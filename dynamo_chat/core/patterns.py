@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, Final, Literal, NamedTuple, ParamSpec, TypeVar
 
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.of_organization import USER_ARGUMENTS, check_user
 from dynamo_chat.core.renamed import take_old_names
 
 P = ParamSpec("P")
@@ -210,7 +211,8 @@ def _argument_check(
 
     A flag must be True or False: ``consistent="false"`` would count as true. UNCHANGED is allowed
     only where it is the default. Texts other than bodies must be short and encodable, because the
-    work done with them grows with their length.
+    work done with them grows with their length. Only conversations, and what applications keep in
+    them, may belong to an organization.
     """
     # Imported here: code that only sends requests does not need pydantic.
     from dynamo_chat.core.entity import UNCHANGED
@@ -225,6 +227,8 @@ def _argument_check(
     flags = {name for name, kind in method.__annotations__.items() if kind in {"bool", bool}}
     defaults = method.__kwdefaults__ or {}
     may_stay = {name for name, default in defaults.items() if default is UNCHANGED}
+    users = texts & USER_ARGUMENTS
+    owns_conversations = _is_of_conversations(method.__module__)
 
     def check_one(name: str, value: Any) -> None:
         if value is UNCHANGED:
@@ -234,6 +238,9 @@ def _argument_check(
             raise InvalidArgument(name, f"must be True or False, not {type(value).__name__}")
         elif name in texts and isinstance(value, str):
             check_text(name, value)
+            if name in users:
+                may_be = owns_conversations and name == "user_id"
+                check_user(name, value, may_be_organization=may_be)
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, value in zip(positional, args, strict=False):
@@ -242,6 +249,12 @@ def _argument_check(
             check_one(name, value)
 
     return check
+
+
+def _is_of_conversations(module: str) -> bool:
+    """True for a module whose `user_id` is the owner of conversations, and for an application's."""
+    package, _, domain = module.partition(".")
+    return package != "dynamo_chat" or domain.partition(".")[0] in {"chat", "entities"}
 
 
 def check_text(name: str, value: str) -> None:

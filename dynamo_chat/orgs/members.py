@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1
+from dynamo_chat.core.of_organization import OfOrganization
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository
@@ -23,6 +24,7 @@ from dynamo_chat.core.transaction import Update, contended
 from dynamo_chat.orgs.lists import Lists
 from dynamo_chat.orgs.organization import is_organization, organization_key
 from dynamo_chat.orgs.seats import (
+    ROLES,
     Decision,
     Member,
     MemberExists,
@@ -194,6 +196,25 @@ class Members(Repository):
         """
         return self._seats.present(organization_id, user_id, consistent=consistent)
 
+    @access_pattern("O10", "BatchGetItem", "1", owner="key")
+    def authorize(
+        self, organization_id: str, user_id: str, *, roles: Collection[MemberRole] = ROLES
+    ) -> OfOrganization:
+        """Check that a user is an active member, and return the owner of shared conversations.
+
+        Pass it as `user_id` to the methods of conversations. Strongly consistent: somebody who was
+        removed a moment ago is refused. NotFound unless the user is an active member with one of
+        the `roles`, in an organization that exists.
+        """
+        wanted = _roles(roles)
+        member = self._seats.present(organization_id, user_id)
+        if member.status != "active":
+            raise no_member(organization_id, user_id)
+        if member.role not in wanted:
+            named = " or ".join(wanted)
+            raise NotFound(f"{named} of organization {organization_id!r}", user_id)
+        return OfOrganization(organization_id)
+
     @access_pattern(
         "O3",
         "Query, GetItem",
@@ -272,6 +293,14 @@ class Members(Repository):
 def _says_the_same(there: Member, wanted: Member) -> bool:
     compared = ("role", "status", "permissions", "invited_by")
     return all(getattr(there, name) == getattr(wanted, name) for name in compared)
+
+
+def _roles(given: Any) -> list[MemberRole]:
+    """The roles, the highest first. InvalidArgument unless they are some of `ROLES`."""
+    is_list = isinstance(given, Collection) and not isinstance(given, (str, bytes, Mapping))
+    if not is_list or not given or len(given) > len(ROLES) or any(x not in ROLES for x in given):
+        raise InvalidArgument("roles", f"must be some of {', '.join(map(repr, ROLES))}")
+    return [each for each in ROLES if each in given]
 
 
 def _permissions(value: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,10 +1,14 @@
-"""The repository of organizations: O1 and O9. The entity is in `organization`."""
+"""The repository of organizations: O1 and O9. The entity is in `organization`.
+
+Deleting one spans domains: the store passes in the function (`workflows.delete_organization`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from pynamodb.expressions.condition import Condition
 
@@ -32,7 +36,6 @@ from dynamo_chat.orgs.organization import (
     organization_exists,
     organization_key,
 )
-from dynamo_chat.orgs.removal import OrganizationRemover
 from dynamo_chat.orgs.seats import Member, Move, deleted_user, seat_writes
 
 _COMPARED = {
@@ -48,12 +51,16 @@ _MOST_EMAILS = 10**30
 _MOST_GIGABYTES = Decimal("999999999999999.999999999")
 
 
+DeleteOrganization: TypeAlias = Callable[[str], int]
+"""Deletes an organization and what belongs to it: see `Organizations.delete`."""
+
+
 class Organizations(Repository):
     """Create, change, count and delete organizations."""
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: Binding, delete: DeleteOrganization) -> None:
         super().__init__(binding)
-        self._remover = OrganizationRemover(binding)
+        self._delete = delete
 
     @access_pattern("O1", "TransactWriteItems", "1", owner="creation")
     def create(
@@ -242,15 +249,22 @@ class Organizations(Repository):
             raise QuotaExceeded(why, plan(Organization).decode(there)) from failed
 
     @access_pattern(
-        "O9", "TransactWriteItems, Query", "1 + ⌈items/99⌉ + ⌈MB⌉", budget=3, owner="argument"
+        "O9",
+        "Query, GetItem, TransactWriteItems",
+        "2 + ⌈items/99⌉ + ⌈MB⌉; conversations: C16 each",
+        budget=4,
+        index="table + GSI1",
+        owner="argument",
+        domain="workflows",
     )
     def delete(self, organization_id: str) -> int:
-        """Delete an organization with its members and invites; returns the number of items deleted.
+        """Delete an organization with its conversations, members and invites.
 
-        Readers no longer see it from the first request on; its id is free when all items are
-        deleted. After a crash, call it again to finish. NotFound if it does not exist.
+        Returns the number of items deleted. Readers no longer see it from the first request on;
+        its id is free when all items are deleted. Conversations that shall stay must be given to
+        somebody before. After a crash, call it again to finish. NotFound if it does not exist.
         """
-        return self._remover.delete(organization_id)
+        return self._delete(organization_id)
 
     # -- inside -------------------------------------------------------------------------------
 

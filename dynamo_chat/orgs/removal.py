@@ -1,4 +1,4 @@
-"""Deleting an organization with its members and invites (O9). After a crash, it can be resumed.
+"""The steps of deleting an organization (O9); `workflows.delete_organization` calls them in order.
 
     organization ──tombstone──▶ no reader finds it, no condition of a writer holds
                  ──walk──────▶ each member and invite is deleted together with its pointers
@@ -17,7 +17,7 @@ from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.deletion import Deletion, begin, resume
+from dynamo_chat.core.deletion import Deletion, begin
 from dynamo_chat.core.errors import CorruptItem, NotFound
 from dynamo_chat.core.fence import Group
 from dynamo_chat.core.item import is_kind, key_parts, plan
@@ -38,11 +38,11 @@ _BELONGINGS = tuple(
 """Where whatever belongs to an organization sorts in its partition."""
 
 
-class OrganizationRemover(Repository):
-    """Deletes whole organizations."""
+class OrganizationDeletionSteps(Repository):
+    """Buries an organization; deletes its members and invites."""
 
-    def delete(self, organization_id: str) -> int:
-        """Delete an organization. Returns the number of items deleted. NotFound."""
+    def begin(self, organization_id: str) -> Deletion:
+        """Replace the organization by a tombstone, or go on where that was done. NotFound."""
         stored = (each.attr_name for each in plan(Organization).attributes.values())
         actions = [
             Path(KIND).set(_TOMBSTONE.kind),
@@ -50,21 +50,15 @@ class OrganizationRemover(Repository):
         ]
         bury = Update(organization_key(organization_id), actions, organization_exists())
         try:
-            deletion = begin(self._connection, bury, self._new_id(), _TOMBSTONE)
+            return begin(self._connection, bury, self._new_id(), _TOMBSTONE)
         except ConditionFailed as failed:
             raise NotFound("organization", organization_id) from failed
-        return self._clear(organization_id, deletion)
 
-    def finish(self, tombstone: AttributeValues) -> int:
-        """Finish the deletion that left this tombstone. Returns the number of items deleted.
+    def finish(self, organization_id: str, deletion: Deletion) -> int:
+        """Delete members, invites and the tombstone. Returns the number of items deleted.
 
-        0 if another worker has finished it, even if the id has been used again since.
+        Overtaken as by `Deletion.run`.
         """
-        deletion = resume(self._connection, tombstone, self._new_id(), _TOMBSTONE)
-        (organization_id,) = key_parts(_TOMBSTONE, tombstone, PK)
-        return 0 if deletion is None else self._clear(organization_id, deletion)
-
-    def _clear(self, organization_id: str, deletion: Deletion) -> int:
         return deletion.run(self._belongings(organization_id))
 
     def _belongings(self, organization_id: str) -> Iterator[Group]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from datetime import datetime
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, Final, Literal, NamedTuple, get_args
 
 from pydantic import Field
 from pynamodb.expressions.condition import Condition
@@ -51,7 +51,7 @@ from dynamo_chat.orgs.organization import (
 MemberRole = Literal["owner", "admin", "member", "viewer"]
 MemberStatus = Literal["active", "inactive", "pending"]
 
-_RANKS = get_args(MemberRole)
+ROLES: Final[tuple[MemberRole, ...]] = get_args(MemberRole)
 """The roles, the highest first."""
 
 
@@ -264,7 +264,7 @@ def successor(leaving: Member, heir: Member | None, heir_id: str, now: datetime)
     if heir is None:
         joined = {"user_id": heir_id, "status": "active", "joined_at": now}
         return leaving.model_copy(update={**joined, "invited_by": None, "last_active": None})
-    role = min(leaving.role, heir.role, key=_RANKS.index)
+    role = min(leaving.role, heir.role, key=ROLES.index)
     return heir.model_copy(update={"role": role, "status": "active"})
 
 

@@ -20,13 +20,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, get_args
 
-from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.operand import Path
-
 from dynamo_chat import keyspace
 from dynamo_chat.calls.caller import Caller, caller_key, has_ticket, place_of
-from dynamo_chat.chat.conversation import head_key
-from dynamo_chat.chat.deletion import ConversationRemover
 from dynamo_chat.chat.snapshot import SnapshotCache
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import checked_as
@@ -34,13 +29,11 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import Deletion, resume
 from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.fence import Overtaken
-from dynamo_chat.core.item import helper_text, is_kind, key_parts, plan
-from dynamo_chat.core.layout import GSI1, PK, SK
-from dynamo_chat.core.owners import is_owned
+from dynamo_chat.core.item import is_kind, key_parts, plan
+from dynamo_chat.core.layout import PK, SK
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Delete, Update, contended, key_of
+from dynamo_chat.core.transaction import Delete, contended, key_of
 from dynamo_chat.identity.removal import (
-    CLEARING,
     KeepOrRemove,
     Seen,
     UserDeletionSteps,
@@ -50,6 +43,7 @@ from dynamo_chat.identity.removal import (
     organizations_of,
 )
 from dynamo_chat.identity.user import User, is_user
+from dynamo_chat.workflows.clear_conversations import ConversationsOfOwner, has_noted
 from dynamo_chat.workflows.leave_organizations import Leaver, Refused
 
 
@@ -103,7 +97,7 @@ class UserRemover(Repository):
     ) -> None:
         super().__init__(binding)
         self._further = further
-        self._conversations = ConversationRemover(binding, snapshots)
+        self._conversations = ConversationsOfOwner(binding, snapshots, keyspace.USER_TOMBSTONE)
         self._leaver = Leaver(binding)
         self._steps = UserDeletionSteps(binding)
 
@@ -194,8 +188,8 @@ class UserRemover(Repository):
     ) -> int:
         """All steps after the tombstone. With the replaced item, `before`, they can be undone."""
         left = self._steps.revoke_logins(user_id, deletion)
-        count = left.revoked + self._finish_conversation(user_id, left.tombstone)
-        finished = _noted(left.tombstone)
+        count = left.revoked + self._conversations.finish(user_id, left.tombstone)
+        finished = self._conversations.noted(left.tombstone)
         organization_ids = organizations_of(left.read)
         if self._further is not None:
             self._further.before_leaving(deletion, organization_ids)
@@ -206,10 +200,15 @@ class UserRemover(Repository):
             count += self._delete_caller(user_id, deletion)
             self._further.before_the_rest(deletion, left.tombstone)
         if wishes.conversations == "remove":
-            deleted, finished = self._delete_conversations(user_id, deletion, finished)
+            deleted, finished = self._conversations.delete(
+                user_id,
+                deletion,
+                finished,
+                told=None if self._further is None else self._further.told,
+            )
             count += deleted
         # Meanwhile another worker may have begun to delete a conversation, and crashed.
-        deletion = deletion.only_if(_has_noted(finished))
+        deletion = deletion.only_if(has_noted(finished))
         if any(item[SK] == caller_key(user_id)[SK] for item in left.read):
             count += self._delete_caller(user_id, deletion)
         if organization_ids or wishes.conversations == "keep":
@@ -244,61 +243,6 @@ class UserRemover(Repository):
             return
         raise contended("the organizations' members")
 
-    def _delete_conversations(
-        self, user_id: str, deletion: Deletion, finished: str | None
-    ) -> tuple[int, str | None]:
-        """Delete the user's conversations until the index shows no more.
-
-        Returns the number of items deleted, and what the tombstone notes then: see `_noted`.
-        """
-        collection = keyspace.CONVERSATION.collection(GSI1, user_id)()
-        count = 0
-        while True:
-            before = count
-            for items in self._walk(collection, consistent=False, only=(PK, SK)):
-                for item in items:
-                    deleted, finished = self._delete_conversation(item, user_id, deletion, finished)
-                    count += deleted
-                    if self._further is not None:
-                        self._further.told(deleted)
-            if count == before:
-                return count, finished
-
-    def _delete_conversation(
-        self, item: AttributeValues, user_id: str, deletion: Deletion, finished: str | None
-    ) -> tuple[int, str | None]:
-        count = 0
-        while True:
-            try:
-                (conversation_id,) = key_parts(keyspace.CONVERSATION, item, PK)
-                # From then on no index shows it, so the tombstone notes which one has begun. It
-                # has room for one: the next begins only when that one is finished.
-                condition = deletion.check.condition & _has_noted(finished)
-                noted = Path(CLEARING).set(conversation_id)
-                part_of = Update(deletion.check.key, [noted], condition)
-                count += self._conversations.delete(conversation_id, user_id, part_of=part_of)
-            except (CorruptItem, NotFound):
-                return count, finished  # deleted or expired: the index is behind
-            except Overtaken as overtaken:
-                if overtaken.there is None or not deletion.goes_on_at(overtaken.there):
-                    raise
-                # Another worker of this deletion has begun a conversation.
-                count += self._finish_conversation(user_id, overtaken.there)
-                finished = _noted(overtaken.there)
-            else:
-                return count, conversation_id
-
-    def _finish_conversation(self, user_id: str, tombstone: AttributeValues) -> int:
-        """Finish the conversation that a crashed call began to delete; the number of items."""
-        conversation_id = _noted(tombstone)
-        if conversation_id is None:
-            return 0
-        head = self._get_item(head_key(conversation_id), consistent=True)
-        is_begun = head is not None and is_kind(head, keyspace.CONVERSATION_TOMBSTONE)
-        if head is None or not is_begun or not is_owned(head, "user_id", user_id):
-            return 0
-        return self._conversations.finish(head)
-
     def _delete_caller(self, user_id: str, deletion: Deletion) -> int:
         """Delete the user's caller and their queue ticket; the number of items. Overtaken.
 
@@ -320,20 +264,6 @@ class UserRemover(Repository):
                 continue  # the caller joined or left a queue
             return len(writes)
         raise contended("the caller")
-
-
-def _noted(tombstone: AttributeValues) -> str | None:
-    """The conversation that the tombstone notes as begun last; None if it notes none."""
-    if CLEARING not in tombstone:
-        return None
-    return helper_text(tombstone, CLEARING, keyspace.USER_TOMBSTONE)
-
-
-def _has_noted(conversation_id: str | None) -> Condition:
-    """`_noted` as a condition."""
-    path = Path(CLEARING)
-    missing: Condition = path.does_not_exist()
-    return missing if conversation_id is None else path == conversation_id
 
 
 def _check(wishes: Wishes) -> None:

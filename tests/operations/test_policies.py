@@ -9,6 +9,7 @@ from hypothesis import example, given, strategies as st
 
 from dynamo_chat import InvalidArgument
 from dynamo_chat.catalogue import Entry, catalogue
+from dynamo_chat.core.of_organization import OfOrganization
 from dynamo_chat.keyspace import USER_PARTITION
 from dynamo_chat.operations.policies import (
     MANAGEMENT,
@@ -279,6 +280,16 @@ def test_no_id_spells_the_partition_of_another(user: str) -> None:
 def test_the_partition_of_another_is_refused() -> None:
     victim = Authorization("dynamodb:GetItem", ARN, (USER_PARTITION.encode("ann#admin"),))
     assert not is_allowed(POLICY_OF_USERS, victim, {SUB: "ann$23admin"})
+
+
+@pytest.mark.parametrize("user", ["organization#acme", "organization$23acme", "acme"])
+def test_no_user_reads_the_conversations_of_an_organization(user: str) -> None:
+    key = USER_PARTITION.encode(OfOrganization("acme"))
+    assert key == "USER#organization$23acme#"
+    for place in RESOURCES[:3]:
+        for action in ("dynamodb:GetItem", "dynamodb:Query"):
+            asked = Authorization(action, place, (key,))
+            assert not is_allowed(POLICY_OF_USERS, asked, {SUB: user})
 
 
 def test_the_subject_is_a_policy_variable() -> None:

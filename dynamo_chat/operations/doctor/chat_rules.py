@@ -45,6 +45,7 @@ from dynamo_chat.operations.doctor.relations import (
 from dynamo_chat.operations.doctor.stored import index_keys
 
 _HEADS: Final = (keyspace.CONVERSATION, keyspace.CONVERSATION_TOMBSTONE)
+_ORGANIZATIONS: Final = (keyspace.ORGANIZATION, keyspace.ORGANIZATION_TOMBSTONE)
 
 
 def _head_of(item: AttributeValues) -> Any:
@@ -65,9 +66,16 @@ def _conversation(subject: Subject) -> Relation:
                 Check(key_of(subject.item), _still_titled(head, subject)),
             )
         yield from _preferences_of(subject, head, found[1])
+        if organization_id is not None and not is_of(found[2], *_ORGANIZATIONS):
+            says = "its organization doesn't exist, but lists still return the conversation"
+            yield reachable_orphan(says)
 
     title = keyspace.CONVERSATION_TITLE.key(conversation_id=head.conversation_id)
-    return Relation((title, preferences_key(head.conversation_id)), judge)
+    organization_id = head.organization_id
+    keys = [title, preferences_key(head.conversation_id)]
+    if organization_id is not None:
+        keys.append(keyspace.ORGANIZATION.key(organization_id=organization_id))
+    return Relation(tuple(keys), judge)
 
 
 def _preferences_of(

@@ -27,7 +27,7 @@ from dynamo_chat.identity.removal import is_retired
 from dynamo_chat.mail.removal import ThreadRemover
 from dynamo_chat.operations.doctor.conditions import unchanged
 from dynamo_chat.operations.doctor.findings import Place, Problem, Repair, kind_of, place_of
-from dynamo_chat.orgs.removal import OrganizationRemover
+from dynamo_chat.workflows.delete_organization import OrganizationRemover
 from dynamo_chat.workflows.delete_user import UserRemover
 
 Finish = Callable[[AttributeValues], int]
@@ -43,7 +43,7 @@ class Deletions(Repository):
         self._finish: Final[Mapping[str, Finish]] = {
             keyspace.CONVERSATION_TOMBSTONE.kind: ConversationRemover(binding, snapshots).finish,
             keyspace.USER_TOMBSTONE.kind: UserRemover(binding, snapshots).finish,
-            keyspace.ORGANIZATION_TOMBSTONE.kind: OrganizationRemover(binding).finish,
+            keyspace.ORGANIZATION_TOMBSTONE.kind: OrganizationRemover(binding, snapshots).finish,
             keyspace.EMAIL_THREAD_TOMBSTONE.kind: ThreadRemover(binding).finish,
         }
         self._named: dict[Place, str] = {}
