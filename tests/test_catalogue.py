@@ -59,7 +59,7 @@ def test_what_spans_domains_is_counted_as_such() -> None:
     """The policy of one domain allows nothing in the others."""
     spanning = {entry.method for entry in catalogue() if entry.domain == "workflows"}
     people = {"people.export", "people.plan_erasure", "people.erase"}
-    assert spanning == {"users.delete", "invites.accept", *people}
+    assert spanning == {"users.delete", "organizations.delete", "invites.accept", *people}
 
 
 def test_what_a_method_replaces_names_a_method() -> None:

@@ -38,6 +38,10 @@ def _seats(organization: Organization) -> str:
     return f"{organization.max_users} seats, {organization.member_count} taken"
 
 
+def _owned(owner: OfOrganization) -> str:
+    return f"the conversations of organization {owner.organization_id}"
+
+
 def _issued(issued: IssuedInvite) -> str:
     return f"{words(issued.invite)}; its token is shown once"
 
@@ -155,7 +159,7 @@ def members_get(stage: Stage) -> Iterator[Case]:
 
 def members_authorize(stage: Stage) -> Iterator[Case]:
     org = _org(stage)
-    yield Case("", lambda: stage.store.members.authorize(org.organization_id, org.owner_id))
+    yield Case("", lambda: stage.store.members.authorize(org.organization_id, org.owner_id), _owned)
 
 
 def members_list_by_organization(stage: Stage) -> Iterator[Case]:

@@ -211,9 +211,9 @@ class Messages(Repository):
 
         `count` returns the tokens of a message; by default, a rough estimate. A tool call and its
         results, in messages with role "tool", are returned together or not at all; the results
-        directly behind their call, also those that came later. At most 1,000 messages; `is_cut` is True if older ones were left out. Unreadable
-        messages are left out and reported in `unreadable`. NotFound if there is no such
-        conversation (of `user_id`, if given).
+        directly behind their call, also those that came later. At most 1,000 messages; `is_cut` is
+        True if older ones were left out. Unreadable messages are left out and reported in
+        `unreadable`. NotFound if there is no such conversation (of `user_id`, if given).
         """
         check_limits(max_tokens, count)
         unreadable: builtins.list[CorruptItem] = []
