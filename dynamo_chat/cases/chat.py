@@ -53,7 +53,8 @@ def conversations_create(stage: Stage) -> Iterator[Case]:
         "again, with the same id",
         lambda: conversations.create(user, conversation_id=identity, retention=kept),
     )
-    yield Case("of an organization", lambda: conversations.create(organization(stage)))
+    team = organization(stage)
+    yield Case("of an organization", lambda: conversations.create(team))
 
 
 def conversations_get(stage: Stage) -> Iterator[Case]:
@@ -132,6 +133,8 @@ def conversations_give_to(stage: Stage) -> Iterator[Case]:
     yield Case("again", lambda: store.conversations.give_to(talk.conversation_id, heir), budget=2)
     plain = conversation(stage).conversation_id
     yield Case("no ids of yours", lambda: store.conversations.give_to(plain, heir), budget=3)
+    team = organization(stage)
+    yield Case("to an organization", lambda: store.conversations.give_to(plain, team), budget=3)
 
 
 def conversations_set_status(stage: Stage) -> Iterator[Case]:

@@ -304,13 +304,13 @@ class Conversations(Repository):
     def give_to(
         self, conversation_id: str, new_user_id: str, *, user_id: str | None = None
     ) -> Conversation:
-        """Make another user the owner of a conversation, and return the conversation.
+        """Make another user, or an organization, the owner, and return the conversation.
 
         Everything in it stays as it is, and is deleted, exported and erased with the new owner's
         data from then on. From the first write on, the old owner is refused everywhere; message
         ids of yours are then indexed for the new owner, 99 in a request. After a crash, call it
-        again to finish. It is not checked that `new_user_id` is a user. NotFound if there is no
-        such conversation (of `user_id`, if given).
+        again to finish. It is not checked that `new_user_id` is a user; an `OfOrganization` must
+        exist. NotFound if there is no such conversation (of `user_id`, if given).
         """
         return self._giver.give(conversation_id, new_user_id, user_id)
 

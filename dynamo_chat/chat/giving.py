@@ -1,4 +1,4 @@
-"""Gives a conversation to another user (C24).
+"""Gives a conversation to another user, or to an organization (C24).
 
     give ──▶ owner and lists: the head and the title item, in one transaction
     move ──▶ the id items of caller-supplied message ids: `get_by_id` finds them by the owner
@@ -17,7 +17,14 @@ from contextlib import suppress
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.conversation import Conversation, check_ids, head_key, live_head, still
+from dynamo_chat.chat.conversation import (
+    Conversation,
+    check_ids,
+    head_key,
+    live_head,
+    organization_exists,
+    still,
+)
 from dynamo_chat.chat.message_ids import message_id_fields
 from dynamo_chat.chat.snapshot import Heads, life_of, snapshot_of
 from dynamo_chat.chat.titles import title_item
@@ -29,6 +36,7 @@ from dynamo_chat.core.errors import CorruptItem, NotFound
 from dynamo_chat.core.fence import Fence, Group, Overtaken
 from dynamo_chat.core.item import Item, is_kind, plan, with_index_keys
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, SK, TABLE, TTL, VERSION
+from dynamo_chat.core.of_organization import OfOrganization
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     Check,
@@ -69,6 +77,8 @@ class Giver(Repository):
             try:
                 return self._give(head, there or {}, new_user_id)
             except ConditionFailed as failed:
+                if 0 not in failed.items:
+                    raise NotFound("organization", _organization_in(new_user_id)) from failed
                 there = failed.items.get(0)
                 self._connection.pause(attempt)
         raise contended("the conversation")
@@ -90,6 +100,8 @@ class Giver(Repository):
         writes: list[Write] = [Update(head_key(head.conversation_id), actions, condition)]
         if head.title is not None:
             writes.append(Put(title_item(snapshot_of(given), head.title)))
+        if given.organization_id is not None:
+            writes.append(organization_exists(given.organization_id))
         self._write(*writes)
         return given
 
@@ -116,6 +128,10 @@ class Giver(Repository):
                     if any(item.get(name) != value for name, value in wanted.items()):
                         actions = [Path(name).set(Raw(value)) for name, value in wanted.items()]
                         yield [Update(key_of(item), actions, Item.PK.exists())]
+
+
+def _organization_in(owner: str) -> str:
+    return owner.organization_id if isinstance(owner, OfOrganization) else owner
 
 
 def _may_see(head: Conversation, user_id: str | None) -> bool:

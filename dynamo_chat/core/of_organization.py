@@ -16,9 +16,21 @@ from dynamo_chat.core.errors import InvalidArgument
 
 PREFIX: Final = "organization#"
 USER_ARGUMENTS: Final = frozenset(
-    {"user_id", "heir_id", "owner_id", "reviewed_by", "invited_by", "user_a", "user_b"}
+    {
+        "heir_id",
+        "invited_by",
+        "new_user_id",
+        "owner_id",
+        "reviewed_by",
+        "user_a",
+        "user_b",
+        "user_id",
+    }
 )
 """The arguments of access patterns that name a user."""
+
+OWNER_ARGUMENTS: Final = frozenset({"new_user_id", "user_id"})
+"""Those that name the owner of a conversation, in the methods of conversations."""
 
 
 class OfOrganization(str):

@@ -15,7 +15,7 @@ from functools import wraps
 from typing import Any, Final, Literal, NamedTuple, ParamSpec, TypeVar
 
 from dynamo_chat.core.errors import InvalidArgument
-from dynamo_chat.core.of_organization import USER_ARGUMENTS, check_user
+from dynamo_chat.core.of_organization import OWNER_ARGUMENTS, USER_ARGUMENTS, check_user
 from dynamo_chat.core.renamed import take_old_names
 
 P = ParamSpec("P")
@@ -239,7 +239,7 @@ def _argument_check(
         elif name in texts and isinstance(value, str):
             check_text(name, value)
             if name in users:
-                may_be = owns_conversations and name == "user_id"
+                may_be = owns_conversations and name in OWNER_ARGUMENTS
                 check_user(name, value, may_be_organization=may_be)
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,11 +13,20 @@ from hypothesis import given, strategies as st
 from dynamo_chat import ChatStore, Conversation, OfOrganization
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.of_organization import PREFIX, as_owner
-from dynamo_chat.testing import FakeClock, RequestMeter
+from dynamo_chat.testing import FakeClock, Fault, RequestMeter
 from tests.chat.scenes import say, user
 from tests.chat.test_costs import english
 from tests.doctor.scene import doctor_of
-from tests.scene import SECOND, Scene, drained, race, requests
+from tests.scene import (
+    SECOND,
+    Scene,
+    cut_short,
+    drained,
+    each_fault,
+    just_before,
+    race,
+    requests,
+)
 
 engine = pytest.mark.engine
 ACME = OfOrganization("acme")
@@ -114,9 +124,9 @@ def test_ids_of_256_characters(store: ChatStore) -> None:
         assert listed(store, owner) == [made.conversation_id]
         assert store.conversations.find_by_title("T", user_id=owner).items == (made,)
         store.organizations.delete(identifier)
-    for owner in ("x" * 257, OfOrganization("x" * 257)):
+    for too_long in ("x" * 257, OfOrganization("x" * 257)):
         with requests(store, 0), pytest.raises(InvalidArgument, match="user_id"):
-            store.conversations.create(owner)
+            store.conversations.create(too_long)
 
 
 # -- its conversations --------------------------------------------------------------------------
@@ -234,6 +244,116 @@ def test_members_write_at_once(store: ChatStore, org: OfOrganization) -> None:
     found = store.messages.list(talk, user_id=org, consistent=True)
     assert sorted(each.content for each in found) == sorted(set(names))
     assert store.conversations.get(talk, consistent=True).message_count == 8
+
+
+# -- sharing ------------------------------------------------------------------------------------
+
+
+def own(store: ChatStore) -> str:
+    """Bob's conversation, with a title, an id of his and feedback."""
+    store.conversations.create("bob", conversation_id="c-1", title="T")
+    store.messages.append("c-1", user("a", message_id="m-1"))
+    store.messages.append("c-1", user("b"))
+    return "c-1"
+
+
+def assert_of(scene: Scene, owner: str, other: str) -> None:
+    """It is in all lists of its owner, found by its ids, and in none of the other's."""
+    store = scene.new_store()
+    assert (listed(store, owner), listed(store, other)) == (["c-1"], [])
+    assert [each.user_id for each in store.conversations.find_by_title("T", user_id=owner)]
+    assert not store.conversations.find_by_title("T", user_id=other).items
+    assert store.messages.get_by_id("m-1", user_id=owner).content == "a"
+    for call in (store.messages.list, store.conversations.get):
+        with pytest.raises(NotFound):
+            call("c-1", user_id=other)
+    with doctor_of(scene) as doctor:
+        assert doctor.examine().is_clean
+
+
+@engine
+def test_shared_and_taken_back(scene: Scene, store: ChatStore, org: OfOrganization) -> None:
+    """All of it moves at once; who remembers the owner before is refused, too."""
+    talk, late = own(store), scene.new_store()
+    late.messages.open(talk, user_id="bob")
+    shared = store.conversations.give_to(talk, org, user_id="bob")
+    assert (type(shared.user_id), shared.organization_id) == (OfOrganization, "acme")
+    assert_of(scene, org, "bob")
+    with pytest.raises(NotFound):
+        late.messages.append(talk, user("c"), user_id="bob")
+    again = store.conversations.give_to(talk, org, user_id="bob")  # its answer was lost
+    assert again.organization_id == "acme"
+    for stranger in ("ann", OfOrganization("other")):
+        with pytest.raises(NotFound):
+            store.conversations.give_to(talk, "eve", user_id=stranger)
+    store.messages.append(talk, user("c"), user_id=org)
+    assert store.conversations.give_to(talk, "bob", user_id=org).organization_id is None
+    assert_of(scene, "bob", org)
+
+
+@engine
+def test_shared_with_one_that_is_not_there(
+    scene: Scene, store: ChatStore, org: OfOrganization
+) -> None:
+    """Nothing is written; a text that looks like one is refused before."""
+    talk = own(store)
+    before = scene.items()
+    with pytest.raises(NotFound, match="organization 'other'"):
+        store.conversations.give_to(talk, OfOrganization("other"), user_id="bob")
+    with requests(store, 0), pytest.raises(InvalidArgument, match="new_user_id"):
+        store.conversations.give_to(talk, str(org), user_id="bob")
+    with (
+        just_before(
+            store, "TransactWriteItems", lambda: scene.new_store().organizations.delete("acme")
+        ),
+        pytest.raises(NotFound, match="organization 'acme'"),
+    ):
+        store.conversations.give_to(talk, org, user_id="bob")
+    kinds = {"organization", "member", "membership"}
+    assert scene.items() == [each for each in before if each["kind"]["S"] not in kinds]
+
+
+@engine
+@pytest.mark.once
+@pytest.mark.parametrize(("number", "fault"), list(each_fault(4)))
+def test_sharing_cut_short(
+    scene: Scene, store: ChatStore, org: OfOrganization, number: int, fault: Fault
+) -> None:
+    """One of the two owns it; the same call finishes."""
+    own(store)
+    cut_short(scene, number, fault, lambda: store.conversations.give_to("c-1", org, user_id="bob"))
+    owners = [name for name in ("bob", org) if listed(scene.new_store(), name)]
+    assert len(owners) == 1
+    store.conversations.give_to("c-1", org, user_id="bob")
+    assert_of(scene, org, "bob")
+
+
+@engine
+@pytest.mark.once
+def test_sharing_while_others_write(scene: Scene, store: ChatStore, org: OfOrganization) -> None:
+    """Shared, taken back, renamed and appended to at once: one owner, everything in place."""
+    own(store)
+    talks = store.conversations
+
+    def either(call: Callable[[str], object]) -> Callable[[], object]:
+        def run() -> None:
+            for owner in ("bob", org):
+                with suppress(NotFound, AlreadyExists):
+                    call(owner)
+
+        return run
+
+    race(
+        [
+            *[lambda: talks.give_to("c-1", org, user_id="bob")] * 3,
+            *[lambda: talks.give_to("c-1", "bob", user_id=org)] * 3,
+            *[either(lambda by: talks.rename("c-1", "T", user_id=by))] * 3,
+            *[either(lambda by: store.messages.append("c-1", user("x"), user_id=by))] * 3,
+        ]
+    )
+    owner = talks.get("c-1", consistent=True).user_id
+    store.conversations.give_to("c-1", owner)  # finishes what was overtaken
+    assert_of(scene, owner, "bob" if owner == org else org)
 
 
 # -- people ------------------------------------------------------------------------------------

@@ -86,7 +86,8 @@ def test_removed_between_two_calls(store: ChatStore) -> None:
     with pytest.raises(NotFound):
         store.members.authorize("acme", "bob")
     # The conversation that he began is the organization's.
-    assert store.messages.append(talk, user(), user_id=store.members.authorize("acme", "ann"))
+    said = store.messages.append(talk, user(), user_id=store.members.authorize("acme", "ann"))
+    assert store.messages.list(talk, user_id=owner, consistent=True).items == (said,)
     with pytest.raises(NotFound):
         store.messages.append(talk, user(), user_id="bob")
 
