@@ -42,14 +42,12 @@ class ConversationsOfOwner(Repository):
         owner: str,
         deletion: Deletion,
         finished: str | None,
-        *,
         told: Callable[[int], object] | None = None,
     ) -> tuple[int, str | None]:
         """Delete the owner's conversations until the index shows no more. Overtaken.
 
-        `finished` is what the tombstone notes: see `noted`. `told` is called with the number of items
-        of each conversation. Returns the number of items deleted,
-        and what the tombstone notes then.
+        `finished` is what the tombstone notes: see `noted`. `told` is called with the number of
+        items after each conversation. Returns the number of all, and what the tombstone notes then.
         """
         collection = keyspace.CONVERSATION.collection(GSI1, owner)()
         count = 0

@@ -200,12 +200,8 @@ class UserRemover(Repository):
             count += self._delete_caller(user_id, deletion)
             self._further.before_the_rest(deletion, left.tombstone)
         if wishes.conversations == "remove":
-            deleted, finished = self._conversations.delete(
-                user_id,
-                deletion,
-                finished,
-                told=None if self._further is None else self._further.told,
-            )
+            told = None if self._further is None else self._further.told
+            deleted, finished = self._conversations.delete(user_id, deletion, finished, told)
             count += deleted
         # Meanwhile another worker may have begun to delete a conversation, and crashed.
         deletion = deletion.only_if(has_noted(finished))

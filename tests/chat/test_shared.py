@@ -99,7 +99,7 @@ def test_it_owns_nothing_but_conversations(store: ChatStore, org: OfOrganization
     calls: list[Callable[[], object]] = [
         lambda: store.users.create("x@example.com", user_id=org),
         lambda: store.users.delete(org),
-        lambda: store.logins.open(org),
+        lambda: store.logins.create(org),
         lambda: store.members.add("acme", org),
         lambda: store.organizations.create("Evil", org),
         lambda: store.invites.create("acme", "x@example.com", invited_by=org),
@@ -147,7 +147,9 @@ def test_a_shared_conversation(scene: Scene, store: ChatStore, org: OfOrganizati
     (found,) = talks.find_by_title("Plans", user_id=org)
     assert (type(found.user_id), found.organization_id) == (OfOrganization, "acme")
     assert store.messages.get_by_id("m-1", user_id=org) == said
-    head, messages = store.messages.open(first.conversation_id, 20, user_id=found.user_id)
+    head, messages = store.messages.latest_with_conversation(
+        first.conversation_id, 20, user_id=found.user_id
+    )
     assert (head.organization_id, tuple(messages)) == ("acme", (said,))
     for other in ("ann", "bob", "acme", OfOrganization("other"), OfOrganization("acme2")):
         assert first.conversation_id not in listed(store, other)
@@ -191,7 +193,7 @@ def test_what_it_costs(store: ChatStore, clock: FakeClock, org: OfOrganization) 
         cost = []
         for call in (
             lambda: store.messages.append(talk, english(1_000), user_id=owner),  # noqa: B023
-            lambda: store.messages.open(talk, 20, user_id=owner),  # noqa: B023
+            lambda: store.messages.latest_with_conversation(talk, 20, user_id=owner),  # noqa: B023
             lambda: store.conversations.list_by_activity(owner),  # noqa: B023
         ):
             with RequestMeter(store.connection.client) as meter:
@@ -275,7 +277,7 @@ def assert_of(scene: Scene, owner: str, other: str) -> None:
 def test_shared_and_taken_back(scene: Scene, store: ChatStore, org: OfOrganization) -> None:
     """All of it moves at once; who remembers the owner before is refused, too."""
     talk, late = own(store), scene.new_store()
-    late.messages.open(talk, user_id="bob")
+    late.messages.latest_with_conversation(talk, user_id="bob")
     shared = store.conversations.give_to(talk, org, user_id="bob")
     assert (type(shared.user_id), shared.organization_id) == (OfOrganization, "acme")
     assert_of(scene, org, "bob")
