@@ -92,6 +92,10 @@ _SURELY_FITS = MAX_TRANSACTION_BYTES - MAX_ITEM_BYTES - 16_384
 """A turn of this many bytes fits in a transaction with any head; with a small head, more fit."""
 
 
+_SURELY_FIT = MAX_TRANSACTION_BYTES // MAX_ITEM_BYTES
+"""So many items fit in a transaction, whatever their sizes are."""
+
+
 class Appender(Repository):
     """Appends messages and turns."""
 
@@ -226,8 +230,7 @@ class Appender(Repository):
                 writes.append(Put(named, absent(now)))
         if title is not None:
             writes.append(Put(title_item(snapshot, title)))
-        size = _size_of(writes)
-        if size > MAX_TRANSACTION_BYTES:
+        if len(writes) > _SURELY_FIT and (size := _size_of(writes)) > MAX_TRANSACTION_BYTES:
             raise ItemTooLarge("messages", size, MAX_TRANSACTION_BYTES, "appended turn")
         return writes
 

@@ -201,7 +201,8 @@ def is_part_of(item: Mapping[str, Any] | None, life: str | None) -> bool:
 
 def in_life(life: str | None) -> Callable[[AttributeValues], bool]:
     """`is_part_of` for one life."""
-    return lambda item: is_part_of(item, life)
+    mark = {"S": life}
+    return lambda item: item.get(LIFE) in (None, mark)
 
 
 def part_of(life: str | None) -> Condition:

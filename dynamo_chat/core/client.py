@@ -289,10 +289,8 @@ def _pools(client: Any) -> list[Any]:
 
 def _has_receivers() -> bool:
     """True if somebody wants to be told of requests by PynamoDB."""
-    return any(
-        getattr(signal, "receivers", None)
-        for signal in (signals.pre_dynamodb_send, signals.post_dynamodb_send)
-    )
+    before, after = signals.pre_dynamodb_send, signals.post_dynamodb_send
+    return bool(getattr(before, "receivers", None) or getattr(after, "receivers", None))
 
 
 def chosen(http: HttpSettings, wanted: HttpClient | None) -> Transport:

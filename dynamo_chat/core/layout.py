@@ -153,7 +153,9 @@ class Layout:
 
     def slot(self, place: Place) -> Slot | None:
         """The slot of this kind in `place`; None if it has none."""
-        return (self.table, self.gsi1, self.gsi2)[PLACES.index(place)]
+        if place.index is None:
+            return self.table
+        return self.gsi1 if place.index == GSI1.index else self.gsi2
 
     def key(self, **fields: Any) -> dict[str, dict[str, str]]:
         """The table key of the item with these fields, as DynamoDB's ``Key``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from http.client import IncompleteRead
 from typing import Any
 
 import urllib3.exceptions as http_errors
@@ -40,8 +41,7 @@ class PoolTransport(Waiting):
                 decode_content=False,
                 enforce_content_length=False,
             )
-            # In pieces, as botocore reads it: read at once, a cut body would raise.
-            return Reply(found.status, found.headers, b"".join(found.stream(_PIECE)))
+            return Reply(found.status, found.headers, _content(found))
         except Exception as error:
             raise translated(error, url, proxy) from error
 
@@ -62,9 +62,20 @@ class PoolTransport(Waiting):
 
 
 _NO_RETRIES = Retry(False)
-_PIECE = 2**20
 _MAX_ROUTES = 16
 """An endpoint has one address, or one for each account that its credentials are of."""
+
+
+def _content(found: Any) -> bytes:
+    """The body of a response; of one that was cut, what there is of it, as botocore reads it."""
+    try:
+        content: bytes = found.read()
+    except http_errors.ProtocolError as error:
+        cut = error.args[-1]
+        if not isinstance(cut, IncompleteRead):
+            raise
+        content = cut.partial
+    return content
 
 
 def translated(error: Exception, url: str, proxy: str | None) -> Any:

@@ -270,7 +270,9 @@ class Repository:
             [(item[each.place.sk]["S"], item) for item in kept]
             for each, (kept, _) in zip(narrowed, runs, strict=True)
         ]
-        merged = heapq.merge(*keyed, key=lambda pair: pair[0], reverse=not asked.forward)
+        merged: Iterable[tuple[str, AttributeValues]] = keyed[0]
+        if len(keyed) > 1:
+            merged = heapq.merge(*keyed, key=lambda pair: pair[0], reverse=not asked.forward)
         taken = list(islice(merged, size))
         more = sum(map(len, keyed)) > len(taken) or any(unfinished for _, unfinished in runs)
         cursor = None

@@ -228,17 +228,35 @@ def live(now: datetime) -> Condition:
     return _live(epoch_seconds_now(now))
 
 
+class _Written(Condition):
+    """A condition that is used often alone, and so is written down only once."""
+
+    def __init__(self, condition: Condition) -> None:
+        super().__init__("", condition)
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+        self._text = condition.serialize(self._names, self._values)
+
+    def serialize(
+        self, placeholder_names: dict[str, str], expression_attribute_values: dict[str, Any]
+    ) -> str:
+        if placeholder_names or expression_attribute_values:  # then its placeholders are others
+            text: str = self.values[0].serialize(placeholder_names, expression_attribute_values)
+            return text
+        placeholder_names.update(self._names)
+        expression_attribute_values.update(self._values)
+        return self._text
+
+
 # Cached, because they stay the same for a second, and are slow to build.
 @lru_cache(maxsize=8)
 def _absent(second: int) -> Condition:
-    condition: Condition = Item.PK.does_not_exist() | (Item.ttl <= second)
-    return condition
+    return _Written(Item.PK.does_not_exist() | (Item.ttl <= second))
 
 
 @lru_cache(maxsize=8)
 def _live(second: int) -> Condition:
-    condition: Condition = Item.PK.exists() & (Item.ttl.does_not_exist() | (Item.ttl > second))
-    return condition
+    return _Written(Item.PK.exists() & (Item.ttl.does_not_exist() | (Item.ttl > second)))
 
 
 def is_live(item: Mapping[str, Any] | None, now: datetime) -> bool:

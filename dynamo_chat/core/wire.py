@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -364,8 +365,10 @@ def encoded(request: dict[str, Any]) -> bytes:
         body = pydantic_core.to_json(request, bytes_mode="base64")
     except ValueError:  # half a surrogate pair: DynamoDB rejects it, as it should
         return _to_json(request).encode()
-    # pydantic's base64 has another alphabet; its text values never contain this unescaped.
-    return _to_json(request).encode() if b'{"B' in body else body
+    if b'"BS":' in body:
+        return _to_json(request).encode()
+    # pydantic's base64 has another alphabet. Inside a text, these quotes would be escaped.
+    return _BINARY.sub(_in_standard_alphabet, body) if b'{"B":"' in body else body
 
 
 def _plain(value: Any) -> Any:
@@ -377,6 +380,13 @@ def _plain(value: Any) -> Any:
 
 
 _to_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+
+_BINARY = re.compile(rb'{"B":"[\w=-]*"', re.ASCII)
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+def _in_standard_alphabet(found: re.Match[bytes]) -> bytes:
+    return found.group().translate(_STANDARD)
 
 
 class _Raw:
