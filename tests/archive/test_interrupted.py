@@ -262,6 +262,21 @@ def test_a_restore_goes_on_with_its_own_archive_only(full: Scene, tmp_path: Path
         assert same(other.items()) == same(full.items())
 
 
+@pytest.mark.parametrize("merge", [False, True])
+def test_what_was_changed_meanwhile_stays(full: Scene, tmp_path: Path, merge: bool) -> None:
+    """Somebody uses the table before the restore is done: it goes on, and overwrites nothing."""
+    folder = tmp_path / "archive"
+    exported(full, folder, **SMALL)
+    with beside(full) as other:
+        killed(a_restore(other, folder, workers=1), 2, "BatchWriteItem")
+        changed = {**other.items()[0], "more": {"S": "x"}}
+        other.put(changed)
+        report = restored(other, folder, merge=merge)
+        assert (report.differing, report.verified) == (1, len(full.items()) - 1)
+        assert changed in other.items()
+        assert report.differences[0].says == "more is not in the record"
+
+
 def test_what_dynamodb_leaves_undone_is_sent_again(full: Scene, tmp_path: Path) -> None:
     folder = tmp_path / "archive"
     with_faults = an_export(full, folder, **SMALL)
