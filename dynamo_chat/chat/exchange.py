@@ -6,14 +6,23 @@ An exchange is stored as a turn of two messages; reading joins them again.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field
 
+from dynamo_chat import keyspace
+from dynamo_chat.chat.conversation import in_life
 from dynamo_chat.chat.message import MAX_MESSAGE_ID, Feedback, Message, NewMessage
+from dynamo_chat.chat.snapshot import Heads
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.entity import JsonObject, Many, Model, Number, Text, Time
-from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
+from dynamo_chat.core.item import plan
+from dynamo_chat.core.layout import TABLE
+from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
+from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository
 
 _PROMPT = ":prompt"
 MAX_EXCHANGE_ID = MAX_MESSAGE_ID - len(_PROMPT)
@@ -168,3 +177,51 @@ def exchanges_of(messages: Iterable[Message]) -> list[Exchange]:
     grouping = Grouping()
     grouping.add(messages)
     return [group.exchange() for group in grouping.groups]
+
+
+class ExchangeReader(Repository):
+    """Reads pages of exchanges."""
+
+    def __init__(self, binding: Binding, heads: Heads) -> None:
+        super().__init__(binding)
+        self._heads = heads
+
+    def page(
+        self, conversation_id: str, user_id: str | None, page_size: int, cursor: str | None
+    ) -> Page[Exchange]:
+        """A page of a conversation's exchanges, oldest first. NotFound."""
+        check_page_size(page_size, 200)
+        collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
+        asked = PageRequest(
+            (conversation_id, user_id), False, 2 * page_size + 1, cursor, one_way=True
+        )
+        self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
+        is_kept = in_life(self._heads.read(conversation_id, user_id).life)
+        grouping = Grouping()
+        unreadable: list[CorruptItem] = []
+        step, rest = MIN_FOLLOW_UP, asked
+        while True:
+            page = self._page(rest, [collection], plan(Message).decode, is_kept=is_kept)
+            grouping.add(page.items)
+            unreadable += page.unreadable
+            if page.cursor is None or len(grouping.groups) > page_size:
+                break
+            # An exchange may have very many messages: small steps would cost a request each.
+            rest = replace(asked, cursor=page.cursor, page_size=step)
+            step = min(2 * step, MAX_PAGE_SIZE)
+        groups = grouping.groups
+        taken = groups[:page_size]
+        next_cursor = None
+        if len(groups) > page_size:
+            end = taken[-1].last_position
+            last = keyspace.MESSAGE.table.sk.encode(end)
+            next_cursor = self._cursor_after(asked, [collection], last)
+            # What comes after `end` is read again, and reported, with the next page.
+            unreadable = [each for each in unreadable if each.identity.get("position", "") <= end]
+        ends = [keyspace.MESSAGE.table.sk.encode(group.last_position) for group in taken]
+        return Page(
+            tuple(group.exchange() for group in taken),
+            next_cursor,
+            tuple(unreadable),
+            self._cursors_of_page(asked, [collection], ends),
+        )

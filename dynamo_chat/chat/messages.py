@@ -14,14 +14,19 @@ from dynamo_chat.chat.appending import Appender
 from dynamo_chat.chat.beside import Also
 from dynamo_chat.chat.conversation import (
     Conversation,
-    head_key,
     in_life,
-    through_head,
 )
 from dynamo_chat.chat.editing import MessageEditor, changed_parts
-from dynamo_chat.chat.exchange import Exchange, Grouping, exchange_turn, exchanges_of, new_exchange
+from dynamo_chat.chat.exchange import (
+    Exchange,
+    ExchangeReader,
+    exchange_turn,
+    exchanges_of,
+    new_exchange,
+)
 from dynamo_chat.chat.feedback import RANKS, FeedbackWriter, feedback_lists
 from dynamo_chat.chat.fitting import CountTokens, check_limits, estimated_tokens, fitting
+from dynamo_chat.chat.latest import LatestReader
 from dynamo_chat.chat.living import LivingLists
 from dynamo_chat.chat.message import (
     Feedback,
@@ -32,22 +37,20 @@ from dynamo_chat.chat.message import (
 from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.chat.preferences import (
     PreferenceKeeper,
-    is_preferences,
-    through_preferences,
 )
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.removing import MessageRemover
-from dynamo_chat.chat.snapshot import Heads, SnapshotCache, window_of
+from dynamo_chat.chat.snapshot import Heads, SnapshotCache
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged
-from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.iterating import NEXT_PAGE_SIZE, iterating
-from dynamo_chat.core.layout import SK, TABLE, Collection
+from dynamo_chat.core.layout import TABLE
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Items, Page, check_page_size
 from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.renamed import formerly
-from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository, time_range
+from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.ulids import lowest_ulid
 
 
@@ -62,6 +65,8 @@ class Messages(Repository):
         self._appender = Appender(binding, self._heads, self._pruner)
         self._finder = MessageFinder(binding, self._heads)
         self._keeper = PreferenceKeeper(binding, self._heads)
+        self._reader = LatestReader(binding, self._heads, self._keeper)
+        self._exchanges = ExchangeReader(binding, self._heads)
         self._feedback = FeedbackWriter(binding, self._finder)
         self._editor = MessageEditor(binding, self._finder, self._appender)
         self._remover = MessageRemover(binding, self._heads, self._finder)
@@ -173,7 +178,7 @@ class Messages(Repository):
             )
             asked = replace(asked, after=keyspace.MESSAGE.table.sk.encode(position))
         elif newest_first and cursor is None and upper is None:
-            return self._with_head(asked, collection, user_id)[1]
+            return self._reader.with_head(asked, collection, user_id)[1]
         else:
             self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
             life = self._heads.read(conversation_id, user_id, consistent=consistent).life
@@ -196,7 +201,7 @@ class Messages(Repository):
         oldest messages are left out and `is_cut` is True; `list` pages through all. NotFound if
         there is no such conversation (of `user_id`, if given).
         """
-        return self._latest(conversation_id, count, user_id, consistent=consistent)[1]
+        return self._reader.latest(conversation_id, count, user_id, consistent=consistent)[1]
 
     @access_pattern("C23", "Query, GetItem", "pages + 1; 1 for 20 messages", budget=1, owner="read")
     def context(
@@ -238,7 +243,7 @@ class Messages(Repository):
         oldest messages are left out and `is_cut` is True; `list` pages through all. NotFound if
         there is no such conversation (of `user_id`, if given).
         """
-        return self._latest(
+        return self._reader.latest(
             conversation_id, count, user_id, consistent=consistent, with_preferences=True
         )
 
@@ -476,65 +481,11 @@ class Messages(Repository):
         A user message starts an exchange; its response is the assistant's last message before the
         next user message.
         """
-        check_page_size(page_size, 200)
-        collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
-        asked = PageRequest(
-            (conversation_id, user_id), False, 2 * page_size + 1, cursor, one_way=True
-        )
-        self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
-        is_kept = in_life(self._heads.read(conversation_id, user_id).life)
-        grouping = Grouping()
-        unreadable: list[CorruptItem] = []
-        step, rest = MIN_FOLLOW_UP, asked
-        while True:
-            page = self._page(rest, [collection], plan(Message).decode, is_kept=is_kept)
-            grouping.add(page.items)
-            unreadable += page.unreadable
-            if page.cursor is None or len(grouping.groups) > page_size:
-                break
-            # An exchange may have very many messages: small steps would cost a request each.
-            rest = replace(asked, cursor=page.cursor, page_size=step)
-            step = min(2 * step, MAX_PAGE_SIZE)
-        groups = grouping.groups
-        taken = groups[:page_size]
-        next_cursor = None
-        if len(groups) > page_size:
-            end = taken[-1].last_position
-            last = keyspace.MESSAGE.table.sk.encode(end)
-            next_cursor = self._cursor_after(asked, [collection], last)
-            # What comes after `end` is read again, and reported, with the next page.
-            unreadable = [each for each in unreadable if each.identity.get("position", "") <= end]
-        ends = [keyspace.MESSAGE.table.sk.encode(group.last_position) for group in taken]
-        return Page(
-            tuple(group.exchange() for group in taken),
-            next_cursor,
-            tuple(unreadable),
-            self._cursors_of_page(asked, [collection], ends),
-        )
+        return self._exchanges.page(conversation_id, user_id, page_size, cursor)
 
     iterate_exchanges = iterating(list_exchanges)
 
     # -- inside -------------------------------------------------------------------------------
-
-    def _latest(
-        self,
-        conversation_id: str,
-        count: int,
-        user_id: str | None,
-        *,
-        consistent: bool,
-        with_preferences: bool = False,
-    ) -> tuple[Conversation, Items[Message]]:
-        if type(count) is not int or not 1 <= count <= MAX_PAGE_SIZE:
-            raise InvalidArgument("count", f"must be an integer from 1 to {MAX_PAGE_SIZE:,}")
-        collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
-        asked = PageRequest(
-            (conversation_id, user_id, None, None), True, count, consistent=consistent
-        )
-        head, page = self._with_head(asked, collection, user_id, with_preferences=with_preferences)
-        found = len(page.items) + len(page.unreadable)
-        is_cut = found < count and page.cursor is not None
-        return head, Items.of(page.items[::-1], page.unreadable[::-1], is_cut=is_cut)
 
     def _latest_first(
         self,
@@ -556,40 +507,3 @@ class Messages(Repository):
                 page_size=NEXT_PAGE_SIZE,
                 cursor=page.cursor,
             )
-
-    def _with_head(
-        self,
-        asked: PageRequest,
-        collection: Collection,
-        user_id: str | None,
-        *,
-        with_preferences: bool = False,
-    ) -> tuple[Conversation, Page[Message]]:
-        """The head and a page of the latest messages, in one descending query over both."""
-        conversation_id = asked.chosen[0]
-        size = check_page_size(asked.page_size)
-        through = through_preferences if with_preferences else through_head
-        items, start = self._query(
-            through(collection, conversation_id),
-            forward=False,
-            limit=size + 1 + with_preferences,
-            consistent=asked.consistent,
-        )
-        beside = items.pop(0) if items and is_preferences(items[0]) else None
-        first = items[0] if items else None
-        if first is None or first[SK] != head_key(conversation_id)[SK]:
-            raise NotFound("conversation", conversation_id)
-        head = self._heads.living(first, conversation_id, user_id)
-        snapshot = self._heads.remember(head)
-        if with_preferences:
-            head = self._keeper.joined(head, beside, consistent=asked.consistent)
-        # If only the head was read, the next query of messages starts at the top.
-        begun = (items[1:], start) if len(items) > 1 or start is None else None
-        is_kept = in_life(head.life)
-        page = self._page(asked, [collection], plan(Message).decode, is_kept=is_kept, begun=begun)
-        if snapshot.window is None:
-            # If these are all messages, the next append knows them. DynamoDB gives a page that
-            # ends with the last item a cursor, so only the number tells.
-            window = window_of(head, [message.position for message in reversed(page.items)])
-            self._heads.snapshots.put(replace(snapshot, window=window), head.message_count)
-        return head, page
