@@ -42,6 +42,7 @@ from dynamo_chat.chat.message import (
     Message as Message,
     MessageConflict as MessageConflict,
     NewMessage as NewMessage,
+    StreamLost as StreamLost,
     ToolCall as ToolCall,
     YearRange as YearRange,
 )
@@ -52,6 +53,7 @@ from dynamo_chat.chat.states import (
     NewState as NewState,
     StateConflict as StateConflict,
 )
+from dynamo_chat.chat.streaming import MessageStream as MessageStream
 from dynamo_chat.core.client import ConnectionOptions as ConnectionOptions
 from dynamo_chat.core.entity import UNCHANGED as UNCHANGED
 from dynamo_chat.core.errors import (

@@ -23,6 +23,7 @@ from dynamo_chat.core.layout import KeySpace, Layout, Slot, Whose
 TITLE_SHARDS: Final = 4
 FEEDBACK_RANK_SHARDS: Final = 2
 FEEDBACK_CATEGORY_SHARDS: Final = 4
+STREAM_SHARDS: Final = 4
 REVIEW_SHARDS: Final = 4
 LLM_SHARDS: Final = 4
 INVOCATION_SHARDS: Final = 4
@@ -56,8 +57,8 @@ USER_PARTITION: Final = partition("USER", text("user_id"))
 
 # -- chat ---------------------------------------------------------------------------------------
 #
-# The items of one conversation sort CHAT < CONV < CONVPREF < CONVREVIEW < ID < STATE < TITLE: the
-# head is between the messages and the reviews, so that one descending query returns it, and its
+# In a conversation, CHAT < CONV < CONVPREF < CONVREVIEW < ID < STATE < STREAM < TITLE: the head is
+# between the messages and the reviews, so that one descending query returns it, and its
 # preferences, with the latest messages, and one query over the reviews returns it with them.
 
 CONVERSATION: Final = Layout(
@@ -140,6 +141,17 @@ MESSAGE_ID: Final = Layout(
 )
 MESSAGE_ID_OF_NO_OWNER: Final = sort("MESSAGE", text("conversation_id"))
 """The sort key in GSI2 of a `message_id` of version 1."""
+MESSAGE_STREAM: Final = Layout(
+    "message_stream",
+    table=Slot(CONVERSATION_PARTITION, sort("STREAM", text("position"))),
+    gsi1=Slot(
+        partition("STREAM", integer("shard", 2)),
+        sort("STREAM", text("position"), text("conversation_id")),
+    ),
+    of=MESSAGE,
+    helper=True,
+    note="Exists while the message is streamed: written and deleted with its begin and its end.",
+)
 REVIEW: Final = Layout(
     "review",
     table=Slot(CONVERSATION_PARTITION, sort("CONVREVIEW", time("reviewed_at"), text("review_id"))),

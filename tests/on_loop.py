@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import cached_property, partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from dynamo_chat import ChatStore
 from dynamo_chat.aio import AsyncChatStore
 from dynamo_chat.aio.bridge import is_running, wait_for
-from dynamo_chat.aio.facade import Bound
+from dynamo_chat.aio.facade import Bound, Scope
 from dynamo_chat.aio.loop import LoopCarrier
 from dynamo_chat.core.forks import renew_after_fork
 
@@ -126,8 +126,28 @@ class _Repository:
         return partial(_called, found) if callable(found) else found
 
 
+class _Opened(_Repository):
+    """What an asynchronous context manager has opened."""
+
+    def __init__(self, scope: Scope[Any], inside: Bound) -> None:
+        super().__init__(inside)
+        self._scope = scope
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        LOOP.run(self._scope.__aexit__(*error))
+
+
+async def _awaited(scope: Scope[T]) -> T:
+    return await scope
+
+
 def _called(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     begun = method(*args, **kwargs)
+    if isinstance(begun, Scope):
+        return _Opened(begun, LOOP.run(_awaited(begun)))
     return _items(begun) if isinstance(begun, AsyncIterator) else LOOP.run(begun)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dynamo_chat.aio.facade import Bound, asynchronous, derived
+from dynamo_chat.aio.facade import Bound, asynchronous, derived, scoped_kinds
 from dynamo_chat.store import ChatStore
 
 
@@ -44,6 +44,7 @@ def __getattr__(name: str) -> type:
     from dynamo_chat.catalogue import repositories
 
     for kind in repositories().values():
-        if name == f"Async{kind.__name__}":
-            return derived(kind)
+        for each in (kind, *scoped_kinds(kind)):
+            if name == f"Async{each.__name__}":
+                return derived(each)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@ import builtins
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from dynamo_chat.aio.facade import Scope
 from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Caller
 from dynamo_chat.calls.queue import DEFAULT_WAIT
@@ -12,9 +13,10 @@ from dynamo_chat.chat.beside import Also
 from dynamo_chat.chat.conversation import Conversation, ConversationStatus
 from dynamo_chat.chat.exchange import Exchange
 from dynamo_chat.chat.fitting import CountTokens, estimated_tokens
-from dynamo_chat.chat.message import Feedback, FeedbackType, Message, NewMessage
+from dynamo_chat.chat.message import Feedback, FeedbackType, Message, NewMessage, Role
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.states import ConversationState
+from dynamo_chat.chat.unfinished import EndedAs
 from dynamo_chat.core.client import ConnectionOptions
 from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
 from dynamo_chat.core.entity import Json, JsonObject, UNCHANGED, Unchanged
@@ -424,6 +426,55 @@ class AsyncConversations:
         """
 
 
+class AsyncMessageStream:
+    """An answer that is being written; see `Messages.stream`.
+
+    Use it as a context manager: at its end the answer is finished. If an Exception ends the block,
+    the message's status becomes ``failed`` and `errors` the name of its class; anything else, such
+    as CancelledError, GeneratorExit or KeyboardInterrupt, makes it ``cancelled``. What has arrived
+    is stored, and the exception goes on.
+    """
+
+    @property
+    def message(self) -> Message:
+        """The message as this writer last stored it."""
+
+    @property
+    def content(self) -> str:
+        """Everything that was written."""
+
+    async def write(self, piece: str) -> None:
+        """Add a piece of text; it is stored with the next checkpoint.
+
+        StreamLost if another writer took the answer over, or it was ended or edited;
+        MessageDeleted; ItemTooLarge. A checkpoint that fails otherwise is logged, and tried again.
+        """
+
+    async def checkpoint(self) -> None:
+        """Store what was written until now. StreamLost; MessageDeleted; ItemTooLarge."""
+
+    async def finish(
+        self,
+        *,
+        response_time: float | Unchanged | None = UNCHANGED,
+        errors: str | Unchanged | None = UNCHANGED,
+        documents: Sequence[JsonObject] | Unchanged = UNCHANGED,
+        tool_calls: Sequence[Any] | Unchanged = UNCHANGED,
+        metadata: Mapping[str, Json] | Unchanged = UNCHANGED,
+    ) -> Message:
+        """Store the whole text and what came with it, and return the complete message.
+
+        Again with the same values returns it; with others, MessageConflict. StreamLost;
+        MessageDeleted; ItemTooLarge.
+        """
+
+    async def fail(self, errors: str | None=None) -> Message:
+        """Store what was written, with status ``failed``; errors as for `finish`."""
+
+    async def cancel(self, errors: str | None=None) -> Message:
+        """Store what was written, with status ``cancelled``; errors as for `finish`."""
+
+
 class AsyncMessages:
     """Append, list, edit, rate and delete the messages of conversations."""
 
@@ -672,6 +723,66 @@ class AsyncMessages:
 
         Finishing again with the same content returns it; Conflict with other content. NotFound;
         ItemTooLarge.
+        """
+
+    def stream(
+        self,
+        conversation_id: str,
+        *,
+        message_id: str | None = None,
+        role: Role = 'assistant',
+        every: timedelta = timedelta(seconds=1),
+        characters: int = 200,
+        user_id: str | None = None,
+    ) -> Scope[AsyncMessageStream]:
+        """Append a message that is written piece by piece, and return what writes it.
+
+        Use it in a ``with`` statement: its end finishes the message; an exception marks it as
+        failed or cancelled. What has arrived is stored at most after each `every` and each
+        `characters`, and more seldom as the text grows. With the `message_id` of a message that was
+        not finished, its stream is taken over: the text begins anew, and its former writer gets
+        StreamLost. MessageConflict if the message is complete; MessageDeleted; NotFound if there is
+        no such conversation (of `user_id`, if given).
+        """
+
+    async def end_stream(
+        self,
+        conversation_id: str,
+        message_id: str,
+        *,
+        status: EndedAs = 'failed',
+        errors: str | None = None,
+        user_id: str | None = None,
+    ) -> Message:
+        """End a stream whose writer is gone, with what it has stored, and return the message.
+
+        A writer that is alive gets StreamLost. MessageConflict if it has just stored more, or the
+        message is complete; a message that has this status already is returned. NotFound.
+        """
+
+    async def list_unfinished(
+        self,
+        *,
+        older_than: timedelta = timedelta(minutes=5),
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Message]:
+        """Messages of all conversations that are being streamed, the first begun first.
+
+        Only those of which nothing was stored for `older_than` (`checkpoint_at`): their writers are
+        probably gone. Only streams that `stream` began. At most 50 in a page.
+        """
+
+    def iterate_unfinished(
+        self,
+        *,
+        older_than: timedelta = timedelta(minutes=5),
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> AsyncIterator[Message]:
+        """Iterate over all that `list_unfinished` lists, without cursors, one page at a time in memory.
+
+        The arguments, the order and the errors are those of `list_unfinished`; nothing is requested before the first item is. What cannot be read is left out and logged: `list_unfinished` returns it in `unreadable`.
         """
 
     async def put(

@@ -2,6 +2,7 @@
 
 - a method is awaited;
 - a method that returns an iterator returns an asynchronous one;
+- a method that returns a context manager returns an asynchronous one, whose methods are awaited;
 - a part of a repository, such as `store.table.backups`, is a repository;
 - everything else is what it is.
 
@@ -11,9 +12,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from functools import cache, wraps
-from typing import Any, Protocol, TypeVar
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from functools import cache, partial, wraps
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
 
 from dynamo_chat.core.errors import UnusableStore
 from dynamo_chat.core.patterns import declared_pattern
@@ -38,7 +41,9 @@ class Runner(Protocol):
 def is_repository(kind: type) -> bool:
     """True if objects of this class are served asynchronously: they have access patterns."""
     return issubclass(kind, Repository) or any(
-        declared_pattern(member) for owner in kind.__mro__ for member in vars(owner).values()
+        inspect.isfunction(member) and declared_pattern(member)
+        for owner in kind.__mro__
+        for member in [*vars(owner).values()]
     )
 
 
@@ -49,6 +54,24 @@ def is_iterating(method: Callable[..., Any]) -> bool:
     if inspect.isgeneratorfunction(function):
         return True
     return returned.removeprefix("collections.abc.").removeprefix("typing.").startswith(_ITERATING)
+
+
+def scoped_kind(method: Callable[..., Any]) -> type | None:
+    """The context manager's class that the method returns; None if it returns something else."""
+    function = inspect.unwrap(method)
+    returned: Any = getattr(function, "__annotations__", {}).get("return")
+    if isinstance(returned, str):
+        returned = vars(sys.modules[function.__module__]).get(returned)
+    if not isinstance(returned, type) or not hasattr(returned, "__exit__"):
+        return None
+    return None if is_repository(returned) else returned
+
+
+def scoped_kinds(kind: type) -> list[type]:
+    """The classes of the context managers that the methods of a repository return."""
+    methods = (member for owner in kind.__mro__ for member in vars(owner).values())
+    found = (scoped_kind(each) for each in methods if inspect.isfunction(each))
+    return list(dict.fromkeys(each for each in found if each is not None))
 
 
 def asynchronous(runner: Runner, thing: Any) -> Any:
@@ -107,7 +130,9 @@ class _Part:
 
 @cache
 def _method(function: Callable[..., Any]) -> Any:
-    return _walk(function) if is_iterating(function) else _call(function)
+    if is_iterating(function):
+        return _walk(function)
+    return _call(function) if scoped_kind(function) is None else _scope(function)
 
 
 def _call(function: Callable[..., Any]) -> Any:
@@ -116,6 +141,57 @@ def _call(function: Callable[..., Any]) -> Any:
         return await bound.runner.run(function, bound.synchronous, *args, **kwargs)
 
     return call
+
+
+class Scope(Generic[T]):
+    """What ``async with`` opens; ``await`` opens it too, and leaves its end to the caller."""
+
+    def __init__(self, runner: Runner, begin: Callable[[], Any]) -> None:
+        self._runner = runner
+        self._begin = begin
+        self._begun: list[Any] = []
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._open().__await__()
+
+    async def _open(self) -> T:
+        try:
+            await self._runner.run(lambda: self._begun.append(self._begin()))
+        except BaseException as error:
+            if self._begun:  # it had been opened when the task was cancelled
+                await self._close(type(error), error, error.__traceback__)
+            raise
+        opened: Any = self._begun[0]
+        kind: type = type(opened)
+        made: T = derived(kind)(self._runner, opened)
+        return made
+
+    async def _close(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._runner.run(self._begun[0].__exit__, kind, error, trace)
+
+    async def __aenter__(self) -> T:
+        return await self._open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._close(kind, error, trace)
+
+
+def _scope(function: Callable[..., Any]) -> Any:
+    @wraps(function)
+    def scope(bound: Bound, /, *args: Any, **kwargs: Any) -> Scope[Any]:
+        return Scope(bound.runner, partial(function, bound.synchronous, *args, **kwargs))
+
+    return scope
 
 
 def _walk(function: Callable[..., Any]) -> Any:

@@ -26,7 +26,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
-from dynamo_chat.aio.facade import is_iterating
+from dynamo_chat.aio.facade import is_iterating, scoped_kind, scoped_kinds
 from dynamo_chat.catalogue import repositories
 from dynamo_chat.core.iterating import iterated
 from dynamo_chat.core.renamed import is_old_name
@@ -134,6 +134,11 @@ def _repository_classes(
         names.taken.add(f"Async{kind.__name__}")
         # A program may add patterns to a repository of the package: then it is still one of those.
         base = next((each for each in kind.__mro__[1:] if each in set(without)), None)
+        known = [] if base is None else scoped_kinds(base)
+        for scoped in scoped_kinds(kind):
+            if scoped not in known:
+                names.taken.add(f"Async{scoped.__name__}")
+                yield _scoped_class(scoped, names)
         parts = {
             name.rpartition(".")[2]: part
             for name, part in found.items()
@@ -145,6 +150,17 @@ def _repository_classes(
         if base is not None:
             head += f"({names.use('dynamo_chat.aio.derived', f'Async{base.__name__}')})"
         yield _class(head, kind.__doc__, body)
+
+
+def _scoped_class(kind: type, names: _Names) -> str:
+    """What an asynchronous context manager opens."""
+    body = []
+    for owner in reversed(kind.__mro__[:-1]):
+        for name, member in vars(owner).items():
+            if isinstance(member, property) and not name.startswith("_"):
+                body.append("@property\n" + _function(member.fget, names).removeprefix("async "))
+    body += [_function(method, names) for method in _methods(kind)]
+    return _class(f"Async{kind.__name__}", kind.__doc__, body)
 
 
 def _package_store(names: _Names) -> str:
@@ -203,12 +219,16 @@ def _function(method: Any, names: _Names) -> str:
     node.decorator_list = []
     node.args = rename.visit(node.args)
     returned = _item_of(node.returns) if is_iterating(method) else node.returns
-    returns = ast.unparse(rename.visit(returned)) if returned else "None"
+    scoped = scoped_kind(method)
+    returns = ast.unparse(rename.visit(returned)) if returned and scoped is None else "None"
     head = f"def {node.name}"
     if node.name == "from_env":
         head, returns = f"@classmethod\n{head}", names.use("typing", "Self")
     elif is_iterating(method):
         returns = f"{names.use('collections.abc', 'AsyncGenerator')}[{returns}, None]"
+    elif scoped is not None:
+        opened = f"Async{scoped.__name__}"
+        returns = f"{names.use('dynamo_chat.aio.facade', 'Scope')}[{opened}]"
     elif node.name != "__init__":
         head = f"async {head}"
     text = _signature(head, node.args, returns)

@@ -226,6 +226,45 @@ def messages_list_by_feedback(stage: Stage) -> Iterator[Case]:
     )
 
 
+def _streamed(
+    stage: Stage, conversation_id: str, characters: int, message_id: str | None = None
+) -> Message:
+    """An answer of so many characters, 200 of them in a second."""
+    text = (ENGLISH * (characters // len(ENGLISH) + 1))[:characters]
+    with stage.store.messages.stream(conversation_id, message_id=message_id) as answer:
+        for at in range(0, characters, 20):
+            stage.later(timedelta(milliseconds=100))
+            answer.write(text[at : at + 20])
+    return answer.message
+
+
+def messages_stream(stage: Stage) -> Iterator[Case]:
+    """An answer of 1,000 characters in five seconds has four checkpoints."""
+    talk, own = conversation(stage, messages=2).conversation_id, stage.fresh("message")
+    yield Case("100 characters", lambda: _streamed(stage, talk, 100))
+    yield Case("1,000 characters", lambda: _streamed(stage, talk, 1_000), budget=6, is_shown=True)
+    yield Case("with the caller's id", lambda: _streamed(stage, talk, 100, message_id=own))
+    left = stage.fresh("message")
+    stage.store.messages.stream(talk, message_id=left)
+    # The failed transaction tells that the id is there: then head and message are read.
+    yield Case("taken over", lambda: _streamed(stage, talk, 100, message_id=left), budget=5)
+
+
+def messages_end_stream(stage: Stage) -> Iterator[Case]:
+    talk, messages = conversation(stage, messages=2).conversation_id, stage.store.messages
+    left, own = messages.stream(talk), stage.fresh("message")
+    messages.stream(talk, message_id=own)
+    yield Case("", lambda: messages.end_stream(talk, left.message.message_id), budget=2)
+    yield Case("the caller's id", lambda: messages.end_stream(talk, own, status="cancelled"))
+
+
+def messages_list_unfinished(stage: Stage) -> Iterator[Case]:
+    talk, messages = conversation(stage, messages=2).conversation_id, stage.store.messages
+    messages.stream(talk)
+    stage.later(timedelta(minutes=6))
+    yield Case("older than 5 minutes", messages.list_unfinished)
+
+
 def messages_edit(stage: Stage) -> Iterator[Case]:
     messages, (talk, minted, own) = stage.store.messages, _two_messages(stage)
     yield Case("", lambda: messages.edit(talk, minted, content="shorter"))

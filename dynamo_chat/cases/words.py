@@ -91,6 +91,8 @@ def _message(message: Message) -> str:
     parts += [f"→ {call.tool}()" for call in message.tool_calls]
     if message.errors is not None:
         parts.append(f"! {message.errors}")
+    if message.status != "complete":
+        parts.append(f"({message.status})")
     if message.feedback is not None:
         rank = f" {message.feedback.rank}/5" if message.feedback.rank else ""
         parts.insert(0, f"({message.feedback.type}{rank})")

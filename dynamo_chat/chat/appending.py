@@ -50,6 +50,7 @@ from dynamo_chat.chat.message import (
     stored_message,
 )
 from dynamo_chat.chat.message_ids import message_id_item, pointed_position
+from dynamo_chat.chat.opening import Opening
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.sliding import SlidingExpiry
 from dynamo_chat.chat.snapshot import Heads, Snapshot, holds
@@ -114,15 +115,18 @@ class Appender(Repository):
         *,
         edited_at: datetime | None = None,
         also: Sequence[Also] = (),
+        opening: Opening | None = None,
     ) -> tuple[Message, ...]:
         """Append a turn once, prune if the conversation has `keep_last`, return the messages.
+
+        `opening` is what begins a stream with the one message of the turn.
 
         `argument` is the argument that an error names; `edited_at` is as in `Messages.put`,
         `also` as in `Messages.append_turn`.
         """
         _check_turn(turn, argument)
         snapshot, stored, is_full = self._put_once(
-            conversation_id, turn, user_id, edited_at, Beside(also)
+            conversation_id, turn, user_id, edited_at, Beside(also, opening)
         )
         if is_full and snapshot.keep_last is not None:
             self._pruner.prune_after_append(snapshot, snapshot.keep_last)
@@ -152,14 +156,16 @@ class Appender(Repository):
             now = self._now()
             positions = self._positions(turn, now, snapshot.last_position)
             snapshot = self._expiry.kept_long_enough(snapshot, ulid_time(positions[-1]), user_id)
-            messages = [
+            drafts = [
                 stored_message(_dated(new, position, now), snapshot, position, index, edited_at)
                 for index, (new, position) in enumerate(zip(turn, positions, strict=True))
             ]
-            is_named = snapshot.has_title or not snapshot.auto_title
-            title = None if is_named else title_from(turn)
+            title = title_from(turn) if snapshot.takes_title else None
+            messages = beside.begun(drafts)
             snapshot, old = _falling_out(snapshot, turn, title)
-            writes = self._writes(snapshot, turn, messages, title, now)
+            writes = beside.with_stream(
+                self._writes(snapshot, turn, messages, title, now), snapshot, messages
+            )
             beside_at = len(writes)
             writes += [*beside.writes(snapshot, now), *_deletes(conversation_id, old)]
             try:

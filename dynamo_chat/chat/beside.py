@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+from dynamo_chat.chat.message import Message
+from dynamo_chat.chat.opening import Opening
 from dynamo_chat.chat.snapshot import Snapshot
 from dynamo_chat.chat.states import NewState, conflict_of, state_write
 from dynamo_chat.core.connection import ConditionFailed
@@ -27,7 +29,7 @@ Also: TypeAlias = NewState | Put | Update | Delete | Check
 class Beside:
     """The writes beside a turn, and what their failed conditions mean."""
 
-    def __init__(self, also: Sequence[Also]) -> None:
+    def __init__(self, also: Sequence[Also], opening: Opening | None = None) -> None:
         if not isinstance(also, Sequence) or len(also) > MAX_ALSO:
             raise InvalidArgument("also", f"must be a list of at most {MAX_ALSO} writes")
         for place, each in enumerate(also):
@@ -39,9 +41,23 @@ class Beside:
         if sum(isinstance(each, NewState) for each in also) > 1:
             raise InvalidArgument("also", "a conversation has one state")
         self._also = also
+        self._opening = opening
 
     def __bool__(self) -> bool:
         return bool(self._also)
+
+    def begun(self, messages: list[Message]) -> list[Message]:
+        """The messages as they are begun: a stream's has a time of its latest checkpoint."""
+        opening = self._opening
+        return messages if opening is None else [opening.begun(each) for each in messages]
+
+    def with_stream(
+        self, writes: list[Write], snapshot: Snapshot, messages: Sequence[Message]
+    ) -> list[Write]:
+        """The writes of the turn, with those of a stream if it begins one."""
+        if self._opening is None:
+            return writes
+        return self._opening.with_stream(writes, snapshot, messages[0])
 
     def writes(self, snapshot: Snapshot, now: datetime) -> list[Write]:
         """The writes, in a conversation of this life."""

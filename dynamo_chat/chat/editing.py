@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from dynamo_chat.chat.appending import Appender
 from dynamo_chat.chat.conversation import part_of
 from dynamo_chat.chat.message import Message, MessageBody, MessageConflict, NewMessage
 from dynamo_chat.chat.message_ids import MessageFinder, Spot
+from dynamo_chat.chat.opening import WRITER, stream_key
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
@@ -21,9 +22,10 @@ from dynamo_chat.core.entity import UNCHANGED, validated
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, MessageDeleted, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Update, contended, live
+from dynamo_chat.core.transaction import Delete, Update, contended, live
 from dynamo_chat.core.ulids import ulid_time
 
+_OF_STREAMS = ("status", "checkpoint_at", WRITER)
 _REPLACED = (*MessageBody.model_fields, "role", "is_streaming")
 
 
@@ -47,17 +49,19 @@ class MessageEditor(Repository):
         """Change these parts of a message, and return it. NotFound; MessageConflict."""
         position, life = self._finder.place(conversation_id, message_id, user_id)
         planned = plan(Message)
-        values = _encoded(changes)
-        actions = _actions(changes, values)
+        values = encoded_parts(changes)
+        actions = actions_of(changes, values)
         condition = live(self._now()) & part_of(life)
         if changes.get("tool_calls"):
             condition &= planned.model.role == "assistant"
         if finishing:
-            actions.append(Path("is_streaming").remove())
+            actions += [Path("is_streaming").remove(), Path("checkpoint_at").remove()]
             condition &= planned.model.is_streaming == True  # noqa: E712 - an expression
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
         try:
             changed = self._write(Update(key, actions, condition), returning=True)
+            if finishing and WRITER in changed:  # a stream, which is listed as unfinished
+                self._write(Delete(stream_key(conversation_id, position)))
             return plan(Message).decode(changed)
         except ItemTooLarge as error:
             raise self._finder.too_large(key, values) from error
@@ -66,7 +70,7 @@ class MessageEditor(Repository):
             there = self._finder.living(item, message_id, life)
             if changes.get("tool_calls") and there.role != "assistant":
                 raise InvalidArgument("tool_calls", "belong to assistant messages only") from failed
-            if finishing and _says(there, changes):
+            if finishing and says(there, changes):
                 return there
             raise MessageConflict(
                 "the message was finished before with other content", there
@@ -114,7 +118,7 @@ class MessageEditor(Repository):
         changes["edited_at"] = edited_at or self._now()
         if message.sent_at is not None:
             changes["sent_at"] = message.sent_at
-        values = _encoded(changes)
+        values = encoded_parts(changes)
         if message.sent_at == ulid_time(spot.position):
             del values["sent_at"]  # it follows from the position
         condition = live(self._now()) & part_of(spot.life)
@@ -123,7 +127,9 @@ class MessageEditor(Repository):
             condition &= last.does_not_exist() | (last <= edited_at)
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=spot.position)
         try:
-            changed = self._write(Update(key, _actions(changes, values), condition), returning=True)
+            # It is nobody's stream any more.
+            actions = [*actions_of(changes, values), *(Path(name).remove() for name in _OF_STREAMS)]
+            changed = self._write(Update(key, actions, condition), returning=True)
         except ItemTooLarge as error:
             raise self._finder.too_large(key, values) from error
         except ConditionFailed as failed:
@@ -143,7 +149,7 @@ def changed_parts(**wanted: Any) -> dict[str, Any]:
     return {name: getattr(body, name) for name in given}
 
 
-def _encoded(changes: Mapping[str, Any]) -> dict[str, Any]:
+def encoded_parts(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The new values as they are stored, without those that are left out."""
     planned = plan(Message)
     values = {
@@ -155,14 +161,15 @@ def _encoded(changes: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _actions(changes: Mapping[str, Any], values: Mapping[str, Any]) -> list[Any]:
+def actions_of(changes: Iterable[str], values: Mapping[str, Any]) -> list[Any]:
+    """The actions that set these attributes to their new values, or remove them."""
     return [
         Path(name).set(Raw(values[name])) if name in values else Path(name).remove()
         for name in changes
     ]
 
 
-def _says(there: Message, changes: Mapping[str, Any]) -> bool:
+def says(there: Message, changes: Mapping[str, Any]) -> bool:
     """True if a message already has the values of `changes`."""
     return all(_same(name, value, getattr(there, name)) for name, value in changes.items())
 

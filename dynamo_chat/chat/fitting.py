@@ -49,7 +49,8 @@ def fitting(
 def _groups(latest_first: Iterable[Message]) -> Iterator[list[Message]]:
     """The messages, latest first, in groups that are not separated; each in order.
 
-    A group is a message, with the results of its tool calls.
+    A group is a message, with the results of its tool calls. An answer that is still arriving, or
+    that ended before it said anything, is left out with its results.
     """
     behind: list[Message] = []  # results directly behind the next message, latest first
     late: dict[str, list[Message]] = {}  # results behind something else, by the call they name
@@ -66,7 +67,9 @@ def _groups(latest_first: Iterable[Message]) -> Iterator[list[Message]]:
             elif named is not None:
                 late.setdefault(named, []).append(result)
         after = [late.pop(each, []) for each in calls if each is not None]
-        yield [message, *reversed(results), *(each for found in after for each in reversed(found))]
+        if not _is_unsaid(message):
+            further = (each for found in after for each in reversed(found))
+            yield [message, *reversed(results), *further]
         behind = []
 
 
@@ -74,6 +77,12 @@ def _named(result: Message) -> str | None:
     """The call that a result says it is of; None if it does not say."""
     found = result.metadata.get(TOOL_CALL_ID)
     return found if isinstance(found, str) else None
+
+
+def _is_unsaid(message: Message) -> bool:
+    if message.is_streaming:
+        return True
+    return message.status != "complete" and not message.content and not message.tool_calls
 
 
 def _tokens(message: Message, count: CountTokens) -> int:

@@ -37,6 +37,7 @@ from dynamo_chat.core.layout import GSI1, GSI2, Layout
 from dynamo_chat.core.ulids import Position, is_ulid, ulid_time
 
 Role = Literal["user", "assistant", "system", "tool"]
+MessageStatus = Literal["complete", "streaming", "failed", "cancelled"]
 FeedbackType = Literal["positive", "negative"]
 MAX_MESSAGE_ID = 200
 """Characters of a caller-supplied message id."""
@@ -155,6 +156,11 @@ class Message(Entity, MessageBody):
     turn_index: Count = 0
     """Its index in the turn that it was appended with, from 0."""
     is_streaming: bool = False
+    """True while its content is still arriving."""
+    status: MessageStatus = "complete"
+    """``streaming`` while `is_streaming`; ``failed`` or ``cancelled`` if its stream ended so."""
+    checkpoint_at: Time | None = None
+    """When a stream last stored what has arrived; None without one, and after its end."""
     edited_at: Time | None = None
     feedback: Feedback | None = None
     expires_at: ExpiresAt = None
@@ -168,16 +174,23 @@ class Message(Entity, MessageBody):
             names.add("sent_at")
         if not self.content:
             names.add("content")
+        if self.status in {"complete", "streaming"}:
+            names.add("status")
         return frozenset(names)
 
     @classmethod
     def complete(cls, fields: dict[str, Any]) -> None:
-        """Derive `message_id` and `sent_at` from the position if they were not stored."""
+        """Derive `message_id` and `sent_at` from the position if they were not stored.
+
+        And the status from `is_streaming`.
+        """
         position = fields["position"]
         if "message_id" not in fields:
             fields["message_id"] = minted_id(fields["conversation_id"], position)
         if "sent_at" not in fields:
             fields["sent_at"] = ulid_time(position)
+        if fields.get("is_streaming") and "status" not in fields:
+            fields["status"] = "streaming"
 
     def indexed(self) -> Indexed:
         """Its index keys' fields, from its feedback; none without feedback."""
@@ -188,6 +201,15 @@ class Message(Entity, MessageBody):
 
 class MessageConflict(Conflict):
     """The message was appended or finished before with other content."""
+
+    current: Message | None
+
+
+class StreamLost(Conflict):
+    """The answer is no longer this writer's: another one took it over, or it was ended or edited.
+
+    Nothing was overwritten. ``current`` is the message as it is.
+    """
 
     current: Message | None
 
@@ -256,6 +278,8 @@ def stored_message(
     fields["turn_index"] = turn_index
     fields["edited_at"] = edited_at
     fields["expires_at"] = conversation.kept_until
+    if new.is_streaming:
+        fields["status"] = "streaming"
     if new.message_id is None:
         fields["message_id"] = minted_id(conversation.conversation_id, position)
     if new.sent_at is None:

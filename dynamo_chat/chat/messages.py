@@ -1,11 +1,11 @@
-"""The repository of messages: C7–C12, C18, C20, C22 and C23. The entity is in `message`."""
+"""The repository of messages: C7–C12, C18, C20, C22, C23, C25, C26. The entity is in `message`."""
 
 from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -33,6 +33,7 @@ from dynamo_chat.chat.message import (
     FeedbackType,
     Message,
     NewMessage,
+    Role,
 )
 from dynamo_chat.chat.message_ids import MessageFinder
 from dynamo_chat.chat.preferences import (
@@ -41,6 +42,8 @@ from dynamo_chat.chat.preferences import (
 from dynamo_chat.chat.pruning import Pruner
 from dynamo_chat.chat.removing import MessageRemover
 from dynamo_chat.chat.snapshot import Heads, SnapshotCache
+from dynamo_chat.chat.streaming import MessageStream, Pace, Streamer
+from dynamo_chat.chat.unfinished import EndedAs, UnfinishedStreams
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.entity import UNCHANGED, Json, JsonObject, Unchanged
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
@@ -69,6 +72,8 @@ class Messages(Repository):
         self._exchanges = ExchangeReader(binding, self._heads)
         self._feedback = FeedbackWriter(binding, self._finder)
         self._editor = MessageEditor(binding, self._finder, self._appender)
+        self._streamer = Streamer(binding, self._heads, self._finder, self._appender)
+        self._unfinished = UnfinishedStreams(binding, self._heads, self._finder)
         self._remover = MessageRemover(binding, self._heads, self._finder)
 
     @access_pattern(
@@ -427,6 +432,82 @@ class Messages(Repository):
             metadata=metadata,
         )
         return self._editor.update(conversation_id, message_id, changes, user_id, finishing=True)
+
+    @access_pattern(
+        "C25",
+        "TransactWriteItems, UpdateItem",
+        "2 + checkpoints; 1 more when the store does not know the conversation",
+        budget=2,
+        owner="condition",
+    )
+    def stream(
+        self,
+        conversation_id: str,
+        *,
+        message_id: str | None = None,
+        role: Role = "assistant",
+        every: timedelta = timedelta(seconds=1),
+        characters: int = 200,
+        user_id: str | None = None,
+    ) -> MessageStream:
+        """Append a message that is written piece by piece, and return what writes it.
+
+        Use it in a ``with`` statement: its end finishes the message; an exception marks it as
+        failed or cancelled. What has arrived is stored at most after each `every` and each
+        `characters`, and more seldom as the text grows. With the `message_id` of a message that was
+        not finished, its stream is taken over: the text begins anew, and its former writer gets
+        StreamLost. MessageConflict if the message is complete; MessageDeleted; NotFound if there is
+        no such conversation (of `user_id`, if given).
+        """
+        pace = Pace(every, characters)
+        return self._streamer.open(conversation_id, message_id, role, user_id, pace)
+
+    @access_pattern(
+        "C25",
+        "GetItem or BatchGetItem, TransactWriteItems",
+        "2; 3 for the caller's own id",
+        budget=3,
+        owner="condition",
+    )
+    def end_stream(
+        self,
+        conversation_id: str,
+        message_id: str,
+        *,
+        status: EndedAs = "failed",
+        errors: str | None = None,
+        user_id: str | None = None,
+    ) -> Message:
+        """End a stream whose writer is gone, with what it has stored, and return the message.
+
+        A writer that is alive gets StreamLost. MessageConflict if it has just stored more, or the
+        message is complete; a message that has this status already is returned. NotFound.
+        """
+        return self._unfinished.end(conversation_id, message_id, status, errors, user_id)
+
+    @access_pattern(
+        "C26",
+        "Query; BatchGetItem",
+        "≤ shards: 4; + 1 for each 50 that it finds",
+        budget=keyspace.STREAM_SHARDS + 1,
+        index="GSI1 + table",
+        owner=STAFF,
+    )
+    def list_unfinished(
+        self,
+        *,
+        older_than: timedelta = timedelta(minutes=5),
+        page_size: int = DEFAULT_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page[Message]:
+        """Messages of all conversations that are being streamed, the first begun first.
+
+        Only those of which nothing was stored for `older_than` (`checkpoint_at`): their writers are
+        probably gone. Only streams that `stream` began. At most 100 in a page.
+        """
+        return self._unfinished.page(older_than, page_size, cursor)
+
+    iterate_unfinished = iterating(list_unfinished)
 
     @access_pattern("C22", "BatchGetItem, UpdateItem or TransactWriteItems", "2", owner="condition")
     def put(

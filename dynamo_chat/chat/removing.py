@@ -36,7 +36,7 @@ from dynamo_chat.core.layout import SK, TABLE
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Delete, Update, contended, is_live, key_of, live
 
-_CHANGED_BY = ("edited_at", "is_streaming", "feedback")
+_CHANGED_BY = ("edited_at", "is_streaming", "checkpoint_at", "feedback")
 """Every change of a message changes one of these attributes."""
 _LOOK_AGAIN = 50
 """Messages to read after a lost race: others are taking them, too."""

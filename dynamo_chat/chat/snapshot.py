@@ -66,6 +66,11 @@ class Snapshot:
     auto_title: bool = True
     """True if a message may give it a title."""
 
+    @property
+    def takes_title(self) -> bool:
+        """True if its first user message gives it a title."""
+        return self.auto_title and not self.has_title
+
     def alive_until(self, latest: datetime | None = None) -> datetime | None:
         """Until when a sliding conversation surely lives, with a message at `latest`.
 

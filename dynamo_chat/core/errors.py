@@ -35,7 +35,7 @@ A Conflict that is about one kind of entity has a class for it, beside the entit
 has that type (or None, where the stored entity may not be shown):
 
     Conflict           CallerBusy  ConversationChanged  DomainMismatch  MessageConflict
-                       PointsSpent  RefundRefused  ThreadConflict
+                       PointsSpent  RefundRefused  StreamLost  ThreadConflict
     AlreadyExists      ActivityExists  CallExists  CallerExists  ConversationExists  EmailExists
                        InteractionExists  InviteExists  InvocationExists  MemberExists
                        OrganizationExists  ReportExists  ReviewExists  ScoreExists  UserExists

@@ -195,9 +195,9 @@ def running_cursor_id() -> str:
 
 
 @contextmanager
-def running(pattern_id: str) -> Iterator[None]:
+def running(pattern_id: str, repository: Any = None) -> Iterator[None]:
     """Count the requests made inside as `pattern_id` (table management, scripts)."""
-    token = _running.set(_Running(pattern_id))
+    token = _running.set(_Running(pattern_id, repository))
     try:
         yield
     finally:

@@ -167,6 +167,10 @@ def _chat(store: ChatStore, ids: Everything, entries: int) -> Everything:
         NewMessage(role="assistant", content="", message_id=f"s-{name}", is_streaming=True),
     ):
         store.messages.append(talk, answer)
+    with store.messages.stream(talk, message_id=f"stopped-{name}") as stopped:
+        stopped.write("Let me")
+        stopped.cancel()
+    store.messages.stream(talk, message_id=f"live-{name}").checkpoint()
     for rated in (first.message_id, ids.brought_id):
         feedback = Feedback(type="positive", rank=5, category="taste")
         store.messages.give_feedback(talk, rated, feedback)

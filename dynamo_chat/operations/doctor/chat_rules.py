@@ -17,6 +17,7 @@ from dynamo_chat.chat.message import (
     is_minted_form,
 )
 from dynamo_chat.chat.message_ids import message_id_fields, message_id_item
+from dynamo_chat.chat.opening import WRITER, stream_item, stream_key, streamed
 from dynamo_chat.chat.preferences import preferences_item, preferences_key
 from dynamo_chat.chat.reviews import Review, review_id_item
 from dynamo_chat.chat.snapshot import holds, life_of, snapshot_of
@@ -179,7 +180,7 @@ def _state(subject: Subject) -> Relation:
 def _message(subject: Subject) -> Relation:
     message = subject.of(Message)
     key = _head_of(subject.item)
-    keys = [key]
+    keys = [key, stream_key(message.conversation_id, message.position)]
     if not is_minted_form(message.message_id):
         keys.append(keyspace.MESSAGE_ID.key(**message.__dict__))
 
@@ -193,8 +194,13 @@ def _message(subject: Subject) -> Relation:
             return
         yield from _deadline(subject, found[0])
         head = _decoded(found[0])
-        if len(keys) > 1 and head is not None:
-            yield from _named(subject, message, head, found[1])
+        if head is None:
+            return
+        if message.is_streaming and WRITER in subject.item and found[1] is None:
+            listed = stream_item(message, head.life, head.kept_until)
+            yield missing(subject, listed, "it is streamed, but not listed as unfinished")
+        if len(keys) > 2:
+            yield from _named(subject, message, head, found[2])
 
     return Relation(tuple(keys), judge)
 
@@ -215,6 +221,25 @@ def _named(
 def _as_new(message: Message) -> NewMessage:
     said = {name: getattr(message, name) for name in MessageBody.model_fields}
     return validated(NewMessage, **said, role=message.role)
+
+
+def _stream(subject: Subject) -> Relation:
+    message = keyspace.MESSAGE.key(**streamed(subject.item)._asdict())
+    key = _head_of(subject.item)
+
+    def judge(found: Found) -> Iterator[Problem]:
+        head, there = found
+        if not is_of(head, *_HEADS):
+            yield leads_nowhere(subject, key, "the conversation of this stream doesn't exist")
+        elif there is None:
+            yield leads_nowhere(subject, message, "the message of this stream doesn't exist")
+        elif "is_streaming" not in there:
+            ended = Check(message, same(("is_streaming",), there))
+            yield orphan(subject, "the message of this stream is finished", ended)
+        else:
+            yield from _deadline(subject, head)
+
+    return Relation((key, message), judge)
 
 
 def _message_id(subject: Subject) -> Relation:
@@ -320,5 +345,6 @@ CHAT_RULES: Final[Rules] = {
     keyspace.CONVERSATION_PREFERENCES.kind: _preferences,
     keyspace.MESSAGE.kind: _message,
     keyspace.MESSAGE_ID.kind: _message_id,
+    keyspace.MESSAGE_STREAM.kind: _stream,
     keyspace.REVIEW.kind: _review,
 }
