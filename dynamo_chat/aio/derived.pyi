@@ -770,7 +770,7 @@ class AsyncMessages:
         """Messages of all conversations that are being streamed, the first begun first.
 
         Only those of which nothing was stored for `older_than` (`checkpoint_at`): their writers are
-        probably gone. Only streams that `stream` began. At most 50 in a page.
+        probably gone. Only streams that `stream` began. At most 100 in a page.
         """
 
     def iterate_unfinished(

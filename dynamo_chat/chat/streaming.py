@@ -212,7 +212,7 @@ class Streamer(Repository):
         """Store the text so far; returns its write units. StreamLost; MessageDeleted."""
         held.step += 1
         now = self._now()
-        values = encoded_parts({"content": content, "checkpoint_at": now})
+        values = _parts({"content": content, "checkpoint_at": now})
         step: AttributeValue = {"N": str(held.step)}
         actions = [*actions_of(("content", "checkpoint_at"), values), Path(STEP).set(Raw(step))]
         is_later: Condition = Path(STEP) < Raw(step)
@@ -230,7 +230,7 @@ class Streamer(Repository):
 
     def end(self, held: Held, status: MessageStatus, changes: dict[str, Any]) -> Message:
         """Store the rest and the status, once. StreamLost; MessageDeleted; ItemTooLarge."""
-        values = encoded_parts(changes)
+        values = _parts(changes)
         actions = [*actions_of(changes, values), *ending(status)]
         condition = self._is_ours(held)
         if changes.get("tool_calls") and held.message.role != "assistant":
@@ -456,6 +456,11 @@ def ending(status: MessageStatus) -> list[Action]:
         Path(STEP).remove(),
         stored.remove() if status == "complete" else stored.set(status),
     ]
+
+
+def _parts(changes: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    """The new values as they are stored: no content is not stored, as in an append."""
+    return encoded_parts({n: value for n, value in changes.items() if n != "content" or value})
 
 
 def _ended(status: MessageStatus) -> dict[str, Any]:

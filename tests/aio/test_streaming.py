@@ -153,8 +153,8 @@ def test_the_program_of_the_guide(scene: Scene, app: Any) -> None:
             httpx.AsyncClient(transport=transport, base_url="http://service") as client,
         ):
             url = "/conversations/c-1/answers"
-            ask = {"params": {"prompt": "a b c"}}
-            return (await client.post(url, headers={"x-user": "ann"}, **ask)).text
+            ask = {"prompt": "a b c"}
+            return (await client.post(url, headers={"x-user": "ann"}, params=ask)).text
 
     assert asyncio.run(talk()) == "A B C "
     question, answer = scene.store.messages.list("c-1")

@@ -18,6 +18,7 @@ from dynamo_chat.calls.call import room_item
 from dynamo_chat.chat.conversation import with_life
 from dynamo_chat.chat.living import with_alive_until
 from dynamo_chat.chat.message_ids import message_id_item
+from dynamo_chat.chat.opening import stream_item
 from dynamo_chat.chat.reviews import Review, review_id_item
 from dynamo_chat.chat.snapshot import snapshot_of
 from dynamo_chat.chat.titles import title_item
@@ -114,7 +115,8 @@ def check(stored: Stored) -> None:
 
 def _noted(item: Item) -> Item:
     """What an item holds beside its entity."""
-    return {name: item[name] for name in ("token_hash", "sure_until", "life") if name in item}
+    beside = ("token_hash", "sure_until", "life", "writer", "step")
+    return {name: item[name] for name in beside if name in item}
 
 
 @pytest.mark.parametrize("stored", STORED, ids=str)
@@ -133,6 +135,10 @@ def test_the_helpers_are_written_as_they_were() -> None:
 def _chat_helpers() -> Iterator[Item]:
     yield title_item(snapshot_of(read("conversation")), "Films")
     yield message_id_item(read("message"), HASH[:32], "ann")
+    listed = one("message_stream").item
+    place = {"conversation_id": "talk-ann", "position": listed["SK"]["S"].split("#")[1]}
+    streamed = read("message").model_copy(update=place)
+    yield stream_item(streamed, listed["life"]["S"], None)
     yield review_id_item(read("review"))
 
 
