@@ -11,7 +11,7 @@ import pytest
 
 from dynamo_chat import ChatStore, InvalidArgument, NewMessage
 from dynamo_chat.aio import AsyncChatStore, derived, stubs
-from dynamo_chat.aio.facade import Bound, asynchronous, is_iterating
+from dynamo_chat.aio.facade import Bound, asynchronous, is_iterating, scoped_kind
 from dynamo_chat.catalogue import catalogue, repositories
 from dynamo_chat.core.patterns import OPERATOR, access_pattern, declared_pattern
 from dynamo_chat.core.repository import Repository
@@ -37,17 +37,18 @@ def found(store: Any, path: str) -> Any:
 
 @pytest.mark.parametrize("method", [entry.method for entry in catalogue()])
 def test_nothing_is_missing(method: str) -> None:
-    """Each method of the catalogue is awaited or iterated over, with the same arguments."""
+    """Each method of the catalogue is awaited, iterated over or entered; the arguments stay."""
     store = AsyncChatStore("nowhere")
     plain, derived_method = found(ChatStore("nowhere"), method), found(store, method)
-    assert inspect.iscoroutinefunction(derived_method) is not is_iterating(plain)
+    is_begun = is_iterating(plain) or scoped_kind(plain) is not None
+    assert inspect.iscoroutinefunction(derived_method) is not is_begun
     assert inspect.signature(derived_method) == inspect.signature(plain)
     assert derived_method.__doc__ == plain.__doc__
     assert declared_pattern(derived_method) == declared_pattern(plain)
 
     repository, _, name = method.rpartition(".")
     kind = type(found(ChatStore("nowhere"), repository)).__name__
-    expected = ast.FunctionDef if is_iterating(plain) else ast.AsyncFunctionDef
+    expected = ast.FunctionDef if is_begun else ast.AsyncFunctionDef
     assert type(of_stub()[f"Async{kind}"][name]) is expected
 
 
