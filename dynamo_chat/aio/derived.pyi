@@ -779,7 +779,7 @@ class AsyncMessages:
         older_than: timedelta = timedelta(minutes=5),
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncGenerator[Message, None]:
         """Iterate over all that `list_unfinished` lists, without cursors, one page at a time in memory.
 
         The arguments, the order and the errors are those of `list_unfinished`; nothing is requested before the first item is. What cannot be read is left out and logged: `list_unfinished` returns it in `unreadable`.
