@@ -60,7 +60,7 @@ async def converse(store: AsyncChatStore) -> str:
         ],
     )
     assert_type(turn, tuple[Message, ...])
-    head, latest = await store.messages.open(talk.conversation_id, 20)
+    head, latest = await store.messages.latest_with_conversation(talk.conversation_id, 20)
     assert_type(head, Conversation)
     assert_type(latest, Items[Message])
     given = await store.messages.give_feedback(
