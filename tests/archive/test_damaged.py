@@ -267,7 +267,7 @@ ITEMS: dict[str, tuple[str, Callable[[Item], Item], str]] = {
         "conversation", lambda item: with_(item, GSI1PK={"S": "USER#eve#"}), "wrong_index_key",
     ),
     "half an index key": (
-        "message", lambda item: with_(item, GSI1SK={"S": "X#"}), "half_index_key",
+        "user", lambda item: with_(item, GSI2SK={"S": "X#"}), "half_index_key",
     ),
     "a newer schema version": ("user", lambda item: with_(item, v={"N": "99"}), "newer_version"),
     "a newer helper": ("invite_id", lambda item: with_(item, v={"N": "99"}), "newer_version"),

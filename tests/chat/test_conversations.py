@@ -203,8 +203,8 @@ def test_an_id_too_long_for_its_keys_is_refused_at_once(scene: Scene, store: Cha
         ("preferences", {1: 2}),
         ("status", "deleted"),
         ("status", None),
-        ("created_at", "2025-01-01"),
-        ("created_at", datetime(2025, 1, 1)),  # noqa: DTZ001 - naive on purpose
+        ("at", "2025-01-01"),
+        ("at", datetime(2025, 1, 1)),  # noqa: DTZ001 - naive on purpose
     ],
 )
 def test_bad_arguments_are_named_and_nothing_is_sent(

@@ -336,6 +336,7 @@ DAMAGES = [
         "orphan conversation_state",
         "orphan message",
         "orphan message_id",
+        "orphan message_stream",
         restores=False,
     ),
     damage("a lost title item", gone("conversation_title"), "missing_item conversation"),
@@ -345,7 +346,11 @@ DAMAGES = [
         "orphan conversation_title",
         restores=False,
     ),
-    damage("a lost item of a message's id", gone("message_id"), "missing_item message"),
+    damage(
+        "a lost item of a message's id",
+        gone("message_id", SK="ID#message-ann#"),
+        "missing_item message",
+    ),
     damage(
         "a message's id elsewhere",
         changed("message_id", position={"S": "0" * 26}),

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from ulid import ULID
 
 from dynamo_chat.chat.conversation import Conversation
+from dynamo_chat.chat.message import Message
 from dynamo_chat.core.addresses import Address, Domain
 from dynamo_chat.core.clock import whole_second
 from dynamo_chat.core.entity import (
@@ -83,7 +84,14 @@ def entities(entity: type[Entity]) -> st.SearchStrategy[Entity]:
 
 
 def _as_stored(entity: Entity) -> Entity:
-    """With what a read can know: a head says whether there are preferences, not which."""
+    """With what a read can know: a head says whether there are preferences, not which.
+
+    And a message that is still arriving has the status that says so, and no other has it.
+    """
+    if isinstance(entity, Message):
+        ended = "complete" if entity.status == "streaming" else entity.status
+        status = "streaming" if entity.is_streaming else ended
+        return entity.model_copy(update={"status": status})
     if not isinstance(entity, Conversation):
         return entity
     return entity.model_copy(update={"preferences": None if entity.has_preferences else {}})

@@ -144,7 +144,7 @@ def test_an_id_without_a_user_that_somebody_gets(dynamo_chat_engine: Engine) -> 
         def meanwhile() -> None:
             other.people.erase(FIRST, account_ids=["a-1"])
             other.users.create(f"{FIRST}@example.com", user_id=FIRST)
-            other.logins.open(FIRST)
+            other.logins.create(FIRST)
             other.conversations.create(FIRST, conversation_id="talk")
             other.callers.create(FIRST)
             other.emails.add("mail", new_email(account_id="a-1"))
