@@ -2,7 +2,8 @@
 
 Run by tox, in an environment that has the package. With ``DYNAMO_CHAT_TEST_ENDPOINT`` set the
 tests run there; without it, on a ministack server that is started for them and stopped after.
-A `-m` among the arguments replaces the selection, which leaves out the long tests.
+A `-m` among the arguments replaces the selection. It leaves out what tries every request of an
+operation, one by one (the markers `once` and `long`), unless that needs a real server.
 """
 
 import os
@@ -17,16 +18,17 @@ from dynamo_chat.testing.plugin import ENDPOINT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER_HOME = ROOT / ".venv-tools" / "ministack"
+_EACH_PATTERN = "engine and not (once or long)"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the suite with these arguments for pytest. Returns pytest's exit code."""
     if endpoint := os.environ.get(ENDPOINT_VARIABLE):
-        return _pytest(endpoint, "engine and not long", arguments)
+        return _pytest(endpoint, _EACH_PATTERN, arguments)
     # A run that is told to stop must not leave its server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with MinistackServer(cache=SERVER_HOME) as server:
-        return _pytest(server.endpoint_url, "(engine and not long) or ministack", arguments)
+        return _pytest(server.endpoint_url, f"({_EACH_PATTERN}) or ministack", arguments)
 
 
 def _pytest(endpoint: str, marked: str, arguments: Sequence[str]) -> int:

@@ -29,7 +29,7 @@ NAMED = re.compile(r"^(?:FAILED|ERROR) .*$", re.MULTILINE)
 SLOW = re.compile(r"^SLOW .* (\S+::.*)$", re.MULTILINE)
 """A test that ``tests/conftest.py`` names at the end of a run."""
 ENGINE_TESTS = {True: "engine or ministack", False: "engine"}
-"""The whole engine suite, with its long tests: on a server that is started, and on an endpoint."""
+"""The whole engine suite: on a server that is started, and on an endpoint."""
 
 DESCRIPTION = """\
 Without options: the checks of a change before it is merged, on the Python that runs this script.
@@ -47,7 +47,7 @@ With --all, lint, types and docs, and also:
   once          the long runs, and the tests that don't depend on the Python version
   py311 - py313 every other test, on each installed Python with a different hash seed; for a
                 missing Python, again on another one
-  engine        the engine suite on a ministack server, except its long tests
+  engine        the engine suite on a ministack server, without what is marked once or long
   loop          state machines, faults and daily calls through AsyncChatStore, on an event loop
   proof         a short proof under load and faults
 
