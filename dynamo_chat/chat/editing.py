@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from dynamo_chat.chat.appending import Appender
 from dynamo_chat.chat.conversation import part_of
 from dynamo_chat.chat.message import Message, MessageBody, MessageConflict, NewMessage
 from dynamo_chat.chat.message_ids import MessageFinder, Spot
-from dynamo_chat.chat.opening import WRITER, stream_key
+from dynamo_chat.chat.opening import STEP, WRITER, unlisting
 from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
@@ -22,7 +23,7 @@ from dynamo_chat.core.entity import UNCHANGED, validated
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, MessageDeleted, NotFound
 from dynamo_chat.core.item import check_size, encoded, plan
 from dynamo_chat.core.repository import Repository
-from dynamo_chat.core.transaction import Delete, Update, contended, live
+from dynamo_chat.core.transaction import Update, contended, live
 from dynamo_chat.core.ulids import ulid_time
 
 _OF_STREAMS = ("status", "checkpoint_at", WRITER)
@@ -55,13 +56,14 @@ class MessageEditor(Repository):
         if changes.get("tool_calls"):
             condition &= planned.model.role == "assistant"
         if finishing:
-            actions += [Path("is_streaming").remove(), Path("checkpoint_at").remove()]
+            actions += [Path(each).remove() for each in ("is_streaming", "checkpoint_at", WRITER)]
             condition &= planned.model.is_streaming == True  # noqa: E712 - an expression
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
         try:
             changed = self._write(Update(key, actions, condition), returning=True)
-            if finishing and WRITER in changed:  # a stream, which is listed as unfinished
-                self._write(Delete(stream_key(conversation_id, position)))
+            if finishing and STEP in changed:  # a stream, which is listed as unfinished
+                with suppress(ConditionFailed):  # it has been begun anew
+                    self._write(*unlisting(conversation_id, position))
             return plan(Message).decode(changed)
         except ItemTooLarge as error:
             raise self._finder.too_large(key, values) from error

@@ -2,7 +2,8 @@
 
 A message that is streamed has these attributes beside its own:
 
-    writer   the mark of the writer that may change it; whoever takes the stream over sets another
+    writer   the mark of the writer that may change it; whoever takes the stream over sets another,
+             and who ends it in the writer's place removes it
     step     the number of the writer's latest checkpoint: an earlier one that was delayed is late
 
 The item that lists it is in the conversation's partition, and is written and deleted with the
@@ -16,6 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import with_life
 from dynamo_chat.chat.message import Message
@@ -23,7 +27,7 @@ from dynamo_chat.chat.snapshot import Snapshot
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import check_size, helper_item, key_parts
 from dynamo_chat.core.layout import GSI1, PK, SK, Collection
-from dynamo_chat.core.transaction import Key, Put, Write
+from dynamo_chat.core.transaction import Check, Delete, Key, Put, Write
 
 WRITER: Final = "writer"
 STEP: Final = "step"
@@ -72,6 +76,13 @@ class Opening:
 def stream_key(conversation_id: str, position: str) -> Key:
     """The table key of the item that lists a stream."""
     return keyspace.MESSAGE_STREAM.key(conversation_id=conversation_id, position=position)
+
+
+def unlisting(conversation_id: str, position: str) -> list[Write]:
+    """The writes that delete the item that lists a message, unless the message is streamed."""
+    message = keyspace.MESSAGE.key(conversation_id=conversation_id, position=position)
+    is_over: Condition = Path("is_streaming").does_not_exist()
+    return [Check(message, is_over), Delete(stream_key(conversation_id, position))]
 
 
 def stream_item(message: Message, life: str | None, kept_until: datetime | None) -> AttributeValues:

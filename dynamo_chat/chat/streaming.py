@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -38,7 +39,7 @@ from dynamo_chat.chat.message import (
     StreamLost,
 )
 from dynamo_chat.chat.message_ids import MessageFinder
-from dynamo_chat.chat.opening import STEP, WRITER, Opening, stream_item, stream_key
+from dynamo_chat.chat.opening import STEP, WRITER, Opening, stream_item, stream_key, unlisting
 from dynamo_chat.chat.snapshot import Heads, Snapshot
 from dynamo_chat.core.attributes import AttributeValue, Raw
 from dynamo_chat.core.binding import Binding
@@ -210,21 +211,21 @@ class Streamer(Repository):
 
     def checkpoint(self, held: Held, content: str) -> int:
         """Store the text so far; returns its write units. StreamLost; MessageDeleted."""
-        held.step += 1
+        held.step = step = held.step + 1
         now = self._now()
         values = _parts({"content": content, "checkpoint_at": now})
-        step: AttributeValue = {"N": str(held.step)}
-        actions = [*actions_of(("content", "checkpoint_at"), values), Path(STEP).set(Raw(step))]
-        is_later: Condition = Path(STEP) < Raw(step)
+        number: AttributeValue = {"N": str(step)}
+        actions = [*actions_of(("content", "checkpoint_at"), values), Path(STEP).set(Raw(number))]
+        is_later: Condition = Path(STEP) < Raw(number)
         try:
             self._write(Update(held.key, actions, self._is_ours(held) & is_later))
         except ItemTooLarge as error:
             raise self._finder.too_large(held.key, values) from error
         except ConditionFailed as failed:
             item = failed.items.get(0)
-            if not _is_streamed_by(held, item) or (item or {}).get(STEP) != step:
+            if not _is_streamed_by(held, item) or _step_in(item) < step:
                 self._lost(held, item, failed)
-            # The answer to an earlier attempt was lost.
+            # The answer to an earlier attempt was lost, or a later checkpoint was faster.
         held.message = held.message.model_copy(update={"content": content, "checkpoint_at": now})
         return int(write_units(item_size(values) + _BESIDE_TEXT))
 
@@ -262,22 +263,36 @@ class Streamer(Repository):
         )
         return condition
 
-    def _lost(self, held: Held, item: AttributeValues | None, failed: Exception) -> None:
+    def _lost(self, held: Held, item: AttributeValues | None, failed: ConditionFailed) -> NoReturn:
         """Raise why the stream is not this writer's any more; clean up behind it."""
-        place = (held.message.conversation_id, held.message.position)
         if item is None or not is_live(item, self._now()):
-            self._write(Delete(stream_key(*place)))
+            self._unlist(held)
             raise _deleted(held) from failed
-        if _is_streamed_by(held, item):  # edited: the edit counts, and the stream ends
-            edited = Update(held.key, ending("cancelled"), Path(WRITER) == held.writer)
-            self._write(edited, Delete(stream_key(*place)))
-            there = plan(Message).decode(item).model_copy(update=_ended("cancelled"))
-            raise StreamLost("the answer was edited while it was written", there) from failed
         there = plan(Message).decode(item)
+        if _is_streamed_by(held, item):
+            raise StreamLost(
+                "the answer was edited while it was written", self._cancelled(held, there)
+            ) from failed
+        self._unlist(held)
         if not there.is_streaming:
-            self._write(Delete(stream_key(*place)))
-            raise StreamLost(f"the answer was ended by another: it is {there.status}", there)
+            raise StreamLost(
+                f"the answer was ended by another: it is {there.status}", there
+            ) from failed
         raise StreamLost("another writer has taken the answer over", there) from failed
+
+    def _cancelled(self, held: Held, there: Message) -> Message:
+        """The edited message: the edit counts, and the stream ends."""
+        ours = (plan(Message).model.is_streaming == True) & (Path(WRITER) == held.writer)  # noqa: E712
+        ended = Update(held.key, ending("cancelled"), ours)
+        try:
+            self._write(ended, Delete(stream_key(there.conversation_id, there.position)))
+        except ConditionFailed as failed:  # it was ended, taken over or deleted meanwhile
+            self._lost(held, failed.items.get(0), failed)
+        return there.model_copy(update=_ended("cancelled"))
+
+    def _unlist(self, held: Held) -> None:
+        with suppress(ConditionFailed):  # it is streamed by another
+            self._write(*unlisting(held.message.conversation_id, held.message.position))
 
 
 class MessageStream:
@@ -476,6 +491,12 @@ def _as_edited(held: Held) -> Condition:
 def _is_streamed_by(held: Held, item: AttributeValues | None) -> bool:
     is_streaming = (item or {}).get("is_streaming") == {"BOOL": True}
     return is_streaming and (item or {}).get(WRITER) == {"S": held.writer}
+
+
+def _step_in(item: AttributeValues | None) -> int:
+    """The number of the latest checkpoint; -1 if it is damaged."""
+    stored = (item or {}).get(STEP, {})
+    return int(stored.get("N", "-1"))
 
 
 def _was_ended_by(held: Held, item: AttributeValues | None) -> bool:

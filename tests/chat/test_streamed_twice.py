@@ -29,9 +29,11 @@ from tests.scene import (
     ON_LOOP,
     SECOND,
     Scene,
+    at_request,
     cut_short,
     each_fault,
     faults,
+    just_before,
     race,
 )
 
@@ -126,7 +128,7 @@ def test_many_writers_of_one_answer(scene: Scene, store: ChatStore, talk: str) -
 
 
 def test_a_checkpoint_that_was_held_up_undoes_nothing(store: ChatStore, talk: str) -> None:
-    """It arrives after a later one."""
+    """It arrives after a later one of this writer, as of another task; the answer goes on."""
     if ON_LOOP:
         pytest.skip("looks inside")
     answer = store.messages.stream(talk, message_id="s-1")
@@ -135,9 +137,9 @@ def test_a_checkpoint_that_was_held_up_undoes_nothing(store: ChatStore, talk: st
     for piece in ("one", " two"):
         answer.write(piece)
         answer.checkpoint()
-    with pytest.raises(StreamLost):
-        answer._streamer.checkpoint(late, "one")
+    answer._streamer.checkpoint(late, "one")
     assert stored(store).content == "one two"
+    assert answer.finish() == stored(store)
 
 
 # -- what happens to the message meanwhile --------------------------------------------------------
@@ -258,6 +260,84 @@ def test_an_edited_one_is_taken_over(store: ChatStore, talk: str, clock: FakeClo
         answer.write("x")
         answer.checkpoint()
     assert (stored(store).content, stored(store).metadata) == ("x", {"a": 1})
+
+
+def test_it_is_edited_and_finished_while_it_is_written(store: ChatStore, talk: str) -> None:
+    """By somebody else, who has the last word; the writer is told that its text was not stored."""
+    answer = store.messages.stream(talk, message_id="s-1")
+    answer.write("x")
+    store.messages.edit(talk, "s-1", metadata={"a": 1})
+    store.messages.finish(talk, "s-1", content="theirs")
+    with pytest.raises(StreamLost) as lost:
+        answer.finish()
+    assert lost.value.current == stored(store)
+    assert stored(store).content == "theirs"
+
+
+def _again(store: ChatStore) -> MessageStream:
+    return store.messages.stream("c-1", message_id="s-1")
+
+
+MEANWHILE: dict[str, tuple[Callable[[ChatStore], object], type[Exception], str]] = {
+    "finished": (lambda s: s.messages.finish("c-1", "s-1", content="f"), StreamLost, "complete"),
+    "put": (CHANGED["put"], StreamLost, "complete"),
+    "ended": (lambda s: s.messages.end_stream("c-1", "s-1"), StreamLost, "failed"),
+    "taken over": (_again, StreamLost, "streaming"),
+    "deleted": (GONE["message"], MessageDeleted, ""),
+    "the conversation": (GONE["conversation"], MessageDeleted, ""),
+}
+
+
+@pytest.mark.parametrize(("act", "error", "status"), MEANWHILE.values(), ids=MEANWHILE)
+def test_a_writer_that_was_edited_is_slow_to_end(
+    scene: Scene,
+    store: ChatStore,
+    talk: str,
+    act: Callable[[ChatStore], object],
+    error: type[Exception],
+    status: str,
+) -> None:
+    """What became of the message meanwhile stays."""
+    writer = scene.new_store()
+    answer = writer.messages.stream(talk, message_id="s-1")
+    answer.write("x")
+    store.messages.edit(talk, "s-1", content="edited")
+    with just_before(writer, "TransactWriteItems", lambda: act(store)), pytest.raises(error):
+        answer.checkpoint()
+    answer.__exit__(None, None, None)
+    if status:
+        assert stored(store).status == status
+        check_sound(scene)
+
+
+@pytest.mark.parametrize("late", ["checkpoint", "finish"])
+def test_a_lost_writer_is_slow_to_clean_up(
+    scene: Scene, store: ChatStore, talk: str, late: str
+) -> None:
+    """Meanwhile the message is streamed again: it stays listed."""
+    writer = scene.new_store()
+    answer = writer.messages.stream(talk, message_id="s-1")
+    answer.write("x")
+    store.messages.end_stream(talk, "s-1")
+    with at_request(writer, 2, lambda: _again(store)), pytest.raises(StreamLost):
+        getattr(answer, late)()
+    assert unfinished(store) == [""]
+    check_sound(scene)
+
+
+def test_who_finishes_is_slow_to_clean_up(scene: Scene, store: ChatStore, talk: str) -> None:
+    """Meanwhile the message is begun anew, and streamed again: it stays listed."""
+    store.messages.stream(talk, message_id="s-1")
+
+    def anew() -> None:
+        begun = assistant("", message_id="s-1", is_streaming=True)
+        store.messages.put(talk, begun)
+        _again(store)
+
+    slow = scene.interrupted("UpdateItem", 1, anew)
+    slow.messages.finish(talk, "s-1", content="f")
+    assert unfinished(store) == [""]
+    check_sound(scene)
 
 
 def test_it_is_popped_as_it_is(scene: Scene, store: ChatStore, talk: str) -> None:
