@@ -99,8 +99,12 @@ class Pace:
         return waited >= _SLOW * max(wait, timedelta(seconds=1))
 
     def stored(self, length: int, units: int, now: datetime) -> None:
-        """A text of this length was stored, or tried to be, at this cost."""
+        """A text of this length was stored, at this cost."""
         self._length, self._units, self._at = length, units, now
+
+    def failed(self, length: int, now: datetime) -> None:
+        """A text of this length was not stored: the next try is as far away as this one was."""
+        self.stored(length, self._units, now)
 
 
 @dataclass(slots=True)
@@ -302,6 +306,8 @@ class MessageStream:
     the message's status becomes ``failed`` and `errors` the name of its class; anything else, such
     as CancelledError, GeneratorExit or KeyboardInterrupt, makes it ``cancelled``. What has arrived
     is stored, and the exception goes on.
+
+    Only one thread may use it; on an event loop, several tasks may.
     """
 
     def __init__(self, streamer: Streamer, held: Held, pace: Pace) -> None:
@@ -351,7 +357,7 @@ class MessageStream:
                 self.checkpoint()
             except ServiceError as error:
                 logger.warning("a checkpoint of an answer was not stored: %s", error)
-                self._pace.stored(self._length, 1, now)
+                self._pace.failed(self._length, now)
 
     def checkpoint(self) -> None:
         """Store what was written until now. StreamLost; MessageDeleted; ItemTooLarge."""
@@ -400,14 +406,19 @@ class MessageStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._end is not None:
+        if self._end is not None or self._is_lost:
             return
-        if error is None:
-            if not self._is_lost:
-                self.finish()
+        if error is not None:
+            self._mark(error)
             return
-        if self._is_lost:
-            return
+        try:
+            self.finish()
+        except ItemTooLarge as too_large:
+            self._mark(too_large)
+            raise
+
+    def _mark(self, error: BaseException) -> None:
+        """End the message so that it says what happened."""
         status: MessageStatus = "failed" if isinstance(error, Exception) else "cancelled"
         why = type(error).__name__ if status == "failed" else None
         try:

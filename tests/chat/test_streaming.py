@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -163,6 +164,21 @@ def test_the_checkpoints_cost_in_proportion(
     if every:
         elapsed = (clock() - began) / timedelta(milliseconds=every)
         assert spent <= elapsed + largest
+
+
+def test_the_pace_of_a_long_text_stays_when_a_checkpoint_fails() -> None:
+    """A large text is not sent each second to a table that is throttled."""
+    clock = FakeClock()
+    pace = Pace(SECOND, 200)
+    pace.stored(20_000, 10, clock())
+    clock.advance(10 * SECOND)
+    assert pace.is_due(22_000, clock())
+    pace.failed(22_000, clock())
+    clock.advance(9 * SECOND)
+    assert not pace.is_due(30_000, clock())
+    clock.advance(SECOND)
+    assert not pace.is_due(23_999, clock())
+    assert pace.is_due(24_000, clock())
 
 
 @pytest.mark.once
@@ -391,6 +407,26 @@ def test_an_answer_that_is_too_long(scene: Scene, store: ChatStore, talk: str) -
     found = stored(store)
     assert (found.status, found.errors) == ("failed", "ItemTooLarge")
     assert found.content
+    check_sound(scene)
+
+
+def test_an_answer_that_turns_out_too_long_at_its_end(
+    scene: Scene, store: ChatStore, talk: str
+) -> None:
+    """Without a checkpoint of the rest before: the message says that it failed, too."""
+    noise = "".join(map(chr, Random(1).choices(range(0x4E00, 0x9E00), k=280_000)))
+
+    def write() -> None:
+        with store.messages.stream(talk, message_id="s-1") as answer:
+            answer.write("short")
+            answer.checkpoint()
+            answer.write(noise)
+
+    with pytest.raises(ItemTooLarge):
+        write()
+    found = stored(store)
+    assert (found.content, found.status, found.errors) == ("short", "failed", "ItemTooLarge")
+    assert unfinished(store) == []
     check_sound(scene)
 
 
