@@ -108,7 +108,7 @@ class Conversation(Entity):
     Made at creation, and stored on its messages, reviews and state. None if an older release
     created the conversation."""
     given_from: str | None = None
-    """A hash that stands for the owner before; None if it was never given to another user."""
+    """A hash of the owner before and of what was given; None if it was never given away."""
 
     def implied(self) -> frozenset[str]:
         """Fields that are not stored: an automatic title is the rule."""

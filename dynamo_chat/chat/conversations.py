@@ -309,8 +309,10 @@ class Conversations(Repository):
         Everything in it stays as it is, and is deleted, exported and erased with the new owner's
         data from then on. From the first write on, the old owner is refused everywhere; message
         ids of yours are then indexed for the new owner, 99 in a request. After a crash, call it
-        again to finish. It is not checked that `new_user_id` is a user; an `OfOrganization` must
-        exist. NotFound if there is no such conversation (of `user_id`, if given).
+        again to finish: with the old owner as `user_id` while nothing in the conversation has
+        changed, else with the new one or none. It is not checked that `new_user_id` is a user; an
+        `OfOrganization` must exist. NotFound if there is no such conversation (of `user_id`, if
+        given).
         """
         return self._giver.give(conversation_id, new_user_id, user_id)
 

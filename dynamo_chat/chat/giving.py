@@ -5,14 +5,16 @@
 
 What lets someone in goes first: the owner is part of each write's condition (`Life`), so after the
 first step whatever still counts on the old owner is refused. The second step is fenced by the head:
-if the conversation is given on meanwhile, it ends. The head notes by whom it was given (a hash), so
-after a crash, or a lost answer, the same call finishes the rest.
+if the conversation is given on meanwhile, it ends. The head notes a hash of who gave it and of what
+it was then, so after a crash, or a lost answer, the same call finishes the rest. Once anything has
+changed, only the new owner or staff may repeat it: who gave it is not shown what comes after.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Final
 
 from pynamodb.expressions.operand import Path
 
@@ -28,7 +30,7 @@ from dynamo_chat.chat.conversation import (
 from dynamo_chat.chat.message_ids import message_id_fields
 from dynamo_chat.chat.snapshot import Heads, life_of, snapshot_of
 from dynamo_chat.chat.titles import title_item
-from dynamo_chat.core.attributes import Raw
+from dynamo_chat.core.attributes import Raw, json_text
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.changes import checked_as
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -48,6 +50,9 @@ from dynamo_chat.core.transaction import (
     key_of,
     set_index_keys,
 )
+
+_NOT_NOTED: Final = {"given_from", "preferences", "idle_until", "kept_until", "renewing_from"}
+"""What the owner does not change, or a head does not show."""
 
 
 class Giver(Repository):
@@ -86,9 +91,8 @@ class Giver(Repository):
     def _give(self, head: Conversation, item: AttributeValues, new_user_id: str) -> Conversation:
         """Write the head and the title item, if nothing in the head has changed."""
         planned = plan(Conversation)
-        given = head.model_copy(
-            update={"user_id": new_user_id, "given_from": _mark_of(head, head.user_id)}
-        )
+        given = head.model_copy(update={"user_id": new_user_id})
+        given = given.model_copy(update={"given_from": _mark_of(given, head.user_id)})
         unchanged = still(item, *(each.attr_name for each in planned.attributes.values()))
         actions = [
             planned.model.user_id.set(given.user_id),
@@ -135,10 +139,11 @@ def _organization_in(owner: str) -> str:
 
 
 def _may_see(head: Conversation, user_id: str | None) -> bool:
-    """True if this user owns the conversation, or was the one who gave it."""
+    """True if this user owns the conversation, or gave it and it is still as it was given."""
     return user_id in (None, head.user_id) or head.given_from == _mark_of(head, user_id or "")
 
 
 def _mark_of(head: Conversation, user_id: str) -> str:
     """What a head notes of its owner before: recognised by that owner, and naming nobody."""
-    return keyspace.digest_of("\n".join([head.conversation_id, head.life or "", user_id]))
+    said = head.model_dump(mode="json", exclude=_NOT_NOTED, exclude_defaults=True)
+    return keyspace.digest_of("\n".join([json_text(said, sort_keys=True), user_id]))

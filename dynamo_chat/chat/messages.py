@@ -404,7 +404,13 @@ class Messages(Repository):
         changes["edited_at"] = self._now()
         return self._editor.update(conversation_id, message_id, changes, user_id)
 
-    @access_pattern("C18", "GetItem or BatchGetItem, UpdateItem", "≤2", budget=2, owner="condition")
+    @access_pattern(
+        "C18",
+        "GetItem or BatchGetItem, UpdateItem",
+        "≤2; 1 more for a message that `stream` began",
+        budget=2,
+        owner="condition",
+    )
     def finish(
         self,
         conversation_id: str,
@@ -436,7 +442,8 @@ class Messages(Repository):
     @access_pattern(
         "C25",
         "TransactWriteItems, UpdateItem",
-        "2 + checkpoints; 1 more when the store does not know the conversation",
+        "2 + checkpoints; 1 more when the store does not know the conversation, 2 with "
+        "`keep_last`; 3 more when a stream is taken over",
         budget=2,
         owner="condition",
     )

@@ -191,6 +191,33 @@ def test_called_again_it_changes_nothing(scene: Scene, store: ChatStore, talk: s
     assert scene.items() == before
 
 
+SINCE: dict[str, Callable[[ChatStore], Any]] = {
+    "append": lambda s: say(s, "c-1", "a secret"),
+    "rename": lambda s: s.conversations.rename("c-1", "a secret"),
+    "no title": lambda s: s.conversations.rename("c-1", None),
+    "set status": lambda s: s.conversations.set_status("c-1", "archived"),
+    "preferences": lambda s: s.conversations.set_preferences("c-1", {}),
+    "delete a message": lambda s: s.messages.delete("c-1", "m-1"),
+}
+
+
+@pytest.mark.parametrize("change", SINCE.values(), ids=SINCE)
+def test_who_had_it_sees_nothing_of_what_comes_after(
+    scene: Scene, store: ChatStore, talk: str, change: Callable[[ChatStore], Any]
+) -> None:
+    """Called again after a change, it is not there for them; the new owner may still call it."""
+    store.conversations.give_to(talk, "bob", user_id="ann")
+    change(store)
+    before = scene.items()
+    for again in (store, scene.new_store()):
+        with pytest.raises(NotFound):
+            again.conversations.give_to(talk, "bob", user_id="ann")
+    for who in ("bob", None):
+        given = store.conversations.give_to(talk, "bob", user_id=who)
+        assert given.user_id == "bob"
+    assert scene.items() == before
+
+
 def test_who_never_had_it_does_not_learn_that_it_exists(scene: Scene, store: ChatStore) -> None:
     """A conversation that was always bob's, as one that does not exist."""
     store.conversations.create("bob", conversation_id="c-1")
