@@ -371,8 +371,10 @@ class AsyncConversations:
         Everything in it stays as it is, and is deleted, exported and erased with the new owner's
         data from then on. From the first write on, the old owner is refused everywhere; message
         ids of yours are then indexed for the new owner, 99 in a request. After a crash, call it
-        again to finish. It is not checked that `new_user_id` is a user; an `OfOrganization` must
-        exist. NotFound if there is no such conversation (of `user_id`, if given).
+        again to finish: with the old owner as `user_id` while nothing in the conversation has
+        changed, else with the new one or none. It is not checked that `new_user_id` is a user; an
+        `OfOrganization` must exist. NotFound if there is no such conversation (of `user_id`, if
+        given).
         """
 
     async def set_status(
@@ -433,6 +435,8 @@ class AsyncMessageStream:
     the message's status becomes ``failed`` and `errors` the name of its class; anything else, such
     as CancelledError, GeneratorExit or KeyboardInterrupt, makes it ``cancelled``. What has arrived
     is stored, and the exception goes on.
+
+    Only one thread may use it; on an event loop, several tasks may.
     """
 
     @property
