@@ -2,20 +2,27 @@
 
 The transaction is the store's own, as it was sent. For the designs that were not taken, the head
 is kept in fewer indexes, or its counters in an item beside it; the rest stays as it is.
+
+Then what a streamed answer costs, from its begin to its end, beside an append of the whole text
+(docs/guide/messages.md). Its text is words that never come again, which deflate to half their size.
 """
 
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from benchmarks.samples import CHARACTERS, USER, text_of
 from dynamo_chat import ChatStore, NewMessage
 from dynamo_chat.cases.english import ENGLISH
-from dynamo_chat.testing import EmbeddedEngine, RequestMeter
+from dynamo_chat.testing import EmbeddedEngine, FakeClock, RequestMeter
 
 TITLE = text_of(40, 0)
 KEYS = {"GSI1": ("GSI1PK", "GSI1SK"), "GSI2": ("GSI2PK", "GSI2SK")}
 BESIDE = "CONV#COUNTERS#"
+WORDS = " ".join(f"{number * 7919 % 100_003:x}" for number in range(4_000))
+_PIECE = 20
 
 Request = dict[str, Any]
 Row = dict[str, object]
@@ -39,6 +46,15 @@ def measure() -> list[Row]:
             ("counters in no index", set[str](), False),
         ):
             rows.append(_variant(name, store, kept, beside=beside))
+        clock = FakeClock()
+        later = engine.store("bench-streams", clock=clock)
+        for characters in (1_000, 4_000, 16_000):
+            text = f"an answer of {characters:,} characters"
+            rows.append(_row(text, later, partial(_answer, later, clock, characters)))
+            for rate, every in ((200, 1), (200, 3), (2_000, 1)):
+                name = f"… streamed, {rate:,} a second, every={every} s"
+                stream = partial(_stream, later, clock, characters, rate, every)
+                rows.append(_row(name, later, stream))
     return rows
 
 
@@ -58,6 +74,30 @@ def _append_named(store: ChatStore) -> Callable[[], object]:
     named = NewMessage(role="user", content=ENGLISH, message_id="client-id-1")
     talk = _talk(store)
     return lambda: store.messages.append(talk, named)
+
+
+def _answer(store: ChatStore, clock: FakeClock, characters: int) -> Callable[[], object]:
+    """The append of a whole answer, a second after the question."""
+    answer = NewMessage(role="assistant", content=WORDS[:characters])
+    talk = _talk(store)
+    clock.advance(timedelta(seconds=1))
+    return lambda: store.messages.append(talk, answer)
+
+
+def _stream(
+    store: ChatStore, clock: FakeClock, characters: int, rate: int, every: int
+) -> Callable[[], object]:
+    """An answer that arrives in pieces of 20 characters, so many characters a second."""
+    talk = _talk(store)
+    clock.advance(timedelta(seconds=1))
+
+    def write() -> None:
+        with store.messages.stream(talk, every=timedelta(seconds=every)) as answer:
+            for at in range(0, characters, _PIECE):
+                clock.advance(timedelta(seconds=_PIECE / rate))
+                answer.write(WORDS[at : min(at + _PIECE, characters)])
+
+    return write
 
 
 def _row(name: str, store: ChatStore, prepare: Callable[[], Callable[[], object]]) -> Row:
