@@ -150,11 +150,15 @@ class Scope(Generic[T]):
         self._runner = runner
         self._begin = begin
         self._begun: list[Any] = []
+        self._is_opened = False
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._open().__await__()
 
     async def _open(self) -> T:
+        if self._is_opened:
+            raise RuntimeError("it was opened before; call the method again")
+        self._is_opened = True
         try:
             await self._runner.run(lambda: self._begun.append(self._begin()))
         except BaseException as error:
@@ -172,7 +176,11 @@ class Scope(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._runner.run(self._begun[0].__exit__, kind, error, trace)
+        try:
+            await self._runner.run(self._begun[0].__exit__, kind, error, trace)
+        except UnusableStore:  # closed meanwhile: what ended the block goes on
+            if error is None:
+                raise
 
     async def __aenter__(self) -> T:
         return await self._open()

@@ -13,6 +13,7 @@ import pytest
 
 from dynamo_chat import Message, StreamLost
 from dynamo_chat.aio import AsyncChatStore
+from dynamo_chat.core.errors import UnusableStore
 from tests.scene import Scene
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "messages.md"
@@ -121,6 +122,49 @@ def test_an_error_marks_it_and_goes_on(scene: Scene, play: Callable[[Talk], None
 
     play(talk)
     assert scene.store.messages.get("c-1", "s-1").errors == "why"
+
+
+def test_an_error_goes_on_when_the_store_was_closed(
+    scene: Scene, play: Callable[[Talk], None]
+) -> None:
+    """As without a loop: nothing can be stored any more, and the answer is found later."""
+
+    async def write(store: AsyncChatStore, error: BaseException | None) -> None:
+        async with store.messages.stream("c-1", message_id="s-1"):
+            await store.close()
+            if error is not None:
+                raise error
+
+    for error, expected in (
+        (ZeroDivisionError(), ZeroDivisionError),
+        (asyncio.CancelledError(), asyncio.CancelledError),
+        (None, UnusableStore),
+    ):
+
+        async def talk(store: AsyncChatStore) -> None:
+            with pytest.raises(expected):  # noqa: B023 - called at once
+                await write(store, error)  # noqa: B023
+
+        play(talk)
+    (left,) = scene.store.messages.list_unfinished(older_than=timedelta(0))
+    assert left.message_id == "s-1"
+
+
+def test_it_is_opened_once(scene: Scene, play: Callable[[Talk], None]) -> None:
+    """Like a coroutine: otherwise a second answer would be begun, which nobody can end."""
+
+    async def talk(store: AsyncChatStore) -> None:
+        scope = store.messages.stream("c-1")
+        async with scope as answer:
+            await answer.write("x")
+        with pytest.raises(RuntimeError, match="opened before"):
+            await scope
+        with pytest.raises(RuntimeError, match="opened before"):
+            async with scope:
+                pass
+
+    play(talk)
+    assert [each.content for each in scene.store.messages.list("c-1")] == ["x"]
 
 
 # -- the guide's program --------------------------------------------------------------------------
