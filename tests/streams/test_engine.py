@@ -19,6 +19,7 @@ from dynamo_chat import (
     Deleted,
     Expired,
     Feedback,
+    Message,
     NewEmail,
     NewMessage,
     parse_stream_record,
@@ -190,4 +191,29 @@ def test_an_email_is_two_items(tail: Tail) -> None:
         ("Deleted", "EmailContent"),
         ("Deleted", "EmailSummary"),
         ("Deleted", "EmailThread"),
+    ]
+
+
+def test_a_streamed_answer_from_its_begin_to_its_end(tail: Tail) -> None:
+    """Its status is told, and each checkpoint; what lists it is nobody's business."""
+    store = tail.store
+    store.conversations.create("user-1", title="Films", conversation_id="talk-1")
+    tail.changes()
+    with store.messages.stream("talk-1", message_id="m-1") as answer:
+        answer.write("It was")
+        answer.checkpoint()
+        answer.fail("too dark")
+    with store.messages.stream("talk-1", message_id="m-1") as answer:
+        answer.write("a night.")
+    told = [
+        change.entity if isinstance(change, Created) else change.after
+        for change in tail.changes()
+        if isinstance(change, (Created, Changed))
+    ]
+    assert [(each.status, each.content) for each in told if isinstance(each, Message)] == [
+        ("streaming", ""),
+        ("streaming", "It was"),
+        ("failed", "It was"),
+        ("streaming", "It was"),
+        ("complete", "a night."),
     ]
