@@ -25,7 +25,8 @@ def formerly(old: str, method: Callable[P, R]) -> Callable[P, R]:
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         _warn(f"{old}() is now {new}()", callers=2)
-        return method(*args, **kwargs)
+        current: Callable[..., R] = getattr(type(args[0]), new)  # a subclass may have its own
+        return current(*args, **kwargs)
 
     update_wrapper(call, method, updated=())
     call.__name__ = old

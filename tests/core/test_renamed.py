@@ -75,6 +75,17 @@ def test_an_old_method_takes_what_the_new_one_takes() -> None:
     assert "old name of `make`" in (_Repository.build.__doc__ or "")
 
 
+def test_an_old_method_is_that_of_a_subclass() -> None:
+    """What an application has put in the method's place is not passed by."""
+
+    class Own(_Repository):
+        def make(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+            return "own", *super().make(*args, **kwargs)
+
+    with pytest.deprecated_call():
+        assert Own().build("a", owner="ann") == ("own", "a", None, "ann")
+
+
 @pytest.mark.parametrize(
     ("old", "call"),
     [
