@@ -14,6 +14,7 @@ from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import head_key, is_dead, is_part_of, life_in, part_of, still
+from dynamo_chat.chat.editing import actions_of, changed_parts, encoded_parts
 from dynamo_chat.chat.living import LivingLists, Placed
 from dynamo_chat.chat.message import Message, MessageConflict
 from dynamo_chat.chat.message_ids import MessageFinder
@@ -22,9 +23,8 @@ from dynamo_chat.chat.snapshot import Heads, Snapshot
 from dynamo_chat.chat.streaming import ending
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.changes import actions, checked
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.errors import CorruptItem, InvalidArgument
+from dynamo_chat.core.errors import CorruptItem, InvalidArgument, ItemTooLarge
 from dynamo_chat.core.item import encoded, plan
 from dynamo_chat.core.page import Page
 from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, Repository
@@ -99,7 +99,8 @@ class UnfinishedStreams(Repository):
         """End a stream with what it has stored, and return the message. NotFound; Conflict."""
         if status not in get_args(EndedAs):
             raise InvalidArgument("status", "must be 'failed' or 'cancelled'")
-        changes = checked(Message, errors=errors)
+        changes = changed_parts(errors=errors)
+        values = encoded_parts(changes)
         there = self._finder.find(conversation_id, message_id, user_id, consistent=True)
         if not there.is_streaming:
             if there.status == status:
@@ -110,7 +111,7 @@ class UnfinishedStreams(Repository):
             attribute = plan(Message).attributes["checkpoint_at"]
             seen["checkpoint_at"] = encoded(attribute, there.checkpoint_at)
         key = keyspace.MESSAGE.key(conversation_id=conversation_id, position=there.position)
-        ended = [*actions(Message, changes), *ending(status), Path(WRITER).remove()]
+        ended = [*actions_of(changes, values), *ending(status), Path(WRITER).remove()]
 
         def attempt(snapshot: Snapshot) -> Message:
             streaming = plan(Message).model.is_streaming == True  # noqa: E712 - an expression
@@ -121,6 +122,8 @@ class UnfinishedStreams(Repository):
                     Update(key, ended, alive & streaming & still(seen, "checkpoint_at")),
                     Delete(stream_key(conversation_id, there.position)),
                 )
+            except ItemTooLarge as error:
+                raise self._finder.too_large(key, values) from error
             except ConditionFailed as failed:
                 if 0 in failed.items:
                     raise

@@ -410,17 +410,21 @@ def test_an_answer_that_is_too_long(scene: Scene, store: ChatStore, talk: str) -
     check_sound(scene)
 
 
+def noise() -> str:
+    """More than an item holds, compressed or not."""
+    return "".join(map(chr, Random(1).choices(range(0x4E00, 0x9E00), k=280_000)))
+
+
 def test_an_answer_that_turns_out_too_long_at_its_end(
     scene: Scene, store: ChatStore, talk: str
 ) -> None:
     """Without a checkpoint of the rest before: the message says that it failed, too."""
-    noise = "".join(map(chr, Random(1).choices(range(0x4E00, 0x9E00), k=280_000)))
 
     def write() -> None:
         with store.messages.stream(talk, message_id="s-1") as answer:
             answer.write("short")
             answer.checkpoint()
-            answer.write(noise)
+            answer.write(noise())
 
     with pytest.raises(ItemTooLarge):
         write()
@@ -428,6 +432,15 @@ def test_an_answer_that_turns_out_too_long_at_its_end(
     assert (found.content, found.status, found.errors) == ("short", "failed", "ItemTooLarge")
     assert unfinished(store) == []
     check_sound(scene)
+
+
+def test_an_end_that_is_too_long(scene: Scene, store: ChatStore, talk: str) -> None:
+    """By who ends it for the writer: the error names the argument, and nothing is written."""
+    store.messages.stream(talk, message_id="s-1")
+    before = scene.items()
+    with pytest.raises(ItemTooLarge, match="errors"):
+        store.messages.end_stream(talk, "s-1", errors=noise())
+    assert scene.items() == before
 
 
 @pytest.mark.parametrize("piece", [None, 5, b"x", "\ud800", ["x"]])
