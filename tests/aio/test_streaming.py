@@ -14,6 +14,8 @@ import pytest
 from dynamo_chat import Message, StreamLost
 from dynamo_chat.aio import AsyncChatStore
 from dynamo_chat.core.errors import UnusableStore
+from dynamo_chat.testing import FaultInjector
+from tests.aio.test_cancelled import Cancel
 from tests.scene import Scene
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "messages.md"
@@ -86,27 +88,27 @@ def test_a_cancelled_task_marks_its_answer(scene: Scene, play: Callable[[Talk], 
     assert (found.content, found.status) == ("half", "cancelled")
 
 
+@pytest.mark.parametrize("operation", ["GetItem", "TransactWriteItems"])
 def test_a_task_that_is_cancelled_while_it_opens(
-    scene: Scene, play: Callable[[Talk], None]
+    scene: Scene, play: Callable[[Talk], None], operation: str
 ) -> None:
-    """What was opened is ended; it may also not have been opened yet."""
+    """Before the write there is no answer; a write is waited out, and its answer is ended."""
 
     async def talk(store: AsyncChatStore) -> None:
-        async def write(number: int) -> None:
-            async with store.messages.stream("c-1", message_id=f"s-{number}") as answer:
-                await answer.write("x")
+        async def write() -> None:
+            async with store.messages.stream("c-1", message_id="s-1"):
+                raise AssertionError("it was cancelled before")
 
-        for number in range(12):
-            task = asyncio.create_task(write(number))
-            for _ in range(number):
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.wait([task])
+        with FaultInjector(store.connection.client) as injector:
+            injector.plan(Cancel(is_sent=True), operation=operation)
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.create_task(write())
+            assert injector.injected
         assert [each async for each in _unfinished(store)] == []
 
     play(talk)
-    messages = scene.store.messages.list("c-1")
-    assert {each.status for each in messages} <= {"cancelled", "complete"}
+    found = [each.status for each in scene.store.messages.list("c-1")]
+    assert found == (["cancelled"] if operation == "TransactWriteItems" else [])
 
 
 def test_an_error_marks_it_and_goes_on(scene: Scene, play: Callable[[Talk], None]) -> None:
