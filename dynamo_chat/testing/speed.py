@@ -114,7 +114,7 @@ def quick_answers() -> Iterator[None]:
     write = BaseJSONSerializer._serialize_type_structure  # noqa: SLF001 - moto has no hook for it
 
     def structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
-        if shape.name == "AttributeValue":
+        if shape.name == "AttributeValue" and "BOOL" in shape.members:  # other services have one
             serialized[key] = _encoded(value)
         else:
             write(serializer, serialized, value, shape, key)
@@ -132,10 +132,15 @@ def _encoded(value: Mapping[str, Any]) -> dict[str, Any]:
         case "L":
             return {kind: [_encoded(each) for each in content]}
         case "B":
-            return {kind: base64.b64encode(content).decode()}
+            return {kind: _base64(content)}
         case "BS":
-            return {kind: [base64.b64encode(each).decode() for each in content]}
+            return {kind: [_base64(each) for each in content]}
     return {kind: content}
+
+
+def _base64(content: bytes | str) -> str:
+    """In a stream's record, moto has the bytes of a key as text."""
+    return base64.b64encode(content.encode() if isinstance(content, str) else content).decode()
 
 
 @contextmanager
