@@ -78,15 +78,24 @@ class LoopTransport:
         return self._threads.blocking(current.get_frozen_credentials)
 
     def let_go(self) -> None:
-        """Close a forked child's copies of the sockets that its parent uses, without a word."""
-        if self._session is None or self._session.connector is None:
+        """Close a forked child's copies of the sockets that its parent uses, without a word.
+
+        Also of those with a request: if the child ended one of these, its loop, which shares the
+        parent's selector, would make the parent deaf to the answer.
+        """
+        connector: Any = self._session and self._session.connector
+        if self._session is None or connector is None:
             return
-        _INHERITED.append(self._session)  # closing it would speak to the parent's loop and server
-        for held in getattr(self._session.connector, "_conns", {}).values():
-            for protocol, _ in held:
-                with suppress(AttributeError, OSError):
-                    os.close(protocol.transport.get_extra_info("socket")._sock.detach())  # noqa: SLF001
+        self._session.detach()  # closing it would speak to the parent's loop and server
         self._session = None
+        idle: dict[Any, Any] = getattr(connector, "_conns", {})
+        held = [protocol for each in idle.values() for protocol, _ in each]
+        held += getattr(connector, "_acquired", ())
+        idle.clear()  # or aiohttp complains, when the program ends, that nobody closed them
+        _INHERITED.extend(held)
+        for protocol in held:
+            with suppress(AttributeError, OSError):
+                os.close(protocol.transport.get_extra_info("socket")._sock.detach())  # noqa: SLF001
 
     async def close(self) -> None:
         """Close all connections."""
@@ -163,8 +172,8 @@ class LoopTransport:
         return context
 
 
-_INHERITED: Final[list[aiohttp.ClientSession]] = []
-"""Sessions of a parent process, which a forked child keeps and does not use."""
+_INHERITED: Final[list[Any]] = []
+"""Connections of a parent process, which a forked child keeps and does not use."""
 
 
 def translated(error: Exception, url: str, proxy: str | None) -> Any:

@@ -3,8 +3,11 @@
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +105,52 @@ def test_a_closed_store_is_closed_in_the_child(store: AsyncChatStore) -> None:
     in_a_loop_of_its_own(store, "parent")
     (said,) = forked(child)
     assert "is closed" in said
+
+
+FORKS = """
+import asyncio, os, threading
+from tests.aio.test_lifecycle import arrived, get, late, local
+from tests.wire.scripted import answer, serving
+
+async def main():
+    async with local(server) as store:
+        await get(store)
+        call = asyncio.create_task(get(store))
+        await arrived(server, 2)
+        child = os.fork()
+        if not child:
+            raise SystemExit
+        os.waitpid(child, 0)
+        release.set()
+        assert await call == {}
+        assert len(server.asked) == 2
+
+release = threading.Event()
+with serving(answer({}), late(release, answer({}))) as server:
+    asyncio.run(main())
+"""
+ABANDONS = """
+import asyncio
+from dynamo_chat.aio import http
+from tests.aio.test_lifecycle import get, local
+from tests.wire.scripted import answer, serving
+
+with serving(answer({})) as server:
+    store = local(server)
+    asyncio.run(get(store))
+store._runner.abandon()
+del store
+http._INHERITED.clear()  # as at the end of the program, sooner or later
+"""
+
+
+@pytest.mark.parametrize("program", [FORKS, ABANDONS])
+def test_connections_that_are_left_end_without_a_word(program: str) -> None:
+    """A child that ends, its loop included, leaves the parent's request alone. No complaints."""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_an_iterator_goes_on_in_both(scene: Scene) -> None:
