@@ -99,9 +99,14 @@ class Watch:
 
 def _is_set_up(module: str, getter: str) -> bool:
     """True if the program has chosen a provider; the API alone has one that does nothing."""
-    api = sys.modules.get(module)
-    provider = getattr(api, getter, None)
-    return provider is not None and not type(provider()).__module__.startswith(module)
+    provider = getattr(sys.modules.get(module), getter, None)
+    if provider is None:
+        return False
+    try:
+        return not type(provider()).__module__.startswith(module)
+    except Exception as error:  # noqa: BLE001 - the environment names one that is not there
+        logger.debug("%s has no provider: %r", module, error)
+        return False
 
 
 @cache

@@ -55,6 +55,21 @@ def test_it_begins_when_the_program_sets_opentelemetry_up() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_provider_that_cannot_be_loaded_breaks_no_call(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenTelemetry raises whenever it is asked: the environment names one that is not there."""
+
+    def missing() -> Any:
+        raise RuntimeError("generator raised StopIteration")
+
+    store = scene.new_store()
+    monkeypatch.setattr(trace, "get_tracer_provider", missing)
+    store.conversations.create("u-1")
+    assert store.connection.telemetry is not None
+    assert store.connection.telemetry.instruments is None
+
+
 def test_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then there is nothing to look at in any call; who asks for it is told what to install."""
     monkeypatch.setattr(tracing, "find_spec", lambda _: None)
