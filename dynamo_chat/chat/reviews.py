@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -31,7 +31,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity, ExpiresAt, Id, Indexed, Text, Time, validated
-from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.core.errors import AlreadyExists, InvalidArgument, NotFound
 from dynamo_chat.core.item import (
     encoded,
     helper_item,
@@ -68,6 +68,9 @@ from dynamo_chat.core.transaction import (
     live,
     set_index_keys,
 )
+
+MAX_COMMENTS: Final = 16_384
+"""Two indexes and the id item have the comments, too: each kilobyte costs six write units."""
 
 
 class Review(Entity):
@@ -133,6 +136,8 @@ class Reviews(Repository):
         If the review id exists: returns the stored review if it is the same, else AlreadyExists.
         NotFound if there is no such conversation (of `user_id`, if given).
         """
+        if isinstance(comments, str) and len(comments) > MAX_COMMENTS:
+            raise InvalidArgument("comments", f"may have at most {MAX_COMMENTS:,} characters")
         moment = self._moment(at)
         identity = self._new_id() if review_id is None else review_id
 

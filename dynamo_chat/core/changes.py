@@ -16,6 +16,7 @@ from dynamo_chat.core.item import plan
 
 MAX_REWRITTEN_TEXT: Final = 4_096
 MAX_REWRITTEN_JSON: Final = 65_536
+MAX_INDEXED_JSON: Final = 4_096
 
 
 def checked(entity: type[Model], **given: Any) -> dict[str, Any]:
@@ -47,8 +48,21 @@ def check_rewritten(**given: Any) -> None:
     for name, value in given.items():
         if isinstance(value, str) and len(value) > MAX_REWRITTEN_TEXT:
             raise InvalidArgument(name, f"may have at most {MAX_REWRITTEN_TEXT:,} characters")
-        if isinstance(value, dict) and len(json.dumps(value)) > MAX_REWRITTEN_JSON:
-            raise InvalidArgument(name, f"may have at most {MAX_REWRITTEN_JSON:,} bytes as JSON")
+        if isinstance(value, dict):
+            _check_json(name, value, MAX_REWRITTEN_JSON)
+
+
+def check_indexed(name: str, value: Mapping[str, Any]) -> None:
+    """InvalidArgument if a JSON object is too large for an item that an index copies as a whole.
+
+    It may have 4,096 bytes. Its type was checked before.
+    """
+    _check_json(name, value, MAX_INDEXED_JSON)
+
+
+def _check_json(name: str, value: Mapping[str, Any], most: int) -> None:
+    if len(json.dumps(value)) > most:
+        raise InvalidArgument(name, f"may have at most {most:,} bytes as JSON")
 
 
 def actions(entity: type[Entity], changes: Mapping[str, Any]) -> list[Action]:

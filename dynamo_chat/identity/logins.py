@@ -20,7 +20,7 @@ from pydantic import Field
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.bearer import given_or_new, hash_of
-from dynamo_chat.core.changes import check_rewritten
+from dynamo_chat.core.changes import check_indexed, check_rewritten
 from dynamo_chat.core.clock import not_ahead, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Deadline, Entity, Id, JsonObject, Text, Time, validated
@@ -67,7 +67,7 @@ class LoginSession(Entity):
     ip_address: Text | None = None
     user_agent: Text | None = None
     metadata: JsonObject = Field(default_factory=dict)
-    """Free data, such as the login method and the type of device."""
+    """Free data, such as the login method and the type of device. At most 4,096 bytes as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ class Logins(Repository):
             user_agent=user_agent,
             metadata=dict(metadata or {}),
         )
+        check_indexed("metadata", login.metadata)
         return OpenedLogin(self._put(login, now), known)
 
     open = formerly("open", create)

@@ -8,7 +8,13 @@ from typing import Any
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.binding import Binding
-from dynamo_chat.core.changes import actions, check_rewritten, checked, checked_as
+from dynamo_chat.core.changes import (
+    actions,
+    check_indexed,
+    check_rewritten,
+    checked,
+    checked_as,
+)
 from dynamo_chat.core.clock import not_ahead, utc
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import UNCHANGED, Unchanged, validated
@@ -78,6 +84,7 @@ class Members(Repository):
             invited_by=invited_by,
             joined_at=not_ahead("at", joined, now),
         )
+        check_indexed("permissions", member.permissions)
         return self._added(member, now)
 
     @access_pattern("O2", "TransactWriteItems", "1", owner="argument")
@@ -120,6 +127,8 @@ class Members(Repository):
         def decide() -> Decision:
             before = self._seats.present(organization_id, user_id)
             after = before.model_copy(update=changes)
+            if after.permissions != before.permissions:
+                check_indexed("permissions", after.permissions)
             return Decision(after, [] if after == before else [Move(before, after)])
 
         return self._seats.carry_out(organization_id, decide)

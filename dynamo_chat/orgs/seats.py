@@ -65,6 +65,7 @@ class Member(Entity):
     role: MemberRole
     status: MemberStatus
     permissions: JsonObject = Field(default_factory=dict)
+    """Free data, of at most 4,096 bytes as JSON."""
     invited_by: Id | None = None
     """The id of the user who invited or added them."""
     joined_at: Time

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dynamo_chat import ChatStore, Review
+from dynamo_chat.chat import reviews
 from dynamo_chat.core.errors import (
     AlreadyExists,
     CorruptItem,
@@ -45,6 +46,24 @@ def test_what_was_written_is_what_is_read(store: ChatStore, talk: str, clock: Fa
     least = store.reviews.create(talk, "admin")
     assert (least.comments, least.reviewed_at) == (None, clock())
     assert store.reviews.get(least.review_id) == least
+
+
+def test_comments_are_short_and_older_longer_ones_stay(
+    store: ChatStore, talk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in two indexes. A longer one, which was allowed before, is read and archived."""
+    longest = "x" * reviews.MAX_COMMENTS
+    with pytest.raises(InvalidArgument) as refused:
+        store.reviews.create(talk, "admin", comments=longest + "x")
+    assert refused.value.argument == "comments"
+    assert store.reviews.create(talk, "admin", comments=longest).comments == longest
+    with monkeypatch.context() as before:
+        before.setattr(reviews, "MAX_COMMENTS", 10**6)
+        made = store.reviews.create(talk, "admin", comments=longest * 10, review_id="r-1")
+    assert store.reviews.get("r-1") == made
+    assert store.reviews.archive("r-1").comments == made.comments
+    (listed,) = store.reviews.list_by_status(archived=True).items
+    assert listed.comments == made.comments
 
 
 def test_writing_again_returns_what_is_there(

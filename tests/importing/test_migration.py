@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dynamo_chat.chat.reviews import MAX_COMMENTS
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.importing.migration.migration import Migration, MigrationOptions, Report
 from dynamo_chat.importing.migration.sources import LinesSource, Source
@@ -164,6 +165,28 @@ def test_what_only_the_other_records_tell_is_known_before_anything_is_written(
         ("Threads", "the thread has no e-mail that can be loaded"),
         ("Users", "duplicate: its email is that of user 'u-1', who is older"),
     ]
+    assert scene.items() == []
+
+
+def test_comments_that_are_too_long_are_known_before_anything_is_written(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """Their conversation is not loaded in part."""
+    time = "2024-01-01T00:00:00Z"
+    review = {"session_id": "s-1", "reviewed_by": "admin", "reviewed_at": time}
+    tables: dict[str, list[Record]] = {
+        "chat_sessions": [
+            {"pk_session_id": "s-1", "user_id": "u-1", "created_at": time, "updated_at": time}
+        ],
+        "reviews": [
+            {**review, "pk_review_id": "r-1", "comments": "x" * MAX_COMMENTS},
+            {**review, "pk_review_id": "r-2", "comments": "x" * (MAX_COMMENTS + 1)},
+        ],
+    }
+    with migration(scene, "support", lines(tmp_path, tables), tmp_path / "work") as moved:
+        report = moved.run()
+    reasons = {reason for _, reason, _ in report.reasons}
+    assert reasons == {"the comments of a review have more than 16,384 characters"}
     assert scene.items() == []
 
 

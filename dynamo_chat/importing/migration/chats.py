@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from dynamo_chat.chat.conversation import MAX_TITLE_CHARACTERS, Conversation
 from dynamo_chat.chat.message import Feedback, Message, NewMessage
+from dynamo_chat.chat.reviews import MAX_COMMENTS
 from dynamo_chat.core.clock import MAX_AHEAD
 from dynamo_chat.core.errors import NotFound
 from dynamo_chat.importing.cgchat import CgchatConversation, cgchat_record
@@ -73,6 +74,8 @@ def talk(record: ConversationRecord, rows: Sequence[Row], bundle: Bundle) -> Mad
     repeated = [each for each, number in ids.items() if number > 1]
     if repeated:
         raise Refused(f"two of its messages have the id {repeated[0]!r}")
+    if any(len(review.comments or "") > MAX_COMMENTS for review in record.reviews):
+        raise Refused(f"the comments of a review have more than {MAX_COMMENTS:,} characters")
     keeps = record.keep_last
     if keeps is not None and len(record.messages) > keeps:
         bundle.change(head, f"messages: only the last {keeps} are kept, as the document says")
