@@ -12,10 +12,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from moto import mock_aws
 
+from dynamo_chat.core.client import new_session
 from dynamo_chat.testing import speed
 
 SHORT_CUTS: tuple[Callable[[], Any], ...] = (
@@ -303,9 +303,10 @@ def _answers(requests: list[Request]) -> list[Any]:
     """What is answered to each request, with every page, and what the streams hold at the end."""
     found: list[Any] = []
     clients: dict[str, Any] = {}
+    session = new_session()
     for service, operation, asked in requests:
         if service not in clients:
-            clients[service] = boto3.client(service, region_name=REGION)
+            clients[service] = session.create_client(service, region_name=REGION)
         call, pages, more = getattr(clients[service], operation), 0, dict(asked)
         while pages < 20:
             found.append(page := _answer(call, **more))
@@ -314,7 +315,7 @@ def _answers(requests: list[Request]) -> list[Any]:
                 break
             more["ExclusiveStartKey"] = page["LastEvaluatedKey"]
     config = Config(account_id_endpoint_mode="disabled")  # moto serves no other for streams
-    streams: Any = boto3.client("dynamodbstreams", region_name=REGION, config=config)
+    streams = session.create_client("dynamodbstreams", region_name=REGION, config=config)
     for place in range(len(KEYS)):
         table = clients["dynamodb"].describe_table(TableName=f"t{place}")["Table"]
         stream = {"StreamArn": table["LatestStreamArn"]}
