@@ -28,7 +28,7 @@ SHORT_CUTS: tuple[Callable[[], Any], ...] = (
     speed.forgotten_items,
 )
 REGION = "eu-west-1"
-REQUESTS = 150
+FILLING, REQUESTS = 40, 120
 NUMBERS = ("0", "1", "1.0", "-1", "2", "10", "0.5", "1E2", "100")
 TEXTS = ("", "a", "A", "b", "ab", "é", "1", "10", "z")
 BYTES = (b"", b"a", b"\xff\xfe", b"\x00")
@@ -227,12 +227,18 @@ class Dice(random.Random):
         statement = f'SELECT * FROM "t{self.place}" WHERE a = ?'  # noqa: S608 - nobody's input
         return {"Statement": statement, "Parameters": [self.key_value("S")]}
 
+    def filling(self, place: int) -> Request:
+        """An item, so that queries find some."""
+        self.place = place
+        return "dynamodb", "put_item", {**self.table, "Item": self.item()}
+
     def request(self) -> Request:
         """Mostly to DynamoDB, sometimes to another service of moto's."""
         if self.random() < 0.05:
             return self.choice(OTHERS)
         self.place = self.randrange(len(KEYS))
         often = [self.put_item, self.update_item, self.query, self.transact_write_items] * 4
+        often += [self.query] * 8
         draw = self.choice(
             [
                 *often,
@@ -333,6 +339,7 @@ def differences(seed: int) -> list[tuple[Any, Any]]:
     dice = Dice(seed)
     requests: list[Request] = [
         *(("dynamodb", "create_table", _table(place)) for place in range(len(KEYS))),
+        *(dice.filling(number % len(KEYS)) for number in range(FILLING)),
         *(dice.request() for _ in range(REQUESTS)),
     ]
     with mock_aws():
