@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
-from dynamo_chat.core.keys import Component, KeyRange, Shape
+from dynamo_chat.core.keys import Component, KeyRange, Shape, flag, integer
 
 if TYPE_CHECKING:
     from dynamo_chat.core.entity import Entity
@@ -71,6 +71,24 @@ class Whose:
     shards: int = 1
     """The number of shards, if the owner's list is spread over some."""
 
+    @property
+    def component(self) -> str | None:
+        """How keys name the owner; None if nobody owns it."""
+        return _OWNER_IN_KEY.get(self.what)
+
+
+_OWNER_IN_KEY: Final[Mapping[str, str]] = {
+    "user": "user_id",
+    "account": "account_id",
+    "address": "address",
+}
+_OWNERS: Final[Mapping[str, Whose]] = {
+    "user_id": Whose("user", ("user_id",)),
+    "account_id": Whose("account", ("account_id",)),
+    "organization_id": Whose("nobody"),
+}
+"""To whom an application's items belong by what their partitions are named by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -96,7 +114,8 @@ class Layout:
     version: int = 1
     """The schema version of a helper item; an entity's class has its own."""
     whose: Whose | None = None
-    """To whom it belongs; None for whoever its parent belongs to. A root kind must say it."""
+    """To whom it belongs; None for whoever its parent belongs to. A root kind must say it, an
+    application's only if no partition says it: see `owner`."""
     names: tuple[str, ...] = ()
     """Fields with the id of a user to whom it does not belong. Erasing the user replaces it."""
     note: str = ""
@@ -128,11 +147,62 @@ class Layout:
         """True if it replaces its parent item while that is being deleted."""
         return self.helper and self.of is not None and self.table == self.of.table
 
+    @property
+    def top(self) -> Layout:
+        """The parent of its parents; itself if it has none."""
+        return self if self.of is None else self.of.top
+
+    @property
+    def owner(self) -> Whose | None:
+        """To whom its items belong by themselves; None for whoever its parent belongs to.
+
+        An application's kind in partitions of its own need not say it if these are named by a
+        user, an account or an organization: it is what they are named by.
+        """
+        top = self.top
+        if self.whose is not None or not self.is_own:
+            return self.whose
+        is_apart = top.is_own or self.table.pk.tag != top.table.pk.tag
+        named = {name for name in self.partition_names() if name in _OWNERS}
+        if not is_apart or len(named) != 1:
+            return None
+        (name,) = named
+        owner = _OWNERS[name]
+        if owner.component is None:
+            return owner if self.of is None else None
+        is_theirs = top.is_own or top.table.pk.names == (name,)
+        return owner if is_theirs and self.places_of(owner) else None
+
+    def partition_names(self) -> Iterator[str]:
+        """What its partitions are named by: the first component of each."""
+        for place in PLACES:
+            slot = self.slot(place)
+            if slot is not None and slot.pk.names:
+                yield slot.pk.names[0]
+
+    def places_of(self, whose: Whose) -> tuple[Place, ...]:
+        """Where the items of one owner are: one place for each field that may name the owner.
+
+        Such a partition is named by the owner, and spread over nothing but shards and flags.
+        """
+        found = []
+        for place in PLACES:
+            slot = self.slot(place)
+            first, *rest = (None,) if slot is None else slot.pk.components or (None,)
+            if first is None or first.name != whose.component:
+                continue
+            is_spread = all(isinstance(each, flag) for each in rest) or (
+                whose.shards > 1 and all(isinstance(each, (integer, flag)) for each in rest)
+            )
+            if is_spread:
+                found.append(place)
+        return tuple(found[: len(whose.fields)])
+
     def is_under(self, other: Layout) -> bool:
-        """True if it is `other`, or belongs to it or to a kind that does; not one with `whose`."""
+        """True if it is `other`, or belongs to it or to a kind that does; not one with an owner."""
         layout: Layout | None = self
         while layout is not None and layout is not other:
-            layout = None if layout.whose is not None else layout.of
+            layout = None if layout.owner is not None else layout.of
         return layout is other
 
     def resolved(self) -> type[Entity] | None:

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.entity import Entity, Text
@@ -36,6 +36,7 @@ from dynamo_chat.core.layout import (
     Layout,
     Place,
     Slot,
+    Whose,
 )
 from dynamo_chat.core.own import own_repositories
 from dynamo_chat.core.patterns import declared_pattern
@@ -60,6 +61,7 @@ ROOTS: Final = (
 
 _KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _PATTERN_ID: Final = re.compile(r"[A-Z]{2,8}[0-9]{1,4}")
+_WHAT: Final = typing.get_type_hints(Whose)["what"]
 _TYPES: Final[dict[Any, type]] = {text: str, time: datetime, integer: int, flag: bool}
 
 
@@ -187,7 +189,8 @@ def _layout_problems(layout: Layout, own: Sequence[Layout]) -> Iterator[str]:
     if halves:
         return
     wrong = [each for place, slot in slots for each in _slot_problems(layout, place, slot)]
-    yield from wrong or _parent_problems(layout, own)
+    wrong = wrong or [*_parent_problems(layout, own)]
+    yield from wrong or _owner_problems(layout)
     if layout.helper:
         return
     if not isinstance(layout.entity, type):
@@ -242,7 +245,9 @@ def _parent_problems(layout: Layout, own: Sequence[Layout]) -> Iterator[str]:
     kind, parent = layout.kind, layout.of
     host = next((each for each in ROOTS if each.table.pk.tag == layout.table.pk.tag), None)
     if parent is None:
-        if host is not None:
+        if layout.helper:
+            yield f"{kind}: it is a helper item; say of which kind with of=…."
+        elif host is not None:
             yield (
                 f"{kind}: it is in the partition of a {_words(host)} and is deleted with it; say "
                 f"so with of={host.kind.upper()}."
@@ -263,7 +268,7 @@ def _parent_problems(layout: Layout, own: Sequence[Layout]) -> Iterator[str]:
             f"{kind}: the key of its parent {parent.kind} can't be made of its fields; add "
             f"{', '.join(lacking)}."
         )
-    top = _top(layout)
+    top = layout.top
     if top in ROOTS and host is not top and not _is_found_by_user(layout, top):
         yield (
             f"{kind}: deleting its {_words(top)} wouldn't find it; put it into the partition "
@@ -275,6 +280,69 @@ def _parent_problems(layout: Layout, own: Sequence[Layout]) -> Iterator[str]:
 def _is_found_by_user(layout: Layout, top: Layout) -> bool:
     """True for a partition of its own that is named by the user alone."""
     return top is keyspace.USER and layout.table.pk.names == keyspace.USER_PARTITION.names
+
+
+def _owner_problems(layout: Layout) -> Iterator[str]:
+    """Whether exporting and erasing a person's data finds its items."""
+    kind, whose = layout.kind, layout.owner
+    if whose is None:
+        if not _is_beneath(layout):
+            yield (
+                f"{kind}: nothing says whose its items are, so exporting and erasing a person's "
+                "data would leave them out; name its partition by user_id or account_id, or say "
+                'whose=Whose("user", ("user_id",)), or whose=Whose("nobody").'
+            )
+        return
+    if not isinstance(whose, Whose) or whose.what not in get_args(_WHAT):
+        yield f"{kind}: its owner must be a Whose of {_listed(get_args(_WHAT))}."
+        return
+    if whose.component is None:
+        return
+    known = {*_table_names(layout), *(each.name for each in layout.says), *_fields_of(layout)}
+    lacking = [name for name in whose.fields if name not in known]
+    if lacking or not whose.fields:
+        yield f"{kind}: its owner is in {_listed(lacking) or 'no field'}; name fields of its own."
+        return
+    places = layout.places_of(whose)
+    if len(places) < len(whose.fields):
+        yield (
+            f"{kind}: its items can't be found by their {whose.what}; a partition for each of "
+            f"{_listed(whose.fields)} must begin with {whose.component}, and have nothing else but "
+            "flags, or shards whose number is said by Whose(…, shards=…)."
+        )
+        return
+    for place in places:
+        optional = _may_be_missing(layout, place)
+        if optional:
+            yield (
+                f"{kind}: its items are found by their {whose.what} in {_where(place)}, but not "
+                f"those without {_listed(optional)}; these fields must always have a value there."
+            )
+
+
+def _is_beneath(layout: Layout) -> bool:
+    """True if its items are found, or left, with what they belong to."""
+    top = layout.top
+    if not top.is_own:
+        return True
+    above = layout.of
+    while above is not None:
+        owner = above.owner
+        is_head = above.table.pk.tag == layout.table.pk.tag and not above.table.sk.names
+        if is_head or (owner is not None and owner.component is None):
+            return True
+        above = above.of
+    return False
+
+
+def _may_be_missing(layout: Layout, place: Place) -> list[str]:
+    """Components of an index key that may have no value: then the item is not in the index."""
+    slot, entity = layout.slot(place), layout.entity
+    if place is TABLE or slot is None or not isinstance(entity, type) or _computes(entity):
+        return []
+    hints = typing.get_type_hints(entity, include_extras=True)
+    names = (*slot.pk.names, *slot.sk.names)
+    return [name for name in names if name in hints and _bare(hints[name])[1]]
 
 
 def _entity_problems(layout: Layout, entity: type[Entity]) -> Iterator[str]:
@@ -296,7 +364,7 @@ def _entity_problems(layout: Layout, entity: type[Entity]) -> Iterator[str]:
         yield f"{kind}: {error}."
         return
     in_talk = layout.table.pk.tag == keyspace.CONVERSATION_PARTITION.tag
-    if in_talk and _top(layout) is keyspace.CONVERSATION and deadline is None:
+    if in_talk and layout.top is keyspace.CONVERSATION and deadline is None:
         yield (
             f"{kind}: it expires with its conversation, so it needs a field "
             "`expires_at: ExpiresAt = None`."
@@ -419,14 +487,6 @@ def _table_names(layout: Layout) -> tuple[str, ...]:
 
 def _fields_of(layout: Layout) -> tuple[str, ...]:
     return tuple(layout.entity.model_fields) if isinstance(layout.entity, type) else ()
-
-
-def _top(layout: Layout) -> Layout:
-    """The parent of its parents, down to one without."""
-    seen = [layout]
-    while seen[-1].of is not None and len(seen) < 20:
-        seen.append(seen[-1].of)
-    return seen[-1]
 
 
 def _computes(entity: type[Entity]) -> bool:

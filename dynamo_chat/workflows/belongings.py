@@ -1,4 +1,4 @@
-"""Finds everything that belongs to a person: by the declarations of the key space (`Layout.whose`).
+"""Finds everything that belongs to a person: by the declarations of the key space (`Layout.owner`).
 
 A kind is found in the partitions that name its owner: of the table, or of an index, whose answer is
 then read again in the table. What belongs to such an item is next to it: a conversation's messages
@@ -27,14 +27,11 @@ from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
 from dynamo_chat.core.item import UNREADABLE, is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange, flag, integer
-from dynamo_chat.core.layout import KIND, PK, PLACES, SK, TABLE, Collection, Layout, Place, Whose
+from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout, Place, Whose
 from dynamo_chat.core.pairs import CONTENT
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Key, is_live, key_of
 from dynamo_chat.identity.user import user_key
-
-_OWNER_IN_KEY = {"user": "user_id", "account": "account_id", "address": "address"}
-"""How keys name an owner of each sort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,59 +80,37 @@ class Finder(Repository):
         known = dict.fromkeys([*person.addresses, *found])
         return Person(person.user_id, person.account_ids, tuple(known))
 
-    def find(self, person: Person, layouts: Sequence[Layout] = ()) -> Iterator[Found]:
-        """Everything that belongs to the person, entities only; each before what belongs to it.
+    def find(
+        self, person: Person, layouts: Sequence[Layout] = (), *, helpers: bool = False
+    ) -> Iterator[Found]:
+        """Everything that belongs to the person; each before what belongs to it.
 
-        With `layouts`, only items of these kinds, and what belongs to them.
+        With `layouts`, only items of these kinds, and what belongs to them. Entities only, unless
+        `helpers` are wanted, too.
         """
         for layout in layouts or self._layouts:
-            whose = self._whose(layout)
+            whose = layout.owner
+            if whose is None or not (helpers or _is_entity(layout)):
+                continue
             for owner in person.ids(whose.what):
                 if layout is keyspace.QUEUE_TICKET:
                     yield from self._tickets(owner)
                     continue
-                for place, collection in self._collections(layout, owner):
-                    for items in self._current(layout, place, collection, owner):
-                        yield from self._with_what_is_beneath(layout, items, person)
-
-    def _whose(self, layout: Layout) -> Whose:
-        """To whom items of this kind belong if they are to be found by themselves."""
-        if layout.whose is not None:
-            return layout.whose
-        # A kind that an application keeps for its users in partitions of its own.
-        is_apart = layout.table.pk.tag != keyspace.USER_PARTITION.tag
-        is_by_user = layout.table.pk.names[:1] == ("user_id",)
-        is_theirs = (
-            is_apart and is_by_user and _is_entity(layout) and layout.is_under(keyspace.USER)
-        )
-        return keyspace.OF_A_USER if is_theirs else keyspace.OF_NOBODY
+                for place, collection in _collections(layout, whose, owner):
+                    for items in self._current(layout, whose, place, collection, owner):
+                        yield from self._with_what_is_beneath(layout, items, person, helpers)
 
     # -- the items of one kind ----------------------------------------------------------------
 
-    def _collections(self, layout: Layout, owner: str) -> Iterator[tuple[Place, Collection]]:
-        """Where items of this kind with this owner are: as many places as fields may name them."""
-        whose = self._whose(layout)
-        wanted = len(whose.fields)
-        for place in PLACES:
-            slot = layout.slot(place)
-            if slot is None or not wanted:
-                continue
-            first, *rest = slot.pk.components
-            if first.name != _OWNER_IN_KEY[whose.what]:
-                continue
-            wanted -= 1
-            for shard in product(*(_values(each, whose.shards) for each in rest)):
-                yield place, layout.collection(place, owner, *shard)()
-
     def _current(
-        self, layout: Layout, place: Place, collection: Collection, owner: str
+        self, layout: Layout, whose: Whose, place: Place, collection: Collection, owner: str
     ) -> Iterator[list[AttributeValues]]:
         """The items of a collection that are still there, and still the owner's; page by page."""
         for shown in self._walk(collection, consistent=place is TABLE):
             yield [
                 item
                 for item in (shown if place is TABLE else self._read_again(shown))
-                if is_kind(item, layout) and self._is_shown(layout, item, owner)
+                if is_kind(item, layout) and self._is_shown(layout, whose, item, owner)
             ]
 
     def _read_again(self, items: Sequence[AttributeValues]) -> list[AttributeValues]:
@@ -143,13 +118,13 @@ class Finder(Repository):
         found = self._get_items([key_of(each) for each in items], consistent=True)
         return [each for each in found if each is not None]
 
-    def _is_shown(self, layout: Layout, item: AttributeValues, owner: str) -> bool:
+    def _is_shown(self, layout: Layout, whose: Whose, item: AttributeValues, owner: str) -> bool:
         now = self._now()
         if not is_live(item, now):
             return False
         if layout is keyspace.CONVERSATION and not is_live_head(item, now):
             return False
-        return is_owned_by(self._whose(layout), layout, item, owner)
+        return is_owned_by(whose, layout, item, owner)
 
     def _tickets(self, user_id: str) -> Iterator[Found]:
         """The user's ticket in a queue, which the caller names."""
@@ -167,7 +142,7 @@ class Finder(Repository):
     # -- what belongs to an item --------------------------------------------------------------
 
     def _with_what_is_beneath(
-        self, layout: Layout, roots: Sequence[AttributeValues], person: Person
+        self, layout: Layout, roots: Sequence[AttributeValues], person: Person, helpers: bool
     ) -> Iterator[Found]:
         """`roots`, which are of this kind, each with what is its own and stored next to it."""
         pair = self._content_of(layout)
@@ -175,13 +150,13 @@ class Finder(Repository):
         if pair is not None:
             keys = [_content_key(layout, pair, each) for each in roots]
             contents = [*self._get_items(keys, consistent=True)]
-        is_head = pair is None and not layout.table.sk.names and self._has_inside(layout)
+        is_head = pair is None and not layout.table.sk.names and self._has_inside(layout, helpers)
         for root, content in zip(roots, contents, strict=True):
             yield Found(layout, root)
             if pair is not None and content is not None:
                 yield Found(pair, content)
             if is_head:
-                yield from self._inside(layout, root)
+                yield from self._inside(layout, root, helpers)
             if layout is keyspace.CONVERSATION:
                 yield from self._interactions(root, person)
 
@@ -190,15 +165,10 @@ class Finder(Repository):
         beside = (each for each in self._layouts if each.of is layout and _is_entity(each))
         return next((each for each in beside if each.table == layout.table), None)
 
-    def _has_inside(self, layout: Layout) -> bool:
-        return any(self._is_inside(each, layout) for each in self._layouts)
+    def _has_inside(self, layout: Layout, helpers: bool) -> bool:
+        return any(_is_inside(each, layout, helpers) for each in self._layouts)
 
-    def _is_inside(self, each: Layout, root: Layout) -> bool:
-        """True for an entity's kind that is in the partition of its root."""
-        is_there = each.table.pk.tag == root.table.pk.tag and each is not root
-        return is_there and _is_entity(each) and each.is_under(root)
-
-    def _inside(self, layout: Layout, root: AttributeValues) -> Iterator[Found]:
+    def _inside(self, layout: Layout, root: AttributeValues, helpers: bool) -> Iterator[Found]:
         """What the partition of `root` holds of it."""
         now, life = self._now(), life_in(root)
         everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
@@ -206,7 +176,7 @@ class Finder(Repository):
         for items in self._walk(Collection(TABLE, root[PK]["S"], everything, shape)):
             for item in items:
                 kind = self._kinds.get(_kind(item))
-                if kind is None or not self._is_inside(kind, layout) or not is_live(item, now):
+                if kind is None or not _is_inside(kind, layout, helpers) or not is_live(item, now):
                     continue
                 if layout is not keyspace.CONVERSATION or is_part_of(item, life):
                     yield Found(kind, item)
@@ -236,6 +206,21 @@ class Finder(Repository):
 def _is_entity(layout: Layout) -> bool:
     """True for a kind that is handed out; helper items only make one findable."""
     return not layout.helper and layout.resolved() is not None
+
+
+def _is_inside(layout: Layout, root: Layout, helpers: bool) -> bool:
+    """True for a kind that is in the partition of its root; entities only, or `helpers`, too."""
+    is_there = layout.table.pk.tag == root.table.pk.tag and layout is not root
+    return is_there and (helpers or _is_entity(layout)) and layout.is_under(root)
+
+
+def _collections(layout: Layout, whose: Whose, owner: str) -> Iterator[tuple[Place, Collection]]:
+    """Where items of this kind with this owner are."""
+    for place in layout.places_of(whose):
+        slot = layout.slot(place)
+        rest = () if slot is None else slot.pk.components[1:]
+        for shard in product(*(_values(each, whose.shards) for each in rest)):
+            yield place, layout.collection(place, owner, *shard)()
 
 
 def addresses_in(user: AttributeValues) -> list[str]:

@@ -24,8 +24,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
@@ -33,6 +35,7 @@ from dynamo_chat.calls.call import Call, call_key
 from dynamo_chat.calls.calls import Calls
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.snapshot import SnapshotCache
+from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.deletion import Deletion
@@ -53,7 +56,7 @@ from dynamo_chat.orgs.invite import pointer_deletes
 from dynamo_chat.telemetry.invocations import invocations_of
 from dynamo_chat.telemetry.llm import interactions_of_account
 from dynamo_chat.telemetry.reports import reports_of
-from dynamo_chat.workflows.belongings import Finder, Person, addresses_in
+from dynamo_chat.workflows.belongings import Finder, Found, Person, addresses_in
 from dynamo_chat.workflows.delete_user import Life, UserRemover
 from dynamo_chat.workflows.names import Names
 from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, Mention
@@ -167,7 +170,7 @@ class _Steps(Repository):
         for account_id in self._person.account_ids:
             for of_account in _OF_ACCOUNTS:
                 self.told(sweeper.sweep(of_account(account_id)))
-        self._delete_own_kinds(sweeper)
+        self._delete_own_kinds(sweeper, replace(self._person, addresses=tuple(addresses)))
 
     # -- names --------------------------------------------------------------------------------
 
@@ -303,17 +306,34 @@ class _Steps(Repository):
         if item.get(_ACCOUNT, {}).get("S") in self._person.account_ids:
             self._threads.finish(item)
 
-    def _delete_own_kinds(self, sweeper: Sweeper) -> None:
-        """Delete what an application declares as the person's, in kinds of its own."""
+    def _delete_own_kinds(self, sweeper: Sweeper, person: Person) -> None:
+        """Delete what is the person's in kinds of an application, while it still is.
+
+        What lies inside another item is found by that one, so it goes first.
+        """
         own: tuple[Layout, ...] = getattr(self._binding, "own", ())
-        roots = [each for each in own if each.whose is not None]
+        roots = {each.kind: each for each in own if each.owner is not None}
         if not roots:
             return
-        while sweeper.apply(
-            (Delete(key_of(each.item), Path(KIND) == each.layout.kind),)
-            for each in self._finder.find(self._person, roots)
-        ):
-            pass
+        for is_inside_only in (True, False):
+            count = -1
+            while count:
+                count = sweeper.apply(
+                    (Delete(key_of(each.item), _as_found(each)),)
+                    for each in self._finder.find(person, [*roots.values()], helpers=True)
+                    if not (is_inside_only and each.layout.kind in roots)
+                )
+                self.told(count)
+
+
+def _as_found(found: Found) -> Condition:
+    """The item is of its kind, and names the owners that it named when it was found."""
+    condition: Condition = Path(KIND) == found.layout.kind
+    whose = found.layout.owner
+    for name in () if whose is None else whose.fields:
+        if name in found.item:
+            condition &= Path(name) == Raw(found.item[name])
+    return condition
 
 
 def _noted(tombstone: AttributeValues) -> str | None:

@@ -116,9 +116,9 @@ def exported_kinds(key_space: KeySpace = KEY_SPACE) -> Iterator[tuple[str, type[
     """The kinds that an export may contain, with their entities."""
     for kind, entity in key_space.entities.items():
         layout = key_space.layouts[kind]
-        while layout.whose is None and layout.of is not None:
+        while layout.owner is None and layout.of is not None:
             layout = layout.of
-        is_somebodys = layout.whose is not None and layout.whose.what != "nobody"
+        is_somebodys = layout.owner is not None and layout.owner.what != "nobody"
         if is_somebodys and not key_space.layouts[kind].helper:
             yield kind, entity
 

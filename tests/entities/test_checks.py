@@ -26,6 +26,7 @@ from dynamo_chat.entities import (
     Slot,
     Text,
     Time,
+    Whose,
     access_pattern,
     flag,
     integer,
@@ -95,7 +96,8 @@ def of_another() -> Kinds:
 
 
 def without_the_parent_key() -> Kinds:
-    other = entity(Layout("other", table=Slot(partition("OTHER", text("a")), sort("OTHER"))))
+    table = Slot(partition("OTHER", text("a")), sort("OTHER"))
+    other = entity(Layout("other", table=table, whose=Whose("nobody")))
     return (other, entity(Layout("note", table=KEY, of=other.layout)))
 
 
@@ -114,6 +116,21 @@ def shared_layout() -> Kinds:
     return (entity(layout),)
 
 
+def owned(table: Slot, *, gsi1: Slot | None = None, whose: Any = None, **more: Any) -> Kinds:
+    return (entity(Layout("note", table=table, gsi1=gsi1, whose=whose), **more),)
+
+
+def inside_a_shelf() -> Kinds:
+    """Parts that lie beside their note, which is not alone at the head of a partition."""
+    shelf = Layout("shelf", table=SHELF, gsi1=Slot(MINE, sort("X", text("shelf_id"), text("no"))))
+    part = Layout("part", table=Slot(SHELF.pk, sort("PART", text("no"))), of=shelf)
+    return (entity(shelf), entity(part))
+
+
+APART = Slot(partition("NOTE", text("note_id")), sort("NOTE"))
+MINE = partition("MINE", text("user_id"))
+BY_NOTE = sort("NOTE", text("note_id"))
+SHELF = Slot(partition("SHELF", text("shelf_id")), sort("SHELF", text("no")))
 USERS = partition("USER", text("user_id"))
 BY_ID = sort("NOTE", text("user_id"), text("note_id"))
 
@@ -242,7 +259,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         "'User Note': a kind is named in lower-case letters, digits and _",
     ),
     "two of one name": (
-        lambda: two(KEY, Slot(partition("X", text("a")), sort("X")), "note", "note"),
+        lambda: two(KEY, Slot(partition("X", text("user_id")), sort("X")), "note", "note"),
         "two of this store's kinds have this name",
     ),
     "two with one key": (
@@ -250,7 +267,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         "one and two: their keys NOTE in the table overlap",
     ),
     "two forms of one partition": (
-        lambda: two(KEY, Slot(partition("NOTE", text("owner_id")), sort("OTHER"))),
+        lambda: two(KEY, Slot(partition("NOTE", text("account_id")), sort("OTHER"))),
         "their partitions NOTE in the table have different components",
     ),
     "no class": (classless, "note: no entity has this layout"),
@@ -300,6 +317,63 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "a key that may be missing": (
         lambda: with_table(KEY.pk, KEY.sk, note_id=(Id | None, None)),
         "note_id is part of its key in the table, so it must always have a value",
+    ),
+    "nobody knows whose": (
+        lambda: owned(APART),
+        "nothing says whose its items are, so exporting and erasing a person's data would leave",
+    ),
+    "named by two owners": (
+        lambda: owned(
+            Slot(partition("NOTE", text("account_id")), BY_NOTE),
+            gsi1=Slot(MINE, sort("NOTE", text("account_id"), text("note_id"))),
+        ),
+        "nothing says whose its items are",
+    ),
+    "an owner beside what nobody can list": (
+        lambda: owned(Slot(partition("NOTE", text("user_id"), text("month")), BY_NOTE)),
+        "nothing says whose its items are",
+    ),
+    "a helper of nothing": (
+        lambda: (Layout("note", table=KEY, helper=True),),
+        "it is a helper item; say of which kind with of=",
+    ),
+    "beside what does not find it": (inside_a_shelf, "part: nothing says whose its items are"),
+    "an owner that is not one": (
+        lambda: owned(KEY, whose="user"),
+        "its owner must be a Whose of user, account, address, nobody.",
+    ),
+    "an owner of another sort": (
+        lambda: owned(KEY, whose=Whose("team", ("user_id",))),  # type: ignore[arg-type]
+        "its owner must be a Whose of user, account, address, nobody.",
+    ),
+    "an owner in no field": (lambda: owned(KEY, whose=Whose("user")), "its owner is in no field"),
+    "an owner in a field of another": (
+        lambda: owned(KEY, whose=Whose("user", ("writer_id",))),
+        "its owner is in writer_id; name fields of its own.",
+    ),
+    "an owner who is in no partition": (
+        lambda: owned(APART, whose=Whose("user", ("user_id",)), user_id=(Id,)),
+        "its items can't be found by their user; a partition for each of user_id must begin with",
+    ),
+    "two owners in one partition": (
+        lambda: owned(KEY, whose=Whose("user", ("user_id", "note_id"))),
+        "its items can't be found by their user",
+    ),
+    "an owner's shards without their number": (
+        lambda: owned(
+            Slot(partition("NOTE", text("user_id"), integer("shard", 2)), BY_NOTE),
+            whose=Whose("user", ("user_id",)),
+            shard=(int,),
+        ),
+        "shards whose number is said by Whose(…, shards=…).",
+    ),
+    "an owner's list that leaves some out": (
+        lambda: owned(
+            APART,
+            gsi1=Slot(MINE, sort("NOTE", time("done_at"), text("note_id"))),
+            done_at=(Time | None, None),
+        ),
+        "found by their user in GSI1, but not those without done_at; these fields must always",
     ),
     "a lost version": (
         lambda: older(schema_version=2),

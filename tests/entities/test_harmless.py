@@ -29,6 +29,7 @@ from dynamo_chat.entities import (
     Repository,
     Slot,
     Time,
+    Whose,
     integer,
     partition,
     repository,
@@ -100,6 +101,7 @@ def layout_in(place: Place, tag: str, shape: Shape) -> Layout | None:
             table=own,
             gsi1=listed if place is GSI1 else None,
             gsi2=listed if place is GSI2 else None,
+            whose=Whose("nobody"),
         )
     try:
         check(layout)

@@ -22,6 +22,7 @@ from dynamo_chat.entities import (
     Repository,
     Slot,
     Time,
+    Whose,
     access_pattern,
     fields,
     partition,
@@ -39,6 +40,7 @@ ORDER = Layout(
     "order",
     table=Slot(partition("ORDER", text("order_id")), sort("ORDER")),
     gsi1=Slot(partition("SHOP", text("shop_id")), sort("ORDER", time("paid_at"), text("order_id"))),
+    whose=Whose("nobody"),
 )
 
 
