@@ -10,7 +10,8 @@ denies ids with it (`operations.user_policy`), so no user's id reaches an organi
 
 from __future__ import annotations
 
-from typing import Final, Self
+from collections.abc import Mapping
+from typing import Any, Final, Self
 
 from dynamo_chat.core.errors import InvalidArgument
 
@@ -71,6 +72,15 @@ def as_owner(stored: str) -> str:
     if not stored.startswith(PREFIX) or stored == PREFIX:
         return stored
     return OfOrganization(stored.removeprefix(PREFIX))
+
+
+def check_users_in(argument: str, fields: Mapping[str, Any], *, may_be_organization: bool) -> None:
+    """`check_user` for each field of a record that names a user."""
+    for name in USER_ARGUMENTS & fields.keys():
+        value = fields[name]
+        if isinstance(value, str):
+            may_be = may_be_organization and name in OWNER_ARGUMENTS
+            check_user(f"{argument}.{name}", value, may_be_organization=may_be)
 
 
 def check_user(argument: str, value: str, *, may_be_organization: bool) -> None:

@@ -15,7 +15,12 @@ from functools import wraps
 from typing import Any, Final, Literal, NamedTuple, ParamSpec, TypeVar
 
 from dynamo_chat.core.errors import InvalidArgument
-from dynamo_chat.core.of_organization import OWNER_ARGUMENTS, USER_ARGUMENTS, check_user
+from dynamo_chat.core.of_organization import (
+    OWNER_ARGUMENTS,
+    USER_ARGUMENTS,
+    check_user,
+    check_users_in,
+)
 from dynamo_chat.core.renamed import take_old_names
 
 P = ParamSpec("P")
@@ -215,7 +220,7 @@ def _argument_check(
     them, may belong to an organization.
     """
     # Imported here: code that only sends requests does not need pydantic.
-    from dynamo_chat.core.entity import UNCHANGED
+    from dynamo_chat.core.entity import UNCHANGED, Entity
 
     code = method.__code__
     positional = code.co_varnames[: code.co_argcount]
@@ -228,6 +233,7 @@ def _argument_check(
     defaults = method.__kwdefaults__ or {}
     may_stay = {name for name, default in defaults.items() if default is UNCHANGED}
     users = texts & USER_ARGUMENTS
+    loads = method.__name__ == "load"  # a record of another system
     owns_conversations = _is_of_conversations(method.__module__)
 
     def check_one(name: str, value: Any) -> None:
@@ -241,6 +247,8 @@ def _argument_check(
             if name in users:
                 may_be = owns_conversations and name in OWNER_ARGUMENTS
                 check_user(name, value, may_be_organization=may_be)
+        elif loads and isinstance(value, Entity):
+            check_users_in(name, value.__dict__, may_be_organization=owns_conversations)
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, value in zip(positional, args, strict=False):

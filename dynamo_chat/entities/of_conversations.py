@@ -23,6 +23,7 @@ from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import AlreadyExists, Conflict, CorruptItem
 from dynamo_chat.core.item import is_kind, plan
 from dynamo_chat.core.layout import Collection
+from dynamo_chat.core.of_organization import check_user
 from dynamo_chat.core.page import Page
 from dynamo_chat.core.repository import PageRequest, Repository
 from dynamo_chat.core.transaction import Delete, Put, Write, absent, is_live
@@ -133,6 +134,7 @@ class ConversationItems(Repository):
                 ) from failed
             return talk
 
+        _check_owner(user_id)
         return self._heads.with_snapshot(conversation_id, user_id, attempt)
 
     def create(self, entity: E, *, user_id: str | None = None) -> E:
@@ -198,6 +200,7 @@ class ConversationItems(Repository):
 
         NotFound if the conversation is gone (or not this user's).
         """
+        _check_owner(user_id)
         head, item = self._get_items(
             [
                 head_key(conversation_id),
@@ -240,6 +243,7 @@ class ConversationItems(Repository):
 
         NotFound if the conversation is gone (or not this user's).
         """
+        _check_owner(user_id)
         self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
         life = self._heads.read(conversation_id, user_id, consistent=asked.consistent).life
         return self._page(asked, [collection], plan(entity).decode, is_kept=in_life(life))
@@ -265,6 +269,15 @@ class ConversationItems(Repository):
             snapshot.life,
             snapshot.kept_until,
         )
+
+
+def _check_owner(user_id: str | None) -> None:
+    """InvalidArgument for a text that only looks like an organization: `check_user`.
+
+    An application's method may take the owner in an argument of another name.
+    """
+    if user_id is not None:
+        check_user("user_id", user_id, may_be_organization=True)
 
 
 def _stored(entity: type[E], item: AttributeValues | None) -> E | None:

@@ -37,6 +37,7 @@ from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity, validated
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument
 from dynamo_chat.core.item import helper_item, is_kind, plan
+from dynamo_chat.core.of_organization import check_users_in
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Put, absent, contended
 from dynamo_chat.entities.items import is_in_conversations
@@ -107,7 +108,8 @@ class _Loader(Repository):
         }
 
     def load(self, entity: Entity) -> None:
-        """Store an entity with its helper items. AlreadyExists."""
+        """Store an entity with its helper items. AlreadyExists; InvalidArgument."""
+        check_users_in("records", entity.__dict__, may_be_organization=False)
         make = self._makers.get(type(entity), self._plain_items)
         items = make(entity)
         for _ in range(self._connection.options.transaction_attempts):

@@ -11,11 +11,14 @@ from dynamo_chat.core.errors import Conflict, DynamoChatError, InvalidArgument, 
 from dynamo_chat.entities import (
     CONVERSATION,
     ORGANIZATION,
+    TABLE,
     Check,
     Entity,
     ExpiresAt,
     Id,
     Layout,
+    Page,
+    PageRequest,
     Repository,
     Slot,
     access_pattern,
@@ -78,6 +81,31 @@ class Boards(Repository):
         )
         return made
 
+    @access_pattern("BO3", "BatchGetItem", "1", owner="read")
+    def pinned(self, conversation_id: str, pin_id: str, reader: str) -> Pin:
+        """A pin, for the owner, who is named in a way of its own. NotFound."""
+        return self.conversation_items.get(
+            Pin, conversation_id=conversation_id, pin_id=pin_id, user_id=reader
+        )
+
+    @access_pattern("BO4", "GetItem, Query", "2", owner="read")
+    def pins(self, conversation_id: str, reader: str) -> Page[Pin]:
+        """The pins of a conversation, as `pinned`."""
+        return self.conversation_items.page(
+            PageRequest((conversation_id,), False, 20, None),
+            Pin,
+            Pin.layout.collection(TABLE, conversation_id)(),
+            conversation_id=conversation_id,
+            user_id=reader,
+        )
+
+    @access_pattern("BO5", "TransactWriteItems", "≤2", owner="condition")
+    def unpin(self, conversation_id: str, pin_id: str, reader: str) -> None:
+        """Take a pin away, as `pinned`."""
+        self.conversation_items.delete(
+            Pin, conversation_id=conversation_id, pin_id=pin_id, user_id=reader
+        )
+
 
 class Desk(ChatStore):
     """A store with boards."""
@@ -117,6 +145,22 @@ def test_they_know_the_organization(scene: Scene) -> None:
         with pytest.raises(InvalidArgument, match="user_id"):
             store.boards.pin("c-1", "p-2", user_id="organization#acme")
         assert scene.kinds()["pin"] == 1
+
+
+def test_the_text_opens_under_no_name(scene: Scene) -> None:
+    """Also where an own method names the owner otherwise than the package does."""
+    with desk(scene) as store:
+        team = furnish(store)
+        boards = store.boards
+        for call in (
+            lambda reader: boards.pinned("c-1", "p-1", reader),
+            lambda reader: boards.pins("c-1", reader),
+            lambda reader: boards.unpin("c-1", "p-1", reader),
+        ):
+            with pytest.raises(InvalidArgument, match="user_id: must not begin"):
+                call("organization#acme")
+            assert scene.kinds()["pin"] == 1
+            call(team)
 
 
 @pytest.mark.once
