@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -20,20 +21,40 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(DESK, tmp_path / "desk", ignore=shutil.ignore_patterns("__py*")))
 
 
-def run(folder: Path, *command: str, code: int = 0) -> str:
-    """What a command in the folder prints. The package is where this test found it."""
-    where = str(Path(dynamo_chat.__file__).parents[1])
-    known = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+def is_wheel() -> bool:
+    """True if the package is installed from a wheel, as by tox; else from this working copy."""
+    return '"editable"' not in (distribution("dynamo_chat").read_text("direct_url.json") or "")
+
+
+def run(folder: Path, *command: str, code: int = 0, as_module: bool = True) -> str:
+    """What a command in the folder prints, with the installed package.
+
+    This test itself has the working copy on its path, also where a wheel is installed.
+    """
+    known = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTEST_") and name != "PYTHONPATH"
+    }
+    if not is_wheel():
+        known["PYTHONPATH"] = str(Path(dynamo_chat.__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, *(["-m"] if as_module else []), *command],
         cwd=folder,
-        env={**known, "PYTHONPATH": where},
+        env=known,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+@pytest.mark.once
+def test_the_application_has_the_wheel(folder: Path) -> None:
+    """Not the working copy, which may have files that the wheel lacks."""
+    where = Path(run(folder, "-c", "print(__import__('dynamo_chat').__file__)", as_module=False))
+    assert ("site-packages" in where.parts) == is_wheel()
 
 
 @pytest.mark.once
