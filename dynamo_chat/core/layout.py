@@ -159,26 +159,21 @@ class Layout:
         An application's kind in partitions of its own need not say it if these are named by a
         user, an account or an organization: it is what they are named by.
         """
-        top = self.top
         if self.whose is not None or not self.is_own:
             return self.whose
-        is_apart = top.is_own or self.table.pk.tag != top.table.pk.tag
-        named = {name for name in self.partition_names() if name in _OWNERS}
-        if not is_apart or len(named) != 1:
+        top = self.top.table.pk
+        if not self.top.is_own:  # in a user's own partition, it is next to the user
+            is_users = self.table.pk.names == top.names == ("user_id",)
+            return _OWNERS["user_id"] if is_users and self.table.pk.tag != top.tag else None
+        slots = (self.slot(place) for place in PLACES)
+        firsts = {slot.pk.names[0] for slot in slots if slot is not None and slot.pk.names}
+        named = [_OWNERS[name] for name in firsts & _OWNERS.keys()]
+        if len(named) != 1:
             return None
-        (name,) = named
-        owner = _OWNERS[name]
+        (owner,) = named
         if owner.component is None:
             return owner if self.of is None else None
-        is_theirs = top.is_own or top.table.pk.names == (name,)
-        return owner if is_theirs and self.places_of(owner) else None
-
-    def partition_names(self) -> Iterator[str]:
-        """What its partitions are named by: the first component of each."""
-        for place in PLACES:
-            slot = self.slot(place)
-            if slot is not None and slot.pk.names:
-                yield slot.pk.names[0]
+        return owner if self.places_of(owner) else None
 
     def places_of(self, whose: Whose) -> tuple[Place, ...]:
         """Where the items of one owner are: one place for each field that may name the owner.

@@ -33,9 +33,9 @@ from pynamodb.expressions.operand import Path
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call, call_key
 from dynamo_chat.calls.calls import Calls
+from dynamo_chat.chat.conversation import still
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.snapshot import SnapshotCache
-from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.deletion import Deletion
@@ -307,33 +307,18 @@ class _Steps(Repository):
             self._threads.finish(item)
 
     def _delete_own_kinds(self, sweeper: Sweeper, person: Person) -> None:
-        """Delete what is the person's in kinds of an application, while it still is.
-
-        What lies inside another item is found by that one, so it goes first.
-        """
+        """Delete what is the person's in kinds of an application's own."""
         own: tuple[Layout, ...] = getattr(self._binding, "own", ())
-        roots = {each.kind: each for each in own if each.owner is not None}
+        roots = [each for each in own if each.owner is not None]
         if not roots:
             return
-        for is_inside_only in (True, False):
-            count = -1
-            while count:
-                count = sweeper.apply(
-                    (Delete(key_of(each.item), _as_found(each)),)
-                    for each in self._finder.find(person, [*roots.values()], helpers=True)
-                    if not (is_inside_only and each.layout.kind in roots)
-                )
-                self.told(count)
-
-
-def _as_found(found: Found) -> Condition:
-    """The item is of its kind, and names the owners that it named when it was found."""
-    condition: Condition = Path(KIND) == found.layout.kind
-    whose = found.layout.owner
-    for name in () if whose is None else whose.fields:
-        if name in found.item:
-            condition &= Path(name) == Raw(found.item[name])
-    return condition
+        count = -1
+        while count:
+            count = sweeper.apply(
+                (Delete(key_of(each.item), _still_theirs(each)),)
+                for each in _roots_last(self._finder.find(person, roots, helpers=True))
+            )
+            self.told(count)
 
 
 def _noted(tombstone: AttributeValues) -> str | None:
@@ -341,6 +326,27 @@ def _noted(tombstone: AttributeValues) -> str | None:
     if CLEARING_THREAD not in tombstone:
         return None
     return helper_text(tombstone, CLEARING_THREAD, keyspace.USER_TOMBSTONE)
+
+
+def _roots_last(found: Iterator[Found]) -> Iterator[Found]:
+    """Each root after what belongs to it: nothing else leads there after a crash."""
+    root: Found | None = None
+    for each in found:
+        if each.layout.owner is None:
+            yield each
+            continue
+        if root is not None:
+            yield root
+        root = each
+    if root is not None:
+        yield root
+
+
+def _still_theirs(found: Found) -> Condition:
+    """The item is of the same kind, and names the same owner."""
+    condition: Condition = Path(KIND) == found.layout.kind
+    owner = found.layout.owner
+    return condition if owner is None else condition & still(found.item, *owner.fields)
 
 
 def _is_pseudonym(user_id: str) -> bool:

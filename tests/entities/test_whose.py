@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -204,8 +205,10 @@ def test_a_kind_that_belongs_to_its_user_keeps_to_it() -> None:
     """As before: in the user's own partition, or in one that is named by the user."""
     inside = Layout("a", Slot(USER.table.pk, sort("APPA")), of=USER, entity=Note)
     apart = Layout("b", Slot(partition("B", text("user_id")), sort("B")), of=USER, entity=Note)
+    listed = Layout("c", apart.table, Slot(partition("C", text("organization_id")), sort("C")))
+    also = replace(listed, of=USER, entity=Note)
     assert inside.owner is None
-    assert apart.owner == Whose("user", ("user_id",))
+    assert apart.owner == also.owner == Whose("user", ("user_id",))
 
 
 def test_an_export_has_what_is_the_persons(store: ThingStore) -> None:
@@ -241,7 +244,7 @@ def test_an_erasure_that_dies_anywhere_is_finished(store: ThingStore) -> None:
         assert items_of(store) == kept(before), at
         for each in before:
             store.connection.client.put_item(TableName="things", Item=each)
-    assert at > 5, "some transactions"
+    assert at > 3, "some transactions"
 
 
 @pytest.mark.once
