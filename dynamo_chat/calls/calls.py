@@ -5,28 +5,22 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from pynamodb.expressions.condition import Condition
-
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import (
     Call,
-    CallRoom,
     call_in_room,
     call_key,
-    ended,
     kept_until,
     room_key,
 )
 from dynamo_chat.calls.caller import (
-    Caller,
     CallerBusy,
     PointsExceeded,
     as_of,
-    caller_key,
     found_caller,
-    in_call_no_more,
     place_of,
 )
+from dynamo_chat.calls.ending import CallEnder
 from dynamo_chat.calls.loading import loadable_call
 from dynamo_chat.calls.opening import (
     SIDES,
@@ -38,11 +32,12 @@ from dynamo_chat.calls.opening import (
     taken_call_id,
 )
 from dynamo_chat.calls.points import DAILY_POINTS
+from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import seconds_until, utc
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import InvalidArgument, NotFound
-from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, GSI2
 from dynamo_chat.core.owners import check_owner
@@ -50,21 +45,14 @@ from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import (
-    Delete,
     Put,
-    Update,
-    Write,
     absent,
     contended,
     is_live,
-    live,
 )
 
 MAX_OVERDUE: Final = 1_000
 MAX_LONGEST: Final = timedelta(days=365)
-
-_IDENTITY: Final = ("user_a", "user_b", "started_at")
-"""Fields that differ if another call has the same id."""
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the clock of the server that ends a call may differ from ours."""
@@ -72,6 +60,10 @@ CLOCK_SLACK: Final = timedelta(minutes=5)
 
 class Calls(Repository):
     """Start calls and end them, find the live ones, list a user's history."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._ender = CallEnder(binding)
 
     @access_pattern(
         "P6",
@@ -159,7 +151,7 @@ class Calls(Repository):
                 raise InvalidArgument("at", "must not be before the call started")
             if moment - now > CLOCK_SLACK:
                 raise InvalidArgument("at", "must not be in the future")
-        return self._end(call, moment)
+        return self._ender.end(call, moment)
 
     @access_pattern(
         "P6",
@@ -187,7 +179,7 @@ class Calls(Repository):
         closed = []
         for call in overdue[:limit]:
             try:
-                closed.append(self._end(call, call.started_at + longest))
+                closed.append(self._ender.end(call, call.started_at + longest))
             except NotFound:
                 continue  # the index was behind: the call is gone
         return tuple(closed)
@@ -291,59 +283,6 @@ class Calls(Repository):
         )
 
     iterate_by_user = iterating(list_by_user)
-
-    def _end(self, call: Call, moment: datetime) -> Call:
-        """End a call that was read. NotFound if it is gone."""
-        if not call.is_live:
-            return call
-        done = ended(call, moment)
-        beside = [_room_goes(call), _goes_free(call, call.user_a), _goes_free(call, call.user_b)]
-        while True:
-            now = self._now()
-            try:
-                self._write(_is_over(call, done, now), *beside)
-                return done
-            except ConditionFailed as failed:
-                if 0 in failed.items:
-                    item = failed.items[0]
-                    there = None if not is_live(item, now) else plan(Call).decode(item or {})
-                    if there is None or not _is_same(there, call):
-                        raise NotFound("call", call.call_id) from failed
-                    return there
-                # Leave out a caller who was deleted, and a room that is another call's.
-                beside = [each for place, each in enumerate(beside, 1) if place not in failed.items]
-
-
-def _is_same(one: Call, other: Call) -> bool:
-    """True if both are the same call: an expired call's id may be reused."""
-    return all(getattr(one, name) == getattr(other, name) for name in _IDENTITY)
-
-
-def _is_over(call: Call, done: Call, now: datetime) -> Update:
-    attributes = plan(Call).model
-    goes_on = live(now) & attributes.ended_at.does_not_exist()
-    for name in _IDENTITY:
-        goes_on &= getattr(attributes, name) == getattr(call, name)
-    return Update(
-        call_key(done.call_id),
-        [
-            attributes.ended_at.set(done.ended_at),
-            attributes.duration_minutes.set(done.duration_minutes),
-            attributes.expires_at.set(done.expires_at),
-        ],
-        goes_on,
-    )
-
-
-def _room_goes(call: Call) -> Write:
-    room = plan(CallRoom).model
-    is_ours: Condition = Item.PK.does_not_exist() | (room.call_id == call.call_id)
-    return Delete(room_key(call.room_name), is_ours)
-
-
-def _goes_free(call: Call, user_id: str) -> Write:
-    caller = plan(Caller).model
-    return Update(caller_key(user_id), in_call_no_more(), caller.live_call_id == call.call_id)
 
 
 def _another_try(

@@ -45,7 +45,7 @@ from dynamo_chat.core.item import helper_text, is_kind, key_parts, plan
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, SK, Layout, Place
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.sweep import Sweep, Sweeper, Together
-from dynamo_chat.core.transaction import Delete, Update, key_of, set_index_keys
+from dynamo_chat.core.transaction import Check, Delete, Update, key_of, set_index_keys
 from dynamo_chat.core.ulids import is_ulid
 from dynamo_chat.identity.removal import CLEARING_THREAD, Wishes
 from dynamo_chat.identity.user import user_key
@@ -138,7 +138,7 @@ class _Steps(Repository):
         self._finder = Finder(binding)
         self._names = Names(binding)
         self._threads = ThreadRemover(binding)
-        self._calls = Calls(binding)
+        self._ender = CallEnder(binding)
 
     def told(self, count: int) -> None:
         """Report that so many more items are erased."""
@@ -164,7 +164,7 @@ class _Steps(Repository):
         addresses = dict.fromkeys([*self._person.addresses, *addresses_in(tombstone)])
         invites = [keyspace.INVITE.collection(GSI1, each)() for each in addresses]
         self.told(sweeper.sweep(Sweep(invites, self._without_invite, also=("token_hash",))))
-        self._rename_calls(sweeper)
+        self._rename_calls(sweeper, deletion.check)
         self._rename_reviews(sweeper)
         self._delete_threads(deletion, tombstone)
         for account_id in self._person.account_ids:
@@ -187,7 +187,7 @@ class _Steps(Repository):
             group += pointer_deletes(item)
         return group
 
-    def _rename_calls(self, sweeper: Sweeper) -> None:
+    def _rename_calls(self, sweeper: Sweeper, check: Check) -> None:
         """End the person's calls, and replace them in the history of the other side."""
         user_id = self._person.user_id
         while True:
@@ -196,21 +196,22 @@ class _Steps(Repository):
                 for items in self._walk(
                     keyspace.CALL.collection(place, user_id)(), consistent=False
                 ):
-                    groups = [self._without_caller(each, place, side) for each in items]
+                    groups = [self._without_caller(each, place, side, check) for each in items]
                     count += sweeper.apply(groups)
             if not count:
                 return
 
-    def _without_caller(self, item: AttributeValues, place: Place, side: str) -> Together:
+    def _without_caller(
+        self, item: AttributeValues, place: Place, side: str, check: Check
+    ) -> Together:
         try:
             call = plan(Call).decode(item)
         except CorruptItem:
             return ()  # the doctor reports it
         if getattr(call, side) != self._person.user_id:
             return ()
-        if call.is_live:
-            with suppress(NotFound):
-                self._calls.end(call.call_id, user_id=self._person.user_id)
+        with suppress(NotFound):
+            self._ender.end(call, self._now(), check)
         is_it = (Path(side) == self._person.user_id) & (
             plan(Call).model.started_at == call.started_at
         )

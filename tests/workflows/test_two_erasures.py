@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -98,6 +99,27 @@ def test_nothing_of_a_new_person_with_the_id_is_erased(dynamo_chat_engine: Engin
 def test_nor_wherever_it_sleeps(dynamo_chat_engine: Engine) -> None:
     with opened(dynamo_chat_engine) as scene:
         assert not id_given_anew(scene, 7)
+
+
+def test_the_call_of_a_new_person_goes_on(scene: Scene) -> None:
+    """While it sleeps, another call finishes, and a new person with the id begins a call."""
+    store, other = scene.store, scene.new_store()
+    store.users.create("ann@example.com", user_id="ann")
+    for name in ("ann", "bob"):
+        store.callers.create(name)
+    store.calls.start("ann", "bob")
+
+    def meanwhile() -> None:
+        other.people.erase("ann")
+        scene.clock.advance(timedelta(seconds=1))
+        other.users.create("ann@example.com", user_id="ann")
+        other.callers.create("ann")
+        other.calls.start("ann", "bob")
+
+    count = requests_of(scene, lambda: store.people.erase("ann"))
+    # The first request reads who has the id.
+    numbers = every(2, 1, count)
+    assert not asleep(scene, numbers, lambda: store.people.erase("ann"), meanwhile)
 
 
 def test_the_slower_one_changes_nothing_more(dynamo_chat_engine: Engine) -> None:
