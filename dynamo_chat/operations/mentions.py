@@ -7,9 +7,8 @@ person's id, addresses or name are found. Whether the person is meant, a human d
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from dynamo_chat.core.clock import system_clock
@@ -83,7 +82,20 @@ def _texts(item: AttributeValues, key_space: KeySpace) -> Iterator[tuple[str, st
     except (CorruptItem, *UNREADABLE):
         said = dict(item)
     for name, value in said.items():
-        yield name, value if isinstance(value, str) else json.dumps(value, default=str)
+        yield name, "\n".join(_inside(value))
+
+
+def _inside(value: Any) -> Iterator[str]:
+    """Every text in a value, also names; numbers as texts."""
+    left = [value]
+    while left:
+        match left.pop():
+            case Mapping() as found:
+                left += [*found.values(), *found]
+            case list() | tuple() | set() as found:
+                left += found
+            case found:
+                yield str(found)
 
 
 def _said(entity: Any) -> dict[str, Any]:

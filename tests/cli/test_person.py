@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dynamo_chat import NewMessage
+from dynamo_chat.chat.message import ToolCall
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.operations.mentions import find_mentions
 from dynamo_chat.testing import EmbeddedEngine
@@ -132,6 +133,24 @@ def test_texts_of_others_are_searched(
     scene.restore(before)
     plain = json.loads(run("erase-user", "ann", "--yes", "--settle", "0", "--json", *where).stdout)
     assert {each["kind"] for each in plain["mentions"]} == {"organization"}
+
+
+@pytest.mark.parametrize(
+    "said", ["Dear\nJürgen O'Neil", 'the "Jürgen O\'Neil"', "\tJürgen O'Neil\\"]
+)
+def test_texts_inside_of_values_are_searched(scene: Scene, said: str) -> None:
+    """As they are, not as JSON would write them: at any depth, and as a name."""
+    store = scene.new_store()
+    call = ToolCall(tool="find", args={"found": [{"who": said}]}, result=said)
+    for new in (
+        NewMessage(role="assistant", content="", tool_calls=[call]),
+        NewMessage(role="user", content="", metadata={said: 1}),
+        NewMessage(role="user", content="", documents=[{"text": said}]),
+    ):
+        store.messages.append("talk-bob", new)
+    words = ["jürgen o'neil"]
+    found = find_mentions(store.connection, words, read_units_per_second=None)
+    assert [each.fields for each in found] == [("tool_calls",), ("metadata",), ("documents",)]
 
 
 def test_what_is_searched_for_has_two_characters(scene: Scene) -> None:
