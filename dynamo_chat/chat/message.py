@@ -31,6 +31,7 @@ from dynamo_chat.core.entity import (
     Text,
     Time,
     misplaced,
+    validated,
 )
 from dynamo_chat.core.errors import Conflict
 from dynamo_chat.core.layout import GSI1, GSI2, Layout
@@ -261,6 +262,14 @@ def content_digest(message: NewMessage) -> str:
         mode="json", exclude={"message_id", "at", "sent_at"}, exclude_defaults=True
     )
     return hashlib.sha256(json_text(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def as_appended(message: Message) -> NewMessage:
+    """The message as its append gave it, without its id and times, if it was not edited since."""
+    if message.is_streaming and message.checkpoint_at is not None:  # a stream begins empty
+        return validated(NewMessage, role=message.role, is_streaming=True)
+    said = {name: getattr(message, name) for name in MessageBody.model_fields}
+    return validated(NewMessage, **said, role=message.role, is_streaming=message.is_streaming)
 
 
 def stored_message(

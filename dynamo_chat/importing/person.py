@@ -21,13 +21,13 @@ from dynamo_chat.chat.conversation import Conversation, head_key, is_live_head, 
 from dynamo_chat.chat.living import with_alive_until
 from dynamo_chat.chat.message import (
     Message,
-    MessageBody,
-    NewMessage,
+    as_appended,
     content_digest,
     parse_minted as parse_message_id,
 )
 from dynamo_chat.chat.message_ids import message_id_item
-from dynamo_chat.chat.preferences import ConversationPreferences
+from dynamo_chat.chat.opening import STEP, WRITER, stream_item
+from dynamo_chat.chat.preferences import ConversationPreferences, preferences_item
 from dynamo_chat.chat.reviews import Review, review_id_item
 from dynamo_chat.chat.snapshot import Snapshot, snapshot_of
 from dynamo_chat.chat.states import ConversationState
@@ -65,6 +65,8 @@ _Part: TypeAlias = Message | Review | ConversationState | ConversationPreference
 
 _UNOPENED: Final = "none~"
 """Stored where the hash of an invite's token is: no token has this hash."""
+_NO_WRITER: Final = "none~"
+"""The mark of a loaded stream: no writer has it, so the stream is ended or taken over."""
 
 
 def load_person(store: ChatStore, records: Iterable[PersonRecord]) -> Mapping[str, int]:
@@ -141,15 +143,22 @@ class _Loader(Repository):
         items = [plan(Conversation).encode(conversation)]
         if conversation.title is not None:
             items.append(title_item(self._conversation, conversation.title))
+        if (
+            conversation.preferences
+        ):  # from a head of version 1; else they are a record of their own
+            items.append(preferences_item(conversation))
         return items
 
     def _message_items(self, message: Message) -> list[AttributeValues]:
-        item = self._part(message)
-        if parse_message_id(message.message_id) is not None:
-            return [item]
-        said = {name: getattr(message, name) for name in MessageBody.model_fields}
-        digest = content_digest(validated(NewMessage, **said, role=message.role))
-        return [item, message_id_item(message, digest, self._of(message).user_id)]
+        items = [self._part(message)]
+        if parse_message_id(message.message_id) is None:
+            digest = content_digest(as_appended(message))
+            items.append(message_id_item(message, digest, self._of(message).user_id))
+        if message.is_streaming and message.checkpoint_at is not None:
+            conversation = self._of(message)
+            items[0] |= {WRITER: {"S": _NO_WRITER}, STEP: {"N": "0"}}
+            items.append(stream_item(message, conversation.life, conversation.kept_until))
+        return items
 
     def _part(self, entity: _Part) -> AttributeValues:
         """An item of the conversation that was loaded last."""

@@ -1,5 +1,7 @@
 """An export is loaded into an empty store: its export is equal."""
 
+from datetime import timedelta
+
 import pytest
 
 from dynamo_chat import NewMessage
@@ -46,6 +48,50 @@ def test_what_was_loaded_is_sound(dynamo_chat_engine: Engine) -> None:
         assert_doctor_is_clean(empty)
         store.people.erase(ids.user_id, account_ids=[ids.account_id])
         assert not any(f"USER#{ids.user_id}#" in item["PK"]["S"] for item in empty.items())
+
+
+def test_a_loaded_stream_is_listed_as_unfinished(dynamo_chat_engine: Engine) -> None:
+    """Its writer is gone: it is ended, or taken over."""
+    with opened(dynamo_chat_engine) as scene, Scene(dynamo_chat_engine, scene.clock) as empty:
+        scene.store.conversations.create("ann", conversation_id="talk")
+        for name in ("ended", "taken", "finished"):
+            stream = scene.store.messages.stream("talk", message_id=name)
+            stream.write(name.title())
+            stream.checkpoint()
+        begun = NewMessage(role="tool", content="Be", message_id="begun", is_streaming=True)
+        appended = scene.store.messages.append("talk", begun)
+        records = [*scene.store.people.export("ann")]
+        for _ in range(2):
+            load_person(empty.store, records)
+        messages, age = empty.store.messages, timedelta(minutes=5)
+        assert_doctor_is_clean(empty)
+        scene.clock.advance(age)
+        listed = {each.message_id for each in messages.list_unfinished(older_than=age)}
+        assert listed == {"ended", "taken", "finished"}
+        assert messages.append("talk", begun) == appended
+        messages.end_stream("talk", "ended")
+        with messages.stream("talk", message_id="taken") as stream:
+            stream.write("Taken over")
+        messages.finish("talk", "finished", content="Finished")
+        assert messages.get("talk", "taken").content == "Taken over"
+        assert not messages.list_unfinished(older_than=age).items
+        assert "message_stream" not in empty.kinds()
+        assert_doctor_is_clean(empty)
+
+
+def test_preferences_of_a_head_of_version_1_are_loaded(dynamo_chat_engine: Engine) -> None:
+    with opened(dynamo_chat_engine) as scene, Scene(dynamo_chat_engine, scene.clock) as empty:
+        scene.store.conversations.create(
+            "ann", conversation_id="talk", preferences={"tone": "dry"}, retention=timedelta(days=9)
+        )
+        head, beside = sorted(scene.items(), key=lambda item: item["SK"]["S"])
+        del head["has_preferences"]
+        scene.restore([head | {"v": {"N": "1"}, "preferences": beside["preferences"]}])
+        lines = [each.line() for each in scene.store.people.export("ann")]
+        load_person(empty.store, map(read_record, lines))
+        assert empty.store.conversations.get("talk").preferences == {"tone": "dry"}
+        assert beside in empty.items()
+        assert_doctor_is_clean(empty)
 
 
 def test_it_is_finished_by_calling_again(dynamo_chat_engine: Engine) -> None:

@@ -11,8 +11,7 @@ from dynamo_chat import keyspace
 from dynamo_chat.chat.conversation import PREFERENCES, Conversation, head_key, is_part_of
 from dynamo_chat.chat.message import (
     Message,
-    MessageBody,
-    NewMessage,
+    as_appended,
     content_digest,
     is_minted_form,
 )
@@ -24,7 +23,6 @@ from dynamo_chat.chat.snapshot import holds, life_of, snapshot_of
 from dynamo_chat.chat.titles import title_item
 from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.entity import validated
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan, with_index_keys
 from dynamo_chat.core.layout import GSI2, PK, TTL, VERSION
@@ -210,17 +208,12 @@ def _named(
 ) -> Iterator[Problem]:
     """A problem if a message can't be found by its caller-supplied id."""
     if by_id is None:
-        item = message_id_item(message, content_digest(_as_new(message)), head.user_id)
+        item = message_id_item(message, content_digest(as_appended(message)), head.user_id)
         yield missing(
             subject, item, "the message id item is missing: a retry would append the message again"
         )
     elif by_id.get("position") != {"S": message.position}:
         yield Problem("leads_elsewhere", "the message id item points to another position")
-
-
-def _as_new(message: Message) -> NewMessage:
-    said = {name: getattr(message, name) for name in MessageBody.model_fields}
-    return validated(NewMessage, **said, role=message.role)
 
 
 def _stream(subject: Subject) -> Relation:
