@@ -19,8 +19,8 @@ from dynamo_chat.entities import (
     sort,
     text,
 )
-from dynamo_chat.testing import Engine, RequestMeter
-from tests.scene import Scene, at_request
+from dynamo_chat.testing import Engine, Kill, Killed, RequestMeter
+from tests.scene import Scene, at_request, faults
 
 LETTER = Layout(
     "letter",
@@ -33,6 +33,13 @@ PARCEL = Layout(
     table=Slot(partition("PARCEL", text("parcel_id")), sort("PARCEL")),
     gsi1=Slot(partition("PARCELS", text("user_id")), sort("PARCEL", text("parcel_id"))),
     whose=Whose("user", ("user_id",)),
+)
+
+
+CONTENT = Layout(
+    "parcel_content",
+    table=Slot(partition("PARCEL", text("parcel_id")), sort("THING", text("thing_id"))),
+    of=PARCEL,
 )
 
 
@@ -52,10 +59,18 @@ class Parcel(Entity):
     user_id: Id
 
 
+class ParcelContent(Entity):
+    """A thing in a parcel."""
+
+    layout: ClassVar[Layout] = CONTENT
+    parcel_id: Id
+    thing_id: Id
+
+
 class Post(Repository):
     """Keeps letters and parcels."""
 
-    kinds = (Letter, Parcel)
+    kinds = (Letter, Parcel, ParcelContent)
 
     def keep(self, made: Entity) -> None:
         """Store it."""
@@ -91,6 +106,7 @@ def test_what_is_at_the_addresses_of_the_user_goes(office: PostStore, scene: Sce
     assert ids(scene) == ["LETTER#2#"]
 
 
+@pytest.mark.once
 def test_what_got_another_owner_meanwhile_stays(
     office: PostStore, scene: Scene, dynamo_chat_engine: Engine
 ) -> None:
@@ -114,3 +130,24 @@ def test_what_got_another_owner_meanwhile_stays(
             office.people.erase("ann")
         assert ids(scene) == ["PARCEL#one#"] * handed.count(number), number
     assert len(handed) > meter.count // 2
+
+
+@pytest.mark.once
+def test_what_is_inside_goes_first(office: PostStore, scene: Scene) -> None:
+    """Once its root is gone, nothing leads to it: so a call after a crash would not find it."""
+    for name in ("one", "two"):
+        office.post.keep(Parcel(parcel_id=name, user_id="ann"))
+        for number in range(110):  # more than one transaction deletes
+            office.post.keep(ParcelContent(parcel_id=name, thing_id=str(number)))
+    everything = scene.items()
+    with RequestMeter(office.connection.client) as meter:
+        assert office.people.erase("ann").erased == {"parcel": 2, "parcel_content": 220}
+    assert scene.items() == []
+    for number in range(meter.count - 5, meter.count + 1):
+        scene.restore(everything)
+        with faults(office) as injector:
+            injector.plan(Kill(), at=number)
+            with pytest.raises(Killed):
+                office.people.erase("ann")
+        office.people.erase("ann")
+        assert scene.items() == [], number
