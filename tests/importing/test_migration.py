@@ -12,6 +12,7 @@ from dynamo_chat.chat.reviews import MAX_COMMENTS
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.importing.migration.migration import Migration, MigrationOptions, Report
 from dynamo_chat.importing.migration.sources import LinesSource, Source
+from dynamo_chat.importing.migration.times import TimeRules
 from dynamo_chat.testing import FaultInjector, Kill, Killed
 from tests.doctor.scene import doctor_of
 from tests.scene import DAY, Scene
@@ -332,6 +333,116 @@ def test_newer_states_replace_those_that_were_loaded(
     assert (closed.status, closed.priority, closed.message_count) == ("closed", 3, 1)
     assert closed.created_at.isoformat() == "2024-01-01T00:00:00+00:00"
     assert closed.updated_at.isoformat() == "2024-06-01T00:00:00+00:00"
+
+
+@pytest.mark.once
+def test_what_has_no_time_of_change_is_compared(scene: Scene, small: Path, tmp_path: Path) -> None:
+    """The last delta ends logins, cancels invites, and moves e-mails, whenever they were made."""
+    now, made = scene.clock(), "2024-01-01T00:00:00Z"
+    times = {"created_at": made, "updated_at": made}
+    place = {"conversation_id": "c", "associated_account": "a"}
+    email = {
+        **place,
+        "response_id": "r",
+        "sender_email": "x@example.com",
+        "recipient_email": "y@example.com",
+        "timestamp": made,
+    }
+    invite = {
+        "invite_id": "invite",
+        "timestamp": made,
+        "organization_id": "org",
+        "email": "guest@example.com",
+        "invite_token": "token-of-an-old-invite",
+        "invited_by": "u-1",
+        "status": "pending",
+        "expires_at": (now + DAY).isoformat(),
+    }
+    login = {
+        "session_id": "a-session-id-of-the-old-system",
+        "user_id": "u-1",
+        "created_at": made,
+        "expires_at": (now + DAY).isoformat(),
+    }
+    owner = {"organization_id": "org", "user_id": "u-1", "role": "owner", "joined_at": made}
+    first: dict[str, list[Record]] = {
+        "Users": [user(1)],
+        "Organizations": [{"organization_id": "org", "name": "Org", **times}],
+        "OrganizationMembers": [owner],
+        "OrganizationInvites": [invite],
+        "Sessions": [{**login, "is_active": True}],
+        "Threads": [{**place, "status": "active", **times}],
+        "Conversations": [email],
+    }
+    answered = {"status": "responded", "ai_response": "Hello", "ev_score": 0.5}
+    second: dict[str, list[Record]] = {
+        **first,
+        "OrganizationInvites": [{**invite, "status": "cancelled"}],
+        "Sessions": [{**login, "is_active": False}],
+        "Conversations": [{**email, **answered}],
+    }
+    assert run(scene, "acs", lines(small, first), tmp_path / "work").is_clean
+    store = scene.store
+    assert store.logins.get("a-session-id-of-the-old-system").user_id == "u-1"
+    sources = lines(small, second)
+    for work in ("work", "work", "elsewhere"):
+        with migration(scene, "acs", sources, tmp_path / work, changed_since=now - DAY) as moved:
+            moved.run(again=True)
+            refused, left_out = fates(moved)
+        assert {table for table, _ in left_out} == {"Sessions"}
+        assert bool(refused) == (work == "elsewhere")  # the users were not read
+        there = store.emails.get("c", "r")
+        assert (there.status, there.ai_response, there.ev_score) == ("responded", "Hello", 0.5)
+        assert store.invites.get("invite").status == "cancelled"
+        with pytest.raises(NotFound):
+            store.logins.get("a-session-id-of-the-old-system")
+    # -- an older status does not undo a newer one
+    with migration(scene, "acs", lines(small, first), tmp_path / "work") as moved:
+        assert not moved.run(again=True).differences
+    assert store.emails.get("c", "r").status == "responded"
+
+
+@pytest.mark.once
+def test_a_time_of_change_is_read_in_its_zone(scene: Scene, small: Path, tmp_path: Path) -> None:
+    """What changed a moment before midnight in New York did so hours after midnight in UTC."""
+    rules = TimeRules(attributes={"Users.updated_at": "America/New_York"})
+    since = scene.clock().replace(year=2024, month=6, day=1, hour=0, minute=0)
+    run(scene, "acs", lines(small, {"Users": [user(1), user(2), user(3)]}), tmp_path / "work")
+    changed = [
+        user(1, updated_at="2024-05-31T23:59:59", name="New"),
+        user(2, updated_at=None, name="New"),  # nobody knows when
+        user(3, updated_at="2024-05-31T19:00:00", name="not read"),
+    ]
+    with migration(
+        scene,
+        "acs",
+        lines(small, {"Users": changed}),
+        tmp_path / "work",
+        changed_since=since,
+        times=rules,
+    ) as moved:
+        moved.run(again=True)
+        kept = {
+            each.key: each.record.get("name")
+            for n in (1, 2, 3)
+            for each in moved._work.records("users", f"u-{n}")
+        }
+    assert kept == {"u-1": "New", "u-2": "New", "u-3": None}
+    assert scene.store.users.get("u-1").name == "New"
+
+
+@pytest.mark.once
+def test_what_was_mended_is_read_however_old_it_is(
+    scene: Scene, small: Path, tmp_path: Path
+) -> None:
+    run(scene, "acs", lines(small, {"Users": [user(1, email="wrong")]}), tmp_path / "work")
+    mended = tmp_path / "mended.jsonl"
+    mended.write_text(json.dumps({"table": "Users", "record": user(1)}), "utf-8")
+    since = scene.clock() - DAY
+    with migration(scene, "acs", {}, tmp_path / "work", changed_since=since) as moved:
+        assert moved.mend(mended) == 1
+        assert moved.run().is_clean
+    assert scene.store.users.get("u-1").email == "u1@example.com"
 
 
 def test_newer_callers_replace_old_ones_and_calls_never_change(

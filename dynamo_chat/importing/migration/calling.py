@@ -188,7 +188,7 @@ _SESSIONS: Final = SourceTable(
     },
     completed=_completed_call,
     created=("createdAt",),
-    changed=("createdAt", "startTime", "endTime"),
+    changed=("endTime",),
 )
 
 

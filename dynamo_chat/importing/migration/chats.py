@@ -189,7 +189,7 @@ _SESSIONS: Final = SourceTable(
         "message_count": lambda _: 0,
     },
     created=("created_at",),
-    changed=("created_at", "updated_at"),
+    changed=("updated_at",),
 )
 
 
@@ -215,7 +215,7 @@ _REVIEWS: Final = SourceTable(
     shape=SupportReview,
     group="session_id",
     created=("reviewed_at",),
-    changed=("reviewed_at",),
+    changed=(),  # archiving it has no time
 )
 
 
@@ -271,7 +271,7 @@ _TRINITY: Final = SourceTable(
     },
     completed=_completed_session,
     created=("createdAt",),
-    changed=("createdAt", "updatedAt"),
+    changed=("updatedAt",),
 )
 
 
@@ -319,7 +319,7 @@ _CGCHAT: Final = SourceTable(
     },
     completed=_completed_conversation,
     created=("created_at",),
-    changed=("created_at", "updated_at"),
+    changed=("updated_at",),
 )
 
 

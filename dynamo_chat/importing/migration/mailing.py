@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from dynamo_chat.core.clock import MAX_AHEAD, not_ahead
 from dynamo_chat.core.entity import Model, validated
-from dynamo_chat.core.errors import NotFound
+from dynamo_chat.core.errors import AlreadyExists, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.importing.migration.acs_rows import (
     EmailRow,
@@ -32,13 +32,15 @@ from dynamo_chat.importing.migration.declaring import (
 )
 from dynamo_chat.importing.migration.people import differing
 from dynamo_chat.limits.rate_limit import RateLimit, Resource
-from dynamo_chat.mail.email import NewEmail
+from dynamo_chat.mail.email import EmailMessage, EmailStatus, NewEmail
 from dynamo_chat.mail.scores import EVScore
 from dynamo_chat.telemetry.invocations import Invocation
 from dynamo_chat.telemetry.llm import LLMInteraction, LLMUsage, content_item
 from dynamo_chat.telemetry.reports import LLMReport, ModelUsage, Period
 
 M = TypeVar("M", bound=Model)
+_STATUSES: Final[tuple[EmailStatus, ...]] = ("received", "processed", "scheduled", "responded")
+"""Each is later than those before it."""
 
 
 def _made(model: type[M], row: Model, table: str, **settled: Any) -> M:
@@ -59,7 +61,7 @@ _THREADS: Final = SourceTable(
         "updated_at": lambda record: record.get("last_message_at") or record["created_at"],
     },
     created=("created_at",),
-    changed=("created_at", "updated_at", "last_message_at"),
+    changed=("updated_at",),
 )
 _EMAILS: Final = SourceTable(
     "Conversations",
@@ -178,9 +180,32 @@ def _email_made(row: Row, conversation_id: str, email: NewEmail, opened: datetim
     def load(target: Target) -> None:
         # The clock is what an e-mail opens its thread by.
         with target.at(opened or email.timestamp or target.now()):
-            target.store.emails.add(conversation_id, email)
+            try:
+                target.store.emails.add(conversation_id, email)
+            except AlreadyExists:
+                if not _moved(conversation_id, email, target):
+                    raise
 
     return Made((row,), load, lambda target: _email_differences(conversation_id, email, target))
+
+
+def _moved(conversation_id: str, email: NewEmail, target: Target) -> bool:
+    """Move an e-mail that was loaded before to its newer status. False if it is another one."""
+    emails, identity = target.store.emails, email.response_id or ""
+    place = {"account_id": email.account_id}
+    try:
+        there = emails.get(conversation_id, identity, **place, consistent=True)
+    except NotFound:
+        return False
+    if _differing(email, there):
+        return False
+    rank = _STATUSES.index
+    path = [each for each in ("processed", email.status) if rank(each) > rank(there.status)]
+    for status in dict.fromkeys(path):
+        said = {"ai_response": email.ai_response, "ev_score": email.ev_score}
+        more = said if status == email.status else {}
+        emails.move(conversation_id, identity, status, **more, **place)
+    return True
 
 
 def _email_differences(conversation_id: str, email: NewEmail, target: Target) -> list[str]:
@@ -194,13 +219,20 @@ def _email_differences(conversation_id: str, email: NewEmail, target: Target) ->
         )
     except NotFound:
         return [f"{named} is missing"]
+    return [f"{named}: {name} differs" for name in _differing(email, there)]
+
+
+def _differing(email: NewEmail, there: EmailMessage) -> list[str]:
+    """The fields in which a stored e-mail differs."""
+    ignored = {"response_id"}
+    if there.status != email.status:
+        ignored |= {"status", "ai_response", "ev_score"}  # it has moved on, here or there
+    if email.is_first_email is None:
+        ignored.add("is_first_email")  # it is known only here
     return [
-        f"{named}: {name} differs"
+        name
         for name, value in email.__dict__.items()
-        # Without one, whether it is the first is known only here; a status moves on.
-        if not (name == "is_first_email" and value is None)
-        and not (name == "status" and there.status != value)
-        and getattr(there, name) != value
+        if name not in ignored and getattr(there, name) != value
     ]
 
 

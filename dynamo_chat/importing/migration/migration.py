@@ -221,7 +221,7 @@ class Migration:
                 try:
                     if isinstance(each, Gone):
                         self._work.gone(table.name, _key(table, each.key))
-                    elif self._is_unchanged(table, each):
+                    elif segment is not None and self._is_unchanged(table, each):
                         unchanged.append(_key(table, _renamed(table, each)))
                     else:
                         staged.append(self._staged(table, each))
@@ -239,7 +239,7 @@ class Migration:
             key=_key(table, said),
             step=self._step_of(table).name,
             group="" if group is None else str(group),
-            created=time_of(said, table.created, self.options.times),
+            created=time_of(table.name, said, table.created, self.options.times),
             record=record,
         )
 
@@ -251,9 +251,10 @@ class Migration:
         if since is None or not table.changed:
             return False
         said = _renamed(table, record)
-        # The latest of them; a record without a readable one is looked at.
-        changed = max(time_of(said, [name], self.options.times) for name in table.changed)
-        return changed != "" and changed < format_time(utc("changed_since", since))
+        given = [name for name in table.changed if said.get(name) is not None]
+        times = [time_of(table.name, said, [name], self.options.times) for name in given]
+        # The latest of them; a record without one, or with an unreadable one, is looked at.
+        return all(times) and "" < max(times, default="") < format_time(utc("changed_since", since))
 
     def mend(self, path: Path) -> int:
         """Read records that were mended, in the file that `write_refused` wrote.

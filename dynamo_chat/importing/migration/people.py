@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -62,7 +63,7 @@ _USERS: Final = SourceTable(
     },
     renamed={"responseEmail": "response_email", "createdAt": "created_at"},
     created=("created_at",),
-    changed=("created_at", "updated_at"),
+    changed=("updated_at",),
 )
 
 
@@ -135,7 +136,7 @@ _ORGANIZATIONS: Final = SourceTable(
         "updated_at": lambda record: record["created_at"],
     },
     created=("created_at",),
-    changed=("created_at", "updated_at"),
+    changed=("updated_at",),
 )
 _MEMBERS: Final = SourceTable(
     "OrganizationMembers",
@@ -291,7 +292,7 @@ _INVITES: Final = SourceTable(
         "status": lambda record: "accepted" if record.get("accepted_at") else "pending",
     },
     created=("timestamp",),
-    changed=("timestamp", "accepted_at"),
+    changed=(),  # cancelling it has no time
 )
 
 
@@ -375,17 +376,19 @@ _LOGINS: Final = SourceTable(
         "expires_at": lambda record: _a_week_after(record["created_at"]),
     },
     created=("created_at",),
-    changed=("created_at", "last_activity"),
+    changed=(),  # its end has no time
 )
 
 
 def _logins(bundle: Bundle) -> Iterator[Made]:
     row = bundle.head("Sessions")
     given = row.read(LoginRow)
-    if not given.is_active:
-        raise LeftOut("it was ended: is_active is false")
     if given.expires_at <= bundle.now:
         raise LeftOut("it has expired")
+    if not given.is_active:
+        bundle.leave_out(row, "it was ended: is_active is false")
+        yield _ended(given)
+        return
     if not bundle.is_accepted("users", given.user_id):
         raise Refused("orphan: its user is not in Users, or was refused")
     if len(given.session_id) < MIN_BROUGHT_CHARACTERS:
@@ -405,6 +408,23 @@ def _logins(bundle: Bundle) -> Iterator[Made]:
         load=lambda target: target.store.logins.load(secret, login),
         differences=lambda target: _login_differences(login, target),
     )
+
+
+def _ended(given: LoginRow) -> Made:
+    """What revokes a login that was loaded before, and ended in the old system since."""
+
+    def load(target: Target) -> None:
+        with suppress(NotFound):
+            target.store.logins.revoke(given.session_id)
+
+    def differences(target: Target) -> list[str]:
+        try:
+            there = target.store.logins.get(given.session_id)
+        except NotFound:
+            return []
+        return [f"a login of user {there.user_id!r} was ended, and is valid here"]
+
+    return Made((), load, differences)
 
 
 def _login_differences(login: LoginSession, target: Target) -> list[str]:

@@ -162,11 +162,14 @@ class Shaper:
             self.changes.append(said)
 
 
-def time_of(record: Mapping[str, Any], attributes: Iterable[str], rules: TimeRules) -> str:
+def time_of(
+    table: str, record: Mapping[str, Any], attributes: Iterable[str], rules: TimeRules
+) -> str:
     """The first of a record's attributes that is a time, as sortable text; empty without one."""
     for name in attributes:
+        zone = rules.zone_of(f"{table}.{name}")
         try:
-            return format_time(read_time(record.get(name), rules.zone_of(name)).moment)
+            return format_time(read_time(record.get(name), zone).moment)
         except ValueError:
             continue
     return ""
