@@ -139,6 +139,42 @@ def test_a_damaged_export_is_refused(tmp_path: Path) -> None:
         source(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "{",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        '{"dataFileS3Key": 7}',
+        '{"dataFileS3Key": "data/a", "itemCount": "x"}',
+    ],
+)
+def test_a_damaged_manifest_is_refused(tmp_path: Path, listed: str) -> None:
+    (tmp_path / "manifest-files.json").write_text(listed)
+    with pytest.raises(InvalidArgument, match=r"'manifest-files\.json' is damaged"):
+        source(tmp_path)
+
+
+@pytest.mark.parametrize("said", ["", "{", "[]", "7"])
+def test_a_damaged_summary_is_refused(tmp_path: Path, said: str) -> None:
+    folder = export(tmp_path, [[{"id": "a"}]])
+    (folder / "manifest-summary.json").write_text(said)
+    with pytest.raises(InvalidArgument, match=r"'manifest-summary\.json' is damaged"):
+        source(folder)
+
+
+def test_a_damaged_packed_file_is_refused(tmp_path: Path) -> None:
+    """In an export without checksums, and in lines: what comes before the damage is read."""
+    packed = gzip.compress(b"".join(b'{"id": %d}\n' % n for n in range(10_000)))
+    path = tmp_path / "lines"
+    for damaged in (packed[:-20], packed[:40] + b"damage" + packed[46:], packed[:-8] + b"d" * 8):
+        path.write_bytes(damaged)
+        for ask in (all_of, lambda found: found.estimate()):
+            with pytest.raises(InvalidArgument, match="'lines' is damaged"):
+                ask(source(path))
+
+
 def test_lines_are_read_packed_or_plain(tmp_path: Path) -> None:
     """A line that is no record is reported; one in DynamoDB JSON is converted."""
     lines = ['{"id": 1.50}', "", '{"Item": {"id": {"N": "2"}}}', "[1]", "{", '{"x": NaN}']
@@ -187,7 +223,7 @@ def export(tmp_path: Path, files: Sequence[Sequence[Record]]) -> Path:
     """The folder of an export with these data files."""
     folder = tmp_path / "AWSDynamoDB" / "0123-abc"
     (folder / "data").mkdir(parents=True)
-    (folder / "manifest-summary.json").write_text('{"outputFormat": "DYNAMODB_JSON"}')
+    (folder / "manifest-summary.json").write_text('{\n  "outputFormat": "DYNAMODB_JSON"\n}\n')
     for number, records in enumerate(files):
         text = "".join(json.dumps({"Item": item_of(record)}) + "\n" for record in records)
         write_data(folder, str(number), text, len(records))

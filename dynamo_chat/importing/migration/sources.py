@@ -11,12 +11,13 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import IO, Any, Final, NamedTuple, Protocol
 
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import InvalidArgument
@@ -161,16 +162,17 @@ class ExportSource:
         self.is_complete = True
         summary = folder / _SUMMARY
         if summary.is_file():
-            said = json.loads(summary.read_text("utf-8"))
+            (said,) = _objects(summary, [_text(summary)])
             self.is_complete = said.get("exportType") != "INCREMENTAL_EXPORT"
             form = said.get("outputFormat", "DYNAMODB_JSON")
             if form != "DYNAMODB_JSON":
                 raise InvalidArgument("source", f"the export has the form {form}; export it anew")
         self._files: dict[str, Mapping[str, Any]] = {}
-        for line in manifest.read_text("utf-8").splitlines():
-            if line.strip():
-                listed = json.loads(line)
-                self._files[Path(listed["dataFileS3Key"]).name] = listed
+        for listed in _objects(manifest, filter(str.strip, _text(manifest).splitlines())):
+            name, count = listed.get("dataFileS3Key"), listed.get("itemCount", 0)
+            if not isinstance(name, str) or type(count) is not int:
+                raise _damaged(manifest)
+            self._files[Path(name).name] = listed
 
     def segments(self, wanted: int) -> Sequence[str]:  # noqa: ARG002 - as many as there are files
         """Its data files."""
@@ -206,7 +208,29 @@ class ExportSource:
             while piece := file.read(1 << 20):
                 digest.update(piece)
         if base64.b64encode(digest.digest()).decode() != wanted:
-            raise InvalidArgument("source", f"the export's file {path.name!r} is damaged")
+            raise _damaged(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged(path) from error
+
+
+def _objects(path: Path, texts: Iterable[str]) -> list[dict[str, Any]]:
+    """The JSON objects of a manifest. InvalidArgument."""
+    try:
+        found = [json.loads(text) for text in texts]
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path) from error
+    if not all(isinstance(each, dict) for each in found):
+        raise _damaged(path)
+    return found
+
+
+def _damaged(path: Path) -> InvalidArgument:
+    return InvalidArgument("source", f"the file {path.name!r} is damaged")
 
 
 def _batches(path: Path, start: int) -> Iterator[Batch]:
@@ -230,7 +254,14 @@ def _opened(path: Path) -> Iterator[Iterator[bytes]]:
         is_packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         with gzip.GzipFile(fileobj=raw) if is_packed else nullcontext(raw) as file:
-            yield iter(lambda: file.readline(_LONGEST_LINE), b"")
+            yield _lines(path, file)
+
+
+def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        yield from iter(lambda: file.readline(_LONGEST_LINE), b"")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _damaged(path) from error
 
 
 def _parsed(line: bytes) -> dict[str, Any] | Bad | Gone:
