@@ -43,9 +43,9 @@ class Names(Repository):
     def everywhere(self, person: Person) -> Iterator[tuple[str, Mention | None]]:
         """The kind of each item of others that names the person; with the texts to look at."""
         for organization_id in self._organization_ids(person):
-            for item, _ in self.in_organization(organization_id, person.user_id):
+            for item, fields in self.in_organization(organization_id, person.user_id):
                 if not _is_theirs(item, person):
-                    yield item[KIND]["S"], None
+                    yield item[KIND]["S"], _accepted(item) if "accepted_by" in fields else None
         for review in self.reviews_by(person.user_id):
             head = self._get_item(head_key(review.conversation_id), consistent=True) or {}
             if head.get("user_id") != {"S": person.user_id}:  # otherwise it goes with that one
@@ -105,6 +105,17 @@ class Names(Repository):
 def _naming(layout: Layout, item: Mapping[str, Any], user_id: str) -> Sequence[str]:
     """The fields by which an item that may be others' names the user."""
     return [name for name in layout.names if item.get(name) == {"S": user_id}]
+
+
+def _accepted(item: AttributeValues) -> Mention | None:
+    """An invite that the person accepted, to an address that nobody says is theirs."""
+    with suppress(CorruptItem):
+        (organization_id,) = key_parts(keyspace.INVITE, item, PK)
+        _, invite_id = key_parts(keyspace.INVITE, item, SK)
+        ids = (("organization_id", organization_id), ("invite_id", invite_id))
+        why = "accepted by the person: its address may be theirs"
+        return Mention(keyspace.INVITE.kind, ids, ("email",), why)
+    return None
 
 
 def _ids(entity: Entity, *names: str) -> tuple[tuple[str, str], ...]:

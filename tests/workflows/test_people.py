@@ -344,6 +344,26 @@ def test_the_last_owner_names_an_heir(scene: Scene) -> None:
     assert not any("ann" in str(item) for item in scene.items())
 
 
+def test_an_invite_accepted_at_another_address_is_mentioned(scene: Scene) -> None:
+    """The address may be the person's; with `addresses` it is, and the invite goes."""
+    store = scene.store
+    for name in ("ann", "bob"):
+        store.users.create(f"{name}@example.com", user_id=name)
+    store.organizations.create("Example", "bob", organization_id="org")
+    issued = store.invites.create("org", "private@example.net", invited_by="bob", invite_id="i")
+    store.invites.accept(issued.token, "ann", any_address=True)
+    before = scene.items()
+    receipt = store.people.erase("ann")
+    (mention,) = receipt.mentions
+    assert mention.identity == {"organization_id": "org", "invite_id": "i"}
+    assert mention.fields == ("email",)
+    assert store.invites.get("i").accepted_by == receipt.pseudonyms[0]
+    scene.restore(before)
+    receipt = store.people.erase("ann", addresses=["private@example.net"])
+    assert (receipt.mentions, receipt.erased["invite"]) == ((), 1)
+    assert not any("private" in str(item) for item in scene.items())
+
+
 def test_when_both_sides_are_erased_nobody_keeps_the_call(scene: Scene) -> None:
     store = scene.store
     for name in ("ann", "bob"):
