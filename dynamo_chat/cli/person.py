@@ -26,7 +26,7 @@ from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
 from dynamo_chat.core.errors import NotFound
-from dynamo_chat.operations.mentions import find_mentions
+from dynamo_chat.operations.mentions import check_words, find_mentions
 from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, record_schema
 
 UserArgument = Annotated[str, typer.Argument(metavar="USER-ID", help="The person's user id.")]
@@ -171,6 +171,9 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     if dry_run:
         _print(planned, as_json=as_json, title="would be erased")
         return
+    is_searched = search or bool(search_name)
+    if is_searched:
+        check_words(words)
     if not yes:
         _print(planned, as_json=False, title="would be erased")
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -179,13 +182,14 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
         typer.confirm("Erase all of this? It cannot be undone", abort=True)
     with _bar("erasing", sum(planned.erased.values())) as told:
         receipt = store.people.erase(user_id, heir_id=heir, on_progress=told, **ids)
+    _write(receipt, receipt_file)  # whatever happens next
     with _bar("looking again"):
         time.sleep(max(0.0, settle))
         left = store.people.plan_erasure(user_id, **ids)
         # A user is there only if the id was given to somebody else in between.
         if not left.is_empty and keyspace.USER.kind not in left.erased:
             receipt = _both(receipt, store.people.erase(user_id, **ids))
-    if search or search_name:
+    if is_searched:
         expected = int(store.table.describe().get("ItemCount", 0))
         with _bar("searching", expected) as told:
             found = find_mentions(
@@ -199,8 +203,12 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     _print(receipt, as_json=as_json, title="erased")
     if receipt.is_resumed and not as_json:
         output().print("An earlier call had begun: what it erased is not counted here.")
-    if receipt_file is not None:
-        with open_private(receipt_file) as written:
+    _write(receipt, receipt_file)
+
+
+def _write(receipt: ErasureReceipt, path: Path | None) -> None:
+    if path is not None:
+        with open_private(path) as written:
             replace_text(written, json_text(receipt.as_dict()) + "\n")
 
 

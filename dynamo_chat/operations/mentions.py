@@ -40,7 +40,7 @@ def find_mentions(
     they go with their entity. `on_progress` is called with the number of items read. Reads the
     whole table: a read unit for each 4 KB. InvalidArgument.
     """
-    wanted = _pattern(words)
+    wanted = check_words(words)
     paced = PacedConnection(connection, Pace(read_units_per_second))
     return _found(Reader(paced, system_clock), wanted, key_space, page_size, on_progress)
 
@@ -66,7 +66,8 @@ def _found(
         on_progress(count)
 
 
-def _pattern(words: Iterable[str]) -> re.Pattern[str]:
+def check_words(words: Iterable[str]) -> re.Pattern[str]:
+    """The pattern that finds the words. InvalidArgument."""
     found = {each.strip() for each in words}
     if not found or len(found) > MAX_WORDS or any(len(each) < _SHORTEST for each in found):
         raise InvalidArgument("words", f"must be 1 to {MAX_WORDS} texts of 2 characters or more")

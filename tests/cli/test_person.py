@@ -9,7 +9,7 @@ import pytest
 
 from dynamo_chat import NewMessage
 from dynamo_chat.chat.message import ToolCall
-from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.errors import InvalidArgument, ServiceError
 from dynamo_chat.operations.mentions import find_mentions
 from dynamo_chat.testing import EmbeddedEngine
 from dynamo_chat.workflows.person_records import read_record
@@ -151,6 +151,33 @@ def test_texts_inside_of_values_are_searched(scene: Scene, said: str) -> None:
     words = ["jürgen o'neil"]
     found = find_mentions(store.connection, words, read_units_per_second=None)
     assert [each.fields for each in found] == [("tool_calls",), ("metadata",), ("documents",)]
+
+
+def test_what_cannot_be_searched_for_is_refused_before_anything_is_erased(
+    run: Run, scene: Scene, where: tuple[str, ...]
+) -> None:
+    before = scene.items()
+    refused = run("erase-user", "ann", "--yes", "--settle", "0", "--search-name", "A", *where)
+    assert refused.exit_code == 1
+    assert "words" in refused.stderr
+    assert scene.items() == before
+
+
+def test_the_receipt_is_kept_if_the_search_fails(
+    run: Run,
+    scene: Scene,
+    where: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ServiceError("the search was throttled")
+
+    monkeypatch.setattr("dynamo_chat.cli.person.find_mentions", fails)
+    kept = tmp_path / "receipt.json"
+    options = ("--yes", "--settle", "0", "--search", "--receipt", str(kept))
+    assert run("erase-user", "ann", *options, *where).exit_code == 1
+    assert json.loads(kept.read_text())["erased"]["conversation"] >= 1
 
 
 def test_what_is_searched_for_has_two_characters(scene: Scene) -> None:
