@@ -191,20 +191,27 @@ def _email_made(row: Row, conversation_id: str, email: NewEmail, opened: datetim
 
 def _moved(conversation_id: str, email: NewEmail, target: Target) -> bool:
     """Move an e-mail that was loaded before to its newer status. False if it is another one."""
-    emails, identity = target.store.emails, email.response_id or ""
-    place = {"account_id": email.account_id}
+    emails, account = target.store.emails, email.account_id
+    identity = email.response_id or ""
     try:
-        there = emails.get(conversation_id, identity, **place, consistent=True)
+        there = emails.get(conversation_id, identity, account_id=account, consistent=True)
     except NotFound:
         return False
     if _differing(email, there):
         return False
     rank = _STATUSES.index
-    path = [each for each in ("processed", email.status) if rank(each) > rank(there.status)]
-    for status in dict.fromkeys(path):
-        said = {"ai_response": email.ai_response, "ev_score": email.ev_score}
-        more = said if status == email.status else {}
-        emails.move(conversation_id, identity, status, **more, **place)
+    if rank(there.status) >= rank(email.status):
+        return True
+    if there.status == "received" and email.status != "processed":
+        emails.move(conversation_id, identity, "processed", account_id=account)
+    emails.move(
+        conversation_id,
+        identity,
+        email.status,
+        ai_response=email.ai_response,
+        ev_score=email.ev_score,
+        account_id=account,
+    )
     return True
 
 

@@ -16,8 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
+from gzip import GzipFile
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import InvalidArgument
@@ -253,11 +255,11 @@ def _opened(path: Path) -> Iterator[Iterator[bytes]]:
     with path.open("rb") as raw:
         is_packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        with gzip.GzipFile(fileobj=raw) if is_packed else nullcontext(raw) as file:
+        with GzipFile(fileobj=raw) if is_packed else nullcontext(raw) as file:
             yield _lines(path, file)
 
 
-def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+def _lines(path: Path, file: GzipFile | BufferedReader) -> Iterator[bytes]:
     try:
         yield from iter(lambda: file.readline(_LONGEST_LINE), b"")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
