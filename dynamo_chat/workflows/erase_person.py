@@ -32,7 +32,7 @@ from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call, call_key
-from dynamo_chat.calls.calls import Calls
+from dynamo_chat.calls.ending import CallEnder
 from dynamo_chat.chat.conversation import still
 from dynamo_chat.chat.reviews import Review
 from dynamo_chat.chat.snapshot import SnapshotCache

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynamo_chat.chat.reviews import MAX_COMMENTS
-from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.errors import InvalidArgument, NotFound
 from dynamo_chat.importing.migration.migration import Migration, MigrationOptions, Report
 from dynamo_chat.importing.migration.sources import LinesSource, Source
 from dynamo_chat.importing.migration.times import TimeRules
