@@ -248,6 +248,7 @@ ENTITIES: list[Entity] = [
         sent_at=NOW + timedelta(seconds=1),
         turn_index=1,
         is_streaming=True,
+        status="streaming",
         edited_at=NOW,
         response_time=1.5,
         errors="none",
