@@ -8,7 +8,6 @@ shows, however far it would expand.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from dynamo_chat.archive.files import (
 from dynamo_chat.archive.lines import MAX_LINE_BYTES, item_of, line_of
 from dynamo_chat.archive.tally import Tally
 from dynamo_chat.core.connection import AttributeValues
-from dynamo_chat.core.errors import InvalidArchive, InvalidArgument
+from dynamo_chat.core.errors import InvalidArchive
 from dynamo_chat.importing.migration.sources import ExportSource
 
 S3_MANIFEST: Final = "manifest-files.json"
@@ -112,18 +111,13 @@ class S3Export:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        try:
-            self._source = ExportSource(folder)
-            names = self._source.segments(1)
-            self._parts = {name: self._source.items(name) for name in names}
-            text = (folder / S3_MANIFEST).read_bytes()
-        except InvalidArgument:
-            raise
-        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-            raise InvalidArchive(S3_MANIFEST, "is not the manifest of an export") from error
+        self._source = ExportSource(folder)
+        names = self._source.segments(1)
+        self._parts = {name: self._source.items(name) for name in names}
         if not self._source.is_complete:
             raise InvalidArchive(S3_MANIFEST, "is of an incremental export; a full one is needed")
-        self._digest = hashlib.sha256(text).hexdigest()
+        with opened(folder, S3_MANIFEST) as file:
+            self._digest = sha256_of(file)
 
     @property
     def digest(self) -> str:
@@ -148,7 +142,9 @@ class S3Export:
             raise InvalidArchive(part, "has another number of lines than the manifest says")
 
     def check(self, tally: Tally) -> None:
-        """Nothing: it has checksums of its files only, which `lines` compares."""
+        """InvalidArchive unless it has so many items as its summary says, if it has one."""
+        if self._source.item_count not in {None, tally.items}:
+            raise InvalidArchive(S3_MANIFEST, "names other files than the export has")
 
 
 def _unpacked(part: str, file: IO[bytes]) -> Iterator[bytes]:

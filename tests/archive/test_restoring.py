@@ -253,10 +253,9 @@ def test_a_damaged_export_to_s3_is_refused(scene: Scene, tmp_path: Path) -> None
         manifest.write_text(text.replace(f'"itemCount": {len(items)}', '"itemCount": 3'))
         with pytest.raises(InvalidArchive, match="another number of lines"):
             restored(other, folder)
-        for broken in ("[]", "{", '{"dataFileS3Key": 7}'):
-            manifest.write_text(broken)
-            with pytest.raises(InvalidArchive, match=r"manifest-files\.json"):
-                restored(other, folder)
+        manifest.write_text(text.replace("data/0.json.gz", "data/none.json.gz"))
+        with pytest.raises(InvalidArgument, match="is missing"):
+            restored(other, folder)
         manifest.write_text(text.replace("data/0.json.gz", "data/.."))
         with pytest.raises(InvalidArgument):
             restored(other, folder)
@@ -265,6 +264,51 @@ def test_a_damaged_export_to_s3_is_refused(scene: Scene, tmp_path: Path) -> None
         with pytest.raises(InvalidArgument, match="ION"):
             restored(other, s3_export(tmp_path / "d", [items], outputFormat="ION"))
         assert other.items() == []
+
+
+BROKEN = (
+    b"[]",
+    b"{",
+    b"[" * 100_000,
+    b"\xff",
+    b"7",
+    b'{"dataFileS3Key": "0.json.gz", "itemCount": 1e999}',
+    b'{"dataFileS3Key": "0.json.gz", "itemCount": "3"}',
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("manifest-files.json", (*BROKEN, b'{"dataFileS3Key": 7}', b"{}")),
+        ("manifest-summary.json", (*BROKEN, b"")),
+    ],
+)
+def test_a_manifest_of_an_export_to_s3_that_cannot_be_read_is_named(
+    scene: Scene, tmp_path: Path, name: str, texts: tuple[bytes, ...]
+) -> None:
+    folder = s3_export(tmp_path / "s3", [[]])
+    for text in texts:
+        (folder / name).write_bytes(text)
+        with pytest.raises(InvalidArgument, match=name):
+            restored(scene, folder)
+    assert scene.items() == []
+
+
+def test_an_export_to_s3_that_lost_files_is_refused(scene: Scene, tmp_path: Path) -> None:
+    """Half a store would be worse than none."""
+    populate(scene.store)
+    items = scene.items()
+    folder = s3_export(tmp_path / "s3", [items[:30], items[30:]], itemCount=len(items))
+    manifest = folder / "manifest-files.json"
+    whole = manifest.read_text()
+    with beside(scene) as other:
+        manifest.write_text(whole.splitlines()[0] + "\n")
+        with pytest.raises(InvalidArchive, match="names other files"):
+            restored(other, folder)
+        assert other.items() == []
+        manifest.write_text(whole)
+        assert restored(other, folder).is_clean
 
 
 def test_a_store_goes_on_where_it_was(scene: Scene, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
@@ -135,6 +136,13 @@ def test_a_damaged_export_is_refused(tmp_path: Path) -> None:
     (folder / "manifest-summary.json").write_text('{"outputFormat": "ION"}')
     with pytest.raises(InvalidArgument, match="ION"):
         source(folder)
+    for text in (b"", b"[]", b"\xff", b"[" * 100_000, b'{"itemCount": 1e999}'):
+        for name in ("manifest-summary.json", "manifest-files.json"):
+            broken = export(tmp_path / "broken", [[{"id": "a"}]])
+            (broken / name).write_bytes(text or b"{")
+            with pytest.raises(InvalidArgument, match=name):
+                source(broken)
+            shutil.rmtree(tmp_path / "broken")
     with pytest.raises(InvalidArgument, match=r"no manifest-files\.json"):
         source(tmp_path)
 

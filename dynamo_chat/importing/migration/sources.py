@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import InvalidArgument
+from dynamo_chat.core.text import cut
 from dynamo_chat.importing.migration.numerals import read_numeral
 from dynamo_chat.provision.table import Table
 from dynamo_chat.store import StoreFactory
@@ -30,6 +31,7 @@ from dynamo_chat.store import StoreFactory
 BATCH: Final = 200
 """Lines in one batch."""
 _LONGEST_LINE: Final = 16 * 1024 * 1024
+_LARGEST_MANIFEST: Final = 64 * 1024 * 1024
 _MANIFEST: Final = "manifest-files.json"
 _SUMMARY: Final = "manifest-summary.json"
 
@@ -163,16 +165,20 @@ class ExportSource:
             raise InvalidArgument("source", f"the folder {folder.name!r} has no {_MANIFEST}")
         self.is_complete = True
         summary = folder / _SUMMARY
+        self.item_count: int | None = None
+        """The number of its records, if its summary gives it."""
         if summary.is_file():
             (said,) = _objects(summary, [_text(summary)])
             self.is_complete = said.get("exportType") != "INCREMENTAL_EXPORT"
+            self.item_count = said.get("itemCount")
             form = said.get("outputFormat", "DYNAMODB_JSON")
             if form != "DYNAMODB_JSON":
-                raise InvalidArgument("source", f"the export has the form {form}; export it anew")
+                why = f"the export has the form {cut(form, 40)}; export it anew"
+                raise InvalidArgument("source", why)
         self._files: dict[str, Mapping[str, Any]] = {}
         for listed in _objects(manifest, filter(str.strip, _text(manifest).splitlines())):
-            name, count = listed.get("dataFileS3Key"), listed.get("itemCount", 0)
-            if not isinstance(name, str) or type(count) is not int:
+            name = listed.get("dataFileS3Key")
+            if not isinstance(name, str):
                 raise _damaged(manifest)
             self._files[Path(name).name] = listed
 
@@ -194,12 +200,12 @@ class ExportSource:
 
     def items(self, segment: str) -> int | None:
         """The number of records of a data file, as the manifest gives it; None if it doesn't."""
-        count = self._files[segment].get("itemCount")
-        return None if count is None else int(count)
+        count: int | None = self._files[segment].get("itemCount")
+        return count
 
     def estimate(self) -> int | None:
         """The number of records that the manifest gives."""
-        return sum(int(listed.get("itemCount", 0)) for listed in self._files.values())
+        return sum(listed.get("itemCount") or 0 for listed in self._files.values())
 
     def _check(self, path: Path, listed: Mapping[str, Any]) -> None:
         wanted = listed.get("md5Checksum")
@@ -214,6 +220,11 @@ class ExportSource:
 
 
 def _text(path: Path) -> str:
+    """The text of a manifest. InvalidArgument."""
+    if path.stat().st_size > _LARGEST_MANIFEST:
+        raise InvalidArgument(
+            "source", f"the file {path.name!r} has more than {_LARGEST_MANIFEST:,} bytes"
+        )
     try:
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -221,13 +232,18 @@ def _text(path: Path) -> str:
 
 
 def _objects(path: Path, texts: Iterable[str]) -> list[dict[str, Any]]:
-    """The JSON objects of a manifest. InvalidArgument."""
+    """The JSON objects of a manifest, with counts and forms of the right types. InvalidArgument."""
     try:
         found = [json.loads(text) for text in texts]
     except (ValueError, RecursionError) as error:
         raise _damaged(path) from error
-    if not all(isinstance(each, dict) for each in found):
-        raise _damaged(path)
+    for each in found:
+        if (
+            not isinstance(each, dict)
+            or type(each.get("itemCount", 0)) is not int
+            or type(each.get("outputFormat", "")) is not str
+        ):
+            raise _damaged(path)
     return found
 
 
