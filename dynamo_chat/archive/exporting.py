@@ -32,6 +32,7 @@ from dynamo_chat.archive.files import (
     Part,
     PartWriter,
     is_own_file,
+    journal_header,
     make_folder,
     part_name,
 )
@@ -39,18 +40,19 @@ from dynamo_chat.archive.lines import line_of
 from dynamo_chat.archive.shared import (
     Progress,
     ProgressHook,
+    check_layout,
     check_number,
     described,
     paced,
     package_version,
     table_id,
 )
-from dynamo_chat.archive.tally import Tally
+from dynamo_chat.archive.tally import Tally, count_of
 from dynamo_chat.core.clock import Clock, system_clock
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.errors import InvalidArchive, InvalidArgument
 from dynamo_chat.core.keys import format_time
-from dynamo_chat.core.layout import GSI1, GSI2, TABLE
+from dynamo_chat.core.layout import GSI1, GSI2, PK, SK, TABLE
 from dynamo_chat.core.size import read_units
 from dynamo_chat.core.transaction import is_live
 from dynamo_chat.importing.migration.pace import Pace
@@ -150,27 +152,41 @@ class _Done:
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> _Done:
+        """What `as_dict` wrote. ValueError, TypeError, LookupError or AttributeError."""
         part = None if told["part"] is None else Part.from_dict(told["part"])
+        position = told["position"]
         return cls(
-            told["segment"],
+            count_of(told["segment"]),
             part,
             Tally.from_dict(told["kinds"]),
-            told["expired"],
-            Counter(told["damaged"]),
-            told["position"],
+            count_of(told["expired"]),
+            Counter({code: count_of(n) for code, n in told["damaged"].items()}),
+            None if position is None else {n: {"S": str(position[n]["S"])} for n in (PK, SK)},
         )
 
 
 @dataclass(slots=True)
+class _Segment:
+    """How far a segment is."""
+
+    parts: int = 0
+    position: AttributeValues | None = None
+    is_done: bool = False
+
+
+@dataclass(slots=True)
 class _Export:
-    """An export that is going on: its journal, and what was done."""
+    """An export that is going on: its journal, and the sum of what was done."""
 
     journal: Journal
     archive: str
     started: str
-    segments: int
+    segments: list[_Segment]
     estimate: int | None
-    done: list[_Done] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    expired: int = 0
+    damaged: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
     items: int = 0
@@ -178,16 +194,23 @@ class _Export:
     def add(self, done: _Done) -> None:
         with self.lock:
             self.journal.add(done.as_dict())
-            self.done.append(done)
+            self.count(done)
+
+    def count(self, done: _Done) -> None:
+        """Add what is in the journal. LookupError if the export has no such segment."""
+        segment = self.segments[done.segment]
+        segment.position, segment.is_done = done.position, done.position is None
+        if done.part is not None:
+            segment.parts += 1
+            self.parts.append(done.part)
+        self.tally.merge(done.tally)
+        self.expired += done.expired
+        self.damaged.update(done.damaged)
 
     def read(self, items: int) -> int:
         with self.lock:
             self.items += items
             return self.items
-
-    def of(self, segment: int) -> list[_Done]:
-        with self.lock:
-            return [each for each in self.done if each.segment == segment]
 
 
 class StoreExport:
@@ -236,6 +259,7 @@ class StoreExport:
 
     def _run(self) -> ExportReport:
         description = described(self.connection)
+        check_layout(description, key_only=True)  # nothing else could be restored
         make_folder(self.folder)
         self._check_folder()
         with closing(Journal(self.folder / EXPORT_JOURNAL, "folder")) as journal:
@@ -261,6 +285,8 @@ class StoreExport:
     # -- the folder -----------------------------------------------------------------------------
 
     def _check_folder(self) -> None:
+        if not self.folder.is_dir():
+            raise InvalidArgument("folder", "is not a folder")
         there = {each.name for each in self.folder.iterdir()}
         if MANIFEST in there:
             (self.folder / EXPORT_JOURNAL).unlink(missing_ok=True)  # it was killed at the very end
@@ -273,45 +299,44 @@ class StoreExport:
         identity = {"table": self.connection.table_name, "id": table_id(description)}
         if not journal.entries:
             now = format_time(self._clock())
-            header: dict[str, Any] = {
+            header = journal_header(
                 **identity,
-                "format": FORMAT,
-                "archive": uuid.uuid4().hex,
-                "started": now,
-                "segments": self.options.segments,
-            }
+                archive=uuid.uuid4().hex,
+                started=now,
+                segments=self.options.segments,
+            )
             journal.add(header)
             journal.entries = [header]
         header, *told = journal.entries
         if {name: header.get(name) for name in identity} != identity:
             raise InvalidArgument("folder", "has the beginning of an export of another table")
         try:
+            check_number("segments", header["segments"], MAX_SEGMENTS)
             export = _Export(
                 journal,
                 str(header["archive"]),
                 str(header["started"]),
-                int(header["segments"]),
+                [_Segment() for _ in range(header["segments"])],
                 int(description.get("ItemCount", 0)) or None,
-                list(map(_Done.from_dict, told)),
             )
+            for each in told:
+                export.count(_Done.from_dict(each))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise InvalidArchive(EXPORT_JOURNAL, "is damaged; choose another folder") from error
-        export.items = sum(each.tally.items + each.expired for each in export.done)
+        journal.entries = []
+        export.items = export.tally.items + export.expired
         return export
 
     def _clear(self, manifest: Manifest) -> None:
-        """Delete files of parts that were begun, and are in another part now."""
+        """Delete files of parts that were begun, and are in another part now. InvalidArchive."""
         kept = {part.name for part in manifest.parts}
-        for path in self.folder.iterdir():
-            if is_own_file(path.name) and path.name not in kept:
-                path.unlink()
+        there = {path.name for path in self.folder.iterdir() if is_own_file(path.name)}
+        for name in kept - there:
+            raise InvalidArchive(name, "is gone since the export began; choose another folder")
+        for name in there - kept:
+            (self.folder / name).unlink()
 
     def _manifest(self, export: _Export) -> Manifest:
-        tally = Tally.of(each.tally for each in export.done)
-        damaged: Counter[str] = Counter()
-        for each in export.done:
-            damaged.update(each.damaged)
-        parts = sorted(each.part for each in export.done if each.part is not None)
         return Manifest(
             format=FORMAT,
             archive=export.archive,
@@ -320,22 +345,21 @@ class StoreExport:
             started=export.started,
             finished=format_time(self._clock()),
             layout=LAYOUT,
-            kinds=tally.as_dict(),
-            items=tally.items,
-            expired=sum(each.expired for each in export.done),
-            damaged=dict(sorted(damaged.items())),
-            parts=tuple(parts),
+            kinds=export.tally.as_dict(),
+            items=export.tally.items,
+            expired=export.expired,
+            damaged=dict(sorted(export.damaged.items())),
+            parts=tuple(sorted(export.parts)),
         )
 
     # -- the table ------------------------------------------------------------------------------
 
     def _read_all(self, export: _Export) -> None:
         """Read every segment to its end. The first error stops all of them."""
-        with ThreadPoolExecutor(export.segments) as pool:
+        number = len(export.segments)
+        with ThreadPoolExecutor(number) as pool:
             try:
-                running = [
-                    pool.submit(self._read, export, segment) for segment in range(export.segments)
-                ]
+                running = [pool.submit(self._read, export, segment) for segment in range(number)]
                 done, _ = wait(running, return_when=FIRST_EXCEPTION)
                 for each in done:
                     each.result()
@@ -343,21 +367,14 @@ class StoreExport:
                 export.stop.set()
 
     def _read(self, export: _Export, segment: int) -> None:
-        before = export.of(segment)
-        if before and before[-1].position is None:
-            return
-        position = before[-1].position if before else None
-        number = sum(each.part is not None for each in before)
-        pages = self._pages(segment, export.segments, position)
+        so_far = export.segments[segment]
+        pages = self._pages(segment, len(export.segments), so_far.position)
         with knowing(self._key_space):
-            while not export.stop.is_set():
-                done = self._part(export, segment, part_name(segment, number), pages)
+            while not so_far.is_done and not export.stop.is_set():
+                done = self._part(export, segment, part_name(segment, so_far.parts), pages)
                 if done is None:
                     return
                 export.add(done)
-                if done.position is None:
-                    return
-                number += done.part is not None
 
     def _part(
         self,

@@ -22,16 +22,19 @@ from typing import IO, Any, BinaryIO, Final, NamedTuple, Self
 
 from dynamo_chat.core.errors import InvalidArchive, InvalidArgument
 
+FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 EXPORT_JOURNAL: Final = "export.jsonl"
 PARTIAL: Final = ".partial"
 MAX_MANIFEST_BYTES: Final = 64 * 2**20
 _LONGEST_JOURNAL_LINE: Final = 64 * 2**20
+_JOURNAL_BEGINS: Final = b'{"journal":'
 _OWNERS_FILE: Final = 0o600
 _OWNERS_FOLDER: Final = 0o700
 _PART_NAME: Final = re.compile(r"items-[0-9]{4}-[0-9]{6}\.jsonl\.gz", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _PIECE: Final = 2**20
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 """A pipe in the place of a file must not wait for its other end."""
 
@@ -163,18 +166,46 @@ class _Hashed:
 # -- the journal --------------------------------------------------------------------------------
 
 
+def journal_header(**told: Any) -> dict[str, Any]:
+    """The first entry of a journal, which shows that a file is one."""
+    return {"journal": FORMAT, **told}
+
+
 class Journal:
-    """What was done, a line of JSON for each step. InvalidArgument if another process has it."""
+    """What was done, a line of JSON for each step.
+
+    InvalidArgument if the file is no journal, or if another process has it. A file that is none is
+    left as it is: the path may be mistaken, or that of a link in an archive from elsewhere.
+    """
 
     def __init__(self, path: Path, argument: str) -> None:
         self.path = path
-        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, _OWNERS_FILE), "r+b")
+        self._file = self._opened(argument)
         try:
             self._own(argument)
+            self._check(argument)
             self.entries = list(self._read())
         except BaseException:
             self._file.close()
             raise
+
+    def _opened(self, argument: str) -> BinaryIO:
+        flags = os.O_RDWR | os.O_CREAT | _NO_LINK | _NO_WAIT
+        try:
+            handle = os.open(self.path, flags, _OWNERS_FILE)
+        except OSError as error:
+            why = f"{self.path.name!r} can't be opened for writing: {error.strerror}"
+            raise InvalidArgument(argument, why) from error
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise InvalidArgument(argument, f"{self.path.name!r} is not a regular file")
+        return os.fdopen(handle, "r+b")
+
+    def _check(self, argument: str) -> None:
+        begin = self._file.read(len(_JOURNAL_BEGINS))
+        if not _JOURNAL_BEGINS.startswith(begin):  # it may have been cut short
+            raise InvalidArgument(argument, f"{self.path.name!r} is a file with other content")
+        self._file.seek(0)
 
     def _own(self, argument: str) -> None:
         # Without a name, the one who had it has finished meanwhile.
@@ -275,9 +306,6 @@ class Manifest:
         write_whole(folder / MANIFEST, json.dumps(told, indent=1).encode() + b"\n")
 
 
-FORMAT: Final = 1
-
-
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a complete archive. InvalidArchive."""
     with opened(folder, MANIFEST) as file:
@@ -294,12 +322,12 @@ def read_manifest(folder: Path) -> Manifest:
             )
         told["parts"] = tuple(map(Part.from_dict, told["parts"]))
         manifest = Manifest(**told)
+        if digest != manifest.digest:
+            raise InvalidArchive(MANIFEST, "was changed: its digest is another")
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         if isinstance(error, InvalidArchive):
             raise
         raise InvalidArchive(MANIFEST, "is not the manifest of an archive") from error
-    if digest != manifest.digest:
-        raise InvalidArchive(MANIFEST, "was changed: its digest is another")
     names = [part.name for part in manifest.parts]
     if len(set(names)) != len(names) or sum(p.items for p in manifest.parts) != manifest.items:
         raise InvalidArchive(MANIFEST, "contradicts itself")
@@ -311,7 +339,7 @@ def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
     """A regular file of the folder, for reading; no link to somewhere else. InvalidArchive."""
     path = folder / name
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _NO_WAIT)
+        handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT)
     except OSError as error:
         raise InvalidArchive(name, "is missing, or can't be opened") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):

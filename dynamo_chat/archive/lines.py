@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final, NoReturn
@@ -24,6 +24,7 @@ from dynamo_chat.core.size import MAX_ITEM_BYTES, item_size
 MAX_LINE_BYTES: Final = 8 * 2**20
 """The longest line. An item of 400 KB has at most 3.5 MB as JSON."""
 _MAX_DEPTH: Final = 32
+_MAX_NAME: Final = 65_535
 _MAX_PARTITION_KEY: Final = 2_048
 _MAX_SORT_KEY: Final = 1_024
 _NUMBER: Final = re.compile(r"[-+]?[0-9]{1,200}(\.[0-9]{1,200})?([eE][-+]?[0-9]{1,3})?", re.ASCII)
@@ -123,6 +124,8 @@ def _no_number(_: str) -> NoReturn:
 def _check(item: Mapping[str, Any]) -> None:
     for name, value in item.items():
         _check_text(name)
+        if not 0 < len(name.encode()) <= _MAX_NAME:
+            raise ValueError(f"the name of an attribute must have 1 to {_MAX_NAME:,} bytes")
         _check_value(value, 1)
         if name in KEY_ATTRIBUTES:
             _check_key(name, value)
@@ -153,19 +156,20 @@ def _check_value(value: Any, depth: int) -> None:
             _check_text(name)
             _check_value(each, depth + 1)
     elif kind in _SETS:
-        _check_set(content, _SETS[kind])
+        _check_set(content, kind)
     elif kind in _SCALARS:
         _SCALARS[kind](content)
     else:
         raise ValueError(f"{str(kind)[:20]!r} is no type of DynamoDB, or has another content")
 
 
-def _check_set(content: Any, check: Callable[[Any], None]) -> None:
+def _check_set(content: Any, kind: str) -> None:
     if not isinstance(content, list) or not content:
         raise ValueError("a set must be a list that is not empty")
     for each in content:
-        check(each)
-    if len(set(content)) != len(content):
+        _SETS[kind](each)
+    members = set(map(Decimal, content) if kind == "NS" else content)
+    if len(members) != len(content):
         raise ValueError("a set has a member twice")
 
 
@@ -191,9 +195,11 @@ def _check_binary(content: Any) -> None:
     if not isinstance(content, str):
         raise ValueError("binary data must be base64 text")  # noqa: TRY004 - as above
     try:
-        a2b_base64(content, strict_mode=True)
+        found = a2b_base64(content, strict_mode=True)
     except ValueError:
         raise ValueError("binary data must be base64 text") from None
+    if b2a_base64(found, newline=False) != content.encode():  # the same bytes have one text
+        raise ValueError("binary data must be base64 text")
 
 
 def _check_flag(content: Any) -> None:

@@ -19,19 +19,20 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from dynamo_chat.archive.checking import Checked, Checker
-from dynamo_chat.archive.files import FORMAT, MANIFEST, Journal
+from dynamo_chat.archive.files import MANIFEST, Journal, journal_header
 from dynamo_chat.archive.lines import canonical, to_send
 from dynamo_chat.archive.reading import Source, source_of
 from dynamo_chat.archive.shared import (
     MAX_WORKERS,
     Progress,
     ProgressHook,
+    check_layout,
     check_number,
     described,
     paced,
     table_id,
 )
-from dynamo_chat.archive.tally import Tally
+from dynamo_chat.archive.tally import Tally, count_of
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import Clock, system_clock, ulid_ids
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -44,8 +45,6 @@ from dynamo_chat.core.transaction import Put, absent, is_live
 from dynamo_chat.importing.migration.pace import Pace
 from dynamo_chat.importing.migration.writing import differences
 from dynamo_chat.operations.doctor.findings import Code, kind_of
-from dynamo_chat.provision.definition import TableDefinition
-from dynamo_chat.provision.differences import described_differences
 from dynamo_chat.store import ChatStore
 
 T = TypeVar("T")
@@ -157,8 +156,8 @@ class _Counts:
 def _checked_before(entry: Mapping[str, Any]) -> Checked:
     """What the journal tells of the check. InvalidArgument."""
     try:
-        damaged: Counter[Code] = Counter(entry["damaged"])
-        return Checked(Tally.from_dict(entry["kinds"]), int(entry["expired"]), damaged)
+        damaged: Counter[Code] = Counter({c: count_of(n) for c, n in entry["damaged"].items()})
+        return Checked(Tally.from_dict(entry["kinds"]), count_of(entry["expired"]), damaged)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise InvalidArgument("journal", "is damaged; delete it, and merge") from error
 
@@ -166,9 +165,10 @@ def _checked_before(entry: Mapping[str, Any]) -> Checked:
 def _counts(entry: Mapping[str, Any]) -> _Counts:
     """The counts in an entry of the journal. InvalidArgument."""
     try:
-        told = entry["counts"]
-        return _Counts(**{**told, "differences": [Difference(**d) for d in told["differences"]]})
-    except (TypeError, LookupError) as error:
+        told = dict(entry["counts"])
+        listed = [Difference(**each) for each in told.pop("differences")]
+        return _Counts(**{name: count_of(n) for name, n in told.items()}, differences=listed)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise InvalidArgument("journal", "is damaged; delete it, and merge") from error
 
 
@@ -217,7 +217,7 @@ class StoreRestore:
 
     def _from(self, source: Source, *, dry_run: bool) -> RestoreReport:
         description = described(self.connection)
-        _check_layout(description)
+        check_layout(description)
         if dry_run:
             if not self._journal_path().exists():
                 self._check_target()
@@ -234,7 +234,11 @@ class StoreRestore:
         checked = self._begun(source, journal, identity)
         counts = _Counts()
         for phase, act in (("restore", self._restore), ("verify", self._verify)):
-            known = {each["part"]: each for each in journal.entries if each.get("phase") == phase}
+            known = {
+                str(each.get("part")): each
+                for each in journal.entries
+                if each.get("phase") == phase
+            }
             told = _Teller(self._on_progress, phase, checked.tally.items)
             for part in source.parts:
                 entry = known.get(part)
@@ -260,22 +264,22 @@ class StoreRestore:
 
     def _begun(self, source: Source, journal: Journal, identity: str) -> Checked:
         """What the archive has, when it may be written: it was checked, and the table is fit."""
-        header = {
-            "format": FORMAT,
-            "archive": source.digest,
-            "table": self.connection.table_name,
-            "id": identity,
-        }
+        header = journal_header(
+            archive=source.digest, table=self.connection.table_name, id=identity
+        )
         if journal.entries and journal.entries[0] != header:
             if journal.entries[0].get("archive") != source.digest:
                 raise InvalidArgument("journal", "is that of another archive")
             journal.restart()  # the table is another one, of the same name
         if len(journal.entries) > 1:
+            if journal.entries[1].get("merge") and not self.options.merge:
+                raise InvalidArgument("merge", "the restore that goes on began with it")
             return _checked_before(journal.entries[1])
         checked = self._checked(source)
         self._check_target()
         journal.restart()
         entry = {
+            "merge": self.options.merge,
             "kinds": checked.tally.as_dict(),
             "expired": checked.expired,
             "damaged": checked.damaged,
@@ -470,11 +474,3 @@ def _difference(key_space: KeySpace, item: AttributeValues, says: str) -> Differ
     fields = {} if layout is None else identity_of(layout, item)
     identity = {n: shown(value) for n, value in fields.items() if n.endswith(_SHOWN)}
     return Difference(kind, identity, says)
-
-
-def _check_layout(description: dict[str, Any]) -> None:
-    """InvalidArgument if the table has other keys or indexes than a store needs."""
-    wanted = TableDefinition()
-    found = [each for each in described_differences(description, wanted) if each.is_essential]
-    if found:
-        raise InvalidArgument("table", "; ".join(map(str, found)))

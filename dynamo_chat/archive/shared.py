@@ -10,6 +10,8 @@ from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.events import RequestEvent
 from dynamo_chat.importing.migration.pace import Pace
+from dynamo_chat.provision.definition import TableDefinition
+from dynamo_chat.provision.differences import described_differences
 from dynamo_chat.provision.table import Table
 
 MAX_WORKERS: Final = 64
@@ -54,7 +56,19 @@ def described(connection: Connection) -> dict[str, Any]:
 
 def table_id(description: dict[str, Any]) -> str:
     """What tells a table from another one that had or gets its name."""
-    return f"{description.get('TableId', '')} {description.get('CreationDateTime', '')}"
+    return str(description.get("TableId") or description.get("CreationDateTime", ""))
+
+
+def check_layout(description: dict[str, Any], *, key_only: bool = False) -> None:
+    """InvalidArgument if the table has another key than a store, or other indexes."""
+    found = described_differences(description, TableDefinition())
+    wrong = [
+        each
+        for each in found
+        if each.is_essential and (each.setting == "key schema" or not key_only)
+    ]
+    if wrong:
+        raise InvalidArgument("table", "; ".join(map(str, wrong)))
 
 
 def check_number(name: str, value: Any, most: int) -> None:

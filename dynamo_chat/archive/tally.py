@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -53,14 +53,6 @@ class Tally:
             found.digest = (found.digest + more.digest) % _MODULUS
             found.versions.update(more.versions)
 
-    @classmethod
-    def of(cls, tallies: Iterable[Tally]) -> Self:
-        """The sum of some tallies."""
-        made = cls()
-        for each in tallies:
-            made.merge(each)
-        return made
-
     @property
     def items(self) -> int:
         """How many items were counted."""
@@ -87,9 +79,9 @@ class Tally:
         return cls(
             {
                 kind: KindTally(
-                    _count(each["items"]),
+                    count_of(each["items"]),
                     _digest(each["digest"]),
-                    Counter({name: _count(n) for name, n in each["versions"].items()}),
+                    Counter({name: count_of(n) for name, n in each["versions"].items()}),
                 )
                 for kind, each in told.items()
             }
@@ -101,7 +93,8 @@ def _version(item: AttributeValues) -> str:
     return str(stored["N"]) if stored is not None and "N" in stored else ""
 
 
-def _count(told: Any) -> int:
+def count_of(told: Any) -> int:
+    """A count that was read. ValueError."""
     if type(told) is not int or told < 0:
         raise ValueError("a count must be a whole number")
     return told

@@ -247,6 +247,15 @@ def test_what_is_no_manifest_is_refused(target: Scene, copied: Path, text: str) 
     assert isinstance(refused(target, copied), InvalidArchive)
 
 
+@pytest.mark.parametrize("depth", [200, 500, 900, 5_000, 100_000])
+def test_a_deep_manifest_is_refused(target: Scene, copied: Path, depth: int) -> None:
+    """Also where it can be read as JSON, but not be compared with its digest."""
+    told = {**json.loads((copied / MANIFEST).read_text()), "table": "@"}
+    text = json.dumps(told).replace('"@"', "[" * depth + "]" * depth)
+    (copied / MANIFEST).write_text(text)
+    assert isinstance(refused(target, copied), InvalidArchive)
+
+
 def test_a_newer_format_is_refused(target: Scene, copied: Path) -> None:
     replace(read_manifest(copied), format=2).write(copied)
     assert "another format" in str(refused(target, copied))
@@ -333,6 +342,11 @@ WRONG: dict[str, bytes] = {
     "an empty set": b'{"Item":{%b,"a":{"SS":[]}}}\n' % KEY,
     "a set that is a text": b'{"Item":{%b,"a":{"SS":"abc"}}}\n' % KEY,
     "a set with a member twice": b'{"Item":{%b,"a":{"SS":["x","x"]}}}\n' % KEY,
+    "a set with a number twice": b'{"Item":{%b,"a":{"NS":["1","1.0"]}}}\n' % KEY,
+    "a set with bytes twice": b'{"Item":{%b,"a":{"BS":["AA==","AB=="]}}}\n' % KEY,
+    "bytes with a bit too many": b'{"Item":{%b,"a":{"B":"AB=="}}}\n' % KEY,
+    "an empty name": b'{"Item":{"":{"S":"x"},%b}}\n' % KEY,
+    "a long name": b'{"Item":{%b,"%b":{"S":"x"}}}\n' % (KEY, b"x" * 65_536),
     "a list that is a map": b'{"Item":{%b,"a":{"L":{}}}}\n' % KEY,
     "a map that is a list": b'{"Item":{%b,"a":{"M":[]}}}\n' % KEY,
     "a name twice": b'{"Item":{%b,"a":{"S":"x"},"a":{"S":"y"}}}\n' % KEY,

@@ -1,17 +1,25 @@
 """Killed at any request or step on the disk, an export and a restore go on where they were."""
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dynamo_chat.archive.exporting import StoreExport
-from dynamo_chat.archive.files import EXPORT_JOURNAL, MANIFEST, Journal
+from dynamo_chat.archive.files import (
+    EXPORT_JOURNAL,
+    MANIFEST,
+    Journal,
+    journal_header,
+    part_name,
+)
 from dynamo_chat.archive.restoring import StoreRestore
+from dynamo_chat.archive.shared import described
 from dynamo_chat.core.errors import InvalidArchive, InvalidArgument, Unreachable as NoAnswer
 from dynamo_chat.testing import DropAnswer, FaultInjector, Kill, Killed, Throttled, Unprocessed
 from dynamo_chat.testing.faults import kill_points
@@ -190,7 +198,7 @@ def test_a_line_of_the_journal_that_was_cut_short_was_not_done(tmp_path: Path) -
     """At every byte: what was added before is kept, and what is added then comes after it."""
     path = tmp_path / "journal"
     journal = Journal(path, "folder")
-    journal.add({"step": 1})
+    journal.add(journal_header(step=1))
     whole = path.stat().st_size
     journal.add({"step": 2, "said": "é"})
     journal.close()
@@ -198,12 +206,89 @@ def test_a_line_of_the_journal_that_was_cut_short_was_not_done(tmp_path: Path) -
     for length in range(whole, len(text)):
         path.write_bytes(text[:length])
         again = Journal(path, "folder")
-        assert again.entries == [{"step": 1}]
+        assert again.entries == [journal_header(step=1)]
         again.add({"step": 3})
         again.close()
         last = Journal(path, "folder")
-        assert last.entries == [{"step": 1}, {"step": 3}]
+        assert last.entries == [journal_header(step=1), {"step": 3}]
         last.close()
+    for length in range(whole):
+        path.write_bytes(text[:length])
+        again = Journal(path, "folder")
+        assert again.entries == []
+        again.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"notes", b"notes\n", b'{"a":1}', b'{"a":1}\n{"b":2}', b"\x00", b"\n", b"{\n}"]
+)
+def test_another_file_than_a_journal_stays_as_it_is(
+    full: Scene, tmp_path: Path, content: bytes
+) -> None:
+    """By mistake, or because a link in the folder leads to it."""
+    folder, mine = tmp_path / "archive", tmp_path / "mine"
+    exported(full, folder)
+    mine.write_bytes(content)
+    with beside(full) as other:
+        with pytest.raises(InvalidArgument, match="journal: 'mine' is a file with other content"):
+            restored(other, folder, journal=mine)
+        own = a_restore(other, folder)._journal_path()
+        own.symlink_to(mine)
+        with pytest.raises(InvalidArgument, match=r"journal: .* can't be opened"):
+            restored(other, folder)
+        assert other.items() == []
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / EXPORT_JOURNAL).symlink_to(mine)
+    with pytest.raises(InvalidArgument, match=r"folder: .* can't be opened"):
+        exported(full, begun)
+    (begun / EXPORT_JOURNAL).unlink()
+    (begun / EXPORT_JOURNAL).write_bytes(content)
+    with pytest.raises(InvalidArgument, match=r"folder: .* other content"):
+        exported(full, begun)
+    assert (begun / EXPORT_JOURNAL).read_bytes() == mine.read_bytes() == content
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_journal_is_a_regular_file(full: Scene, tmp_path: Path) -> None:
+    exported(full, tmp_path / "archive")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", ".", "none/journal"):
+        with pytest.raises(InvalidArgument, match="journal: "):
+            restored(full, tmp_path / "archive", journal=tmp_path / name, merge=True)
+
+
+def test_a_damaged_journal_is_told(full: Scene, tmp_path: Path) -> None:
+    """Whatever a value of it is: it is refused, or what is done is right all the same."""
+    whole, begun, journal = tmp_path / "whole", tmp_path / "begun", tmp_path / "journal"
+    wanted = same(full.items())
+    exported(full, whole, **SMALL)
+    killed(an_export(full, begun, **SMALL), 7)
+    made = an_export(full, begun, **SMALL)
+    description = described(made.connection)
+    for text in damaged(begun / EXPORT_JOURNAL):
+        (begun / EXPORT_JOURNAL).write_text(text)
+        with suppress(InvalidArgument), closing(Journal(begun / EXPORT_JOURNAL, "folder")) as found:
+            made._manifest(made._begun(found, description))
+    with beside(full) as other:
+        killed(a_restore(other, whole, workers=1, journal=journal), 5, "BatchGetItem")
+        for text in damaged(journal):
+            journal.write_text(text)
+            with suppress(InvalidArgument):
+                assert restored(other, whole, journal=journal).is_clean
+        assert same(other.items()) == wanted
+
+
+def damaged(journal: Path) -> Iterator[str]:
+    """The journal with other values, one at a time."""
+    lines = journal.read_text().splitlines()
+    assert len(lines) > 1
+    for number, line in enumerate(lines):
+        entry = json.loads(line)
+        for name in entry:
+            for value in (None, -1, 1e999, "x", {"x": {}}):
+                changed = json.dumps({**entry, name: value}, separators=(",", ":"))
+                yield "\n".join([*lines[:number], changed, *lines[number + 1 :], ""])
 
 
 def test_two_processes_do_not_share_a_folder(
@@ -227,6 +312,28 @@ def test_two_processes_do_not_share_a_folder(
     assert all("another process works with" in each for each in refused)
     with beside(full) as other:
         assert restored(other, folder).is_clean
+
+
+def test_a_part_that_is_gone_is_told_by_the_export(full: Scene, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    killed(an_export(full, folder, **SMALL), 7)
+    (folder / part_name(0, 0)).unlink()
+    with pytest.raises(InvalidArchive, match=r"items-0000-000000\.jsonl\.gz: is gone"):
+        exported(full, folder)
+    assert not (folder / MANIFEST).exists()
+
+
+def test_a_merge_goes_on_as_a_merge(full: Scene, tmp_path: Path) -> None:
+    """Others may use the table: nothing is written there without a condition."""
+    folder = tmp_path / "archive"
+    exported(full, folder, **SMALL)
+    with beside(full) as other:
+        killed(a_restore(other, folder, workers=1, merge=True), 2, "PutItem")
+        there = other.items()
+        with pytest.raises(InvalidArgument, match="merge: "):
+            restored(other, folder)
+        assert other.items() == there
+        assert restored(other, folder, merge=True).is_clean
 
 
 def test_a_folder_of_another_table_is_refused(full: Scene, tmp_path: Path) -> None:

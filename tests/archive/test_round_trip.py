@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from dynamo_chat import NewMessage
+from dynamo_chat import ChatStore, NewMessage
 from dynamo_chat.archive.exporting import StoreExport
 from dynamo_chat.archive.files import MANIFEST, read_manifest
 from dynamo_chat.archive.lines import to_send
@@ -253,10 +253,32 @@ def test_what_an_export_needs(scene: Scene, folder: Path, tmp_path: Path) -> Non
     with pytest.raises(InvalidArgument, match="folder: has a complete archive"):
         exported(scene, folder)
     assert modes(folder) == before
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InvalidArgument, match="folder: is not a folder"):
+        exported(scene, tmp_path / "file")
     gone = Scene(scene.engine, scene.clock)
     with pytest.raises(TableNotFound):
         an_export(gone, tmp_path / "none").run()
     assert not (tmp_path / "none").exists()
+
+
+def test_a_table_with_another_key_is_not_exported(scene: Scene, folder: Path) -> None:
+    """Nothing could be restored from it."""
+    name = f"{scene.table}-other"
+    scene.client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "B"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    scene.client.put_item(TableName=name, Item={"id": {"B": b"1"}})
+    store = ChatStore(name, region=scene.engine.region, endpoint_url=scene.engine.endpoint_url)
+    try:
+        with pytest.raises(InvalidArgument, match="table: key schema"):
+            StoreExport(store, folder, clock=scene.clock).run()
+    finally:
+        scene.client.delete_table(TableName=name)
+    assert not folder.exists()
 
 
 def test_an_empty_table_has_an_archive_too(scene: Scene, folder: Path) -> None:
