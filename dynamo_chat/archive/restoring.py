@@ -41,6 +41,7 @@ from dynamo_chat.core.item import identity_of
 from dynamo_chat.core.layout import PK, SK, KeySpace
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.text import cut
 from dynamo_chat.core.transaction import Put, absent, is_live
 from dynamo_chat.importing.migration.pace import Pace
 from dynamo_chat.importing.migration.writing import differences
@@ -51,6 +52,7 @@ T = TypeVar("T")
 
 MAX_LISTED: Final = 1_000
 """How many differences a report lists."""
+_LONGEST_TEXT: Final = 500
 _CHUNK: Final = 100
 _PACED_CHUNK: Final = 25
 _CHUNK_BYTES: Final = 2**20
@@ -473,4 +475,4 @@ def _difference(key_space: KeySpace, item: AttributeValues, says: str) -> Differ
     layout = key_space.layouts.get(kind)
     fields = {} if layout is None else identity_of(layout, item)
     identity = {n: shown(value) for n, value in fields.items() if n.endswith(_SHOWN)}
-    return Difference(kind, identity, says)
+    return Difference(cut(kind, _LONGEST_TEXT), identity, cut(says, _LONGEST_TEXT))

@@ -19,6 +19,8 @@ from dynamo_chat.operations.doctor.findings import kind_of
 
 _MODULUS: Final = 2**256
 _HEX: Final = 64
+_LONGEST_KIND: Final = 200
+_LONGEST_VERSION: Final = 4
 
 
 @dataclass(slots=True)
@@ -28,7 +30,7 @@ class KindTally:
     items: int = 0
     digest: int = 0
     versions: Counter[str] = field(default_factory=Counter)
-    """How many items have each schema version, as it is stored."""
+    """How many items have each schema version; an empty text is none that a store writes."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class Tally:
 
     def add(self, item: AttributeValues, line: bytes) -> None:
         """Count an item and its line."""
-        found = self.kinds.setdefault(kind_of(item), KindTally())
+        found = self.kinds.setdefault(_kind(item), KindTally())
         digest = int.from_bytes(hashlib.sha256(line).digest(), "big")
         found.items += 1
         found.digest = (found.digest + digest) % _MODULUS
@@ -88,9 +90,17 @@ class Tally:
         )
 
 
+# Items of other applications may have anything there: what no store writes is not listed.
+
+
+def _kind(item: AttributeValues) -> str:
+    kind = kind_of(item)
+    return kind if len(kind) <= _LONGEST_KIND else ""
+
+
 def _version(item: AttributeValues) -> str:
-    stored = item.get(VERSION)
-    return str(stored["N"]) if stored is not None and "N" in stored else ""
+    version = item.get(VERSION, {}).get("N", "")
+    return version if len(version) <= _LONGEST_VERSION else ""
 
 
 def count_of(told: Any) -> int:

@@ -262,6 +262,26 @@ def test_what_an_export_needs(scene: Scene, folder: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "none").exists()
 
 
+def test_items_of_others_do_not_swell_the_manifest(scene: Scene, folder: Path) -> None:
+    """Whatever they keep in the attributes where a store has its kinds and versions."""
+    items: list[Item] = [
+        {
+            "PK": {"S": f"OTHER#{number}"},
+            "SK": {"S": "OTHER"},
+            "kind": {"S": f"{number}" * 50_000},
+            "v": {"N": f"17000000{number}"},
+        }
+        for number in range(10, 14)
+    ]
+    scene.put(*items)
+    report = exported(scene, folder)
+    assert (report.kinds, report.damaged) == ({"": 4}, {"unknown_kind": 4})
+    assert read_manifest(folder).kinds[""]["versions"] == {"": 4}
+    assert (folder / MANIFEST).stat().st_size < 2_000
+    with beside(scene) as other:
+        assert restored(other, folder, with_damaged=True).is_clean
+
+
 def test_a_table_with_another_key_is_not_exported(scene: Scene, folder: Path) -> None:
     """Nothing could be restored from it."""
     name = f"{scene.table}-other"
