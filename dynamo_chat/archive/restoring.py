@@ -275,7 +275,7 @@ class StoreRestore:
             journal.restart()  # the table is another one, of the same name
         if len(journal.entries) > 1:
             if journal.entries[1].get("merge") and not self.options.merge:
-                raise InvalidArgument("merge", "the restore that goes on began with it")
+                raise InvalidArgument("merge", "must be given again: the restore began with it")
             return _checked_before(journal.entries[1])
         checked = self._checked(source)
         self._check_target()

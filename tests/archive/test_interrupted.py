@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,8 +19,8 @@ from dynamo_chat.archive.files import (
     journal_header,
     part_name,
 )
-from dynamo_chat.archive.restoring import StoreRestore
-from dynamo_chat.archive.shared import described
+from dynamo_chat.archive.restoring import RestoreReport, StoreRestore
+from dynamo_chat.archive.shared import Progress, described
 from dynamo_chat.core.errors import InvalidArchive, InvalidArgument, Unreachable as NoAnswer
 from dynamo_chat.testing import DropAnswer, FaultInjector, Kill, Killed, Throttled, Unprocessed
 from dynamo_chat.testing.faults import kill_points
@@ -32,6 +33,7 @@ from tests.archive.scenes import (
     lines,
     restored,
     same,
+    store_on,
 )
 from tests.scene import Item, Scene
 from tooling.everything import populate
@@ -312,6 +314,26 @@ def test_two_processes_do_not_share_a_folder(
     assert all("another process works with" in each for each in refused)
     with beside(full) as other:
         assert restored(other, folder).is_clean
+
+
+def test_two_restores_at_once_write_the_same(full: Scene, tmp_path: Path) -> None:
+    """One from this folder, which no other may use; and one from a copy of it."""
+    folder = tmp_path / "archive"
+    exported(full, folder, **SMALL)
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    reports: list[RestoreReport] = []
+
+    def meanwhile(progress: Progress) -> None:
+        if progress.phase == "restore" and not reports:
+            with pytest.raises(InvalidArgument, match="journal: another process works with"):
+                restored(other, folder)
+            reports.append(restored(other, copy, merge=True))
+
+    with beside(full) as other:
+        store = store_on(other)
+        reports.append(StoreRestore(store, folder, clock=full.clock, on_progress=meanwhile).run())
+        assert [each.is_clean for each in reports] == [True, True]
+        assert same(other.items()) == same(full.items())
 
 
 def test_a_part_that_is_gone_is_told_by_the_export(full: Scene, tmp_path: Path) -> None:
