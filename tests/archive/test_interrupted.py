@@ -285,10 +285,11 @@ def damaged(journal: Path) -> Iterator[str]:
     """The journal with other values, one at a time."""
     lines = journal.read_text().splitlines()
     assert len(lines) > 1
+    others: list[Any] = [None, -1, 1e999, "x", {"x": {}}]
     for number, line in enumerate(lines):
         entry = json.loads(line)
         for name in entry:
-            for value in (None, -1, 1e999, "x", {"x": {}}):
+            for value in others:
                 changed = json.dumps({**entry, name: value}, separators=(",", ":"))
                 yield "\n".join([*lines[:number], changed, *lines[number + 1 :], ""])
 
