@@ -38,7 +38,7 @@ Without options: the checks of a change before it is merged, on the Python that 
   types         mypy --strict over everything; pyright over a user's program
   docs          the documentation, warnings are errors
   laws          the laws (tests/laws), with 500 examples each
-  suite         every other test except the long runs
+  suite         every other test, except those marked once or long
 
 With --all, lint, types and docs, and also:
 
