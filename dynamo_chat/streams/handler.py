@@ -22,7 +22,7 @@ from inspect import (
     isgenerator,
     isgeneratorfunction,
 )
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 from weakref import finalize
 
 from dynamo_chat.core.errors import InvalidArgument
@@ -30,6 +30,9 @@ from dynamo_chat.core.layout import HasKeySpace
 from dynamo_chat.core.settings import check_callable
 from dynamo_chat.streams.changes import Change, UnknownKind
 from dynamo_chat.streams.records import parse_stream_record
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger("dynamo_chat")
 
@@ -115,10 +118,25 @@ def async_stream_handler(
     def handle(event: Mapping[str, Any], _context: object) -> BatchResponse:
         if not runners:
             runners.append(asyncio.Runner())
-            finalize(handle, runners[0].close)
+            finalize(handle, _close, runners[0])
         return runners[0].run(async_process_batch(event, react, store))
 
     return handle
+
+
+def _close(runner: asyncio.Runner) -> None:
+    """Close the loop of a handler that is gone: at the exit, or wherever its garbage is collected.
+
+    While another loop runs in this thread, this one can't finish its generators, only be closed.
+    """
+    from asyncio import get_running_loop
+
+    try:
+        get_running_loop()
+    except RuntimeError:
+        runner.close()
+    else:
+        runner.get_loop().close()
 
 
 async def async_process_batch(

@@ -1,6 +1,7 @@
 """The handler of an async function: in order, on one loop, and every failure as of a plain one."""
 
 import asyncio
+import gc
 import logging
 from typing import Any
 
@@ -31,6 +32,23 @@ def test_changes_are_awaited_in_order() -> None:
     assert seen == ["began 100", "ended 100", "began 101", "ended 101"]
     assert handler(batch((None, ITEM)), None) == GOOD
     assert len(set(loops)) == 1
+
+
+def test_a_handler_may_be_let_go_while_another_loop_runs() -> None:
+    """Its loop is closed where the garbage collector happens to find it."""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def react(_: Change) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    async def let_go(handlers: list[Any]) -> None:
+        handlers.clear()
+        gc.collect(1)
+
+    handlers = [async_stream_handler(react)]
+    assert handlers[0](batch((None, ITEM)), None) == GOOD
+    asyncio.run(let_go(handlers))
+    assert loops[0].is_closed()
 
 
 def test_the_first_failure_ends_the_batch(caplog: pytest.LogCaptureFixture) -> None:
