@@ -25,7 +25,12 @@ pytestmark = [
 ]
 
 OPTIONS = ConnectionOptions(
-    aws_access_key_id="testing", aws_secret_access_key="testing", read_timeout=5, max_attempts=1
+    aws_access_key_id="testing",
+    aws_secret_access_key="testing",
+    # The parent's loop stands still while its children run.
+    connect_timeout=100,
+    read_timeout=100,
+    max_attempts=1,
 )
 
 

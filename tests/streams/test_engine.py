@@ -197,13 +197,13 @@ def test_an_email_is_two_items(tail: Tail) -> None:
 def test_a_streamed_answer_from_its_begin_to_its_end(tail: Tail) -> None:
     """Its status is told, and each checkpoint; what lists it is nobody's business."""
     store = tail.store
-    store.conversations.create("user-1", title="Films", conversation_id="talk-1")
+    store.conversations.create("user-1", title="Films", conversation_id="streamed-talk")
     tail.changes()
-    with store.messages.stream("talk-1", message_id="m-1") as answer:
+    with store.messages.stream("streamed-talk", message_id="streamed") as answer:
         answer.write("It was")
         answer.checkpoint()
         answer.fail("too dark")
-    with store.messages.stream("talk-1", message_id="m-1") as answer:
+    with store.messages.stream("streamed-talk", message_id="streamed") as answer:
         answer.write("a night.")
     told = [
         change.entity if isinstance(change, Created) else change.after
