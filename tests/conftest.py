@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 collect_ignore_glob = ["applications/*"]
 """Programs of users, with tests of their own, which `tests/entities` runs."""
+if find_spec("langgraph") is None:
+    collect_ignore_glob.append("integrations/*")  # they have an environment: tox -e frameworks
 
 
 @pytest.fixture
