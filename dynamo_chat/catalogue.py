@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
 
-from dynamo_chat.core.layout import APPLICATION, PACKAGE
+from dynamo_chat.core.layout import APPLICATION, INTEGRATIONS, PACKAGE
 from dynamo_chat.core.patterns import AccessPattern, NoOwner, declared_pattern
 from dynamo_chat.store import ChatStore
 
@@ -149,7 +149,7 @@ def _entry(method: str, declared: AccessPattern, function: Any) -> Entry:
 
 
 def _domain(module: list[str]) -> str:
-    if module[0] != PACKAGE:
+    if module[0] != PACKAGE or ".".join(module).startswith(INTEGRATIONS):
         return APPLICATION
     return module[1] if len(module) > 2 else module[-1]
 

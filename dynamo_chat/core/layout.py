@@ -23,6 +23,8 @@ TTL = "ttl"
 KIND = "kind"
 VERSION = "v"
 PACKAGE = "dynamo_chat"
+INTEGRATIONS = "dynamo_chat.integrations."
+"""How the names of modules begin whose kinds an application adds to its store, like its own."""
 APPLICATION = "application"
 """The domain of the kinds that applications declare."""
 
@@ -132,10 +134,11 @@ class Layout:
 
     @property
     def is_own(self) -> bool:
-        """True if an application declared this kind, not the package."""
+        """True if an application declared this kind, or added it to its store."""
         if isinstance(self.entity, str):
             return self.helper and self.of is not None and self.of.is_own
-        return self.entity.__module__.partition(".")[0] != PACKAGE
+        module = self.entity.__module__
+        return module.partition(".")[0] != PACKAGE or module.startswith(INTEGRATIONS)
 
     def bind(self, entity: type[Entity]) -> None:
         """Note the class of this kind, unless the declaration names one. Called once per class."""

@@ -273,3 +273,15 @@ def test_what_was_given_away_meanwhile_stays(store: ThingStore, dynamo_chat_engi
         for each in before:
             store.connection.client.put_item(TableName="things", Item=each)
     assert at > 2
+
+
+def test_kinds_of_integrations_are_the_applications() -> None:
+    """Their entities are in modules of the package, but only some stores have them."""
+    layout = Layout(
+        "session", table=Slot(partition("SESSION", text("user_id")), sort("SESSION", text("name")))
+    )
+    module = "dynamo_chat.integrations.framework"
+    of_one = type("Session", (Entity,), {"layout": layout, "__module__": module})
+    layout.bind(of_one)
+    assert (layout.is_own, layout.domain) == (True, "application")
+    assert layout.owner == Whose("user", ("user_id",))
