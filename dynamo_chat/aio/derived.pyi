@@ -263,11 +263,13 @@ class AsyncConversations:
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
         after: Conversation | None = None,
+        with_preferences: bool = False,
     ) -> Page[Conversation]:
         """A user's conversations by creation time, newest first by default.
 
         With `since` and `until`, only those created in [since, until). Instead of a cursor,
-        `after` may be one of the user's conversations: the page begins after it.
+        `after` may be one of the user's conversations: the page begins after it. Their preferences
+        are only read `with_preferences`; a page has at most 100 conversations then.
         """
 
     def iterate_by_user(
@@ -280,6 +282,7 @@ class AsyncConversations:
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
         after: Conversation | None = None,
+        with_preferences: bool = False,
     ) -> AsyncGenerator[Conversation, None]:
         """Iterate over all that `list_by_user` lists, without cursors, one page at a time in memory.
 
@@ -297,13 +300,14 @@ class AsyncConversations:
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
         after: Conversation | None = None,
+        with_preferences: bool = False,
     ) -> Page[Conversation]:
         """A user's active (or archived) conversations by latest activity, newest first.
 
         With `since` and `until`, only those last active in [since, until). A conversation that
         gets a message between two pages moves in the list: newest first, later pages do not have
         it; oldest first, it appears again. Instead of a cursor, `after` may be a conversation: the
-        page begins after where it was when it was read.
+        page begins after where it was when it was read. `with_preferences` as in `list_by_user`.
         """
 
     def iterate_by_activity(
@@ -317,6 +321,7 @@ class AsyncConversations:
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
         after: Conversation | None = None,
+        with_preferences: bool = False,
     ) -> AsyncGenerator[Conversation, None]:
         """Iterate over all that `list_by_activity` lists, without cursors, one page at a time in memory.
 
@@ -357,6 +362,21 @@ class AsyncConversations:
 
         None takes the title away; then no message gives it another one. NotFound if there is no
         such conversation (of `user_id`, if given).
+        """
+
+    async def change(
+        self,
+        conversation_id: str,
+        *,
+        title: str | Unchanged | None = UNCHANGED,
+        preferences: Mapping[str, Any] | Unchanged = UNCHANGED,
+        user_id: str | None = None,
+    ) -> Conversation:
+        """Change the title and some preferences in one transaction, and return the conversation.
+
+        The title as in `rename`. Each value of `preferences` replaces the whole value of its name,
+        None removes it, and other names stay. Nothing is written if nothing differs. NotFound if
+        there is no such conversation (of `user_id`, if given).
         """
 
     async def give_to(

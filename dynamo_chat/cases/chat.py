@@ -87,6 +87,12 @@ def conversations_list_by_user(stage: Stage) -> Iterator[Case]:
         "a time range, oldest first",
         lambda: conversations.list_by_user(user, since=began, until=until, newest_first=False),
     )
+    conversations.set_preferences(first.items[0].conversation_id, {"rating": 7.0})
+    yield Case(
+        "with their preferences",
+        lambda: conversations.list_by_user(user, with_preferences=True),
+        budget=2,
+    )
 
 
 def conversations_list_by_activity(stage: Stage) -> Iterator[Case]:
@@ -121,6 +127,16 @@ def conversations_rename(stage: Stage) -> Iterator[Case]:
     yield Case("by a cold store", lambda: cold.conversations.rename(identity, "8K renders"))
 
     yield Case("taken away", lambda: store.conversations.rename(identity, None))
+
+
+def conversations_change(stage: Stage) -> Iterator[Case]:
+    talk, conversations = conversation(stage, title="Renders"), stage.store.conversations
+    identity, wanted = talk.conversation_id, {"genres": ["action"], "rating": 7.0}
+    yield Case("", lambda: conversations.change(identity, title="4K", preferences=wanted))
+    yield Case("the title", lambda: conversations.change(identity, title="8K"))
+    yield Case(
+        "nothing", lambda: conversations.change(identity, title="8K", preferences=wanted), budget=1
+    )
 
 
 def conversations_give_to(stage: Stage) -> Iterator[Case]:

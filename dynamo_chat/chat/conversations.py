@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from dynamo_chat import keyspace
+from dynamo_chat.chat.changing import Changer
 from dynamo_chat.chat.conversation import (
     MAX_TITLE_CHARACTERS,
     Conversation,
@@ -29,13 +30,13 @@ from dynamo_chat.chat.titles import Titled, title_item, title_owner, titles_of_a
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.clock import not_ahead, utc, whole_second
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
-from dynamo_chat.core.entity import json_copy, validated
+from dynamo_chat.core.entity import UNCHANGED, Unchanged, json_copy, validated
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, GSI2, Place
 from dynamo_chat.core.owners import check_owner, is_owned
-from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Found, Page
+from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Found, Page, check_page_size
 from dynamo_chat.core.patterns import access_pattern
 from dynamo_chat.core.repository import MAX_BATCH_GET, PageRequest, Repository, time_range
 from dynamo_chat.core.transaction import Check, Put, Update, absent, contended, set_index_keys
@@ -55,6 +56,7 @@ class Conversations(Repository):
         self._lists = LivingLists(binding)
         self._keeper = PreferenceKeeper(binding, self._heads)
         self._namer = Namer(binding, self._heads)
+        self._changer = Changer(binding, self._heads, self._keeper)
         self._giver = Giver(binding, self._heads)
         self._remover = ConversationRemover(binding, snapshots)
 
@@ -178,7 +180,14 @@ class Conversations(Repository):
             "conversation_ids", conversation_ids, head_key, shown, consistent=consistent
         )
 
-    @access_pattern("C3", "Query", "1", index="GSI1", owner="partition")
+    @access_pattern(
+        "C3",
+        "Query, BatchGetItem",
+        "1; + ⌈page/50⌉ with their preferences",
+        budget=1,
+        index="GSI1 + table",
+        owner="partition",
+    )
     def list_by_user(
         self,
         user_id: str,
@@ -189,18 +198,20 @@ class Conversations(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
         after: Conversation | None = None,
+        with_preferences: bool = False,
     ) -> Page[Conversation]:
         """A user's conversations by creation time, newest first by default.
 
         With `since` and `until`, only those created in [since, until). Instead of a cursor,
-        `after` may be one of the user's conversations: the page begins after it.
+        `after` may be one of the user's conversations: the page begins after it. Their preferences
+        are only read `with_preferences`; a page has at most 100 conversations then.
         """
         lower, upper = time_range(since, until)
-        return self._page(
+        page = self._page(
             PageRequest(
                 (user_id, lower, upper),
                 newest_first,
-                page_size,
+                _page_size(page_size, with_preferences),
                 cursor,
                 after=_place_of(after, GSI1, user_id),
             ),
@@ -208,10 +219,18 @@ class Conversations(Repository):
             plan(Conversation).decode,
             is_kept=self._is_shown,
         )
+        return self._keeper.joined_all(page, user_id) if with_preferences else page
 
     iterate_by_user = iterating(list_by_user)
 
-    @access_pattern("C4", "Query", "1", index="GSI2", owner="partition")
+    @access_pattern(
+        "C4",
+        "Query, BatchGetItem",
+        "1; + ⌈page/50⌉ with their preferences",
+        budget=1,
+        index="GSI2 + table",
+        owner="partition",
+    )
     def list_by_activity(
         self,
         user_id: str,
@@ -223,21 +242,22 @@ class Conversations(Repository):
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
         after: Conversation | None = None,
+        with_preferences: bool = False,
     ) -> Page[Conversation]:
         """A user's active (or archived) conversations by latest activity, newest first.
 
         With `since` and `until`, only those last active in [since, until). A conversation that
         gets a message between two pages moves in the list: newest first, later pages do not have
         it; oldest first, it appears again. Instead of a cursor, `after` may be a conversation: the
-        page begins after where it was when it was read.
+        page begins after where it was when it was read. `with_preferences` as in `list_by_user`.
         """
         _check_status(status)
         lower, upper = time_range(since, until)
-        return self._page(
+        page = self._page(
             PageRequest(
                 (user_id, status, lower, upper),
                 newest_first,
-                page_size,
+                _page_size(page_size, with_preferences),
                 cursor,
                 after=_place_of(after, GSI2, user_id, status),
             ),
@@ -245,6 +265,7 @@ class Conversations(Repository):
             plan(Conversation).decode,
             is_kept=self._is_shown,
         )
+        return self._keeper.joined_all(page, user_id) if with_preferences else page
 
     iterate_by_activity = iterating(list_by_activity)
 
@@ -293,6 +314,30 @@ class Conversations(Repository):
         if title is not None:
             _check_title(title)
         return self._namer.rename(conversation_id, title, user_id)
+
+    @access_pattern("C6", "Query, TransactWriteItems", "≤2", owner="condition")
+    def change(
+        self,
+        conversation_id: str,
+        *,
+        title: str | Unchanged | None = UNCHANGED,
+        preferences: Mapping[str, Any] | Unchanged = UNCHANGED,
+        user_id: str | None = None,
+    ) -> Conversation:
+        """Change the title and some preferences in one transaction, and return the conversation.
+
+        The title as in `rename`. Each value of `preferences` replaces the whole value of its name,
+        None removes it, and other names stay. Nothing is written if nothing differs. NotFound if
+        there is no such conversation (of `user_id`, if given).
+        """
+        if isinstance(title, str):
+            _check_title(title)
+        elif title is not None and title is not UNCHANGED:
+            raise InvalidArgument("title", "must be text, or None")
+        wanted = (
+            {} if isinstance(preferences, Unchanged) else _preferences("preferences", preferences)
+        )
+        return self._changer.change(conversation_id, user_id, title, wanted)
 
     @access_pattern(
         "C24",
@@ -455,6 +500,11 @@ class Conversations(Repository):
 
     def _is_shown(self, item: AttributeValues) -> bool:
         return is_live_head(item, self._now())
+
+
+def _page_size(page_size: int, with_preferences: bool) -> int:
+    """At most 100 conversations have their preferences read: each may have 400 KB."""
+    return check_page_size(page_size, MAX_BATCH_GET if with_preferences else MAX_PAGE_SIZE)
 
 
 def _place_of(

@@ -8,8 +8,10 @@ is returned is the conversation as it is after the write, which a transaction do
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from dynamo_chat.chat.conversation import Conversation, head_key, live_head, still
@@ -47,21 +49,39 @@ class Namer(Repository):
     def _renamed(
         self, head: Conversation, item: AttributeValues, title: str | None
     ) -> Conversation:
-        planned = plan(Conversation)
-        rest = (each.attr_name for each in planned.attributes.values())
-        unchanged = still(item, *(name for name in rest if name not in _CHANGED))
-        key, attributes = head_key(head.conversation_id), planned.model
-        condition = live_head(self._now()) & life_of(head).condition & unchanged
-        if title is None:
-            actions: list[Action] = [attributes.title.remove(), attributes.auto_title.set(False)]
-            changes: dict[str, Any] = {_TITLE: None, "auto_title": False}
-            self._write(Update(key, actions, condition), Delete(title_key(head.conversation_id)))
-        else:
-            changes = {_TITLE: title}
-            self._write(
-                Update(key, [attributes.title.set(title)], condition),
-                Put(title_item(snapshot_of(head), title)),
-            )
-        renamed = head.model_copy(update=changes)
+        naming = naming_of(head, item, title, self._now())
+        self._write(Update(head_key(head.conversation_id), *naming.head), naming.title)
+        renamed = head.model_copy(update=naming.changes)
         self._heads.remember(renamed)
         return renamed
+
+
+class Naming(NamedTuple):
+    """What gives a conversation another title, or none."""
+
+    changes: dict[str, Any]
+    head: tuple[list[Action], Condition]
+    """How its head is updated, on the condition that nothing else in it has changed."""
+    title: Put | Delete
+
+
+def naming_of(
+    head: Conversation, item: AttributeValues, title: str | None, now: datetime
+) -> Naming:
+    """What gives this title to the conversation, whose head was read as `item`."""
+    planned = plan(Conversation)
+    rest = (each.attr_name for each in planned.attributes.values())
+    unchanged = still(item, *(name for name in rest if name not in _CHANGED))
+    attributes = planned.model
+    condition = live_head(now) & life_of(head).condition & unchanged
+    if title is None:
+        return Naming(
+            {_TITLE: None, "auto_title": False},
+            ([attributes.title.remove(), attributes.auto_title.set(False)], condition),
+            Delete(title_key(head.conversation_id)),
+        )
+    return Naming(
+        {_TITLE: title},
+        ([attributes.title.set(title)], condition),
+        Put(title_item(snapshot_of(head), title)),
+    )

@@ -23,6 +23,7 @@ from dynamo_chat.chat.conversation import (
     Conversation,
     check_ids,
     head_key,
+    is_live_head,
     is_part_of,
     live_head,
     with_life,
@@ -35,6 +36,8 @@ from dynamo_chat.core.entity import Entity, ExpiresAt, Id, JsonObject, validated
 from dynamo_chat.core.item import Item, plan
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import SK, TABLE, Collection, Layout
+from dynamo_chat.core.owners import is_owned
+from dynamo_chat.core.page import Page
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     Check,
@@ -71,7 +74,7 @@ class PreferenceKeeper(Repository):
     ) -> Conversation:
         """The live conversation with its preferences, of this user if given; NotFound otherwise."""
         check_ids(conversation_id, user_id)
-        there, beside = self._look(conversation_id, consistent=consistent)
+        there, beside = self.look(conversation_id, consistent=consistent)
         head = self._heads.living(there, conversation_id, user_id)
         return self.joined(head, beside, consistent=consistent)
 
@@ -81,11 +84,11 @@ class PreferenceKeeper(Repository):
         """`head` with the preferences in the item beside it, if that was read, too."""
         if beside is not None and self._is_current(beside, head):
             found = plan(ConversationPreferences).decode(beside).preferences
-            return _with(head, found)
+            return with_preferences(head, found)
         if head.preferences is not None:
             return head
         if consistent:
-            return _with(head, {})  # its item is missing: the doctor reports it
+            return with_preferences(head, {})  # its item is missing: the doctor reports it
         # The two were read at two moments of a change.
         return self.read(head.conversation_id, head.user_id, consistent=True)
 
@@ -100,18 +103,46 @@ class PreferenceKeeper(Repository):
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
                 self._connection.pause(attempt)
-            there, beside = self._look(conversation_id, consistent=True)
+            there, beside = self.look(conversation_id, consistent=True)
             head = self._heads.living(there, conversation_id, user_id)
             before = self.joined(head, beside, consistent=True)
-            wanted = _with(before, change(before.preferences or {}))
+            wanted = with_preferences(before, change(before.preferences or {}))
+            actions, same, writes = self.changing(wanted, there or {}, beside)
+            if not actions and not writes:
+                return wanted
+            key = head_key(conversation_id)
+            first = Update(key, actions, same) if actions else Check(key, same)
             try:
-                self._write(*self._writes(wanted, there or {}, beside))
+                self._write(first, *writes)
             except ConditionFailed:
                 continue
             return wanted
         raise contended("the conversation")
 
-    def _look(
+    def joined_all(self, page: Page[Conversation], user_id: str) -> Page[Conversation]:
+        """`page` with the preferences of each conversation: a request for each 50 that have some.
+
+        They are those of now: what has lost its own since the index was read has none, and what is
+        no longer this user's is left out.
+        """
+        without = [each.conversation_id for each in page if each.preferences is None]
+        if not without:
+            return page
+        keys = [each(identity) for identity in without for each in (head_key, preferences_key)]
+        items = self._get_items(keys, consistent=True)
+        there = dict(zip(without, zip(items[::2], items[1::2], strict=True), strict=True))
+
+        def whole(listed: Conversation) -> Conversation | None:
+            if listed.preferences is not None:
+                return listed
+            head, beside = there[listed.conversation_id]
+            if not is_live_head(head, self._now()) or not is_owned(head or {}, "user_id", user_id):
+                return None
+            return self.joined(listed, beside, consistent=True)
+
+        return page.made(whole)
+
+    def look(
         self, conversation_id: str, *, consistent: bool
     ) -> tuple[AttributeValues | None, AttributeValues | None]:
         """The head, and the item beside it; one request."""
@@ -123,10 +154,13 @@ class PreferenceKeeper(Repository):
         found = {item[SK]["S"]: item for item in items}
         return found.get(keys.lower), found.get(keys.upper)
 
-    def _writes(
+    def changing(
         self, wanted: Conversation, there: AttributeValues, beside: AttributeValues | None
-    ) -> list[Write]:
-        """The writes that give the conversation of the head `there` its wanted preferences."""
+    ) -> tuple[list[Action], Condition, list[Write]]:
+        """What gives the conversation of the head `there` its wanted preferences.
+
+        The actions on the head, if any, its condition, and the writes of the item beside it.
+        """
         attributes = plan(Conversation).model
         deadline = (
             attributes.ttl.does_not_exist()
@@ -142,16 +176,15 @@ class PreferenceKeeper(Repository):
         if wanted.has_preferences != ("has_preferences" in there):
             flag = attributes.has_preferences
             actions.append(flag.set(True) if wanted.has_preferences else flag.remove())
-        key = head_key(wanted.conversation_id)
         if actions:
             actions.append(Item.v.set(Conversation.schema_version))
-        first: Write = Update(key, actions, same) if actions else Check(key, same)
         unchanged = self._unchanged(wanted, beside)
+        writes: list[Write] = []
         if wanted.has_preferences:
-            return [first, Put(preferences_item(wanted), unchanged)]
-        if beside is not None:
-            return [first, Delete(preferences_key(wanted.conversation_id), unchanged)]
-        return [first] if actions else []
+            writes.append(Put(preferences_item(wanted), unchanged))
+        elif beside is not None:
+            writes.append(Delete(preferences_key(wanted.conversation_id), unchanged))
+        return actions, same, writes
 
     def _unchanged(self, head: Conversation, beside: AttributeValues | None) -> Condition:
         """The item beside the head is still as it was read."""
@@ -194,7 +227,8 @@ def is_preferences(item: AttributeValues) -> bool:
     return bool(item[SK] == {"S": keyspace.CONVERSATION_PREFERENCES.table.sk.encode()})
 
 
-def _with(head: Conversation, preferences: dict[str, Any]) -> Conversation:
+def with_preferences(head: Conversation, preferences: dict[str, Any]) -> Conversation:
+    """`head` with these preferences."""
     changes = {"preferences": preferences, "has_preferences": bool(preferences)}
     return head.model_copy(update=changes)
 

@@ -161,6 +161,21 @@ class Page(Generic[T_co]):
         cursors = self._cursors and self._cursors.only([place for place, _ in kept])
         return Page(tuple(each for _, each in kept), self.cursor, self.unreadable, cursors)
 
+    def made(self, make: Callable[[T_co], T | None]) -> Page[T]:
+        """The same page with what `make` makes of each item, without those that it makes None of.
+
+        An item of which it raises CorruptItem is unreadable.
+        """
+        made: list[T | None] = []
+        unreadable = list(self.unreadable)
+        for each in self.items:
+            try:
+                made.append(make(each))
+            except CorruptItem as error:
+                made.append(None)
+                unreadable.append(error)
+        return Page(tuple(made), self.cursor, tuple(unreadable), self._cursors).without_none()
+
     def cursor_after(self, item: object) -> str:
         """The cursor of the page that begins after this item of the page. InvalidArgument."""
         places = range(len(self.items))

@@ -114,6 +114,10 @@ OPERATIONS = [
         wait=23 * HOUR,
     ),
     Operation("rename", lambda store: store.conversations.rename("c-1", "U")),
+    Operation(
+        "change title and preferences",
+        lambda store: store.conversations.change("c-1", title="U", preferences={"b": [2]}),
+    ),
     Operation("take the title away", lambda store: store.conversations.rename("c-1", None)),
     Operation(
         "give to another user",
