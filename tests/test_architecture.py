@@ -1,6 +1,7 @@
 """The package is built the way its layout says, beyond what the import contracts can state."""
 
 import ast
+import os
 import pkgutil
 import subprocess
 import sys
@@ -12,8 +13,18 @@ import pytest
 
 import dynamo_chat
 from dynamo_chat.core import errors
+from tests.places import INSTALLED, ROOT
 
 PACKAGE = Path(dynamo_chat.__file__).parent
+
+
+@pytest.mark.skipif("TOX_ENV_NAME" not in os.environ, reason="only tox builds a wheel")
+def test_tox_tests_the_wheel() -> None:
+    """Here, in each worker of pytest, and in every process that a test starts anywhere."""
+    assert not INSTALLED.is_relative_to(ROOT) or "site-packages" in INSTALLED.parts
+    command = [sys.executable, "-c", "import dynamo_chat; print(dynamo_chat.__file__)"]
+    told = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+    assert told.stdout.strip() == dynamo_chat.__file__
 
 
 def test_every_init_only_exports() -> None:
@@ -97,11 +108,10 @@ def test_nobody_needs_what_is_in_the_command() -> None:
 
     That the package keeps to it, the import contracts say.
     """
-    root = PACKAGE.parent
-    files = [*root.glob("scripts/**/*.py"), *root.glob("tests/**/*.py")]
+    files = [*ROOT.glob("scripts/**/*.py"), *ROOT.glob("tests/**/*.py")]
     assert files
     for path in files:
-        if path.is_relative_to(root / "tests" / "cli"):
+        if path.is_relative_to(ROOT / "tests" / "cli"):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:

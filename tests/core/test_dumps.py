@@ -5,7 +5,6 @@ import subprocess
 import sys
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -14,8 +13,9 @@ from pydantic import BaseModel
 from dynamo_chat.core.entity import TextSet
 from dynamo_chat.keyspace import KEY_SPACE
 from tests.compatibility.test_stored_items import STORED
+from tests.places import INSTALLED, ROOT
 
-ROOT = Path(__file__).parents[2]
+PATH = os.pathsep.join(map(str, (INSTALLED, ROOT, ROOT / "scripts")))
 SEEDS = (0, 1, 2, 3, 4, 5)
 DUMP = """
 import json
@@ -33,8 +33,7 @@ for stored in STORED:
 def dumped(seed: int) -> str:
     return subprocess.run(
         [sys.executable, "-c", DUMP],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"},
+        env=os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": PATH},
         check=True,
         capture_output=True,
         text=True,

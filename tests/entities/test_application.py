@@ -5,12 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
-import dynamo_chat
+from tests.places import INSTALLED
 
 DESK = Path(__file__).parents[1] / "applications" / "desk"
 
@@ -21,40 +20,23 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(DESK, tmp_path / "desk", ignore=shutil.ignore_patterns("__py*")))
 
 
-def is_wheel() -> bool:
-    """True if the package is installed from a wheel, as by tox; else from this working copy."""
-    return '"editable"' not in (distribution("dynamo_chat").read_text("direct_url.json") or "")
-
-
-def run(folder: Path, *command: str, code: int = 0, as_module: bool = True) -> str:
-    """What a command in the folder prints, with the installed package.
-
-    This test itself has the working copy on its path, also where a wheel is installed.
-    """
+def run(folder: Path, *command: str, code: int = 0) -> str:
+    """What a command in the folder prints; modules are found there, as by a user's Python."""
     known = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name != "PYTHONPATH"
+        if not name.startswith("PYTEST_") and name != "PYTHONSAFEPATH"
     }
-    if not is_wheel():
-        known["PYTHONPATH"] = str(Path(dynamo_chat.__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, *(["-m"] if as_module else []), *command],
+        [sys.executable, "-m", *command],
         cwd=folder,
-        env=known,
+        env=known | {"PYTHONPATH": str(INSTALLED)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
-
-
-@pytest.mark.once
-def test_the_application_has_the_wheel(folder: Path) -> None:
-    """Not the working copy, which may have files that the wheel lacks."""
-    where = Path(run(folder, "-c", "print(__import__('dynamo_chat').__file__)", as_module=False))
-    assert ("site-packages" in where.parts) == is_wheel()
 
 
 @pytest.mark.once

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +17,15 @@ from moto.dynamodb.responses import DynamoHandler
 from dynamo_chat.core.size import MAX_ITEM_BYTES, item_size
 from dynamo_chat.testing import EmbeddedEngine, Engine
 from tests.core.forked import forked
+from tests.places import INSTALLED
 
-ROOT = Path(__file__).parents[2]
 KEY = {"PK": {"S": "P#"}, "SK": {"S": "S#"}}
 
 
 def run_python(program: str) -> str:
     """What a fresh interpreter prints."""
     command = [sys.executable, "-W", "error", "-c", program]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(INSTALLED)}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return done.stdout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.places import INSTALLED, ROOT
 
 
 def run_pytest(folder: Path, test: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -21,7 +21,7 @@ def run_pytest(folder: Path, test: str, **variables: str) -> "subprocess.Complet
         cwd=folder,
         env={
             **inherited,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(INSTALLED),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             **variables,
         },
@@ -170,7 +170,7 @@ def test_loading_the_plugin_imports_no_engine(module: str) -> None:
     program = f"import sys, dynamo_chat.testing.plugin; print({module!r} in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(INSTALLED)},
         capture_output=True,
         text=True,
         check=True,
