@@ -149,6 +149,7 @@ def test_an_owner_is_text(town: Town, name: str) -> None:
         CHECKED[name](town.store, town.ann, nameless)
 
 
+@pytest.mark.once
 def test_the_owner_is_let_in() -> None:
     """Everywhere: some changes contradict what is there, but nothing is missing."""
     with EmbeddedEngine() as engine, Scene(engine) as scene:
