@@ -25,14 +25,13 @@ from dynamo_chat.entities import (
     Conflict,
     CorruptItem,
     InvalidArgument,
-    OwnItems,
     Page,
     PageRequest,
     Repository,
-    Write,
     access_pattern,
     fields,
 )
+from dynamo_chat.integrations.langgraph.applying import apply_all
 from dynamo_chat.integrations.langgraph.kinds import (
     CHECKPOINT,
     MAX_PIECES,
@@ -58,9 +57,6 @@ from dynamo_chat.integrations.langgraph.payload import joined, split
 _FIRST: Final = 2
 """A checkpoint without writes, and the item before it, which is mostly a small one."""
 _PAGE: Final = 100
-_TOGETHER: Final = 100
-_TOGETHER_BYTES: Final = 3_500_000
-"""DynamoDB takes 100 writes of 4 MB in a transaction."""
 _LOOKS: Final = 2
 
 E = TypeVar("E", CheckpointItem, CheckpointPiece)
@@ -389,33 +385,6 @@ class Checkpoints(Repository):
             return []
         collection = PIECE.collection(TABLE, item.user_id)(*item.at.key.values(), item.digest)
         return list(chain.from_iterable(self._pages(CheckpointPiece, item.user_id, collection)))
-
-
-def apply_all(items: OwnItems, writes: Iterable[tuple[Write, int]]) -> None:
-    """Apply writes of items of these sizes, as many in a transaction as it takes.
-
-    If one no longer applies, each is tried alone, and those that don't apply are left out.
-    """
-    together: list[Write] = []
-    size = 0
-
-    def flush() -> None:
-        if not together:
-            return
-        try:
-            items.write(*together)
-        except Conflict:
-            for each in together:
-                with suppress(Conflict):
-                    items.write(each)
-
-    for write, of_size in writes:
-        if len(together) == _TOGETHER or size + of_size > _TOGETHER_BYTES:
-            flush()
-            together, size = [], 0
-        together.append(write)
-        size += of_size
-    flush()
 
 
 def _grouped(items: Iterable[CheckpointItem]) -> Iterator[list[CheckpointItem]]:

@@ -5,7 +5,7 @@ from typing import Any
 from dynamo_chat import ChatStore
 from dynamo_chat.aio import AsyncChatStore
 from dynamo_chat.entities import repository
-from dynamo_chat.integrations.langgraph import Checkpoints
+from dynamo_chat.integrations.langgraph import Checkpoints, Memories
 from tests.scene import Scene
 
 
@@ -13,12 +13,14 @@ class GraphStore(ChatStore):
     """An application's store."""
 
     checkpoints = repository(Checkpoints)
+    memories = repository(Memories)
 
 
 class AsyncGraphStore(AsyncChatStore, of=GraphStore):
     """The same store, awaited."""
 
     checkpoints: Any
+    memories: Any
 
 
 def made(kind: Any, scene: Scene, **options: Any) -> Any:
