@@ -21,6 +21,7 @@ from dynamo_chat.testing.faults import (
     Unreachable as Unreachable,
     kill_points as kill_points,
 )
+from dynamo_chat.testing.lag import Lag as Lag
 from dynamo_chat.testing.meter import RequestMeter as RequestMeter, RequestRecord as RequestRecord
 from dynamo_chat.testing.schema import (
     CHAT_TABLE as CHAT_TABLE,

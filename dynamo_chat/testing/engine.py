@@ -55,6 +55,7 @@ from dynamo_chat.testing.speed import (
 if TYPE_CHECKING:
     from dynamo_chat.store import ChatStore
     from dynamo_chat.testing.changes import TableChanges
+    from dynamo_chat.testing.lag import Lag
 
 S = TypeVar("S", bound="ChatStore")
 
@@ -107,15 +108,22 @@ class Engine:
         """Start the engine, and push what must be undone on leaving onto `stack`."""
 
     @overload
-    def store(self, table_name: str, *, store: type[S], **options: Any) -> S: ...
-    @overload
-    def store(self, table_name: str, **options: Any) -> ChatStore: ...
     def store(
-        self, table_name: str, *, store: type[ChatStore] | None = None, **options: Any
+        self, table_name: str, *, store: type[S], lag: Lag | None = None, **options: Any
+    ) -> S: ...
+    @overload
+    def store(self, table_name: str, *, lag: Lag | None = None, **options: Any) -> ChatStore: ...
+    def store(
+        self,
+        table_name: str,
+        *,
+        store: type[ChatStore] | None = None,
+        lag: Lag | None = None,
+        **options: Any,
     ) -> ChatStore:
         """Create a table and return its `ChatStore`, or a `store` of the application's class.
 
-        `options` are those of ChatStore.
+        With `lag`, its reads are behind. `options` are those of ChatStore.
 
         The table is for tests only: without deletion protection, backups and an encryption key.
         """
@@ -129,7 +137,7 @@ class Engine:
                 point_in_time_recovery=False, deletion_protection=False, encryption_managed=False
             )
         )
-        return made
+        return made if lag is None else lag.attach(made)
 
     def changes(self, store: ChatStore) -> TableChanges:
         """What changes in the store's table from now on, as `read` returns it.

@@ -33,6 +33,7 @@ from dynamo_chat.testing.hook import Client, ClientHook, Handler
 _BATCHES = frozenset({"BatchGetItem", "BatchWriteItem"})
 _TRANSACTIONS = frozenset({"TransactGetItems", "TransactWriteItems"})
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
+_ANSWERED = "http://answered.invalid/"
 
 
 class Killed(BaseException):
@@ -54,8 +55,19 @@ class Attempt:
     @property
     def body(self) -> dict[str, Any]:
         """The request's JSON."""
-        parsed: dict[str, Any] = json.loads(self._request.body)
+        parsed: dict[str, Any] = json.loads(self.text)
         return parsed
+
+    @property
+    def text(self) -> str:
+        """The request's JSON, as it is sent."""
+        body = self._request.body
+        return body if isinstance(body, str) else bytes(body).decode()
+
+    @property
+    def is_answered(self) -> bool:
+        """True if another handler has answered already; see `divert`."""
+        return bool(self._request.url == _ANSWERED)
 
     def forward(self, body: Mapping[str, Any] | None = None) -> AWSResponse:
         """Send the request and return the engine's response.
@@ -84,7 +96,7 @@ class Attempt:
         botocore calls every ``before-send`` handler and uses the first response; moto, called
         after us, would still execute the request. It only serves AWS's addresses.
         """
-        self._request.url = "http://answered.invalid/"
+        self._request.url = _ANSWERED
 
 
 class Fault(ABC):
