@@ -93,7 +93,8 @@ class Lag:
     A read of the table shows one moment per partition, one of an index a moment per item, as
     indexes are updated item by item. With `torn`, each item of a partition has a moment of its
     own, too. With `backward`, a later read may show an earlier moment; without it, never. The same
-    `seed` and requests give the same moments.
+    `seed` and requests give the same moments. With `all_reads`, strongly consistent reads of single
+    requests lag as well: a test that needs them must fail then.
 
     `engine.store(..., lag=lag)` makes a store whose reads lag, with its table. `attach` does so for
     further stores on the same table. What others write is seen after `settle`.
@@ -107,6 +108,7 @@ class Lag:
         clock: Clock = system_clock,
         backward: bool = True,
         torn: bool = False,
+        all_reads: bool = False,
     ) -> None:
         self._by = by.total_seconds() if isinstance(by, timedelta) else float(by)
         if self._by < 0:
@@ -115,6 +117,7 @@ class Lag:
         self._clock = clock
         self._backward = backward
         self._torn = torn
+        self._all_reads = all_reads
         self._random = random.Random(seed)  # noqa: S311 - the dice of a test
         self._lock = ProcessLock()
         self._requests = 0
@@ -216,6 +219,8 @@ class Lag:
         """True if this request may be answered from the past."""
         if attempt.operation not in _READS:
             return False
+        if self._all_reads:
+            return True
         asked = attempt.body
         if attempt.operation == "BatchGetItem":
             asked = asked["RequestItems"].get(self._table, {})

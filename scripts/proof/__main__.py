@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,8 @@ from proof.storm import BATCH, Storms
 SERVER_HOME: Final = Path(__file__).resolve().parents[2] / ".venv-tools" / "ministack"
 QUICK_STORMS: Final = 3
 """Rounds of storms after a quick run."""
+QUICK_LAG: Final = 5.0
+"""How many seconds the reads of a last storm of a quick run are behind."""
 BUG_ROUNDS: Final = 4
 """After this many rounds, a planted bug counts as not found."""
 BUG_SECONDS: Final = 90.0
@@ -68,7 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.storm:
                 return _storm(options, engine, options.storm)
             failed = _run(options, engine, server)
-            return _storm(options, engine, QUICK_STORMS) or failed if options.quick else failed
+            if not options.quick:
+                return failed
+            failed = _storm(options, engine, QUICK_STORMS) or failed
+            options.lag = options.lag or QUICK_LAG
+            return _storm(options, engine, 1) or failed
 
 
 def _run(options: argparse.Namespace, engine: Engine, server: MinistackServer) -> int:
@@ -102,7 +109,9 @@ def _run(options: argparse.Namespace, engine: Engine, server: MinistackServer) -
 def _storm(options: argparse.Namespace, engine: Engine, rounds: int) -> int:
     """Run storms over ids that are reused. Returns 1 if something was lost, or left behind."""
     print(f"storms of seed {options.seed}", flush=True)
-    weather = Storms(engine, options.seed, options.bug).blow(rounds, partial(print, flush=True))
+    lag = timedelta(seconds=options.lag)
+    storms = Storms(engine, options.seed, options.bug, lag)
+    weather = storms.blow(rounds, partial(print, flush=True))
     if options.json and options.storm:
         options.json.write_text(json.dumps(weather.data(), indent=2) + "\n", "utf-8")
     return 1 if weather.violations else 0
@@ -148,15 +157,16 @@ def _scale(options: argparse.Namespace) -> Scale:
     domains = options.domains or ([bug.domain] if bug else NAMES)
     return Scale(
         seed=options.seed,
-        processes=options.processes,
+        processes=1 if options.lag else options.processes,
         threads=options.threads,
         seconds=20.0 if options.quick else options.seconds,
         operations=options.round_operations,
         domains=domains,
-        kills=1 if options.quick else 2,
+        kills=0 if options.lag else 1 if options.quick else 2,
         restarts=1,
         bug=options.bug,
         strict=bug is None,
+        lag=options.lag,
     )
 
 
@@ -194,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--processes", int, 3, "worker processes")
     option("--threads", int, 5, "threads per process")
     option("--seconds", float, 90.0, "the length of a round")
+    option("--lag", float, 0.0, "how many seconds reads may be behind; in one process")
     option("--round-operations", int, 8_000, "the most calls per round, to keep tables small")
     parser.add_argument(
         "--domain", dest="domains", action="append", choices=NAMES, help="run only these"

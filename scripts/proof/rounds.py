@@ -56,6 +56,8 @@ class Scale:
     faults: float = 1.0
     strict: bool = True
     bug: str | None = None
+    lag: float = 0.0
+    """How many seconds reads are behind; then there is one process."""
 
 
 @dataclass(slots=True)
@@ -173,7 +175,8 @@ class _Round:
             faults=scale.faults,
             strict=scale.strict and number == 0,
             bug=scale.bug,
-            forks=number == scale.processes - 1 and hasattr(os, "fork"),
+            forks=number == scale.processes - 1 and not scale.lag and hasattr(os, "fork"),
+            lag=scale.lag,
         )
 
     def _in_this_process(self, deadline: float) -> None:

@@ -18,6 +18,7 @@ import random
 import tempfile
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dynamo_chat import ChatStore
-from dynamo_chat.testing import Engine
+from dynamo_chat.testing import Engine, Lag
 from proof import faults
 from proof.bugs import planted
 from proof.domains.life_names import HOSTS, LIFE
@@ -191,10 +192,14 @@ class Weather:
 class Storms:
     """Rounds of storms on one engine, which processes or at least threads can share."""
 
-    def __init__(self, engine: Engine, seed: str, bug: str | None = None) -> None:
+    def __init__(
+        self, engine: Engine, seed: str, bug: str | None = None, lag: timedelta = NOW
+    ) -> None:
         self._engine = engine
         self._seed = seed
         self._bug = bug
+        self._lag = lag
+        """How far the servers' reads are behind."""
 
     def blow(self, rounds: int, told: Callable[[str], None] = lambda _: None) -> Weather:
         """Run this many rounds. Returns the results; calls `told` with a line from time to time."""
@@ -220,7 +225,8 @@ class Storms:
         folder = Path(tempfile.mkdtemp(prefix=f"{table}-"))
         with ExitStack() as stack:
             stack.enter_context(planted(self._bug))
-            site = _Site(self._engine, store, folder, ahead, stack)
+            lag = stack.enter_context(Lag(self._lag, seed=zlib.crc32(seed.encode())))
+            site = _Site(self._engine, store, folder, ahead, stack, lag if self._lag else None)
             host = site.server("host")
             for name in HANDS:
                 host.insist(Step("lives.sign_up", {"user": name, "life": name}))
@@ -240,11 +246,12 @@ class _Site:
     folder: Path
     ahead: timedelta
     stack: ExitStack
+    lag: Lag | None
 
     def server(self, name: str, *, off: timedelta = timedelta(), seed: str = "") -> Runner:
         """A server with its own store, whose clock is `off`; with a seed, its requests fail."""
         clock = ShiftedClock(self.ahead + off)
-        store = self.engine.store(self.store.connection.table_name, clock=clock)
+        store = self.engine.store(self.store.connection.table_name, clock=clock, lag=self.lag)
         recorder = Recorder(self.folder / f"{name}.jsonl", name)
         self.stack.callback(recorder.close)
         if seed:

@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from dynamo_chat import ChatStore
 from dynamo_chat.core import errors
-from dynamo_chat.testing import Engine, Killed, StrictHook
+from dynamo_chat.testing import Engine, Killed, Lag, StrictHook
 from proof import faults
 from proof.bugs import planted
 from proof.domains import ACTIONS, chosen
@@ -66,6 +67,8 @@ class Setting:
     bug: str | None = None
     forks: bool = False
     """True if the process forks after it began."""
+    lag: float = 0.0
+    """How many seconds its reads are behind, if it is the only process."""
 
     def to_json(self) -> str:
         """The setting as the worker's argument."""
@@ -155,6 +158,9 @@ def work(setting: Setting, store: ChatStore | None = None) -> list[str]:
     strict = StrictHook(client) if setting.strict else None
     with ExitStack() as stack:
         stack.enter_context(planted(setting.bug))
+        if setting.lag:
+            lag = Lag(timedelta(seconds=setting.lag), seed=zlib.crc32(setting.seed.encode()))
+            stack.enter_context(lag).attach(store)
         stack.enter_context(strict or nullcontext())
         stack.enter_context(
             faults.troubled(client, f"{setting.seed}/{setting.name}", setting.faults)
