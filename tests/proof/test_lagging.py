@@ -67,7 +67,11 @@ class Twins:
         patch = self._undo.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(ulids, "secrets", self.chance)
         patch.setattr(random, "SystemRandom", lambda: self.chance)
-        known: dict[str, Any] = {"clock": self.clock, "ids": self.chance.ulid, "cursor_secret": b"x" * 32}
+        known: dict[str, Any] = {
+            "clock": self.clock,
+            "ids": self.chance.ulid,
+            "cursor_secret": b"x" * 32,
+        }
         self._plain = self._engine.store("plain", **known)
         self._late = self._engine.store("late", lag=self.lag, **known)
         return self
