@@ -31,7 +31,9 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
 _DEEP = 4
 
 
-def data_of(kind: Any, depth: int = 0) -> st.SearchStrategy[Any]:
+def data_of(  # noqa: PLR0911 - one for each form of an annotation
+    kind: Any, depth: int = 0
+) -> st.SearchStrategy[Any]:
     """What the model, or another annotation, validates."""
     if kind in _PLAIN:
         return _PLAIN[kind]
