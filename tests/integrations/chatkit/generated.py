@@ -3,6 +3,7 @@
 import types
 import typing
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
 from hypothesis import strategies as st
@@ -48,9 +49,7 @@ def data_of(  # noqa: PLR0911 - one for each form of an annotation
     if origin in (Union, types.UnionType):
         # Where it is deep, without those that go deeper, if there are others.
         shallow = [each for each in args if depth < _DEEP or not _is_deep(each)]
-        return st.one_of(
-            [st.deferred(lambda each=each: data_of(each, depth)) for each in shallow or args]
-        )
+        return st.one_of([st.deferred(partial(data_of, each, depth)) for each in shallow or args])
     if origin is list:
         inner = st.deferred(lambda: data_of(args[0], depth + 1))
         return st.lists(inner, max_size=0 if depth >= _DEEP else 2)
@@ -70,8 +69,7 @@ def _model(kind: type[BaseModel], depth: int) -> st.SearchStrategy[Any]:
     required, optional = {}, {}
     hints = typing.get_type_hints(kind, include_extras=True)
     for name, field in kind.model_fields.items():
-        hint = hints[name]
-        made = st.deferred(lambda hint=hint: data_of(hint, depth + 1))
+        made = st.deferred(partial(data_of, hints[name], depth + 1))
         if field.is_required() or name == "type":
             required[field.alias or name] = made
         elif depth < _DEEP:
