@@ -196,10 +196,14 @@ def measure_all(
 
 
 class Player:
-    """A stage whose stores are metered; leaving it deletes what they wrote."""
+    """A stage whose stores are metered; leaving it deletes what they wrote.
 
-    def __init__(self, factory: StoreFactory) -> None:
+    With `keeps_items`, the records of a call have the items that each request touched.
+    """
+
+    def __init__(self, factory: StoreFactory, *, keeps_items: bool = False) -> None:
         self._factory = factory
+        self._keeps_items = keeps_items
         self._hooks = ExitStack()
         self._meters: list[RequestMeter] = []
         self._watches: list[_Watch] = []
@@ -245,7 +249,7 @@ class Player:
         client = store.connection.client
         # Scans and filters are reported as problems of the method; the rest is an error at once.
         self._hooks.enter_context(StrictHook(client, allow_scan=True, allow_filter=True))
-        self._meters.append(RequestMeter(client))
+        self._meters.append(RequestMeter(client, keeps_items=self._keeps_items))
         self._watches.append(self._hooks.enter_context(_Watch(client)))
         return store
 

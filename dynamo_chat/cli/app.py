@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from dynamo_chat.cli import (
     alarms,
     archive,
+    atlas,
     backup,
     cost,
     demo,
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("patterns")(patterns.patterns)
+app.command("atlas")(atlas.atlas)
 table.app.command("probe")(probe.probe)
 app.add_typer(table.app, name="table")
 app.add_typer(backup.app, name="backup")

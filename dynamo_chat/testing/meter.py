@@ -15,6 +15,9 @@ Notes on the numbers:
 * if others write the same items at the same time, a record's units may be wrong, not the count;
 * a transaction that is sent again with its token is charged as if it were applied again;
 * a request that was killed before its response stays in the list, without units.
+
+``RequestMeter(client, keeps_items=True)`` also notes in each record which items the request
+touched, and holds them until it is reset.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from dynamo_chat.testing.capacity import (
 from dynamo_chat.testing.hook import Client, ClientHook, Handler
 from dynamo_chat.testing.probe import Address, Probe, address
 from dynamo_chat.testing.schema import CHAT_TABLE, TABLE, TableSchema
+from dynamo_chat.testing.touched import Touched, asked, touched_by_read, touched_by_write
 
 UNANSWERED = "Unanswered"
 
@@ -68,14 +72,21 @@ class RequestRecord:
     """Bytes of the response's body."""
     error: str | None = UNANSWERED
     """DynamoDB's or botocore's error code; None when it succeeded."""
+    asked: str = ""
+    """The key condition of a Query, with its values. Only of a meter that keeps items."""
+    touched: list[Touched] = field(default_factory=list)
+    """The items that it read or wrote, in order. Only of a meter that keeps items."""
 
 
 class RequestMeter(ClientHook):
     """Counts the requests of one client and computes their capacity. Thread-safe."""
 
-    def __init__(self, client: Client, *, schema: TableSchema = CHAT_TABLE) -> None:
+    def __init__(
+        self, client: Client, *, schema: TableSchema = CHAT_TABLE, keeps_items: bool = False
+    ) -> None:
         super().__init__(client)
         self._schema = schema
+        self._keeps_items = keeps_items
         self._requests: list[RequestRecord] = []
         self._lock = ProcessLock()
         self._probe: Probe | None = None
@@ -151,6 +162,8 @@ class RequestMeter(ClientHook):
         if request is None:  # attached while this call was under way
             return
         call = _Call(model.name, request, self._schema)
+        if self._keeps_items:
+            call.record.asked = asked(request)
         if call.targets:
             call.before = self._probing().items(target.address for target in call.targets)
         context[self._name] = call
@@ -177,6 +190,8 @@ class RequestMeter(ClientHook):
             call.record.error = parsed.get("Error", {}).get("Code", "Unknown")
             if _condition_failed(parsed):
                 call.record.wcu = call.failed_writes()
+            if self._keeps_items:
+                call.record.touched = call.touched(call.before)
 
     def _lose(self, exception: Exception, context: dict[str, Any], **_: Any) -> None:
         """Handle a missing response: if an item has changed, the write happened."""
@@ -193,10 +208,16 @@ class RequestMeter(ClientHook):
         if call.targets:
             after = self._probing().items(target.address for target in call.targets)
             call.record.wcu = call.writes(after, answer)
+            if self._keeps_items:
+                call.record.touched = call.touched(after)
         elif call.operation in _READS:
             read = _Read(call, answer, self._probing)
             call.record.rcu = read.units()
             call.record.items = read.returned()
+            if self._keeps_items:
+                call.record.touched = touched_by_read(
+                    call.operation, call.request, answer, self._schema
+                )
 
     def _probing(self) -> Probe:
         with self._lock:
@@ -252,6 +273,11 @@ class _Call:
             place: spent * (self.factor if place == TABLE else on_indexes)
             for place, spent in units.items()
         }
+
+    def touched(self, after: Mapping[Address, Item]) -> list[Touched]:
+        """What became of the items that it writes or checks."""
+        targets = [(target.address, target.only_checked) for target in self.targets]
+        return touched_by_write(targets, self.before, after)
 
     def failed_writes(self) -> Units:
         """Units of writes that did not happen because a condition failed.

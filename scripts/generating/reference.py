@@ -72,6 +72,9 @@ def key_space() -> str:
             "where it says so, only some of its items are. *Helper* items make an entity findable",
             "or unique; they are no entity of their own. A kind *serves* the patterns whose worked",
             "calls read or write such an item.",
+            "",
+            'To see it instead, open <a href="../atlas.html">the atlas</a>: a page for each kind,',
+            "and the items that each method touches.",
             *(
                 line
                 for domain, layouts in KEY_SPACE.domains.items()
