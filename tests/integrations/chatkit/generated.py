@@ -3,7 +3,6 @@
 import types
 import typing
 from datetime import UTC, datetime, timedelta, timezone
-from functools import partial
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
 from hypothesis import strategies as st
@@ -49,9 +48,9 @@ def data_of(  # noqa: PLR0911 - one for each form of an annotation
     if origin in (Union, types.UnionType):
         # Where it is deep, without those that go deeper, if there are others.
         shallow = [each for each in args if depth < _DEEP or not _is_deep(each)]
-        return st.one_of([st.deferred(partial(data_of, each, depth)) for each in shallow or args])
+        return st.one_of([_later(each, depth) for each in shallow or args])
     if origin is list:
-        inner = st.deferred(lambda: data_of(args[0], depth + 1))
+        inner = _later(args[0], depth + 1)
         return st.lists(inner, max_size=0 if depth >= _DEEP else 2)
     if origin is dict:
         return st.dictionaries(TEXTS, data_of(args[1], depth + 1), max_size=2)
@@ -69,12 +68,17 @@ def _model(kind: type[BaseModel], depth: int) -> st.SearchStrategy[Any]:
     required, optional = {}, {}
     hints = typing.get_type_hints(kind, include_extras=True)
     for name, field in kind.model_fields.items():
-        made = st.deferred(partial(data_of, hints[name], depth + 1))
+        made = _later(hints[name], depth + 1)
         if field.is_required() or name == "type":
             required[field.alias or name] = made
         elif depth < _DEEP:
             optional[field.alias or name] = made
     return st.fixed_dictionaries(required, optional=optional)
+
+
+def _later(kind: Any, depth: int) -> st.SearchStrategy[Any]:
+    """The same, made when it is needed: models contain themselves."""
+    return st.deferred(lambda: data_of(kind, depth))
 
 
 def _is_deep(kind: Any) -> bool:
