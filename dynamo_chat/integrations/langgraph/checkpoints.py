@@ -46,6 +46,7 @@ from dynamo_chat.integrations.langgraph.kinds import (
     Saved,
     Written,
     flat,
+    is_earlier,
     namespace_key,
     order_of_removal,
     outline_of,
@@ -222,18 +223,24 @@ class Checkpoints(Repository):
 
     @access_pattern("LG6", "Query", "2, and ⌈MB⌉", budget=2, owner="partition")
     def outlines(self, user_id: str, thread_id: str | None = None) -> list[Outline]:
-        """Every item of a thread, or of all, without its content; newest first."""
+        """Every item of a thread, or of all, without its content; newest first.
+
+        Pieces that another worker has begun to write since are left out: they are not deleted.
+        """
         names = () if thread_id is None else (thread_id,)
-        states = self._pages(
-            CheckpointItem, user_id, CHECKPOINT.collection(TABLE, user_id)(*names), descending=True
+        begun = self.items.new_id()
+        within = CHECKPOINT.collection(TABLE, user_id)(*names)
+        pages = self._pages(CheckpointItem, user_id, within, descending=True)
+        found = [outline_of(each) for each in chain.from_iterable(pages)]
+        marks = {each.mark for each in found}
+        within = PIECE.collection(TABLE, user_id)(*names)
+        pieces = chain.from_iterable(self._pages(CheckpointPiece, user_id, within))
+        found.extend(
+            outline_of(each)
+            for each in pieces
+            if each.mark in marks or is_earlier(each.mark, begun)
         )
-        pieces = self._pages(
-            CheckpointPiece, user_id, PIECE.collection(TABLE, user_id)(*names), descending=True
-        )
-        return [
-            *(outline_of(each) for each in chain.from_iterable(states)),
-            *(outline_of(each) for each in chain.from_iterable(pieces)),
-        ]
+        return found
 
     @access_pattern("LG7", "TransactWriteItems, DeleteItem", "⌈items / 100⌉", budget=1,
                     owner="partition")  # fmt: skip
@@ -278,10 +285,10 @@ class Checkpoints(Repository):
 
     def _copy(self, items: list[CheckpointItem], target: str, deadline: datetime | None) -> None:
         for item in items:
-            to = {"thread_id": target, "expires_at": deadline}
+            to = {"thread_id": target, "expires_at": deadline, "mark": self.items.new_id()}
             for piece in self._pieces(item):
-                self.items.put(piece.model_copy(update={**to, "mark": self.items.new_id()}))
-            self.items.put(item.model_copy(update={**to, "mark": self.items.new_id()}))
+                self.items.put(piece.model_copy(update=to))
+            self.items.put(item.model_copy(update=to))
 
     # -- parts --------------------------------------------------------------------------------
 

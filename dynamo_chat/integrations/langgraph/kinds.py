@@ -33,6 +33,7 @@ STATE: Final = "checkpoint"
 
 _WHOLE: Final = "/"
 _LONGEST: Final = 200
+_TIME_CHARACTERS: Final = 10
 
 _PARTITION: Final = partition("LGTHREADS", text("user_id"))
 _ADDRESS: Final = (text("thread_id"), text("namespace"), text("checkpoint_id"))
@@ -86,7 +87,7 @@ class CheckpointItem(Entity):
     checkpoint_id: Id
     part: Id
     mark: Id
-    """Another one each time it is written."""
+    """A ULID, another one each time it is written; its pieces have the same."""
     parent_id: Id | None = None
     """The checkpoint that this one follows."""
     run_id: Id | None = None
@@ -182,6 +183,11 @@ def outline_of(item: Stored) -> Outline:
     return Outline(
         type(item), item.at, is_state, parent, run, key, item.mark, len(item.data) + 2_000
     )
+
+
+def is_earlier(mark: str, other: str) -> bool:
+    """True if `mark` was made in an earlier millisecond than `other`: both are ULIDs."""
+    return mark[:_TIME_CHARACTERS] < other[:_TIME_CHARACTERS]
 
 
 def flat(writes: Iterable[Written]) -> Iterator[bytes]:

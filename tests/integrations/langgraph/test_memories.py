@@ -121,7 +121,7 @@ def test_defaults_of_the_time_to_live(graph_store: GraphStore, scene: Scene) -> 
 
 
 def test_what_is_not_allowed_is_named(memory: DynamoMemoryStore, scene: Scene) -> None:
-    for error, call in [
+    refused: list[tuple[type[Exception], Any]] = [
         (InvalidArgument, lambda: memory.search(("a",), query="tea")),
         (InvalidArgument, lambda: memory.put(("a",), "", {})),
         (InvalidArgument, lambda: memory.put(("a",), "k" * 300, {})),
@@ -132,7 +132,8 @@ def test_what_is_not_allowed_is_named(memory: DynamoMemoryStore, scene: Scene) -
         (InvalidArgument, lambda: memory.put(("a",), "k", {}, ttl=float("nan"))),
         (InvalidNamespaceError, lambda: memory.batch([GetOp(("a.b",), "k")])),
         (InvalidNamespaceError, lambda: memory.put(("a\x00",), "k", {})),
-    ]:
+    ]
+    for error, call in refused:
         with pytest.raises(error):
             call()
     assert not scene.items()
@@ -248,7 +249,7 @@ class BesideTheirs(RuleBasedStateMachine):
 
     @rule(labels=LABELS, key=KEYS, other=KEYS, value=VALUES)
     def batch(self, labels: Any, key: str, other: str, value: Any) -> None:
-        ops = [
+        ops: list[Any] = [
             PutOp(labels, key, {"n": 9}),
             GetOp(labels, key),
             PutOp(labels, key, value),

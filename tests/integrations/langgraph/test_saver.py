@@ -116,7 +116,7 @@ def test_threads_of_others_do_not_exist(graph_store: GraphStore) -> None:
     mine, theirs = shared.for_user("u-1"), shared.for_user("u-2")
     config = put(mine)
     mine.put_writes(config, [("messages", 1)], "task")
-    named = {"configurable": {**config["configurable"], "user_id": "u-2"}}
+    named: Any = {"configurable": {**config["configurable"], "user_id": "u-2"}}
     assert theirs.get_tuple(config) is None
     assert shared.get_tuple(named) is None
     assert list(theirs.list(thread())) == list(theirs.list(None)) == []
@@ -414,7 +414,8 @@ def test_a_graph_runs_stops_and_goes_on(
     """As with the framework's own saver, from another server each time."""
     ours, theirs = thread(user_id="u-1"), thread()
     reference = talking(InMemorySaver())
-    for said in ({"said": ["hello"]}, Command(resume="yes"), {"said": ["again"]}):
+    calls: list[Any] = [{"said": ["hello"]}, Command(resume="yes"), {"said": ["again"]}]
+    for said in calls:
         saver = DynamoCheckpointSaver(made(GraphStore, scene), retention=DAY)
         graph = talking(saver)
         expected = reference.invoke(said, theirs, durability=durability)
@@ -423,7 +424,7 @@ def test_a_graph_runs_stops_and_goes_on(
         assert told(graph, ours) == told(reference, theirs)
         of_user = graph.copy({"checkpointer": saver.for_user("u-1")})
         assert_same_subgraphs(of_user.get_state(thread(), subgraphs=True), reference, theirs)
-    assert not graph.get_state(thread(user_id="u-2")).values
+        assert not graph.get_state(thread(user_id="u-2")).values
 
 
 def test_an_awaited_graph_runs_stops_and_goes_on(scene: Scene) -> None:
