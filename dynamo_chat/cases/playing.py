@@ -198,17 +198,20 @@ def measure_all(
 class Player:
     """A stage whose stores are metered; leaving it deletes what they wrote.
 
-    With `keeps_items`, the records of a call have the items that each request touched.
+    With `keeps_items`, the records of a call have the items that each request touched. Its clock
+    begins `at`, by default long ago.
     """
 
-    def __init__(self, factory: StoreFactory, *, keeps_items: bool = False) -> None:
+    def __init__(
+        self, factory: StoreFactory, *, keeps_items: bool = False, at: datetime | None = None
+    ) -> None:
         self._factory = factory
         self._keeps_items = keeps_items
         self._hooks = ExitStack()
         self._meters: list[RequestMeter] = []
         self._watches: list[_Watch] = []
-        clock = FakeClock(datetime.now(UTC) - LONG_AGO)
-        self.stage = Stage(self._new_store, clock)
+        start = datetime.now(UTC) - LONG_AGO if at is None else at
+        self.stage = Stage(self._new_store, FakeClock(start))
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final, Self
 from unicodedata import category
 
@@ -47,7 +48,10 @@ _DOMAINS: Final = {
 """The domain of each kind, and its number in the domain."""
 
 
+_quiet: Final = ContextVar("dynamo_chat_quiet", default=False)
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]")
+_WORD: Final = re.compile(r"\w*[^\w\\]|\\?\w+")
+"""A word of a key with the mark after it; an escape such as ``\\x1b`` stays whole."""
 LONGEST_ERROR: Final = 2_000
 """The longest error message that is shown."""
 
@@ -55,6 +59,27 @@ LONGEST_ERROR: Final = 2_000
 def visible(text: str) -> str:
     """The text, with an escape for each character that a terminal would not simply print."""
     return _NOT_ASCII.sub(lambda found: _escaped(found[0], _as_python), text)
+
+
+def key_words(text: str) -> list[str]:
+    """The words of a key, each with the mark that ends it."""
+    return _WORD.findall(text)
+
+
+def folded(text: str, width: int) -> list[str]:
+    """A key in lines of at most `width` characters, broken between its words.
+
+    A word ends with ``#``, ``-`` or another mark; only one that is wider than a line is broken.
+    """
+    lines = [""]
+    for word in key_words(text):
+        if lines[-1] and len(lines[-1]) + len(word) > width:
+            lines.append("")
+        for start in range(0, len(word), width):
+            if start:
+                lines.append("")
+            lines[-1] += word[start : start + width]
+    return lines
 
 
 def json_text(value: Any, *, indent: int | None = 2, default: Any = None) -> str:
@@ -117,18 +142,30 @@ class DataConsole(Console):
 
 def output(*, stderr: bool = False) -> Console:
     """A console on standard output. In a file or a pipe, lines are wide and have no colours."""
-    console = DataConsole(stderr=stderr)
+    console = DataConsole(stderr=stderr, quiet=is_quiet())
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = DataConsole(stderr=stderr, width=_WIDTH_OF_A_FILE)
+        console = DataConsole(stderr=stderr, quiet=is_quiet(), width=_WIDTH_OF_A_FILE)
     return console
 
 
-def fail(message: str) -> typer.Exit:
-    """Print an error as one line on standard error. Returns the exit with code 1, to be raised."""
+def set_quiet(is_quiet: bool) -> None:
+    """From now on, print only errors and the data that was asked for, or everything again."""
+    _quiet.set(is_quiet)
+
+
+def is_quiet() -> bool:
+    """True if a command was called with --quiet."""
+    return _quiet.get()
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    """Print an error as one line on standard error. Returns the exit, to be raised."""
     line = Text("error: ", style="bold red")
     line.append(cut(message, LONGEST_ERROR), style="not bold default")
-    output(stderr=True).print(line, soft_wrap=True)
-    return typer.Exit(1)
+    console = output(stderr=True)
+    console.quiet = False
+    console.print(line, soft_wrap=True)
+    return typer.Exit(code)
 
 
 def table(*columns: str, numbers: tuple[str, ...] = (), wrapping: tuple[str, ...] = ()) -> Table:
@@ -145,6 +182,12 @@ def table(*columns: str, numbers: tuple[str, ...] = (), wrapping: tuple[str, ...
             no_wrap=column not in wrapping,
         )
     return made
+
+
+def headline(console: Console, text: str, style: str = "") -> None:
+    """Print a headline with a rule."""
+    console.print()
+    console.rule(Text(text, style=f"bold {style}"), align="left", style="dim")
 
 
 def domain_of(kind: str) -> str:

@@ -1,86 +1,49 @@
-"""``dynamo-chat demo``: load real records, show the table, and run every access pattern."""
+"""``dynamo-chat demo``: one conversation, and what the store does for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.highlighter import JSONHighlighter
+from rich.padding import Padding
 
-from dynamo_chat.cases.playing import Played, Player
-from dynamo_chat.cases.scenarios import scenarios
-from dynamo_chat.cases.words import words
-from dynamo_chat.catalogue import Entry, catalogue
-from dynamo_chat.cli.console import (
-    WIDE,
-    Text,
-    domain_of,
-    domain_style,
-    json_text,
-    output,
-    table,
-    units,
-)
-from dynamo_chat.cli.item_collections import (
-    read_conversation_items,
-    read_record_items,
-    show_collections,
-)
+from dynamo_chat.cases.playing import Player
+from dynamo_chat.cases.tour import Step, Tour
+from dynamo_chat.cli.console import Text, headline, output, print_json, table, units
+from dynamo_chat.cli.item_collections import read_conversation_items, show_collections
 from dynamo_chat.cli.target import EndpointOption, Target
-from dynamo_chat.core.layout import KIND
-from dynamo_chat.core.text import cut
-from dynamo_chat.importing import acs, oneonone
-from dynamo_chat.importing.acs import Acs
-from dynamo_chat.importing.loading import Loaded, chat_samples, load_file, load_sample
-from dynamo_chat.importing.oneonone import OneOnOne
-from dynamo_chat.importing.sample_records import Sample, sample
-from dynamo_chat.provision.table import TableDefinition
-from dynamo_chat.store import ChatStore, StoreFactory
+from dynamo_chat.cli.walk import DEMO_TABLE, Domain, walk
+from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.store import StoreFactory
 
-DEFAULT_TABLE = "dynamo-chat-demo"
-SHOWN_CONVERSATIONS = 8
-_DEFINITION = TableDefinition(
-    deletion_protection=False, point_in_time_recovery=False, encryption_managed=False
-)
-
-
-class Domain(StrEnum):
-    """The domains that the demo can be limited to."""
-
-    CHAT = "chat"
-    IDENTITY = "identity"
-    ORGS = "orgs"
-    MAIL = "mail"
-    LIMITS = "limits"
-    TELEMETRY = "telemetry"
-    CALLS = "calls"
-
-
-OF_ACS: Final = frozenset(Domain) - {Domain.CHAT, Domain.CALLS}
-"""The domains that hold the records of `acs`."""
-
-
-@dataclass(slots=True)
-class World:
-    """All loaded records."""
-
-    conversations: list[Loaded] = field(default_factory=list)
-    acs: Acs | None = None
-    oneonone: OneOnOne | None = None
-
-    def partitions(self) -> list[str]:
-        """The partition keys of all records except conversations."""
-        return [key for each in (self.acs, self.oneonone) if each for key in each.partitions()]
+DEFAULT_TABLE: Final = "dynamo-chat-demo"
+_MOST_ALIKE: Final = 2
+_MEANINGS: Final = {
+    "load": "A conversation and its messages",
+    "page": "What a screen needs",
+    "retry": "A call that is made twice writes once",
+    "race": "Two workers at the same moment lose nothing",
+    "delete": "What is deleted stays deleted",
+    "expiry": "What has expired is gone for every reader",
+}
 
 
 def demo(
     *,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Load the sample records of every domain, show the table, and run every access "
+            "pattern. --file, --domain and --no-samples imply it.",
+        ),
+    ] = False,
     file: Annotated[
         Path | None,
         typer.Option(
@@ -105,219 +68,117 @@ def demo(
         typer.Option(
             "--table",
             metavar="NAME",
-            help=f"The table, by default {DEFAULT_TABLE}. It is created if missing, and keeps "
-            "the loaded records.",
+            help=f"The table, by default {DEFAULT_TABLE}. It is created if missing. With --full "
+            "it keeps the loaded records.",
         ),
     ] = None,
     region: Annotated[str | None, typer.Option("--region", help="The AWS region.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list with an object per call.")
+    ] = False,
 ) -> None:
-    """Show the package at work on real conversations.
+    """Show one conversation, and what the store does for it.
 
-    Creates the table, loads sample records, shows the items of the table and its indexes, reads
-    the conversations back in their original form, and runs every access pattern of each domain,
-    with its cost. It uses an engine inside this process unless an endpoint, a table or a region
-    is named.
+    Loads it, pages through it, repeats a call whose answer got lost, writes from two workers at
+    the same moment, deletes, and lets it expire: each call with its requests and units, measured.
+    It uses an engine inside this process unless an endpoint, a table or a region is named.
     """
+    is_full = full or file is not None or bool(domain) or not samples
     domains = list(dict.fromkeys(domain or Domain))
     if file is None and not samples:
         raise typer.BadParameter("--no-samples needs --file: there is nothing else to load")
     if file is not None and Domain.CHAT not in domains:
         raise typer.BadParameter("--file contains conversations, which need --domain chat")
+    if is_full and as_json:
+        raise typer.BadParameter("--json is for the short demo, without --full")
     target = Target(
         table=table_name or DEFAULT_TABLE,
         endpoint_url=endpoint_url,
         region=region,
         is_embedded=endpoint_url is None and table_name is None and region is None,
     )
-    console = output()
-    with target.opened() as factory:
-        store = factory()
-        _make_table(console, target, store)
-        _headline(console, "Loading")
-        world = World()
-        if Domain.CHAT in domains:
-            world.conversations = _load_chat(console, store, file, with_samples=samples)
-        if samples:
-            _load_others(console, factory, domains, world)
-        _show_table(console, store, world, domains)
-        _read_out(console, world.conversations)
-        _show_patterns(console, factory, domains if samples else [Domain.CHAT])
-
-
-def _make_table(console: Console, target: Target, store: ChatStore) -> None:
-    _headline(console, "The table")
-    created = store.table.create(_DEFINITION)
-    console.print(
-        f"{target.table} on {target}: "
-        + ("created, with GSI1, GSI2 and TTL" if created else "exists already")
-    )
-
-
-def _load_chat(
-    console: Console, store: ChatStore, file: Path | None, *, with_samples: bool
-) -> list[Loaded]:
-    now = datetime.now(UTC)
-    loaded: list[Loaded] = []
-    notes: list[str] = []
-    for each in chat_samples() if with_samples else ():
-        found = list(load_sample(store, each, now))
-        loaded += found
-        notes += _notes(each)
-        for one in found:
-            notes += _moved(each, one.moved_by)
-    if file is not None:
-        with output(stderr=True).status(f"loading {file.name} …"):
-            loaded += load_file(store, file)
-    _show_loaded(console, loaded)
-    _show_notes(console, notes)
-    return loaded
-
-
-def _load_others(
-    console: Console, factory: StoreFactory, domains: Sequence[Domain], world: World
-) -> None:
-    """Load the sample records that are not conversations."""
-    now = datetime.now(UTC)
-    shown = table("from", "table there", "here", "what", wrapping=("what",))
-    notes: list[str] = []
-    if not OF_ACS.isdisjoint(domains):
-        records = sample("acs")
-        world.acs = acs.load_acs(factory, records, now)
-        for name, entity in world.acs.rows():
-            kind = "–" if entity is None else type(entity).__name__
-            shown.add_row("acs", name, kind, words(entity))
-        notes += [*_notes(records, acs.SETTLED), *_moved(records, world.acs.moved_by)]
-    if Domain.CALLS in domains:
-        records = sample("oneonone")
-        world.oneonone = oneonone.load_oneonone(factory, records, now)
-        for name, entity in world.oneonone.rows():
-            shown.add_row("oneonone", name, type(entity).__name__, words(entity))
-        settled = oneonone.SETTLED
-        notes += [*_notes(records, settled), *_moved(records, world.oneonone.moved_by)]
-    if shown.row_count:
-        console.print()
-        console.print(shown)
-        _show_notes(console, notes)
-
-
-def _notes(records: Sample, settled: Sequence[str] = ()) -> Iterator[str]:
-    """Notes on a sample: its source, and what was decided to load it."""
-    for said in (records.origin, *records.choices, *settled):
-        yield f"{records.document}: {said}"
-
-
-def _moved(records: Sample, by: timedelta) -> Iterator[str]:
-    if by:
-        why = "because it had expired or was in the future"
-        yield f"{records.document}: moved by {by.days:,} days, {why}"
-
-
-def _show_notes(console: Console, notes: Sequence[str]) -> None:
-    for note in notes:
-        console.print(Text(f"· {note}", style="dim"))
-
-
-def _show_loaded(console: Console, loaded: Sequence[Loaded]) -> None:
-    numbers = ("messages", "feedback", "reviews")
-    wrapping = ("conversation", "user", "title")
-    shown = table("from", *wrapping, *numbers, numbers=numbers, wrapping=wrapping)
-    for each in loaded:
-        conversation, record = each.conversation, each.record
-        shown.add_row(
-            each.source,
-            conversation.conversation_id,
-            conversation.user_id,
-            cut(conversation.title or "–", 40),
-            str(conversation.message_count),
-            str(len(record.feedback)),
-            str(len(record.reviews)),
-        )
-    console.print(shown)
-
-
-def _show_table(
-    console: Console, store: ChatStore, world: World, domains: Sequence[Domain]
-) -> None:
-    _headline(console, "What is in the table")
-    loaded = world.conversations
-    chosen = loaded[:SHOWN_CONVERSATIONS]
-    identities = dict.fromkeys(each.conversation.conversation_id for each in chosen)
-    items = read_conversation_items(store, identities)
-    items += read_record_items(store, world.partitions())
-    wanted = {each.value for each in domains}
-    show_collections(console, [each for each in items if domain_of(each[KIND]["S"]) in wanted])
-    if len(loaded) > len(chosen):
-        console.print(f"… and {len(loaded) - len(chosen):,} more conversations")
-
-
-def _read_out(console: Console, loaded: Sequence[Loaded]) -> None:
-    """Show that each sample is read back as it was loaded, in its original form."""
-    documents = [each for each in loaded if each.read_out is not None]
-    if not documents:
+    if is_full:
+        walk(output(), target, domains=domains, file=file, samples=samples)
         return
-    _headline(console, "Read back in the original form")
-    for each in documents:
-        found = each.read_out() if each.read_out is not None else None
-        line = Text(f"{each.source} {each.conversation.conversation_id}: ")
-        if found == each.wanted:
-            line.append("the same as what was loaded", style="green")
-        else:
-            line.append("differs from what was loaded: it was changed since", style="yellow")
-        console.print(line)
-    last = documents[-1]
-    highlight = JSONHighlighter()
-    for row in json_text(last.read_out() if last.read_out is not None else None).split("\n"):
-        console.print(highlight(Text(row)), soft_wrap=True)
+    with target.opened() as factory, _ready(factory):
+        steps, items, tail = _played(factory)
+    if as_json:
+        print_json([each.as_dict() for each in (*steps, *tail)])
+    else:
+        _show(output(), target, steps, items, tail)
 
 
-def _show_patterns(console: Console, factory: StoreFactory, domains: Sequence[Domain]) -> None:
-    """Run the cases of each domain on their own data, which is deleted afterwards."""
-    for domain in domains:
-        title = f"Every pattern of the {domain.value} domain, and what it costs"
-        _headline(console, title, domain_style(domain.value))
-        with Player(factory) as player:
-            played = [
-                each
-                for entry in _entries(domain)
-                for each in player.play(entry, scenarios()[entry.method], only_shown=True)
-            ]
-        _show_played(console, played)
+@contextmanager
+def _ready(factory: StoreFactory) -> Iterator[None]:
+    """The table; one that had to be made is deleted again."""
+    store = factory()
+    created = store.table.create(DEMO_TABLE)
+    try:
+        yield
+    finally:
+        if created:
+            store.connection.client.delete_table(TableName=store.connection.table_name)
 
 
-def _entries(domain: Domain) -> list[Entry]:
-    """The methods of a domain's repositories, including those that span domains."""
-    entries = catalogue()
-    own = {entry.repository for entry in entries if entry.domain == domain.value}
-    if domain is Domain.IDENTITY:
-        own.add("people")  # a repository of its own for what spans domains: a user's data
-    return [entry for entry in entries if entry.repository in own]
+def _played(factory: StoreFactory) -> tuple[list[Step], list[AttributeValues], list[Step]]:
+    """The steps before the conversation ends, its items then, and the steps after."""
+    with (
+        output(stderr=True).status("running …"),
+        Player(factory, at=datetime.now(UTC)) as player,
+    ):
+        tour = Tour(player)
+        steps = list(tour.begin())
+        items = read_conversation_items(player.stage.store, [tour.talk])
+        return steps, items, list(tour.end())
 
 
-def _show_played(console: Console, played: Sequence[Played]) -> None:
-    numbers = ("requests", "WCU", "RCU")
-    more = ("index",) if console.width >= WIDE else ()
-    shown = table(
-        *("id", "method", "result", *numbers, *more), numbers=numbers, wrapping=("result",)
-    )
-    for each in played:
-        shown.add_row(
-            Text(each.pattern, style="bold"),
-            Text(each.entry.method, style="cyan"),
-            each.told,
-            str(each.taken.requests),
-            units(each.taken.wcu),
-            units(each.taken.rcu),
-            *(Text(each.entry.index, style="dim") for _ in more),
-        )
-    console.print(shown)
-    taken = [each.taken for each in played]
-    console.print(
-        f"{len(taken)} calls: {sum(each.requests for each in taken)} requests, "
-        f"{units(sum(each.wcu for each in taken))} WCU, "
-        f"{units(sum(each.rcu for each in taken))} RCU, computed from the sizes of the items"
-    )
+# -- showing ------------------------------------------------------------------------------------
 
 
-def _headline(console: Console, text: str, style: str = "") -> None:
+def _show(
+    console: Console,
+    target: Target,
+    steps: Sequence[Step],
+    items: Sequence[AttributeValues],
+    tail: Sequence[Step],
+) -> None:
+    console.print(f"Ann talks with an assistant, stored on {target}.", soft_wrap=True)
+    _show_steps(console, steps)
+    headline(console, "The conversation in the table")
+    show_collections(console, items, most_alike=_MOST_ALIKE)
+    _show_steps(console, tail)
     console.print()
-    console.rule(Text(text, style=f"bold {style}"), align="left", style="dim")
+    taken = [each.taken for each in (*steps, *tail)]
+    console.print(
+        f"Shown: {sum(each.requests for each in taken)} requests, "
+        f"{units(sum(each.wcu for each in taken))} write and "
+        f"{units(sum(each.rcu for each in taken))} read units, computed from the sizes of the "
+        "items. Nothing was lost or doubled, and nothing is left in the table."
+    )
+    console.print("Next: --full runs every access pattern on sample records of every domain;")
+    console.print("dynamo-chat patterns lists the methods; dynamo-chat table create makes a table;")
+    console.print("docs/guide/quickstart.md writes a first program in ten minutes.")
+
+
+def _show_steps(console: Console, steps: Sequence[Step]) -> None:
+    numbers = ("requests", "WCU", "RCU")
+    for part, members in groupby(steps, key=lambda step: step.part):
+        headline(console, f"{part}: {_MEANINGS[part]}")
+        shown = table("call and result", *numbers, numbers=numbers, wrapping=("call and result",))
+        shown.columns[0].ratio = 1
+        shown.expand = True
+        shown.show_header = False
+        for each in members:
+            taken = each.taken
+            shown.add_row(
+                Text(each.call, style="cyan"),
+                _plural(taken.requests),
+                f"{units(taken.wcu)} WCU" if taken.wcu else "",
+                f"{units(taken.rcu)} RCU" if taken.rcu else "",
+            )
+            shown.add_row(Padding(Text(each.told), (0, 0, 0, 2)))
+        console.print(shown)
+
+
+def _plural(requests: int) -> str:
+    return f"{requests} request{'' if requests == 1 else 's'}"

@@ -17,7 +17,15 @@ from rich.table import Table
 
 from dynamo_chat import keyspace
 from dynamo_chat.cases.words import describe
-from dynamo_chat.cli.console import Text, domain_of, domain_style, kind_style, visible
+from dynamo_chat.cli.console import (
+    Text,
+    domain_of,
+    domain_style,
+    folded,
+    key_words,
+    kind_style,
+    visible,
+)
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.layout import KIND, PLACES, SK, Place
 from dynamo_chat.core.size import item_size
@@ -29,6 +37,7 @@ ALIKE_SHOWN = 2
 """How many neighbouring collections with one item of the same kind are shown."""
 
 _WHAT_WIDTH = 64
+_LEAST_WHAT_WIDTH = 12
 _BYTES_WIDTH = 7
 _GAP = 2
 _INDENT = 2
@@ -110,18 +119,23 @@ def collections_in(place: Place, items: Sequence[AttributeValues]) -> list[ItemC
 # -- showing ------------------------------------------------------------------------------------
 
 
-def show_collections(console: Console, items: Sequence[AttributeValues]) -> None:
-    """Print the item collections of the table and of each index, coloured by kind of item."""
+def show_collections(
+    console: Console, items: Sequence[AttributeValues], *, most_alike: int | None = None
+) -> None:
+    """Print the item collections of the table and of each index, coloured by kind of item.
+
+    Of neighbours of one kind only the first `most_alike` are shown, and how many more follow.
+    """
     for place in PLACES:
         collections = collections_in(place, items)
         count = sum(len(collection.items) for collection in collections)
+        held = f"{_counted(count, 'item')} in {_counted(len(collections), 'collection')}"
         console.print(
             Text.assemble(
-                (place.index or "Table", "bold underline"),
-                (f"  {count} items in {len(collections)} collections, by {place.pk}", "dim"),
+                (place.index or "Table", "bold underline"), (f"  {held}, by {place.pk}", "dim")
             )
         )
-        _show_place(console, place, collections)
+        _show_place(console, place, collections, most_alike)
         console.print()
     for domain, kinds in _by_domain(items).items():
         legend = Text(f"{domain}: ", style=f"bold {domain_style(domain)}")
@@ -140,43 +154,62 @@ def _by_domain(items: Iterable[AttributeValues]) -> dict[str, list[str]]:
     return found
 
 
-def _show_place(console: Console, place: Place, collections: Sequence[ItemCollection]) -> None:
+def _show_place(
+    console: Console,
+    place: Place,
+    collections: Sequence[ItemCollection],
+    most_alike: int | None,
+) -> None:
     widths = _widths(console, place, collections)
     for each in _with_gaps(collections):
         if isinstance(each, str):
             console.print(Text(each, style="dim italic"))
             continue
-        console.print(Text(each.partition, style="bold"), overflow="fold")
-        console.print(Padding(_members_table(place, each, widths), (0, 0, 0, _INDENT)))
+        for line in folded(visible(each.partition), console.width):
+            console.print(Text(line, style="bold"))
+        console.print(Padding(_members_table(place, each, widths, most_alike), (0, 0, 0, _INDENT)))
 
 
-def _members_table(place: Place, collection: ItemCollection, widths: _Widths) -> Table:
+def _members_table(
+    place: Place, collection: ItemCollection, widths: _Widths, most_alike: int | None
+) -> Table:
     """The items of one collection, with given widths so that all collections align."""
     shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
     shown.add_column(width=widths.key, overflow="fold")
     shown.add_column(width=widths.kind, no_wrap=True)
     shown.add_column(width=widths.what, no_wrap=True, overflow="ellipsis")
     shown.add_column(width=_BYTES_WIDTH, justify="right", no_wrap=True)
-    for item in collection.items:
-        kind = item[KIND]["S"]
-        style = kind_style(kind)
-        shown.add_row(
-            Text(item[place.sk]["S"], style=style),
-            Text(kind, style=style),
-            cut(describe(item), widths.what),
-            f"{item_size(item):,}",
-        )
+    for kind, neighbours in groupby(collection.items, key=lambda item: item[KIND]["S"]):
+        alike, style = list(neighbours), kind_style(kind)
+        most = len(alike) if most_alike is None or len(alike) <= most_alike + 1 else most_alike
+        for item in alike[:most]:
+            first, *rest = folded(visible(item[place.sk]["S"]), widths.key)
+            said = cut(describe(item), widths.what)
+            shown.add_row(
+                Text(first, style=style), Text(kind, style=style), said, f"{item_size(item):,}"
+            )
+            for line in rest:
+                shown.add_row(Text(line, style=style))
+        if more := len(alike) - most:
+            shown.add_row(Text(f"… and {more} more", style="dim italic"), Text(kind, style=style))
     return shown
 
 
 def _widths(console: Console, place: Place, collections: Sequence[ItemCollection]) -> _Widths:
-    """Widths of the columns: what keys need, and the rest for descriptions."""
+    """Widths of the columns: what keys need, at least for their longest word, then the rest."""
     items = [item for collection in collections for item in collection.items]
-    key = max((len(visible(item[place.sk]["S"])) for item in items), default=0)
+    keys = [visible(item[place.sk]["S"]) for item in items]
+    key = max(map(len, keys), default=0)
+    word = max((len(each) for text in keys for each in key_words(text)), default=0)
     kind = max((len(item[KIND]["S"]) for item in items), default=0)
     free = console.width - _INDENT - kind - _BYTES_WIDTH - 4 * _GAP
     what = min(_WHAT_WIDTH, max(free - key, free // 2))
-    return _Widths(min(key, free - what), kind, what)
+    key = max(min(key, free - what), min(word, free - _LEAST_WHAT_WIDTH))
+    return _Widths(key, kind, min(what, free - key))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _with_gaps(collections: Sequence[ItemCollection]) -> Iterator[ItemCollection | str]:

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import botocore.session
 import typer
 
+from dynamo_chat.cli.console import fail
 from dynamo_chat.core.client import ConnectionOptions
-from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.store import ChatStore, StoreFactory
 
 EndpointOption = Annotated[
@@ -64,7 +64,7 @@ class Target:
 
     @contextmanager
     def opened(self) -> Iterator[StoreFactory]:
-        """Yield stores on this target. InvalidArgument if the engine is missing."""
+        """Yield stores on this target. Exit if the engine is missing."""
         if not self.is_embedded:
             yield self.store
             return
@@ -74,9 +74,9 @@ class Target:
             try:
                 engine = stack.enter_context(EmbeddedEngine())
             except ModuleNotFoundError as error:
-                raise InvalidArgument(
-                    "--endpoint-url",
-                    "name one, or install the engine: pip install 'dynamo_chat[cli,testing]'",
+                raise fail(
+                    "the embedded engine is missing: pip install 'dynamo_chat[cli,testing]', or "
+                    "name an --endpoint-url"
                 ) from error
             yield lambda table_name=None, **options: self.made(
                 table_name or self.table, region=engine.region, **options

@@ -17,7 +17,9 @@ from dynamo_chat.cli.console import (
     DataConsole,
     Text,
     fail,
+    folded,
     json_text,
+    key_words,
     table,
     visible,
 )
@@ -153,3 +155,17 @@ def test_there_is_no_way_round_it() -> None:
 
 def _name(called: ast.expr) -> str:
     return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+
+
+@given(st.text(st.sampled_from("ab#-:.\\")), st.integers(1, 12))
+def test_keys_are_broken_between_words(key: str, width: int) -> None:
+    """Nothing is lost, no line is too long, and a word that fits is whole."""
+    lines = folded(key, width)
+    assert "".join(lines) == key
+    assert all(len(line) <= width for line in lines)
+    ends = {len("".join(lines[:number])) for number in range(len(lines) + 1)}
+    place = 0
+    for word in key_words(key):
+        inside = range(place + 1, place + len(word))
+        assert len(word) > width or not ends.intersection(inside)
+        place += len(word)

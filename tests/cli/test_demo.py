@@ -1,4 +1,4 @@
-"""``dynamo-chat demo``: the main job, on the documents' records and on a file."""
+"""``dynamo-chat demo``: one conversation; and, with ``--full``, the records of every domain."""
 
 import json
 from collections.abc import Callable
@@ -26,6 +26,49 @@ SECTIONS = [
 ]
 
 
+PARTS = ["load", "page", "retry", "race", "delete", "expiry"]
+
+
+@pytest.mark.once
+def test_one_conversation_from_its_first_message_to_its_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On two screens of 80 columns; what is claimed is what happened."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("demo").stdout.splitlines()
+    assert len(lines) <= 90
+    assert max(map(len, lines)) <= 80
+    headlines = [line.partition(":")[0] for line in lines if line.endswith("──")]
+    assert headlines == [*PARTS[:4], "The conversation in the table", *PARTS[4:]]
+    text = " ".join(" ".join(lines).split())
+    assert text.count("one is there") == 2
+    assert "both are kept: 21 messages before, 23 after" in text
+    assert "one saved, the other one got StateConflict" in text
+    assert "NotFound: a late worker cannot bring it back" in text
+    assert "NotFound, at the exact second" in text
+    assert "Next: " in text
+
+
+@pytest.mark.once
+def test_the_steps_are_told_as_json_and_leave_nothing(run: Run, engine: EmbeddedEngine) -> None:
+    client, where = engine.client(), ("--table", DEFAULT_TABLE, "--region", engine.region)
+    steps = json.loads(run("demo", "--json", *where).stdout)
+    assert list(dict.fromkeys(step["part"] for step in steps)) == PARTS
+    assert all(step["requests"] >= 1 and step["wcu"] + step["rcu"] > 0 for step in steps)
+    _, turn, more = steps[:3]
+    assert (turn["requests"], turn["wcu"]) == (1, 9)
+    assert (more["requests"], more["wcu"]) == (9, 81)
+    assert DEFAULT_TABLE not in client.list_tables()["TableNames"]
+    engine.store(DEFAULT_TABLE).conversations.create("ann")
+    before = client.scan(TableName=DEFAULT_TABLE)["Items"]
+    assert run("demo", *where).exit_code == 0
+    assert client.scan(TableName=DEFAULT_TABLE)["Items"] == before
+
+
+def test_the_short_demo_takes_no_option_of_the_long_one(run: Run) -> None:
+    assert run("demo", "--full", "--json").exit_code == 2
+
+
 def section(output: str, title: str) -> str:
     """What stands under a headline of the demo."""
     _, _, rest = output.partition(f"{title} ─")
@@ -36,9 +79,9 @@ def section(output: str, title: str) -> str:
 
 @pytest.fixture
 def shown(run: Run, whole: list[str]) -> str:
-    """What the demo prints, without any option: run once for all tests that look at it."""
+    """What the whole walk prints: run once for all tests that look at it."""
     if not whole:
-        result = run("demo")
+        result = run("demo", "--full")
         assert result.exit_code == 0
         whole.append(result.stdout)
     return whole[0]
@@ -161,9 +204,9 @@ def test_the_table_keeps_only_what_was_loaded(run: Run, engine: EmbeddedEngine) 
     """Loading again changes nothing either: the second run ends with the same items."""
     where = ("--table", DEFAULT_TABLE, "--region", engine.region)
     client = engine.client()
-    assert run("demo", *where).exit_code == 0
+    assert run("demo", "--full", *where).exit_code == 0
     first = client.scan(TableName=DEFAULT_TABLE)["Items"]
-    result = run("demo", *where)
+    result = run("demo", "--full", *where)
     assert result.exit_code == 0
     assert "exists already" in result.stdout
     assert result.stdout.count("the same as what was loaded") == 4
@@ -177,10 +220,10 @@ def test_the_table_keeps_only_what_was_loaded(run: Run, engine: EmbeddedEngine) 
 @pytest.mark.once
 def test_what_was_changed_since_is_told(run: Run, engine: EmbeddedEngine) -> None:
     where = ("--domain", "chat", "--table", DEFAULT_TABLE, "--region", engine.region)
-    run("demo", *where)
+    run("demo", "--full", *where)
     store = engine.store(DEFAULT_TABLE)
     store.conversations.rename("550e8400-e29b-41d4-a716-446655440000", "Another title")
-    result = run("demo", *where)
+    result = run("demo", "--full", *where)
     assert result.stdout.count("the same as what was loaded") == 3
     assert result.stdout.count("it was changed since") == 1
 
@@ -283,7 +326,7 @@ def test_nothing_is_lost_on_a_narrow_terminal(
 ) -> None:
     """Keys are folded, never cut; methods and numbers keep their columns."""
     monkeypatch.setenv("COLUMNS", str(columns))
-    lines = (shown if columns == 200 else run("demo").stdout).splitlines()
+    lines = (shown if columns == 200 else run("demo", "--full").stdout).splitlines()
     assert max(map(len, lines)) <= columns
     headers = [line for line in lines if line.split()[:3] == ["id", "method", "result"]]
     assert len(headers) == len(DOMAINS)
