@@ -36,7 +36,7 @@ _UNREADABLE: Final = (
 _PLACES: Final = tuple(place.index or "table" for place in PLACES)
 _NOTHING: Final = (Decimal(0), Decimal(0))
 
-_PLAYED: Final = {"turns": 10_000, "sign_ins": 10_000}
+_PLAYED: Final = {"turns": 10_000, "thread_emails": 1_000, "sign_ins": 10_000}
 """The maximum of those values that are run on the engine, not multiplied."""
 
 # Bytes that other designs store besides text: attribute names, ids, times. Estimated low.
@@ -79,7 +79,10 @@ class Workload:
     lists: int = 1
     """How often a user's list of conversations is read, per conversation."""
     emails: int = 0
+    """First e-mails and follow-ups together."""
     email_bytes: int = 4_000
+    thread_emails: int = 4
+    """E-mails of a thread; each one is added, then the thread is read."""
     calls: int = 0
     users: int = 0
     """Users with an account: their profile is stored, and they sign in."""
@@ -95,11 +98,16 @@ class Workload:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise InvalidArgument(name, "must be an integer")
-            least = 1 if name in {"turns", "question_bytes", "answer_bytes"} else 0
+            least = 1 if name in {"turns", "question_bytes", "answer_bytes", "thread_emails"} else 0
             if value < least:
                 raise InvalidArgument(name, f"must be at least {least}")
             if value > _PLAYED.get(name, value):
                 raise InvalidArgument(name, f"must be at most {_PLAYED[name]:,}: each one is run")
+
+    @property
+    def threads(self) -> int:
+        """Threads of e-mails that are opened; the last one may have fewer follow-ups."""
+        return ceil(self.emails / self.thread_emails)
 
     @property
     def turn_bytes(self) -> int:
@@ -240,10 +248,10 @@ def provisioned_bill(
 
 
 def embedded_list(workload: Workload, prices: Prices) -> Bill:
-    """The design of `cgchat`: one item per conversation with all its messages, and one index.
+    """Another design: one item per conversation with all its messages, and one index.
 
     Each turn writes all earlier messages again, in the table and in the index. Listing
-    conversations reads all their messages. The document has no other domains.
+    conversations reads all their messages.
     """
     sizes = [_HEAD_BYTES + turn * _turn(workload) for turn in range(workload.turns + 1)]
     rewrites = [2 * _writes(size) for size in sizes[1:]]
@@ -260,11 +268,11 @@ def embedded_list(workload: Workload, prices: Prices) -> Bill:
         ),
     ]
     stored = number * workload.retention_months * 2 * (full + STORED_ITEM_BYTES)
-    return bill("embedded list (cgchat)", usages, stored, prices)
+    return bill("all messages in one item", usages, stored, prices)
 
 
 def table_per_entity(workload: Workload, prices: Prices) -> Bill:
-    """The design of `support`: a table of conversations, and one with an item per exchange.
+    """Another design: a table of conversations, and one with an item per exchange.
 
     Each turn puts an item and updates the conversation, in its table and in an index.
     """
@@ -285,18 +293,7 @@ def table_per_entity(workload: Workload, prices: Prices) -> Bill:
     rows = workload.turns * (row + STORED_ITEM_BYTES)
     heads = 2 * (_HEAD_BYTES + STORED_ITEM_BYTES)
     stored = number * workload.retention_months * (rows + heads)
-    return bill("table per entity (support)", usages, stored, prices)
-
-
-def documents_figure(workload: Workload, prices: Prices) -> Bill:
-    """The estimate of `cgchat`: 2 writes and 5 reads per conversation, 0.1 GB per 1,000."""
-    number = workload.conversations
-    usages = [
-        Usage("writes, 2 for each conversation", 2 * number, Decimal(1), Decimal(0)),
-        Usage("reads, 5 for each session", 5 * number, Decimal(0), Decimal(1)),
-    ]
-    stored = int(GB * number / 10_000)
-    return bill("cgchat, as it says", usages, stored, prices)
+    return bill("a table for each entity", usages, stored, prices)
 
 
 def plain(amount: Decimal) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from typing import Any, Final
 
-from dynamo_chat.cases.playing import Player
+from dynamo_chat.cases.playing import Player, Taken
+from dynamo_chat.cases.scenarios import scenarios
+from dynamo_chat.cases.stage import Scenario
+from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.chat.message import NewMessage
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.layout import PLACES
@@ -38,6 +43,7 @@ class _Measured:
     """Measures the capacity of each of the store's calls, and the stored bytes after it."""
 
     def __init__(self, player: Player) -> None:
+        self.stage = player.stage
         self.store = player.stage.store
         self._player = player
         self.usages: list[Usage] = []
@@ -45,9 +51,18 @@ class _Measured:
     def call(self, what: str, times: int, *calls: Callable[[], Any]) -> Any:
         """Add a usage: the calls' average, `times` a month. Returns the last call's result."""
         taken = [self._player.take(call) for call in calls]
+        self.add(what, times, taken)
+        return taken[-1].given
+
+    def take_by_turns(self, *calls: Sequence[Callable[[], Any]]) -> list[tuple[Taken, ...]]:
+        """Run the first call of each sequence, then the second of each, and so on."""
+        return [tuple(map(self._player.take, each)) for each in zip(*calls, strict=True)]
+
+    def add(self, what: str, times: int, taken: Sequence[Taken]) -> None:
+        """Add a usage: the average of what these calls took, `times` a month."""
         records = [record for each in taken for record in each.records]
         writes, reads = (
-            {place: Decimal(str(units)) / len(calls) for place, units in total.items()}
+            {place: Decimal(str(units)) / len(taken) for place, units in total.items()}
             for total in totals(records)
         )
         places = {
@@ -57,7 +72,6 @@ class _Measured:
         all_writes, all_reads = sum(writes.values(), _ZERO), sum(reads.values(), _ZERO)
         pattern = records[0].pattern
         self.usages.append(Usage(what, times, all_writes, all_reads, pattern, places))
-        return taken[-1].given
 
     def stored(self) -> int:
         """The bytes that DynamoDB would count: each item in the table and its indexes."""
@@ -71,23 +85,30 @@ class _Measured:
         return total
 
 
-def rehearse(workload: Workload) -> Rehearsal:
-    """Run one conversation, e-mail and call of the workload. Returns the usage of a month.
+def rehearse(
+    workload: Workload, methods: Mapping[str, int] | None = None, store: type[ChatStore] = ChatStore
+) -> Rehearsal:
+    """Run one conversation, thread and call of the workload. Returns the usage of a month.
 
     Other items in the table don't change the cost of these calls. A conversation is opened when it
-    is complete, and a list returns a full page: the most expensive cases.
+    is complete, and a list returns a full page: the most expensive cases. `methods` are further
+    methods of the store, with their calls a month: the first case of each is run. InvalidArgument
+    if the store has no such method, or no case for it.
     """
+    chosen = [(*_case_of(store, method), times) for method, times in (methods or {}).items()]
     # Nested engines share their tables, so this table has a unique name.
     name = f"rehearsal-{uuid.uuid4().hex}"
     with EmbeddedEngine() as engine:
         engine.store(name)
 
         def factory(table_name: str | None = None, **options: Any) -> ChatStore:
-            return ChatStore(table_name or name, region=engine.region, **options)
+            return store(table_name or name, region=engine.region, **options)
 
         with Player(factory) as player:
             measured = _Measured(player)
             stored = _played(measured, workload)
+            for entry, scenario, times in chosen:
+                stored += _own(measured, entry, scenario, times) * workload.retention_months
         engine.client().delete_table(
             TableName=name
         )  # inside another engine, nobody else deletes it
@@ -97,16 +118,17 @@ def rehearse(workload: Workload) -> Rehearsal:
 def _played(measured: _Measured, workload: Workload) -> int:
     """Run each part. Returns the bytes that all of them store. Parts that only read come last."""
     months, total = workload.retention_months, 0
+    thread = min(workload.thread_emails, workload.emails) or 1
     for number, play, kept in (
         (workload.conversations, _converse, months),
-        (workload.emails, _mail, months),
+        (Fraction(workload.emails, thread), _mail, months),
         (workload.calls, _phone, months),
         (workload.users, _sign_in, 1),
     ):
         if number:
             before = measured.stored()
             play(measured, workload)
-            total += (measured.stored() - before) * number * kept
+            total += int((measured.stored() - before) * number) * kept
     if workload.lists and workload.conversations:
         _list(measured, workload)
     return total
@@ -145,22 +167,32 @@ def _list(measured: _Measured, workload: Workload) -> None:
 
 
 def _mail(measured: _Measured, workload: Workload) -> None:
-    email = NewEmail.model_validate(
+    """Run a thread: its first e-mail, its follow-ups, and a read of all of it after each one."""
+    store, emails, threads = measured.store, workload.emails, workload.threads
+    size = min(workload.thread_emails, emails)
+    adds = [
+        partial(store.emails.add, "mail-1", _email(workload.email_bytes, number))
+        for number in range(size)
+    ]
+    reads = [partial(store.emails.list_by_conversation, "mail-1")] * size
+    opening, *following = measured.take_by_turns(adds, reads)
+    measured.add("open a thread", threads, [opening[0]])
+    if following:
+        measured.add("add a follow-up", emails - threads, [added for added, _ in following])
+    measured.add("read a thread", emails, [read for _, read in (opening, *following)])
+
+
+def _email(size: int, number: int) -> NewEmail:
+    return NewEmail.model_validate(
         {
             "account_id": "account-1",
             "sender_email": "ada@example.com",
             "recipient_email": "info@example.com",
-            "message_id": "<1@example.com>",
+            "message_id": f"<{number}@example.com>",
             "subject": "A question",
-            "body": prose(workload.email_bytes),
+            "body": prose(size),
+            "is_first_email": number == 0,
         }
-    )
-    store = measured.store
-    measured.call("add an e-mail", workload.emails, lambda: store.emails.add("mail-1", email))
-    measured.call(
-        "read a thread",
-        workload.emails,
-        lambda: store.emails.list_by_conversation("mail-1"),
     )
 
 
@@ -192,13 +224,42 @@ def _sign_in(measured: _Measured, workload: Workload) -> None:
         measured.call("note a login's use", looked_up, lambda: store.logins.touch(login.secret))
 
 
-def bills(workload: Workload, prices: Prices, provision: Provision | None = None) -> list[Bill]:
+def _case_of(store: type[ChatStore], method: str) -> tuple[Entry, Scenario]:
+    """The catalogue's entry of a method, and its scenario."""
+    entries = {entry.method: entry for entry in catalogue(store)}
+    found = scenarios(store)
+    if method not in entries:
+        raise InvalidArgument("methods", f"{method}: there is no such method in {store.__name__}")
+    if method not in found:
+        raise InvalidArgument("methods", f"{method}: has no case in {store.__name__}.cases")
+    return entries[method], found[method]
+
+
+def _own(measured: _Measured, entry: Entry, scenario: Scenario, times: int) -> int:
+    """Run the first case of a method. Returns the bytes that all calls of a month add."""
+    case = next(iter(scenario(measured.stage)), None)
+    if case is None:
+        raise InvalidArgument("methods", f"{entry.method}: its case is empty")
+    before = measured.stored()
+    measured.call(entry.method, times, case.call)
+    return max(0, measured.stored() - before) * times
+
+
+def bills(
+    workload: Workload,
+    prices: Prices,
+    provision: Provision | None = None,
+    *,
+    methods: Mapping[str, int] | None = None,
+    store: type[ChatStore] = ChatStore,
+) -> list[Bill]:
     """This package's bill on demand and with provisioned capacity, then the other designs' bills.
 
-    All use the same prices. InvalidArgument if the embedded engine is not installed.
+    All use the same prices. `methods` and `store` as for `rehearse`. InvalidArgument if the
+    embedded engine is not installed.
     """
     try:
-        played = rehearse(workload)
+        played = rehearse(workload, methods, store)
     except ModuleNotFoundError as error:  # moto is looked for when its engine starts
         raise InvalidArgument(
             "cost", "needs the embedded engine: pip install 'dynamo_chat[cli,testing]'"
