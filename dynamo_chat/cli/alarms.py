@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from dynamo_chat.cli.definition import tags_of, takes
+from dynamo_chat.cli.files import ForceOption
 from dynamo_chat.cli.template import (
     NameOption,
     OutputOption,
@@ -74,6 +75,7 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
         ),
     ] = None,
     output_path: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Write alarms, failed-backup events, a budget and a dashboard for the table."""
     if topic is not None and (email is not None or topic_key is not None):
@@ -87,4 +89,4 @@ def alarms(  # noqa: PLR0913 - each threshold is an option
         budget_tag=next(iter(tags_of([budget_tag]).items())) if budget_tag else None,
     )
     write = alarms_cloudformation if format_ is Format.CLOUDFORMATION else alarms_terraform
-    write_json(write(watch), output_path, most=_MOST_BYTES)
+    write_json(write(watch), output_path, force=force, most=_MOST_BYTES)

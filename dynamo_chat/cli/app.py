@@ -1,12 +1,11 @@
-"""The commands, and their common rule: an error is one line and a nonzero exit code."""
+"""All commands."""
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from dynamo_chat.cli import (
     alarms,
@@ -24,28 +23,10 @@ from dynamo_chat.cli import (
     table,
     template,
 )
-from dynamo_chat.cli.console import LONGEST_ERROR, fail, visible
-from dynamo_chat.core.errors import DynamoChatError
-from dynamo_chat.core.text import cut
+from dynamo_chat.cli.commands import Commands, Group
 
-
-class _Commands(TyperGroup):
-    """Shows the package's own errors as one line; other errors are bugs and show a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # the reader, such as `head`, closed the pipe
-            raise
-        except (DynamoChatError, OSError) as error:
-            raise fail(str(error)) from error
-        except typer.BadParameter as error:  # typer shows it, with the given value
-            error.message = cut(visible(error.message), LONGEST_ERROR)
-            raise
-
-
-app = typer.Typer(
-    cls=_Commands,
+app = Commands(
+    cls=Group,
     name="dynamo-chat",
     help="Chat data in one DynamoDB table: try it, look up its access patterns, manage the table.",
     no_args_is_help=True,

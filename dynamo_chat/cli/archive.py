@@ -22,7 +22,9 @@ from rich.progress import (
 from dynamo_chat.archive.exporting import ExportOptions, ExportReport, StoreExport
 from dynamo_chat.archive.restoring import RestoreOptions, RestoreReport, StoreRestore
 from dynamo_chat.archive.shared import Progress, ProgressHook
+from dynamo_chat.cli.commands import resumable
 from dynamo_chat.cli.console import Text, kind_style, output, print_json, table
+from dynamo_chat.cli.files import may_make
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
 
@@ -71,7 +73,9 @@ def export_store(
             f"{about.read_units:,.0f} read units. Nothing was written."
         )
         return
-    with _bar() as told:
+    may_make("FOLDER", folder)
+    says = f"what was read is in {folder}; the same command goes on"
+    with resumable(says), _bar() as told:
         report = StoreExport(store, folder, options, on_progress=told).run()
     if as_json:
         print_json(report.as_dict())
@@ -143,7 +147,8 @@ def restore_store(  # noqa: PLR0913 - an argument for each option
         digest=digest,
         journal=journal,
     )
-    with _bar() as told:
+    says = "what was written stays; the same command goes on, with --merge if it had just ended"
+    with resumable("nothing was written" if dry_run else says), _bar() as told:
         report = StoreRestore(store, folder, options, on_progress=told).run(dry_run=dry_run)
     if as_json:
         print_json(report.as_dict())

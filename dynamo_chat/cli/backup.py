@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from dynamo_chat.cli.commands import Commands, resumable
 from dynamo_chat.cli.console import Text, output, print_json, table
 from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
@@ -20,7 +21,7 @@ from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.restoring import Restored
 from dynamo_chat.provision.waiting import Progress, ProgressHook
 
-app = typer.Typer(help="Back up, restore and export the table.", no_args_is_help=True)
+app = Commands(help="Back up, restore and export the table.", no_args_is_help=True)
 
 _TimeoutOption = Annotated[
     float,
@@ -127,6 +128,7 @@ def restore(
     region: RegionOption = None,
     to_region: _ToRegionOption = None,
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
+    as_json: _JsonOption = False,
     definition: TableDefinition | None,
 ) -> None:
     """Restore a backup to a new table, and check that table.
@@ -146,7 +148,7 @@ def restore(
             timeout_seconds=timeout,
             on_progress=told,
         )
-    _show_restored(restored)
+    _show_restored(restored, as_json=as_json)
 
 
 @app.command("restore-to-time")
@@ -160,6 +162,7 @@ def restore_to_time(
     region: RegionOption = None,
     to_region: _ToRegionOption = None,
     timeout: _TimeoutOption = TIMEOUT_SECONDS,
+    as_json: _JsonOption = False,
     definition: TableDefinition | None,
 ) -> None:
     """Restore the table, as it was at a given time, to a new table, and check that table.
@@ -176,7 +179,7 @@ def restore_to_time(
             timeout_seconds=timeout,
             on_progress=told,
         )
-    _show_restored(restored)
+    _show_restored(restored, as_json=as_json)
 
 
 @app.command()
@@ -240,11 +243,12 @@ def _progress() -> Iterator[ProgressHook]:
         def told(progress: Progress) -> None:
             status.update(Text(str(progress)))
 
-        try:
-            yield told
-        except StillRunning as error:
-            console.print(f"It goes on as {error.arn}", soft_wrap=True)
-            raise
+        with resumable("what has begun goes on in DynamoDB; `dynamo-chat backup list` shows it"):
+            try:
+                yield told
+            except StillRunning as error:
+                console.print(f"It goes on as {error.arn}", soft_wrap=True)
+                raise
 
 
 # -- showing ------------------------------------------------------------------------------------
@@ -263,8 +267,11 @@ def _show(found: Backup | Export, *, as_json: bool) -> None:
     output().print(shown)
 
 
-def _show_restored(restored: Restored) -> None:
+def _show_restored(restored: Restored, *, as_json: bool) -> None:
     console = output()
+    if as_json:
+        print_json(asdict(restored), default=str)
+        console.quiet = True
     console.print(f"Table {restored.table_name} was restored.")
     for difference in restored.differences:
         console.print(Text(f"- {difference}", style="yellow"), soft_wrap=True)

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dynamo_chat.cli.console import Text, json_text, kind_style, output, table
+from dynamo_chat.cli.commands import INTERRUPTED, resumable
+from dynamo_chat.cli.console import Text, fail, is_quiet, json_text, kind_style, output, table
+from dynamo_chat.cli.files import ForceOption, may_write
 from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
@@ -71,6 +74,7 @@ def doctor(  # noqa: PLR0913 - an argument for each option
             "Only its owner can read it.",
         ),
     ] = None,
+    force: ForceOption = False,
     store_name: StoreOption = None,
 ) -> None:
     """Find items that break the store's invariants; with --repair, repair them.
@@ -81,6 +85,10 @@ def doctor(  # noqa: PLR0913 - an argument for each option
     """
     if yes and not repair:
         raise typer.BadParameter("--yes needs --repair")
+    if repair and not yes and is_quiet():
+        raise typer.BadParameter("--quiet with --repair needs --yes")
+    may_write("--report", report_file, force=force)
+    may_write("--keep", keep_file, force=True)  # it is only appended to
     made = store_class(store_name)
     store = Target(name, endpoint_url, region, made=made).store()
     options = DoctorOptions(
@@ -100,8 +108,9 @@ def doctor(  # noqa: PLR0913 - an argument for each option
         plan = [each for each in report.findings if each.repair is not None]
         if not as_json:
             _show_plan(plan)
-        if plan and (yes or (not as_json and _is_asked(plan))):
-            done = _repair(at_work, plan, keep_file, quiet=as_json)
+        if plan and report.is_complete and (yes or (not as_json and _is_asked(plan))):
+            with resumable("repairs that were made stay; the same command does the others"):
+                done = _repair(at_work, plan, keep_file, quiet=as_json)
     told_of = {**report.as_dict(), "repairs": [each.as_dict() for each in done]}
     text = json_text(told_of)
     if as_json:
@@ -110,7 +119,9 @@ def doctor(  # noqa: PLR0913 - an argument for each option
         with open_private(report_file) as reported:
             replace_text(reported, text + "\n")
     settled = sum(each.outcome != "left" for each in done)
-    if not report.is_complete or report.unsettled or settled < sum(report.counts.values()):
+    if not report.is_complete:
+        raise _interrupted(report.position, output(stderr=as_json))
+    if report.unsettled or settled < sum(report.counts.values()):
         raise typer.Exit(1)
 
 
@@ -153,7 +164,8 @@ def _repair(
             console.print(_line(repaired.finding, f"left: {repaired.says}"), soft_wrap=True)
 
     try:
-        done = at_work.repair(plan, on_progress=told, keep=keep)
+        with output(stderr=True).status(f"repairing {len(plan):,} problems …"):
+            done = at_work.repair(plan, on_progress=told, keep=keep)
     finally:
         if kept is not None:
             kept.close()
@@ -172,6 +184,16 @@ def _is_asked(plan: Sequence[Finding]) -> bool:
         output().print("Nothing was changed. Add --yes to repair.")
         return False
     return typer.confirm(f"Repair these {len(plan):,} problems?")
+
+
+def _interrupted(position: str | None, console: Console) -> typer.Exit:
+    """Say where to go on. Returns the exit, to be raised."""
+    if position is None:
+        return fail("interrupted: nothing was read; call it again", INTERRUPTED)
+    console.quiet = False
+    console.print("To continue:")
+    console.print(Text(f"  --start {shlex.quote(position)}"), soft_wrap=True)
+    return fail("interrupted: the table was read in part", INTERRUPTED)
 
 
 # -- showing ------------------------------------------------------------------------------------
@@ -197,10 +219,7 @@ def _show(report: Report) -> None:
         console.print(
             f"{report.unsettled:,} items changed during every check: examine the table again."
         )
-    if report.position is not None:
-        console.print("Interrupted. To continue:", soft_wrap=True)
-        console.print(Text(f"  --start {shlex.quote(report.position)}"), soft_wrap=True)
-    elif report.is_clean:
+    if report.is_clean and report.is_complete:
         console.print("No problems found.")
 
 

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run `dynamo-chat`. Exits with 0, with 1 for an error, or with 2 for wrong usage."""
+    """Run `dynamo-chat`. Exits with 0; 1 for an error, 2 for wrong usage, 130 if interrupted."""
     try:
         from dynamo_chat.cli.app import app
     except ModuleNotFoundError as error:

@@ -20,7 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from dynamo_chat.cli.commands import resumable
 from dynamo_chat.cli.console import Text, output, print_json, table
+from dynamo_chat.cli.files import may_make
 from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, Target
@@ -41,7 +43,12 @@ REFUSED: Final = "refused.jsonl"
 
 def migrate(  # noqa: PLR0913 - an argument for each option
     document: Annotated[
-        str, typer.Argument(metavar="DOCUMENT", help=f"One of: {', '.join(sorted(DOCUMENTS))}.")
+        str,
+        typer.Argument(
+            metavar="DOCUMENT",
+            help=f"One of: {', '.join(sorted(DOCUMENTS))}.",
+            autocompletion=lambda: sorted(DOCUMENTS),
+        ),
     ],
     *,
     name: TableOption,
@@ -65,14 +72,14 @@ def migrate(  # noqa: PLR0913 - an argument for each option
         typer.Option(metavar="REGION", help="Their region; by default that of the table."),
     ] = None,
     work: Annotated[
-        Path | None,
+        Path,
         typer.Option(
             metavar="FOLDER",
             file_okay=False,
             help="The folder for the work file, a private copy of the records that says how far "
-            "the migration is; by default migration-DOCUMENT.",
+            "the migration is. It is made if missing.",
         ),
-    ] = None,
+    ],
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would be refused or changed; write nothing."),
@@ -130,24 +137,25 @@ def migrate(  # noqa: PLR0913 - an argument for each option
         times=TimeRules(zone, _named("--time", times or ())),
         changed_since=None if changed_since is None else _time(changed_since),
     )
-    folder = work or Path(f"migration-{document}")
+    may_make("--work", work)
     found = _sources(_named("--from", sources or ()), read_from)
     with (
+        resumable(f"how far it is, is in {work}; the same command goes on"),
         _bar() as told,
         Migration(
-            document, target.store, found, folder, options=options, on_progress=told
+            document, target.store, found, work, options=options, on_progress=told
         ) as migration,
     ):
         if mended is not None:
             migration.mend(mended)
         report = migration.run(dry_run=dry_run, again=again)
-        with open_private(folder / REFUSED) as refused:
+        with open_private(work / REFUSED) as refused:
             replace_text(refused, "")
             number = migration.write_refused(refused)
     if as_json:
         print_json(asdict(report))
     else:
-        _show(report, folder / REFUSED if number else None, is_dry=dry_run)
+        _show(report, work / REFUSED if number else None, is_dry=dry_run)
     if number or not (dry_run or report.is_clean):
         raise typer.Exit(1)
 

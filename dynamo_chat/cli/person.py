@@ -21,7 +21,9 @@ from rich.progress import (
 )
 
 from dynamo_chat import keyspace
-from dynamo_chat.cli.console import Text, json_text, kind_style, output, table
+from dynamo_chat.cli.commands import resumable
+from dynamo_chat.cli.console import Text, fail, is_quiet, json_text, kind_style, output, table
+from dynamo_chat.cli.files import ForceOption, may_write
 from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
@@ -50,7 +52,7 @@ _SETTLE: Final = 2.0
 _SEARCH_UNITS: Final = 100.0
 
 
-def export_user(
+def export_user(  # noqa: PLR0913 - an argument for each option
     user_id: Annotated[
         str, typer.Argument(metavar="USER-ID", help="The person's user id.", show_default=False)
     ] = "",
@@ -72,6 +74,7 @@ def export_user(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of a line, and stop.")
     ] = False,
+    force: ForceOption = False,
     store_name: StoreOption = None,
 ) -> None:
     """Export everything that belongs to a person, as JSON Lines.
@@ -79,6 +82,7 @@ def export_user(
     Each line has a kind, the version of its form, and the fields. Nothing is changed.
     """
     made = store_class(store_name)
+    may_write("--file", file, force=force)
     if schema:
         typer.echo(json_text(record_schema(made.key_space)))
         return
@@ -91,10 +95,10 @@ def export_user(
         for line in lines:
             typer.echo(line)
         return
-    with open_private(file) as written:
-        replace_text(written, "")
+    with resumable(f"{file} is not complete: run it again with --force"), open_private(file) as to:
+        replace_text(to, "")
         for line in lines:
-            written.write(line + "\n")
+            to.write(line + "\n")
 
 
 def erase_user(  # noqa: PLR0913 - an argument for each option
@@ -150,6 +154,7 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
             help="Also write the receipt to this file, as JSON. Only its owner can read it.",
         ),
     ] = None,
+    force: ForceOption = False,
     store_name: StoreOption = None,
 ) -> None:
     """Erase everything that belongs to a person, and print a receipt.
@@ -159,10 +164,13 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     """
     store = Target(name, endpoint_url, region, made=store_class(store_name)).store()
     ids: dict[str, Any] = {"account_ids": account or (), "addresses": address or ()}
+    may_write("--receipt", receipt_file, force=force)
+    if is_quiet() and not (yes or dry_run):
+        raise typer.BadParameter("--quiet needs --yes: there is nothing to see and confirm")
     if receipt_file is not None and not dry_run:
         open_private(receipt_file).close()  # fail before anything is erased
     words = {user_id, *(address or ()), *(search_name or ())}
-    with _bar("looking"):
+    with resumable("nothing was erased"), _bar("looking"):
         with suppress(NotFound):
             user = store.users.get(user_id, consistent=True)
             known = (user.email, user.response_email, user.name)
@@ -177,13 +185,14 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     if not yes:
         _print(planned, as_json=False, title="would be erased")
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            output().print("Nothing was changed. Add --yes to erase.")
-            raise typer.Exit(1)
+            raise fail("nothing was changed: add --yes to erase without a terminal")
         typer.confirm("Erase all of this? It cannot be undone", abort=True)
-    with _bar("erasing", sum(planned.erased.values())) as told:
+    says = "a part may be erased; the same command erases the rest"
+    with resumable(says), _bar("erasing", sum(planned.erased.values())) as told:
         receipt = store.people.erase(user_id, heir_id=heir, on_progress=told, **ids)
     _write(receipt, receipt_file)  # whatever happens next
-    with _bar("looking again"):
+    says = "everything was erased but what was written meanwhile; the same command looks again"
+    with resumable(says), _bar("looking again"):
         time.sleep(max(0.0, settle))
         left = store.people.plan_erasure(user_id, **ids)
         # A user is there only if the id was given to somebody else in between.
@@ -191,7 +200,8 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
             receipt = _both(receipt, store.people.erase(user_id, **ids))
     if is_searched:
         expected = int(store.table.describe().get("ItemCount", 0))
-        with _bar("searching", expected) as told:
+        says = "everything was erased, but not every text was searched"
+        with resumable(says), _bar("searching", expected) as told:
             found = find_mentions(
                 store.connection,
                 words,

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from dynamo_chat.catalogue import Entry, catalogue
+from dynamo_chat.cli.commands import Commands
 from dynamo_chat.cli.console import Text, output, table
 from dynamo_chat.cli.definition import defines_table
+from dynamo_chat.cli.files import ForceOption
 from dynamo_chat.cli.target import StoreOption, store_class
 from dynamo_chat.cli.template import (
     NameOption,
@@ -24,7 +26,7 @@ from dynamo_chat.operations.user_policy import COGNITO, UserPolicy, by_pattern, 
 from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.naming import table_name
 
-app = typer.Typer(
+app = Commands(
     help="Least-privilege IAM policies, derived from the catalogue.", no_args_is_help=True
 )
 
@@ -54,12 +56,13 @@ def service(  # noqa: PLR0913 - what the ARN is made of, and which methods
     repository: _RepositoryOption = None,
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
+    force: ForceOption = False,
     store: StoreOption = None,
 ) -> None:
     """Permissions for a service: only what the chosen repositories send."""
     arn = _arn(name, stage, stage_as, region, account)
     entries = _chosen(domain, repository, store)
-    write_json(policies.service_policy(entries, arn, kms_key=kms_key), output_path)
+    write_json(policies.service_policy(entries, arn, kms_key=kms_key), output_path, force=force)
 
 
 @app.command("read-only")
@@ -74,12 +77,13 @@ def read_only(  # noqa: PLR0913 - what the ARN is made of, and which methods
     repository: _RepositoryOption = None,
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
+    force: ForceOption = False,
     store: StoreOption = None,
 ) -> None:
     """Permissions for a service that only reads."""
     arn = _arn(name, stage, stage_as, region, account)
     entries = _chosen(domain, repository, store)
-    write_json(policies.read_only_policy(entries, arn, kms_key=kms_key), output_path)
+    write_json(policies.read_only_policy(entries, arn, kms_key=kms_key), output_path, force=force)
 
 
 @app.command()
@@ -95,12 +99,13 @@ def user(
         typer.Option(metavar="VARIABLE", help="The policy variable that contains the user's id."),
     ] = COGNITO,
     output_path: OutputOption = None,
+    force: ForceOption = False,
     store: StoreOption = None,
 ) -> None:
     """Permissions for signed-in users to read their own partitions. Lists the allowed methods."""
     arn = _arn(name, stage, stage_as, region, account)
     made = user_policy(_chosen(None, None, store), arn, subject=subject)
-    write_json(made.policy, output_path)
+    write_json(made.policy, output_path, force=force)
     _explain(made)
 
 
@@ -122,13 +127,14 @@ def resource(  # noqa: PLR0913 - what the ARN is made of, and which methods
         list[str] | None, typer.Option("--read-only", metavar="ARN", help="A role that only reads.")
     ] = None,
     output_path: OutputOption = None,
+    force: ForceOption = False,
     store: StoreOption = None,
 ) -> None:
     """Resource policy for the table: which roles may call what, only over TLS."""
     arn = _arn(name, stage, stage_as, region, account)
     principals = policies.Principals(tuple(service_role or ()), tuple(reading_role or ()))
     entries = _chosen(domain, repository, store)
-    write_json(policies.resource_policy(entries, arn, principals), output_path)
+    write_json(policies.resource_policy(entries, arn, principals), output_path, force=force)
 
 
 @app.command()
@@ -141,6 +147,7 @@ def deploy(
     region: _RegionOption = "*",
     account: _AccountOption = "*",
     output_path: OutputOption = None,
+    force: ForceOption = False,
     definition: TableDefinition,
 ) -> None:
     """Permissions for the role that creates and checks the table.
@@ -149,7 +156,7 @@ def deploy(
     allow deleting the table, or reading or writing items.
     """
     arn = _arn(name, stage, stage_as, region, account)
-    write_json(deploy_policy(definition, arn), output_path)
+    write_json(deploy_policy(definition, arn), output_path, force=force)
 
 
 @app.command()
@@ -179,6 +186,7 @@ def backup(  # noqa: PLR0913 - what the ARNs are made of, and what is allowed be
     ] = None,
     kms_key: _KeyOption = None,
     output_path: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Permissions for the role that backs up the table; with options also to restore or export it.
 
@@ -190,7 +198,7 @@ def backup(  # noqa: PLR0913 - what the ARNs are made of, and what is allowed be
         policies.table_arn(target, to_region or region, account) for target in restore_to or ()
     ]
     allowed = Backing(tuple(targets), export_to, kms_key)
-    write_json(backup_policy(arn, allowed), output_path)
+    write_json(backup_policy(arn, allowed), output_path, force=force)
 
 
 def _chosen(

@@ -9,18 +9,13 @@ from pathlib import Path
 from typing import Final, TextIO
 
 _OWNERS_FILE: Final = 0o600
-_OWNERS_FOLDER: Final = 0o700
 
 
 def open_private(path: Path) -> TextIO:
     """Open a file for appending, and make it readable by its owner only.
 
-    Missing folders are created, for their owner only. A file that isn't regular, such as
-    ``/dev/stdout``, keeps its mode. OSError.
+    A file that isn't regular, such as ``/dev/stdout``, keeps its mode. OSError.
     """
-    for folder in reversed(path.parent.parents):
-        _make_folder(folder)
-    _make_folder(path.parent)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _OWNERS_FILE)
     try:
         if stat.S_ISREG(os.fstat(handle).st_mode):
@@ -39,8 +34,3 @@ def replace_text(file: TextIO, text: str) -> None:
         file.truncate(0)
     file.write(text)
     file.flush()
-
-
-def _make_folder(folder: Path) -> None:
-    with suppress(FileExistsError):
-        folder.mkdir(_OWNERS_FOLDER)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from dynamo_chat.cli.commands import Commands, resumable
 from dynamo_chat.cli.console import Text, output, print_json, table
 from dynamo_chat.cli.definition import defines_table
 from dynamo_chat.cli.target import RegionOption, Target
 from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.differences import Difference
 
-app = typer.Typer(help="Create, check and describe the table.", no_args_is_help=True)
+app = Commands(help="Create, check and describe the table.", no_args_is_help=True)
 
 TableOption = Annotated[
     str,
@@ -34,6 +36,8 @@ TableEndpointOption = Annotated[
     ),
 ]
 
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
 
 @app.command()
 @defines_table
@@ -45,6 +49,7 @@ def create(
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait until it is active.")
     ] = 300.0,
+    as_json: _JsonOption = False,
     definition: TableDefinition,
 ) -> None:
     """Create the table with its two indexes, and wait until it can be used.
@@ -55,9 +60,16 @@ def create(
     """
     store = Target(name, endpoint_url, region).store()
     console = output()
-    with output(stderr=True).status(f"creating table {name} …"):
+    with (
+        resumable("DynamoDB may be making the table; the same command waits for it"),
+        output(stderr=True).status(f"creating table {name} …"),
+    ):
         created = store.table.create(definition, timeout_seconds=timeout)
         differences = store.table.check(definition)
+    if as_json:
+        told = [asdict(each) for each in differences]
+        print_json({"table": name, "created": created, "differences": told})
+        return
     console.print(f"Table {name} " + ("was created." if created else "exists already."))
     _show_differences(differences)
 
@@ -69,13 +81,19 @@ def check(
     name: TableOption,
     endpoint_url: TableEndpointOption = None,
     region: RegionOption = None,
+    as_json: _JsonOption = False,
     definition: TableDefinition,
 ) -> None:
     """List how the table differs from these settings. The exit code is 1 if it does."""
     differences = Target(name, endpoint_url, region).store().table.check(definition)
-    if differences:
+    if as_json:
+        print_json({"table": name, "differences": [asdict(each) for each in differences]})
+    elif differences:
         _show_differences(differences)
+    if differences:
         raise typer.Exit(1)
+    if as_json:
+        return
     output().print(f"Table {name} has the right settings.")
 
 

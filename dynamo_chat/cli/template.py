@@ -11,6 +11,7 @@ import typer
 
 from dynamo_chat.cli.console import json_text, output
 from dynamo_chat.cli.definition import defines_table
+from dynamo_chat.cli.files import ForceOption, may_make, may_write
 from dynamo_chat.operations.policies import data_entries, service_policy, table_arn
 from dynamo_chat.provision.cdk_app import cdk_app
 from dynamo_chat.provision.cloudformation import cloudformation
@@ -59,7 +60,7 @@ _REGION_HELP: Final = "For cli: the region of the table."
 
 
 @defines_table
-def template(
+def template(  # noqa: PLR0913 - an argument for each option
     format_: Annotated[Format, typer.Argument(metavar="FORMAT", help=", ".join(Format))],
     *,
     name: NameOption,
@@ -84,6 +85,7 @@ def template(
             metavar="NAME", help="For cli: add the table's name to this Lambda's environment."
         ),
     ] = None,
+    force: ForceOption = False,
     definition: TableDefinition,
 ) -> None:
     """Write the table as a CloudFormation template, Terraform, files for the aws command, or CDK.
@@ -100,35 +102,40 @@ def template(
         files = command_files(
             definition, full_name, region=region, role=access or None, function=function
         )
-        _write_folder(output_path, files)
+        _write_folder(output_path, files, force=force)
         return
     if role or function:
         raise typer.BadParameter("--role and --function need the format cli")
-    write_text(_WRITERS[format_](definition, full_name), output_path)
+    write_text(_WRITERS[format_](definition, full_name), output_path, force=force)
 
 
-def write_json(value: Mapping[str, Any], path: Path | None, *, most: int | None = None) -> None:
+def write_json(
+    value: Mapping[str, Any], path: Path | None, *, force: bool, most: int | None = None
+) -> None:
     """Write JSON to a file or standard output; without spaces if it is not under `most` bytes."""
     text = json_text(value)
     if most is not None and len(text.encode()) >= most:
         text = json_text(value, indent=None)
-    write_text(text + "\n", path)
+    write_text(text + "\n", path, force=force)
 
 
-def write_text(text: str, path: Path | None) -> None:
-    """Write text to a file or standard output."""
+def write_text(text: str, path: Path | None, *, force: bool) -> None:
+    """Write text to a file or standard output. BadParameter if the file exists, unless `force`."""
     if path is None:
         typer.echo(text, nl=False)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        may_write("--output", path, force=force)
         path.write_text(text, encoding="utf-8")
         output(stderr=True).print(f"wrote {path}", soft_wrap=True)
 
 
-def _write_folder(folder: Path | None, files: Mapping[str, str]) -> None:
+def _write_folder(folder: Path | None, files: Mapping[str, str], *, force: bool) -> None:
     if folder is None:
         raise typer.BadParameter("cli writes several files: name a folder with --output")
-    folder.mkdir(parents=True, exist_ok=True)
+    may_make("--output", folder)
+    folder.mkdir(exist_ok=True)
+    for name in files:
+        may_write("--output", folder / name, force=force)
     for name, text in files.items():
         folder.joinpath(name).write_text(text, encoding="utf-8")
     folder.joinpath(SCRIPT).chmod(0o755)

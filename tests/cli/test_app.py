@@ -48,6 +48,7 @@ def test_an_error_of_the_package_is_one_line(run: Callable[..., Any]) -> None:
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: table 'not-there' does not exist")
+    assert "`dynamo-chat table create`" in line
 
 
 @pytest.mark.parametrize(
@@ -56,9 +57,9 @@ def test_an_error_of_the_package_is_one_line(run: Callable[..., Any]) -> None:
 def test_a_wrong_address_is_one_line(run: Callable[..., Any], option: str, wrong: str) -> None:
     command = ("table", "describe", "--table", "chat", "--region", "eu-west-1")
     result = run(*command, f"--{option}", wrong)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"error: {option.replace('-', '_')}: must be ")
+    assert line.startswith(f"error: --{option}: must be ")
 
 
 def test_what_only_reads_wrote_nothing(run: Callable[..., Any]) -> None:

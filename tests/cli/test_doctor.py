@@ -124,7 +124,8 @@ def test_an_interruption_is_told(
     with monkeypatch.context() as patched:
         patched.setattr("dynamo_chat.operations.doctor.doctor.Examined", interrupt)
         result = run(*command, "--page-size", "1")
-    assert result.exit_code == 1
+    assert result.exit_code == 130
+    assert "interrupted: the table was read in part" in result.stderr
     assert "1 items read" in result.stdout
     position = result.stdout.split("--start '")[1].split("'\n")[0]
     result = run(*command, "--start", position)
@@ -136,8 +137,8 @@ def test_wrong_usage(run: Run, command: tuple[str, ...]) -> None:
     assert run(*command, "--yes").exit_code == 2
     for option, value in (("--page-size", "0"), ("--start", "here"), ("--rate", "-1")):
         result = run(*command, option, value)
-        assert result.exit_code == 1
-        assert result.stderr.startswith("error: ")
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"error: {option}: must be ")
 
 
 # -- what others wrote, and others may read -------------------------------------------------------
@@ -158,9 +159,8 @@ def open_to_all() -> Iterator[None]:
 def test_its_files_are_their_owners_alone(
     run: Run, scene: Scene, command: tuple[str, ...], tmp_path: Path, open_to_all: None
 ) -> None:
-    folder = tmp_path / "a" / "b"
-    report, kept = folder / "report.json", folder / "kept.jsonl"
-    files = ("--report", str(report), "--keep", str(kept))
+    report, kept = tmp_path / "report.json", tmp_path / "kept.jsonl"
+    files = ("--report", str(report), "--keep", str(kept), "--force")
     for earlier in ("", "older"):
         if earlier:
             for file in (report, kept):
@@ -169,7 +169,6 @@ def test_its_files_are_their_owners_alone(
         gone("user_email")(scene)
         run(*command, "--repair", "--yes", *files)
         assert (mode(report), mode(kept)) == (0o600, 0o600)
-        assert [mode(each) for each in (folder, folder.parent)] == [0o700, 0o700]
         assert json.loads(report.read_text("utf-8"))["repairs"]
         *before, line = kept.read_text("utf-8").splitlines()
         assert before == [earlier] * 1_000 * bool(earlier)
@@ -184,7 +183,7 @@ def test_a_report_that_can_not_be_written_is_told_first(
     (tmp_path / "file").write_text("", "utf-8")
     for place in (tmp_path / "file" / "report.json", tmp_path / "x\x1b\n" / ("y" * 300)):
         result = run(*command, "--repair", "--yes", "--report", str(place))
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         (line,) = result.stderr.splitlines()
         assert line.startswith("error: ")
         assert line.isprintable()

@@ -55,7 +55,7 @@ def test_every_option_is_created_and_checked(run: Run, where: tuple[str, ...]) -
     for told in ("4 read and 3 write units a second", key, "NEW_AND_OLD_IMAGES"):
         assert told in " ".join(shown.split()), told
     other = run("table", "check", *where, *options, "--tag", "stage=prod", "--replica", "us-east-1")
-    assert other.exit_code == 1  # a key of one region can't be a replica's
+    assert other.exit_code == 2  # a key of one region can't be a replica's
     assert "multi-Region" in other.stderr
     less = run("table", "check", *where, *options[5:], "--tag", "stage=prod")
     assert less.exit_code == 1
@@ -65,7 +65,7 @@ def test_every_option_is_created_and_checked(run: Run, where: tuple[str, ...]) -
 
 def test_capacity_that_is_to_be_scaled_is_for_a_template(run: Run, where: tuple[str, ...]) -> None:
     result = run("table", "create", *where, "--provisioned")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "dynamo-chat template" in result.stderr
 
 
