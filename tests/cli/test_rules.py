@@ -43,6 +43,7 @@ TABLE = {"name": ("--table", "chat"), "to": ("--to", "chat-2")}
 ARGUMENTS = {
     "format_": "cloudformation",
     "document": "acs",
+    "file": "atlas.html",
     "folder": "archive",
     "user_id": "ann",
     "arn": "arn:aws:dynamodb:eu-west-1:123456789012:table/chat/backup/1",
