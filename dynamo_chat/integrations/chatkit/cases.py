@@ -14,30 +14,30 @@ def _files(stage: Stage) -> tuple[ChatKitAttachments, str, str, dict[str, Any]]:
     files: ChatKitAttachments = stage.store.chatkit_attachments  # type: ignore[attr-defined]
     user = stage.fresh("user")
     thread = stage.store.conversations.create(user).conversation_id
-    known = {"id": "atc_1", "type": "file", "name": "plan.pdf", "mime_type": "application/pdf"}
-    return files, user, thread, known
+    known = {"type": "file", "name": "plan.pdf", "mime_type": "application/pdf"}
+    return files, user, thread, {"id": stage.fresh("atc"), **known}
 
 
 def chatkit_attachments_save(stage: Stage) -> Iterator[Case]:
     """Before it is sent, and with its message."""
     files, user, thread, known = _files(stage)
-    yield Case("uploaded", lambda: files.save(user, "atc_1", known))
-    yield Case("sent", lambda: files.save(user, "atc_1", known, thread_id=thread))
+    yield Case("uploaded", lambda: files.save(user, known["id"], known))
+    yield Case("sent", lambda: files.save(user, known["id"], known, thread_id=thread))
 
 
 def chatkit_attachments_get(stage: Stage) -> Iterator[Case]:
     """Before it is sent, and with its message."""
     files, user, thread, known = _files(stage)
-    files.save(user, "atc_1", known)
-    yield Case("uploaded", lambda: files.get(user, "atc_1")["name"])
-    files.save(user, "atc_1", known, thread_id=thread)
-    yield Case("sent", lambda: files.get(user, "atc_1")["name"], budget=2)
+    files.save(user, known["id"], known)
+    yield Case("uploaded", lambda: files.get(user, known["id"])["name"])
+    files.save(user, known["id"], known, thread_id=thread)
+    yield Case("sent", lambda: files.get(user, known["id"])["name"], budget=2)
 
 
 def chatkit_attachments_delete(stage: Stage) -> Iterator[Case]:
     """Before it is sent, and with its message."""
     files, user, thread, known = _files(stage)
-    files.save(user, "atc_1", known)
-    yield Case("uploaded", lambda: files.delete(user, "atc_1"))
-    files.save(user, "atc_2", known, thread_id=thread)
-    yield Case("sent", lambda: files.delete(user, "atc_2"), budget=4)
+    files.save(user, known["id"], known)
+    yield Case("uploaded", lambda: files.delete(user, known["id"]))
+    files.save(user, known["id"], known, thread_id=thread)
+    yield Case("sent", lambda: files.delete(user, known["id"]), budget=4)
