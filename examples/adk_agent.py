@@ -40,7 +40,9 @@ class FakeModel(BaseLlm):
     model: str = "fake"
 
     async def generate_content_async(
-        self, llm_request: LlmRequest, stream: bool = False  # noqa: ARG002 - the framework's
+        self,
+        llm_request: LlmRequest,
+        stream: bool = False,  # noqa: ARG002 - the framework's
     ) -> AsyncGenerator[LlmResponse, None]:
         """One answer of the model."""
         last = llm_request.contents[-1].parts or [types.Part(text="")]

@@ -22,6 +22,7 @@ class AdkStore(ChatStore):
     """A store with sessions of the framework."""
 
     adk_sessions = repository(AdkSessions)
+    cases = ("dynamo_chat.integrations.adk.cases",)
 
 
 def awaited(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

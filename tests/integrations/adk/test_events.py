@@ -239,7 +239,7 @@ async def test_a_state_beyond_an_item(service: DynamoSessionService) -> None:
     for key in ("big", "user:big", "app:big"):
         with pytest.raises(ItemTooLarge):
             await service.create_session(app_name=APP, user_id=USER, state={key: NOISE})
-        part = NOISE[: len(NOISE) // 4]  # an event with it fits, and the state with one of them
+        part = NOISE[: len(NOISE) // 3]  # an event with it fits, and the state with one of them
         await service.append_event(session, said("x", state={f"{key}0": part}))
         event = said("x", state={f"{key}1": part})
         with pytest.raises(ItemTooLarge):

@@ -285,9 +285,24 @@ async def test_exported_erased_and_examined(
 
 def english(characters: int) -> str:
     """Words in no order that a compressor could guess."""
-    words = (
-        ["it", "shows", "the", "darker", "renders", "of", "a", "blue", "chair", "with", "glass", "before", "light", "falls", "on", "wood"]
-    )
+    words = [
+        "it",
+        "shows",
+        "the",
+        "darker",
+        "renders",
+        "of",
+        "a",
+        "blue",
+        "chair",
+        "with",
+        "glass",
+        "before",
+        "light",
+        "falls",
+        "on",
+        "wood",
+    ]
     said = (words[zlib.crc32(str(number).encode()) % len(words)] for number in range(characters))
     return " ".join(said)[:characters]
 
