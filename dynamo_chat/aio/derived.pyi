@@ -855,6 +855,7 @@ class AsyncMessages:
         user_id: str | None = None,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        consistent: bool = False,
     ) -> Page[Exchange]:
         """A conversation's exchanges, oldest first: each prompt with its response.
 
@@ -869,6 +870,7 @@ class AsyncMessages:
         user_id: str | None = None,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        consistent: bool = False,
     ) -> AsyncGenerator[Exchange, None]:
         """Iterate over all that `list_exchanges` lists, without cursors, one page at a time in memory.
 
@@ -922,7 +924,7 @@ class AsyncReviews:
         NotFound if there is no such conversation (of `user_id`, if given).
         """
 
-    async def get(self, review_id: str) -> Review:
+    async def get(self, review_id: str, *, consistent: bool=False) -> Review:
         """The review with this id. NotFound."""
 
     async def archive(self, review_id: str, *, at: datetime | None=None) -> Review:
@@ -1391,10 +1393,11 @@ class AsyncMembers:
     async def touch(self, organization_id: str, user_id: str) -> Member:
         """Set a member's last activity to now and return it. NotFound."""
 
-    async def get(self, organization_id: str, user_id: str, *, consistent: bool=False) -> Member:
+    async def get(self, organization_id: str, user_id: str, *, consistent: bool=True) -> Member:
         """The membership of a user in an organization. NotFound.
 
-        An organization that is being deleted has no members.
+        An organization that is being deleted has no members. ``consistent=False`` halves the cost,
+        but may still return somebody who was just removed.
         """
 
     async def authorize(
@@ -2109,7 +2112,8 @@ class AsyncLLMReports:
 
         The period is a calendar month in UTC, such as ``2024-01``, or a `Period`. Building it
         again replaces the report. If another call that started later has stored one, that report
-        stays and is returned.
+        stays and is returned; so does one of the last minute that counts more, as the index may
+        have been behind this time.
         """
 
     async def load(self, report: LLMReport) -> LLMReport:
@@ -2483,11 +2487,12 @@ class AsyncCalls:
         room_name: str,
         *,
         user_id: str | None = None,
-        consistent: bool = False,
+        consistent: bool = True,
     ) -> Call:
         """The live call in the room with this name, which a media server's webhook sends.
 
-        NotFound, also if `user_id` is not in the call.
+        NotFound, also if `user_id` is not in the call. ``consistent=False`` halves the cost, but may
+        return the call that was in the room before.
         """
 
     async def list_live(

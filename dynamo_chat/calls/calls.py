@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -151,7 +152,7 @@ class Calls(Repository):
                 raise InvalidArgument("at", "must not be before the call started")
             if moment - now > CLOCK_SLACK:
                 raise InvalidArgument("at", "must not be in the future")
-        return self._ender.end(call, moment)
+        return self._ender.end(call, moment).call
 
     @access_pattern(
         "P6",
@@ -171,17 +172,15 @@ class Calls(Repository):
         if type(limit) is not int or not 1 <= limit <= MAX_OVERDUE:
             raise InvalidArgument("limit", f"must be an integer from 1 to {MAX_OVERDUE:,}")
         until = self._now() - longest
-        found = self.list_live(until=until, page_size=limit)
-        overdue = list(found)
-        while len(overdue) < limit and found.cursor is not None:  # unreadable rooms were left out
-            found = self.list_live(until=until, page_size=limit, cursor=found.cursor)
-            overdue += found
-        closed = []
-        for call in overdue[:limit]:
-            try:
-                closed.append(self._ender.end(call, call.started_at + longest))
-            except NotFound:
-                continue  # the index was behind: the call is gone
+        closed: list[Call] = []
+        # The index may still have calls that were ended, or are gone: they do not count.
+        for call in self.iterate_live(until=until, page_size=limit):
+            with suppress(NotFound):
+                ending = self._ender.end(call, call.started_at + longest)
+                if ending.is_new:
+                    closed.append(ending.call)
+            if len(closed) == limit:
+                break
         return tuple(closed)
 
     @access_pattern("P6", "PutItem", "1", owner="creation")
@@ -213,11 +212,12 @@ class Calls(Repository):
 
     @access_pattern("P6", "GetItem", "1", owner="read")
     def get_by_room(
-        self, room_name: str, *, user_id: str | None = None, consistent: bool = False
+        self, room_name: str, *, user_id: str | None = None, consistent: bool = True
     ) -> Call:
         """The live call in the room with this name, which a media server's webhook sends.
 
-        NotFound, also if `user_id` is not in the call.
+        NotFound, also if `user_id` is not in the call. ``consistent=False`` halves the cost, but
+        may return the call that was in the room before.
         """
         check_owner("user_id", user_id)
         item = self._get_item(room_key(room_name), consistent=consistent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from pynamodb.expressions.condition import Condition
 
@@ -20,16 +20,25 @@ _IDENTITY: Final = ("user_a", "user_b", "started_at")
 """Fields that differ if another call has the same id."""
 
 
+class Ending(NamedTuple):
+    """What came of ending a call."""
+
+    call: Call
+    """The call, with its end."""
+    is_new: bool
+    """False if it had ended already."""
+
+
 class CallEnder(Repository):
     """Ends calls that were read."""
 
-    def end(self, call: Call, moment: datetime, check: Check | None = None) -> Call:
-        """End this call, unless it has an end, and return it as it is then. NotFound if it is gone.
+    def end(self, call: Call, moment: datetime, check: Check | None = None) -> Ending:
+        """End this call, unless it has an end. NotFound if it is gone.
 
         With `check`, only while it holds: Overtaken otherwise.
         """
         if not call.is_live:
-            return call
+            return Ending(call, is_new=False)
         done = ended(call, moment)
         checks = [] if check is None else [check]
         beside = [_room_goes(call), _goes_free(call, call.user_a), _goes_free(call, call.user_b)]
@@ -38,7 +47,7 @@ class CallEnder(Repository):
             now = self._now()
             try:
                 self._write(*checks, _is_over(call, done, now), *beside)
-                return done
+                return Ending(done, is_new=True)
             except ConditionFailed as failed:
                 if checks and 0 in failed.items:
                     raise Overtaken(failed.items[0]) from failed
@@ -47,7 +56,7 @@ class CallEnder(Repository):
                     there = None if not is_live(item, now) else plan(Call).decode(item or {})
                     if there is None or not _is_same(there, call):
                         raise NotFound("call", call.call_id) from failed
-                    return there
+                    return Ending(there, is_new=False)
                 # Leave out a caller who was deleted, and a room that is another call's.
                 beside = [
                     each

@@ -187,13 +187,23 @@ class ExchangeReader(Repository):
         self._heads = heads
 
     def page(
-        self, conversation_id: str, user_id: str | None, page_size: int, cursor: str | None
+        self,
+        conversation_id: str,
+        user_id: str | None,
+        page_size: int,
+        cursor: str | None,
+        consistent: bool,
     ) -> Page[Exchange]:
         """A page of a conversation's exchanges, oldest first. NotFound."""
         check_page_size(page_size, 200)
         collection = keyspace.MESSAGE.collection(TABLE, conversation_id)()
         asked = PageRequest(
-            (conversation_id, user_id), False, 2 * page_size + 1, cursor, one_way=True
+            (conversation_id, user_id),
+            False,
+            2 * page_size + 1,
+            cursor,
+            consistent=consistent,
+            one_way=True,
         )
         self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
         is_kept = in_life(self._heads.read(conversation_id, user_id).life)

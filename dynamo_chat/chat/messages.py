@@ -563,13 +563,14 @@ class Messages(Repository):
         user_id: str | None = None,
         page_size: int = DEFAULT_PAGE_SIZE,
         cursor: str | None = None,
+        consistent: bool = False,
     ) -> Page[Exchange]:
         """A conversation's exchanges, oldest first: each prompt with its response.
 
         A user message starts an exchange; its response is the assistant's last message before the
         next user message.
         """
-        return self._exchanges.page(conversation_id, user_id, page_size, cursor)
+        return self._exchanges.page(conversation_id, user_id, page_size, cursor, consistent)
 
     iterate_exchanges = iterating(list_exchanges)
 

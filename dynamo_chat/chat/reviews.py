@@ -156,9 +156,9 @@ class Reviews(Repository):
         return self._heads.with_snapshot(conversation_id, user_id, attempt)
 
     @access_pattern("C13", "GetItem, BatchGetItem", "≤2", owner=STAFF)
-    def get(self, review_id: str) -> Review:
+    def get(self, review_id: str, *, consistent: bool = False) -> Review:
         """The review with this id. NotFound."""
-        pointer = self._get_item(keyspace.REVIEW_ID.key(review_id=review_id))
+        pointer = self._get_item(keyspace.REVIEW_ID.key(review_id=review_id), consistent=consistent)
         now = self._now()
         if pointer is None or not is_live(pointer, now):
             raise NotFound("review", review_id)

@@ -69,8 +69,18 @@ class PairReader(Repository, Generic[T]):
         items, _ = self._query(collection, limit=2, consistent=consistent)
         now = self._now()
         found = {kind_of(item, pair.record): item for item in items if is_live(item, now)}
-        record = found.get(pair.record.kind)
-        return None if record is None else pair.made_of(record, found.get(pair.content.kind))
+        record, content = found.get(pair.record.kind), found.get(pair.content.kind)
+        if record is None:
+            return None
+        if content is None and not consistent and pair.has_content(record):
+            content = self._content(record, group)
+        return pair.made_of(record, content)
+
+    def _content(self, record: AttributeValues, group: tuple[Any, ...]) -> AttributeValues | None:
+        """The content of a record that came alone: it may only be late, so this read is strong."""
+        shape = self._pair.record.table.sk
+        key = {PK: record[PK], SK: {"S": shape.encode(*group, CONTENT)}}
+        return self._get_item(key, consistent=True)
 
     def page(
         self,
@@ -92,7 +102,6 @@ class PairReader(Repository, Generic[T]):
         check_owner("account_id", account_id)
         size = check_page_size(asked.page_size)
         pair = self._pair
-        shape = pair.record.table.sk
         contents: dict[tuple[Any, ...], AttributeValues] = {}
         passed: tuple[Any, ...] | None = None
 
@@ -116,9 +125,8 @@ class PairReader(Repository, Generic[T]):
             group = key_parts(pair.record, record, SK)[:-1]
             content = contents.get(group)
             if content is None and pair.has_content(record):
-                # The query ended between the two, at DynamoDB's megabyte.
-                key = {PK: record[PK], SK: {"S": shape.encode(*group, CONTENT)}}
-                content = self._get_item(key, consistent=asked.consistent)
+                # The query ended between the two, at DynamoDB's megabyte, or its answer is late.
+                content = self._content(record, group)
             return pair.made_of(record, content)
 
         (narrowed,) = self._narrowed(asked, [collection])

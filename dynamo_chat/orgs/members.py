@@ -198,10 +198,11 @@ class Members(Repository):
             return plan(Member).decode(there)  # another server wrote a later time
 
     @access_pattern("O3", "BatchGetItem", "1", owner="key")
-    def get(self, organization_id: str, user_id: str, *, consistent: bool = False) -> Member:
+    def get(self, organization_id: str, user_id: str, *, consistent: bool = True) -> Member:
         """The membership of a user in an organization. NotFound.
 
-        An organization that is being deleted has no members.
+        An organization that is being deleted has no members. ``consistent=False`` halves the cost,
+        but may still return somebody who was just removed.
         """
         return self._seats.present(organization_id, user_id, consistent=consistent)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
@@ -42,6 +42,9 @@ MAX_COUNTED_NAMES: Final = 10_000
 MAX_LOADED_NAMES: Final = 1_000
 OTHERS: Final = "(others)"
 """The name under which the usage of further models and functions is added up."""
+
+INDEX_BEHIND: Final = timedelta(minutes=1)
+"""The index is surely up to date after so long; mostly it takes a fraction of a second."""
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _LAST_MONTH = (9999, 12)
@@ -140,12 +143,17 @@ class LLMReports(Repository):
 
         The period is a calendar month in UTC, such as ``2024-01``, or a `Period`. Building it
         again replaces the report. If another call that started later has stored one, that report
-        stays and is returned.
+        stays and is returned; so does one of the last minute that counts more, as the index may
+        have been behind this time.
         """
         asked = period if isinstance(period, Period) else Period.month(period)
         generated_at = self._now()
         report = _report(account_id, asked, generated_at, self._usage(account_id, asked))
-        is_older = plan(LLMReport).model.generated_at <= generated_at
+        stored = plan(LLMReport).model
+        is_older = (stored.generated_at <= generated_at) & (
+            (stored.total_requests <= report.total_requests)
+            | (stored.generated_at <= generated_at - INDEX_BEHIND)
+        )
         try:
             self._write(Put(plan(LLMReport).encode(report), absent(generated_at) | is_older))
         except ConditionFailed as failed:
