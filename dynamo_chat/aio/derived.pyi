@@ -20,6 +20,7 @@ from dynamo_chat.chat.unfinished import EndedAs
 from dynamo_chat.core.client import ConnectionOptions
 from dynamo_chat.core.clock import Clock, IdSource, system_clock, ulid_ids
 from dynamo_chat.core.entity import Json, JsonObject, UNCHANGED, Unchanged
+from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.events import RequestHook
 from dynamo_chat.core.of_organization import OfOrganization
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Found, Items, Page
@@ -2244,14 +2245,16 @@ class AsyncPeople:
         *,
         account_ids: Iterable[str] = (),
         addresses: Iterable[str] = (),
+        on_unreadable: Callable[[CorruptItem], object] | None = None,
     ) -> AsyncGenerator[PersonRecord, None]:
         """Everything that belongs to a person, one by one, each before what belongs to it.
 
         By the user id: the user, logins, activity, memberships, conversations with all that is in
         them, caller, queue place, calls. By their addresses, and the further ones given: invites to
         them. By the accounts: e-mail threads, LLM interactions, reports, invocations, rate limits.
-        Memory does not grow with their number. InvalidArgument before the first; CorruptItem after
-        the last, if one could not be read.
+        Memory does not grow with their number. InvalidArgument before the first. What cannot be
+        read is left out: `on_unreadable` is called with the error of each; without it, the first
+        CorruptItem is raised after the last record.
         """
 
     async def plan_erasure(
@@ -2277,7 +2280,9 @@ class AsyncPeople:
         What `export` returns is deleted, except calls: the other side keeps them, with a
         pseudonym. It also replaces the person's id as an inviter, and as a reviewer of others'
         conversations. Texts that others own are listed for a human. After a crash, call it again;
-        called once more, it erases what was written meanwhile. There need be no user with this id.
+        called once more, it erases what was written meanwhile. Damaged items go, too, if they still
+        say whose they are; others stay, and are `unreadable` in the receipt. There need be no user
+        with this id.
         Conflict if the id was given to another user before anything was erased. `on_progress` is
         called now and then with the number of items erased so far, helper items included.
         The heir and the errors are those of `users.delete`: IllegalTransition if the person is the

@@ -266,7 +266,11 @@ def _is_whole(head: AttributeValues, user_id: str | None) -> bool:
 
 def everything_in(conversation_id: str) -> Collection:
     """All items of a conversation's collection."""
-    partition = keyspace.CONVERSATION_PARTITION.encode(conversation_id)
+    return all_of(keyspace.CONVERSATION_PARTITION.encode(conversation_id))
+
+
+def all_of(partition: str) -> Collection:
+    """All items of a partition of a conversation, by its raw key."""
     everything = KeyRange("A", "a")  # every tag begins with an upper-case letter
     return Collection(TABLE, partition, everything, keyspace.CONVERSATION.table.sk)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,9 +28,14 @@ from dynamo_chat.cli.files import ForceOption, may_write
 from dynamo_chat.cli.private_files import open_private, replace_text
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
-from dynamo_chat.core.errors import NotFound
+from dynamo_chat.core.errors import CorruptItem, NotFound
 from dynamo_chat.operations.mentions import check_words, find_mentions
-from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, record_schema
+from dynamo_chat.workflows.person_records import (
+    ErasurePlan,
+    ErasureReceipt,
+    Mention,
+    record_schema,
+)
 
 UserArgument = Annotated[str, typer.Argument(metavar="USER-ID", help="The person's user id.")]
 AccountsOption = Annotated[
@@ -79,7 +85,8 @@ def export_user(  # noqa: PLR0913 - an argument for each option
 ) -> None:
     """Export everything that belongs to a person, as JSON Lines.
 
-    Each line has a kind, the version of its form, and the fields. Nothing is changed.
+    Each line has a kind, the version of its form, and the fields. Nothing is changed. Items that
+    cannot be read are named on the error output; the exit code is then 1.
     """
     made = store_class(store_name)
     may_write("--file", file, force=force)
@@ -89,16 +96,28 @@ def export_user(  # noqa: PLR0913 - an argument for each option
     if not user_id:
         raise typer.BadParameter("name the user")
     store = Target(name, endpoint_url, region, made=made).store()
-    records = store.people.export(user_id, account_ids=account or (), addresses=address or ())
+    unreadable = 0
+
+    def told(error: CorruptItem) -> None:
+        nonlocal unreadable
+        unreadable += 1
+        output(stderr=True).print(f"Left out: {error}", markup=False, soft_wrap=True)
+
+    records = store.people.export(
+        user_id, account_ids=account or (), addresses=address or (), on_unreadable=told
+    )
     lines = (each.line() for each in _told(records))
     if file is None:
         for line in lines:
             typer.echo(line)
-        return
-    with resumable(f"{file} is not complete: run it again with --force"), open_private(file) as to:
-        replace_text(to, "")
-        for line in lines:
-            to.write(line + "\n")
+    else:
+        told_why = f"{file} is not complete: run it again with --force"
+        with resumable(told_why), open_private(file) as written:
+            replace_text(written, "")
+            for line in lines:
+                written.write(line + "\n")
+    if unreadable:
+        raise typer.Exit(1)
 
 
 def erase_user(  # noqa: PLR0913 - an argument for each option
@@ -230,6 +249,7 @@ def _both(first: ErasureReceipt, second: ErasureReceipt) -> ErasureReceipt:
         erased=Counter(first.erased) + Counter(second.erased),
         replaced=Counter(first.replaced) + Counter(second.replaced),
         mentions=tuple(dict.fromkeys([*first.mentions, *second.mentions])),
+        unreadable=tuple(dict.fromkeys([*first.unreadable, *second.unreadable])),
         pseudonyms=tuple(dict.fromkeys([*first.pseudonyms, *second.pseudonyms])),
         began_at=first.began_at,
         finished_at=second.finished_at,
@@ -280,7 +300,16 @@ def _print(shown: ErasurePlan, *, as_json: bool, title: str) -> None:
     if shown.mentions:
         console.print("These stay with others; look whether their texts name the person:")
         for each in shown.mentions:
-            ids = ", ".join(f"{field} {value}" for field, value in each.identity.items())
-            line = Text(f"  {each.kind} ", style=kind_style(each.kind))
-            line.append(f"{ids}: {', '.join(each.fields)} ({each.why})", style="default")
-            console.print(line, soft_wrap=True)
+            _print_mention(console, each)
+    if shown.unreadable:
+        console.print("These stay, because they are damaged and do not say whose they are:")
+        for each in shown.unreadable:
+            _print_mention(console, each)
+
+
+def _print_mention(console: Console, shown: Mention) -> None:
+    ids = ", ".join(f"{field} {value}" for field, value in shown.identity.items())
+    line = Text(f"  {shown.kind} ", style=kind_style(shown.kind))
+    where = f": {', '.join(shown.fields)}" if shown.fields else ""
+    line.append(f"{ids}{where} ({shown.why})", style="default")
+    console.print(line, soft_wrap=True)

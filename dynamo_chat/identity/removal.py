@@ -284,8 +284,9 @@ def organizations_of(items: Iterable[AttributeValues]) -> list[str]:
 
 
 def _address_deletes(user_id: str, tombstone: AttributeValues) -> Sequence[Delete]:
-    """Deletes of the user's address items, except one that points to another user."""
-    is_own: Condition = Item.PK.does_not_exist() | owned_by(user_id)
+    """Deletes of the user's address items, except those that point to another user."""
+    # A damaged one that points nowhere is the user's as well: its key is the user's address.
+    is_own: Condition = ~Path("user_id").is_type("S") | owned_by(user_id)
     deletes: list[Delete] = []
     with suppress(CorruptItem, InvalidArgument):  # damaged
         given: Any = [

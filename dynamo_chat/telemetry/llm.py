@@ -13,6 +13,7 @@ The list of an account is spread over `LLM_SHARDS` partitions; the design notes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol
 
@@ -36,7 +37,7 @@ from dynamo_chat.core.entity import (
     Time,
     validated,
 )
-from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.core.errors import AlreadyExists, CorruptItem, NotFound
 from dynamo_chat.core.item import check_size, key_parts, plan
 from dynamo_chat.core.iterating import iterating
 from dynamo_chat.core.layout import GSI1, PK, SK, TABLE, Collection, Layout
@@ -330,9 +331,10 @@ def interactions_of_account(account_id: str) -> Sweep:
 
     def deletes(usage: AttributeValues) -> Together:
         key = key_of(usage)
-        if not _has_content(usage):
-            return (Delete(key, is_theirs),)
-        return Delete(key, is_theirs), Delete(_content_key(usage))
+        with suppress(CorruptItem):  # its own key is damaged, and leads to no content
+            if _has_content(usage):
+                return Delete(key, is_theirs), Delete(_content_key(usage))
+        return (Delete(key, is_theirs),)
 
     return Sweep(account_usage(account_id, None, None), deletes, also=("has_content",))
 

@@ -25,7 +25,7 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
-from dynamo_chat.core.item import UNREADABLE, is_kind, key_parts, plan
+from dynamo_chat.core.item import UNREADABLE, corrupt, identity_of, is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange, flag, integer
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout, Place, Whose
 from dynamo_chat.core.pairs import CONTENT
@@ -54,10 +54,14 @@ class Found(NamedTuple):
 
     layout: Layout
     item: AttributeValues
+    doubt: CorruptItem | None = None
+    """Why it may be somebody else's: it is in the person's list, but does not say whose it is."""
 
     @property
     def entity(self) -> Entity:
         """The item as its entity. CorruptItem."""
+        if self.doubt is not None:
+            raise self.doubt
         entity = self.layout.resolved()
         if entity is None:
             raise TypeError(f"a {self.layout.kind} is no entity")
@@ -104,11 +108,11 @@ class Finder(Repository):
 
     def _current(
         self, layout: Layout, whose: Whose, place: Place, collection: Collection, owner: str
-    ) -> Iterator[list[AttributeValues]]:
+    ) -> Iterator[list[Found]]:
         """The items of a collection that are still there, and still the owner's; page by page."""
         for shown in self._walk(collection, consistent=place is TABLE):
             yield [
-                item
+                Found(layout, item, _doubt(layout, whose, item))
                 for item in (shown if place is TABLE else self._read_again(shown))
                 if is_kind(item, layout) and self._is_shown(layout, whose, item, owner)
             ]
@@ -124,7 +128,7 @@ class Finder(Repository):
             return False
         if layout is keyspace.CONVERSATION and not is_live_head(item, now):
             return False
-        return is_owned_by(whose, layout, item, owner)
+        return _doubt(layout, whose, item) is not None or is_owned_by(whose, layout, item, owner)
 
     def _tickets(self, user_id: str) -> Iterator[Found]:
         """The user's ticket in a queue, which the caller names."""
@@ -142,23 +146,36 @@ class Finder(Repository):
     # -- what belongs to an item --------------------------------------------------------------
 
     def _with_what_is_beneath(
-        self, layout: Layout, roots: Sequence[AttributeValues], person: Person, helpers: bool
+        self, layout: Layout, roots: Sequence[Found], person: Person, helpers: bool
     ) -> Iterator[Found]:
         """`roots`, which are of this kind, each with what is its own and stored next to it."""
         pair = self._content_of(layout)
         contents: list[AttributeValues | None] = [None] * len(roots)
         if pair is not None:
-            keys = [_content_key(layout, pair, each) for each in roots]
-            contents = [*self._get_items(keys, consistent=True)]
+            contents = self._contents(layout, pair, roots)
         is_head = pair is None and not layout.table.sk.names and self._has_inside(layout, helpers)
         for root, content in zip(roots, contents, strict=True):
-            yield Found(layout, root)
+            yield root
+            if root.doubt is not None:
+                continue
             if pair is not None and content is not None:
                 yield Found(pair, content)
             if is_head:
-                yield from self._inside(layout, root, helpers)
+                yield from self._inside(layout, root.item, helpers)
             if layout is keyspace.CONVERSATION:
-                yield from self._interactions(root, person)
+                with suppress(CorruptItem):  # its key leads nowhere; decoding the head reports it
+                    yield from self._interactions(root.item, person)
+
+    def _contents(
+        self, layout: Layout, pair: Layout, roots: Sequence[Found]
+    ) -> list[AttributeValues | None]:
+        """The content of each root; None if it has none, or its key leads nowhere."""
+        keys: dict[int, Key] = {}
+        for number, root in enumerate(roots):
+            with suppress(CorruptItem):  # decoding the root reports it
+                keys[number] = _content_key(layout, pair, root.item)
+        found = dict(zip(keys, self._get_items([*keys.values()], consistent=True), strict=True))
+        return [found.get(number) for number in range(len(roots))]
 
     def _content_of(self, layout: Layout) -> Layout | None:
         """The kind of the content that is stored beside each item of this kind."""
@@ -233,24 +250,36 @@ def addresses_in(user: AttributeValues) -> list[str]:
 
 
 def is_owned_by(whose: Whose, layout: Layout, item: AttributeValues, owner: str) -> bool:
-    """True if a field of the item that may name its owner names this one; unreadable ones pass."""
-    try:
-        known = owner_fields(layout, item)
-    except CorruptItem:
-        return True  # found under the owner's key; decoding it reports what is wrong
-    values = [known.get(name) for name in whose.fields]
+    """True if a field of the item that may name its owner names this one."""
+    values = _owners(whose, layout, item)
     if whose.what == "address":
         with suppress(InvalidArgument):
-            values = [None if each is None else address_key(each) for each in values]
+            values = [address_key(each) for each in values]
     return owner in values
 
 
-def owner_fields(layout: Layout, item: AttributeValues) -> dict[str, Any]:
-    """The fields in an item's table key, and its text attributes. CorruptItem."""
-    parts = (*key_parts(layout, item, PK), *key_parts(layout, item, SK))
-    names = (*layout.table.pk.names, *layout.table.sk.names)
+def _owners(whose: Whose, layout: Layout, item: AttributeValues) -> list[str]:
+    """What the fields that may name the owner hold, as far as they can be read."""
     texts = {name: value["S"] for name, value in item.items() if "S" in value}
-    return {**texts, **dict(zip(names, parts, strict=True))}
+    known = {**texts, **identity_of(layout, item)}
+    return [known[name] for name in whose.fields if name in known]
+
+
+def _doubt(layout: Layout, whose: Whose, item: AttributeValues) -> CorruptItem | None:
+    """Why it cannot be known whose the item is, and what is beside it; None if it says so."""
+    if layout is keyspace.EMAIL_THREAD and not _is_at_its_key(layout, item):
+        return corrupt(item, "its key leads to no e-mails", layout)
+    if _owners(whose, layout, item):
+        return None
+    return corrupt(item, f"{' and '.join(whose.fields)}: missing or not text", layout)
+
+
+def _is_at_its_key(layout: Layout, item: AttributeValues) -> bool:
+    """True if the item, a root, has the key that its ids lead to."""
+    with suppress(CorruptItem):
+        parts = dict(zip(layout.table.pk.names, key_parts(layout, item, PK), strict=True))
+        return layout.key(**parts) == key_of(item)
+    return False
 
 
 def _values(component: object, shards: int) -> Sequence[Any]:

@@ -13,6 +13,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from dynamo_chat import keyspace
+from dynamo_chat.chat.astray import AstrayRemover
 from dynamo_chat.chat.conversation import head_key
 from dynamo_chat.chat.deletion import ConversationRemover
 from dynamo_chat.chat.snapshot import SnapshotCache
@@ -35,6 +36,7 @@ class ConversationsOfOwner(Repository):
     def __init__(self, binding: Binding, snapshots: SnapshotCache, tombstone: Layout) -> None:
         super().__init__(binding)
         self._remover = ConversationRemover(binding, snapshots)
+        self._astray = AstrayRemover(binding)
         self._tombstone = tombstone
 
     def delete(
@@ -91,7 +93,8 @@ class ConversationsOfOwner(Repository):
                 part_of = Update(deletion.check.key, [note], condition)
                 count += self._remover.delete(conversation_id, owner, part_of=part_of)
             except (CorruptItem, NotFound):
-                return count, finished  # deleted or expired: the index is behind
+                # Deleted or expired, and the index is behind; or its key is damaged.
+                return count + self._astray.delete(item, owner, deletion), finished
             except Overtaken as overtaken:
                 if overtaken.there is None or not deletion.goes_on_at(overtaken.there):
                     raise

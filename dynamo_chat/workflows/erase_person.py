@@ -80,7 +80,13 @@ class Eraser(Repository):
     def plan(self, person: Person) -> ErasurePlan:
         """What an erasure of this person would do now."""
         person = self._finder.with_addresses(person)
-        counts = Counter(each.layout.kind for each in self._finder.find(person))
+        counts: Counter[str] = Counter()
+        unreadable: list[Mention] = []
+        for each in self._finder.find(person):
+            if each.doubt is None:
+                counts[each.layout.kind] += 1
+            else:
+                unreadable.append(_left(each, each.doubt))
         # The other side keeps calls.
         replaced = Counter({keyspace.CALL.kind: counts.pop(keyspace.CALL.kind, 0)})
         mentions: list[Mention] = []
@@ -94,6 +100,7 @@ class Eraser(Repository):
             erased={kind: count for kind, count in counts.items() if count},
             replaced={kind: count for kind, count in replaced.items() if count},
             mentions=tuple(mentions),
+            unreadable=tuple(unreadable),
         )
 
     def erase(
@@ -113,6 +120,7 @@ class Eraser(Repository):
             erased=planned.erased,
             replaced=planned.replaced,
             mentions=planned.mentions,
+            unreadable=planned.unreadable,
             pseudonyms=(steps.pseudonym,) if planned.replaced else (),
             began_at=began_at,
             finished_at=self._now(),
@@ -318,6 +326,7 @@ class _Steps(Repository):
             count = sweeper.apply(
                 (Delete(key_of(each.item), _still_theirs(each)),)
                 for each in _roots_last(self._finder.find(person, roots, helpers=True))
+                if each.doubt is None
             )
             self.told(count)
 
@@ -327,6 +336,12 @@ def _noted(tombstone: AttributeValues) -> str | None:
     if CLEARING_THREAD not in tombstone:
         return None
     return helper_text(tombstone, CLEARING_THREAD, keyspace.USER_TOMBSTONE)
+
+
+def _left(found: Found, why: CorruptItem) -> Mention:
+    """An item that stays, because it does not say whose it is; by its raw key."""
+    ids = tuple((name, found.item[name]["S"]) for name in (PK, SK))
+    return Mention(found.layout.kind, ids, (), why.reason)
 
 
 def _roots_last(found: Iterator[Found]) -> Iterator[Found]:

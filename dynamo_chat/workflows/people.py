@@ -42,18 +42,26 @@ class People(Repository):
         domain="workflows",
     )
     def export(
-        self, user_id: str, *, account_ids: Iterable[str] = (), addresses: Iterable[str] = ()
+        self,
+        user_id: str,
+        *,
+        account_ids: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+        on_unreadable: Callable[[CorruptItem], object] | None = None,
     ) -> Iterator[PersonRecord]:
         """Everything that belongs to a person, one by one, each before what belongs to it.
 
         By the user id: the user, logins, activity, memberships, conversations with all that is in
         them, caller, queue place, calls. By their addresses, and the further ones given: invites to
         them. By the accounts: e-mail threads, LLM interactions, reports, invocations, rate limits.
-        Memory does not grow with their number. InvalidArgument before the first; CorruptItem after
-        the last, if one could not be read.
+        Memory does not grow with their number. InvalidArgument before the first. What cannot be
+        read is left out: `on_unreadable` is called with the error of each; without it, the first
+        CorruptItem is raised after the last record.
         """
         person = _person(user_id, account_ids, addresses)
-        return _counted_as("G1", self._records(person))
+        if on_unreadable is not None:
+            check_callable("on_unreadable", on_unreadable)
+        return _counted_as("G1", self._records(person, on_unreadable))
 
     @access_pattern(
         "G2",
@@ -93,7 +101,9 @@ class People(Repository):
         What `export` returns is deleted, except calls: the other side keeps them, with a
         pseudonym. It also replaces the person's id as an inviter, and as a reviewer of others'
         conversations. Texts that others own are listed for a human. After a crash, call it again;
-        called once more, it erases what was written meanwhile. There need be no user with this id.
+        called once more, it erases what was written meanwhile. Damaged items go, too, if they still
+        say whose they are; others stay, and are `unreadable` in the receipt. There need be no user
+        with this id.
         Conflict if the id was given to another user before anything was erased. `on_progress` is
         called now and then with the number of items erased so far, helper items included.
         The heir and the errors are those of `users.delete`: IllegalTransition if the person is the
@@ -104,13 +114,18 @@ class People(Repository):
             check_callable("on_progress", on_progress)
         return self._eraser.erase(person, heir_id, on_progress or (lambda _: None))
 
-    def _records(self, person: Person) -> Iterator[PersonRecord]:
+    def _records(
+        self, person: Person, on_unreadable: Callable[[CorruptItem], object] | None
+    ) -> Iterator[PersonRecord]:
         unreadable: CorruptItem | None = None
         for found in self._finder.find(self._finder.with_addresses(person)):
             try:
                 record = PersonRecord(found.layout.kind, found.entity)
             except CorruptItem as error:
-                unreadable = unreadable or error
+                if on_unreadable is not None:
+                    on_unreadable(error)
+                else:
+                    unreadable = unreadable or error
             else:
                 yield record
         if unreadable is not None:

@@ -125,7 +125,7 @@ def exported_kinds(key_space: KeySpace = KEY_SPACE) -> Iterator[tuple[str, type[
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Something that others own and that names the person, or may: for a human to look at."""
+    """Something that stays and names the person, or may: for a human to look at."""
 
     kind: str
     ids: tuple[tuple[str, str], ...]
@@ -161,6 +161,8 @@ class ErasurePlan:
     """By kind, the number of things that stay with others, with a pseudonym for the user's id."""
     mentions: tuple[Mention, ...] = ()
     """What stays with others and may name the person in its text."""
+    unreadable: tuple[Mention, ...] = ()
+    """What is in a list of the person's and stays, because it no longer says whose it is."""
 
     @property
     def is_empty(self) -> bool:
@@ -175,6 +177,7 @@ class ErasurePlan:
             "erased": dict(sorted(self.erased.items())),
             "replaced": dict(sorted(self.replaced.items())),
             "mentions": [each.as_dict() for each in self.mentions],
+            "unreadable": [each.as_dict() for each in self.unreadable],
         }
 
 

@@ -57,6 +57,19 @@ def test_an_export(run: Run, scene: Scene, where: tuple[str, ...], tmp_path: Pat
     assert scene.items() == before
 
 
+def test_what_is_damaged_is_named(run: Run, scene: Scene, where: tuple[str, ...]) -> None:
+    """The export has the rest; the receipt says what stays."""
+    heads = (item for item in scene.items() if item["kind"]["S"] == "conversation")
+    head = next(item for item in heads if item["PK"]["S"] == "CONV#talk-ann#")
+    scene.put(head | {"user_id": {"BOOL": True}})
+    result = run("export-user", "ann", *where)
+    assert result.exit_code == 1
+    assert "Left out: a stored conversation cannot be read" in result.stderr
+    assert [read_record(line).kind for line in result.stdout.splitlines()] == ["user", "member"]
+    told = run("erase-user", "ann", "--dry-run", *where)
+    assert "PK CONV#talk-ann#, SK CONV# (user_id: missing or not text)" in told.stdout
+
+
 def test_the_schema_of_a_line(run: Run, where: tuple[str, ...]) -> None:
     schema = json.loads(run("export-user", "--schema", *where).stdout)
     assert "message" in schema["$defs"]
