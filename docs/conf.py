@@ -1,8 +1,12 @@
 """How Sphinx builds the documentation: ``sphinx-build -W docs docs/_build/html``."""
 
+import logging
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # for `documenting`
 
 project = "dynamo_chat"
 author = "the dynamo_chat authors"
@@ -12,6 +16,7 @@ version = release = installed_version("dynamo_chat")
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "documenting",
 ]
 exclude_patterns = ["_build"]
 nitpicky = False  # signatures name types of libraries that publish no inventory
@@ -21,9 +26,19 @@ myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
+add_module_names = False
+default_role = "py:obj"  # docstrings mark names of code with single backticks
+html_theme = "furo"
+html_title = f"dynamo_chat {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
+for library in ("botocore", "pynamodb"):  # Sphinx shows what they say to nobody
+    logging.getLogger(library).setLevel(logging.WARNING)
 
 ATLAS = "atlas.html"
 """The page beside the home page that both link to."""
@@ -42,7 +57,3 @@ def write_atlas(app: Any, exception: Exception | None) -> None:
     from dynamo_chat.operations.atlas.page import page
 
     Path(app.outdir, ATLAS).write_text(page(collect_embedded()), encoding="utf-8")
-
-
-html_theme = "furo"
-html_title = f"dynamo_chat {version}"

@@ -23,6 +23,10 @@ def _modules() -> dict[str, str]:
 def __getattr__(name: str) -> Any:
     if name == "__all__":
         return sorted(_modules())
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     module = None if name.startswith("_") else _modules().get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -168,3 +168,4 @@ from dynamo_chat.workflows.person_records import (
 )
 
 __all__: list[str]
+__version__: str

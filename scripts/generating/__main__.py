@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from generating import async_stub, costs, key_chart, reference, stored_items
+from generating import api, async_stub, costs, key_chart, reference, stored_items
 from tooling.environment import ROOT
 
 
@@ -33,6 +33,7 @@ def generated() -> dict[Path, str]:
     """What each generated file should hold, by its path in the repository."""
     return {
         **reference.files(),
+        **api.files(),
         **async_stub.files(),
         **key_chart.files(),
         **costs.files(),

@@ -2,10 +2,8 @@
 
 import asyncio
 import gc
-import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,8 +15,8 @@ from dynamo_chat.core.errors import UnusableStore
 from dynamo_chat.testing import FaultInjector
 from tests.aio.test_cancelled import Cancel
 from tests.scene import Scene
+from tests.tutorial import PAGE, written
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "messages.md"
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pydantic.warnings.UnsupportedFieldAttributeWarning"
 )
@@ -169,27 +167,23 @@ def test_it_is_opened_once(scene: Scene, play: Callable[[Talk], None]) -> None:
     assert [each.content for each in scene.store.messages.list("c-1")] == ["x"]
 
 
-# -- the guide's program --------------------------------------------------------------------------
+# -- the tutorial's service ------------------------------------------------------------------------
 
 
 @pytest.fixture
 def app(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The program of the guide, on the scene's table."""
+    """The service of the tutorial, on the scene's table."""
     scene.store.conversations.create("ann", conversation_id="c-1", title="T")
     monkeypatch.setenv("DYNAMODB_TABLE_NAME", scene.table)
     monkeypatch.setenv("AWS_REGION", scene.engine.region)
     if scene.engine.endpoint_url is not None:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", scene.engine.endpoint_url)
-    found = re.search(
-        r"The tests run this program.*?```python\n(.*?)```", GUIDE.read_text(), re.DOTALL
-    )
-    assert found is not None
     names: dict[str, Any] = {"__name__": "service"}
-    exec(compile(found.group(1), GUIDE, "exec"), names)  # noqa: S102 - the guide's own
+    exec(compile(written()["service.py"], PAGE, "exec"), names)  # noqa: S102 - the page is ours
     return names["app"]
 
 
-def test_the_program_of_the_guide(scene: Scene, app: Any) -> None:
+def test_the_service_of_the_tutorial(scene: Scene, app: Any) -> None:
     """The client gets the pieces, and the table has the answer."""
 
     async def talk() -> str:
