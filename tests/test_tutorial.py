@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.places import INSTALLED
 from tests.tutorial import PAGE, commands, written
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.once
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files of the tutorial, in which its commands run."""
     for name, text in written().items():
         (tmp_path / name).write_text(text, "utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", str(INSTALLED))
     # FastAPI itself makes fields in a way that pydantic warns of.
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     return tmp_path

@@ -5,12 +5,13 @@ A new repository has its page, and a new public name its place, without a line h
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import dynamo_chat
-from dynamo_chat import _modules, entities, testing
+from dynamo_chat import entities, testing
 from dynamo_chat.catalogue import repositories
 from dynamo_chat.core import errors
 from dynamo_chat.core.entity import Model
@@ -92,7 +93,7 @@ def _placed() -> dict[str, list[str]]:
     pages: dict[str, list[str]] = {name: [] for name in _INTRODUCTIONS}
     tree = (errors.__doc__ or "").splitlines()
     pages["errors"] += [".. code-block:: text", "", *(f"   {line}".rstrip() for line in tree), ""]
-    for name, module in _modules().items():
+    for name, module in _modules():
         value = getattr(dynamo_chat, name)
         pages[_page_of(value, module)] += _directive(f"dynamo_chat.{name}", value)
     own = [name for name in public_names(entities) if name not in dynamo_chat.__all__]
@@ -104,6 +105,13 @@ def _placed() -> dict[str, list[str]]:
             pages[page] += _directive(f"{kept.__name__}.{name}", getattr(kept, name))
     pages["aio"] += _directive("dynamo_chat.aio.AsyncChatStore", ChatStore)
     return pages
+
+
+def _modules() -> Iterator[tuple[str, str]]:
+    """Each public name, in the stub's order, and the module that it is from."""
+    for node in ast.parse(Path(dynamo_chat.__file__).with_suffix(".pyi").read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            yield from ((alias.name, str(node.module)) for alias in node.names)
 
 
 def public_names(module: Any) -> list[str]:
