@@ -30,6 +30,8 @@ collect_ignore_glob = ["applications/*"]
 """Programs of users, with tests of their own, which `tests/entities` runs."""
 if find_spec("langgraph") is None:
     collect_ignore_glob.append("integrations/*")  # they have an environment: tox -e frameworks
+if find_spec("playwright") is None:
+    collect_ignore_glob.append("browser/*")  # it has an environment: tox -e browser
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ With --all, lint, types and docs, and also:
   engine        the engine suite on a ministack server, without what is marked once or long
   loop          state machines, faults and daily calls through AsyncChatStore, on an event loop
   frameworks    the adapters of dynamo_chat.integrations, each with its framework
+  browser       the atlas in a real browser, which comes from the npm registry
   proof         a short proof under load and faults
 
 Each prints one line when it is done; its output is in .tox/output. Failures are listed at the end.
@@ -129,7 +130,7 @@ def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[
         return [pythons or ["suite"], []]
     if options.all:
         # -- the longest first, so that the processors are busy to the end
-        shorter = ["laws-ci", "loop", "frameworks", "proof"]
+        shorter = ["laws-ci", "loop", "frameworks", "browser", "proof"]
         tests = ["once", "engine", *pythons, *_again(pythons), *shorter]
         return [tests, [*LOOKS, "provision"]]
     return [["suite", "laws"], [*LOOKS]]

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from functools import cache
 from html.parser import HTMLParser
 from typing import Any, ClassVar
 
@@ -25,11 +24,6 @@ from tests.entities.test_store import ShopStore
 from tests.scene import Scene
 
 HOSTILE = "</script><script>alert(1)</script><!-- ]]> {{data}} \u2028\x00\ud800"
-
-
-@cache
-def whole() -> Atlas:
-    return collect_embedded()
 
 
 def pattern(atlas: Atlas, method: str) -> Pattern:
@@ -120,28 +114,6 @@ def test_every_kind_is_shown_with_its_keys(factory: StoreFactory) -> None:
     assert shown.keys[0] == ("CONV#<conversation_id>", "CHAT#<position>")
     assert shown.of == "conversation"
     assert dict(shown.fields)["feedback"] == "Feedback | None"
-
-
-@pytest.mark.once
-def test_every_method_is_played_and_every_kind_is_met() -> None:
-    atlas = whole()
-    assert [each.method for each in atlas.patterns if not each.cases] == []
-    for each in atlas.patterns:
-        for case in each.cases:
-            assert len(case.steps) == case.requests, each.method
-            assert sum(sum(step.wcu.values()) for step in case.steps) == pytest.approx(case.wcu)
-            assert sum(sum(step.rcu.values()) for step in case.steps) == pytest.approx(case.rcu)
-    assert [kind.kind for kind in atlas.kinds if not kind.patterns] == []
-    numbers = {
-        number
-        for each in atlas.patterns
-        for case in each.cases
-        for step in case.steps
-        for _, number in step.touched
-    }
-    assert {atlas.items[number].kind for number in numbers} <= {kind.kind for kind in atlas.kinds}
-    assert [bill.of for bill in atlas.bills].count("own") == 2
-    assert len(page(atlas)) < 1_000_000
 
 
 # -- an application's store ---------------------------------------------------------------------
