@@ -59,7 +59,8 @@ def _packed(place: Path) -> Path:
 
 
 def _unpacked(part: Path) -> bytes:
-    return brotli.decompress(part.read_bytes())
+    whole: bytes = brotli.decompress(part.read_bytes())
+    return whole
 
 
 if __name__ == "__main__":
