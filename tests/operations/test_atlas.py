@@ -2,9 +2,12 @@
 
 import json
 import re
+import runpy
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -23,6 +26,7 @@ from dynamo_chat.testing import EmbeddedEngine
 from tests.entities.test_store import ShopStore
 from tests.scene import Scene
 
+DOCS = Path(__file__).parents[2] / "docs"
 HOSTILE = "</script><script>alert(1)</script><!-- ]]> {{data}} \u2028\x00\ud800"
 
 
@@ -213,3 +217,17 @@ def test_the_page_loads_nothing_and_runs_no_other_script() -> None:
     assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy[1]
     assert "innerHTML" not in text
+
+
+def test_the_documentation_has_the_page_where_it_links_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = runpy.run_path(str(DOCS / "conf.py"))
+    monkeypatch.setattr(collecting, "collect_embedded", _hostile)
+    built = SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html"))
+    conf["write_atlas"](built, RuntimeError("the pages could not be built"))
+    assert not list(tmp_path.iterdir())
+    conf["write_atlas"](built, None)
+    assert (tmp_path / conf["ATLAS"]).read_text("utf-8") == page(_hostile())
+    assert f'href="{conf["ATLAS"]}"' in (DOCS / "index.md").read_text("utf-8")
+    assert f'href="../{conf["ATLAS"]}"' in (DOCS / "reference" / "key-space.md").read_text("utf-8")
