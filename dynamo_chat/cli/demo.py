@@ -16,9 +16,10 @@ from rich.padding import Padding
 from dynamo_chat.cases.playing import Player
 from dynamo_chat.cases.tour import Step, Tour
 from dynamo_chat.cli.console import Text, headline, output, print_json, table, units
+from dynamo_chat.cli.files import ForceOption, may_write
 from dynamo_chat.cli.item_collections import read_conversation_items, show_collections
 from dynamo_chat.cli.target import EndpointOption, Target
-from dynamo_chat.cli.walk import DEMO_TABLE, Domain, walk
+from dynamo_chat.cli.walk import DEMO_TABLE, Domain, draw, walk
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.store import StoreFactory
 
@@ -34,7 +35,7 @@ _MEANINGS: Final = {
 }
 
 
-def demo(
+def demo(  # noqa: PLR0913 - an argument for each option
     *,
     full: Annotated[
         bool,
@@ -73,6 +74,14 @@ def demo(
         ),
     ] = None,
     region: Annotated[str | None, typer.Option("--region", help="The AWS region.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the atlas, with the loaded sample records, to this file instead.",
+        ),
+    ] = None,
+    force: ForceOption = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list with an object per call.")
     ] = False,
@@ -91,11 +100,18 @@ def demo(
         raise typer.BadParameter("--file contains conversations, which need --domain chat")
     if is_full and as_json:
         raise typer.BadParameter("--json is for the short demo, without --full")
+    is_embedded = endpoint_url is None and table_name is None and region is None
+    if html is not None:
+        if not is_embedded or file is not None or full or as_json:
+            raise typer.BadParameter("--html goes only with --domain and --force")
+        may_write("--html", html, force=force)
+        draw(html, domains=domains)
+        return
     target = Target(
         table=table_name or DEFAULT_TABLE,
         endpoint_url=endpoint_url,
         region=region,
-        is_embedded=endpoint_url is None and table_name is None and region is None,
+        is_embedded=is_embedded,
     )
     if is_full:
         walk(output(), target, domains=domains, file=file, samples=samples)

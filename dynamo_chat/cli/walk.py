@@ -18,6 +18,7 @@ from dynamo_chat.cases.words import words
 from dynamo_chat.catalogue import Entry, catalogue
 from dynamo_chat.cli.console import (
     WIDE,
+    DataConsole,
     Text,
     domain_of,
     domain_style,
@@ -33,6 +34,7 @@ from dynamo_chat.cli.item_collections import (
     show_collections,
 )
 from dynamo_chat.cli.target import Target
+from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.layout import KIND
 from dynamo_chat.core.text import cut
 from dynamo_chat.importing import acs, oneonone
@@ -92,14 +94,57 @@ def walk(
         store = factory()
         _make_table(console, target, store)
         headline(console, "Loading")
-        world = World()
-        if Domain.CHAT in domains:
-            world.conversations = _load_chat(console, store, file, with_samples=samples)
-        if samples:
-            _load_others(console, factory, domains, world)
+        world = _loaded(console, factory, domains=domains, file=file, samples=samples)
         _show_table(console, store, world, domains)
         _read_out(console, world.conversations)
         _show_patterns(console, factory, domains if samples else [Domain.CHAT])
+
+
+def draw(file: Path, *, domains: Sequence[Domain]) -> None:
+    """Write the atlas with the sample records of these domains, loaded on the embedded engine."""
+    from dynamo_chat.operations.atlas.collecting import collect_embedded
+    from dynamo_chat.operations.atlas.page import page
+
+    def load(factory: StoreFactory) -> list[AttributeValues]:
+        silent = DataConsole(quiet=True)
+        world = _loaded(silent, factory, domains=domains)
+        return [item for item in _items(factory(), world) if _is_of(item, domains)]
+
+    with output(stderr=True).status("drawing …") as status:
+        drawn = collect_embedded(
+            load=load, progress=lambda what: status.update(Text(f"drawing … {what}"))
+        )
+    file.write_text(page(drawn), encoding="utf-8")
+    output(stderr=True).print(f"wrote {file}", soft_wrap=True)
+
+
+def _loaded(
+    console: Console,
+    factory: StoreFactory,
+    *,
+    domains: Sequence[Domain],
+    file: Path | None = None,
+    samples: bool = True,
+) -> World:
+    """Load the records, and show how."""
+    world = World()
+    if Domain.CHAT in domains:
+        world.conversations = _load_chat(console, factory(), file, with_samples=samples)
+    if samples:
+        _load_others(console, factory, domains, world)
+    return world
+
+
+def _items(store: ChatStore, world: World) -> list[AttributeValues]:
+    """The items of the first conversations and of all other records."""
+    chosen = world.conversations[:SHOWN_CONVERSATIONS]
+    identities = dict.fromkeys(each.conversation.conversation_id for each in chosen)
+    items = read_conversation_items(store, identities)
+    return items + read_record_items(store, world.partitions())
+
+
+def _is_of(item: AttributeValues, domains: Sequence[Domain]) -> bool:
+    return domain_of(item[KIND]["S"]) in {each.value for each in domains}
 
 
 def _make_table(console: Console, target: Target, store: ChatStore) -> None:
@@ -197,15 +242,10 @@ def _show_table(
     console: Console, store: ChatStore, world: World, domains: Sequence[Domain]
 ) -> None:
     headline(console, "What is in the table")
-    loaded = world.conversations
-    chosen = loaded[:SHOWN_CONVERSATIONS]
-    identities = dict.fromkeys(each.conversation.conversation_id for each in chosen)
-    items = read_conversation_items(store, identities)
-    items += read_record_items(store, world.partitions())
-    wanted = {each.value for each in domains}
-    show_collections(console, [each for each in items if domain_of(each[KIND]["S"]) in wanted])
-    if len(loaded) > len(chosen):
-        console.print(f"… and {len(loaded) - len(chosen):,} more conversations")
+    show_collections(console, [each for each in _items(store, world) if _is_of(each, domains)])
+    more = len(world.conversations) - SHOWN_CONVERSATIONS
+    if more > 0:
+        console.print(f"… and {more:,} more conversations")
 
 
 def _read_out(console: Console, loaded: Sequence[Loaded]) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from dynamo_chat import ChatStore
 from dynamo_chat.catalogue import catalogue
 from dynamo_chat.cli.demo import DEFAULT_TABLE
 from dynamo_chat.core.bearer import new_secret
 from dynamo_chat.importing.sample_records import sample
 from dynamo_chat.keyspace import KEY_SPACE
+from dynamo_chat.operations.atlas import collecting
 from dynamo_chat.testing import EmbeddedEngine
 
 Run = Callable[..., Any]
@@ -63,6 +65,29 @@ def test_the_steps_are_told_as_json_and_leave_nothing(run: Run, engine: Embedded
     before = client.scan(TableName=DEFAULT_TABLE)["Items"]
     assert run("demo", *where).exit_code == 0
     assert client.scan(TableName=DEFAULT_TABLE)["Items"] == before
+
+
+@pytest.mark.once
+def test_the_atlas_has_the_loaded_records(
+    run: Run, engine: EmbeddedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the patterns, which are measured elsewhere."""
+    engine.store(DEFAULT_TABLE)
+
+    def drawn(*, load: Any, progress: Any) -> Any:
+        def factory(table_name: str | None = None, **options: Any) -> ChatStore:
+            return ChatStore(table_name or DEFAULT_TABLE, region=engine.region, **options)
+
+        return collecting.collect(factory, entries=[], items=load(factory))
+
+    monkeypatch.setattr(collecting, "collect_embedded", drawn)
+    file = tmp_path / "atlas.html"
+    assert run("demo", "--html", str(file), "-d", "chat").exit_code == 0
+    text = file.read_text("utf-8")
+    assert "CONV#550e8400-e29b-41d4-a716-446655440000#" in text
+    assert run("demo", "--html", str(file), "-d", "chat").exit_code == 2
+    assert run("demo", "--html", str(file), "--full", "--force").exit_code == 2
+    assert file.read_text("utf-8") == text
 
 
 def test_the_short_demo_takes_no_option_of_the_long_one(run: Run) -> None:

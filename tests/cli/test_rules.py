@@ -80,7 +80,7 @@ def refused(run: Run, *arguments: str) -> str:
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: "), line
     assert result.stdout == ""
-    return line.removeprefix("error: ")
+    return str(line).removeprefix("error: ")
 
 
 @pytest.mark.once

@@ -40,6 +40,7 @@ from dynamo_chat.testing.touched import Touched
 
 Progress = Callable[[str], None]
 """Is told what comes next, in a few words."""
+Load = Callable[[StoreFactory], Iterable[AttributeValues]]
 
 MOST_ITEMS: Final = 12
 """How many items of one request are shown."""
@@ -54,10 +55,14 @@ _MODULES: Final = re.compile(r"(?:\w+\.)+(?=\w)")
 
 
 def collect_embedded(
-    store: type[ChatStore] = ChatStore, *, progress: Progress = lambda _: None
+    store: type[ChatStore] = ChatStore,
+    *,
+    load: Load = lambda _: (),
+    progress: Progress = lambda _: None,
 ) -> Atlas:
     """The atlas of a store class, played on the embedded engine, with the bills of a month.
 
+    `load` fills the table before, and returns its items, which are shown beside those of the cases.
     InvalidArgument if the engine is not installed, or the store's cases can't be imported.
     """
     name = f"atlas-{uuid.uuid4().hex}"  # nested engines share their tables
@@ -74,6 +79,7 @@ def collect_embedded(
                 made = bills_of(WORKLOAD, prices)
                 return collect(
                     factory,
+                    items=load(factory),
                     bills=made,
                     workload=_words_of(prices),
                     progress=progress,
