@@ -12,6 +12,8 @@ from tests.scene import Scene
 class GraphStore(ChatStore):
     """An application's store."""
 
+    cases = ("dynamo_chat.integrations.langgraph.cases",)
+
     checkpoints = repository(Checkpoints)
     memories = repository(Memories)
 

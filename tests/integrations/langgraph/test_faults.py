@@ -11,7 +11,7 @@ import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 
 from dynamo_chat import DynamoChatError
-from dynamo_chat.integrations.langgraph import DynamoCheckpointSaver, DynamoMemoryStore
+from dynamo_chat.integrations.langgraph import DynamoCheckpointSaver, DynamoMemoryStore, checkpoints
 from dynamo_chat.testing import DropAnswer, FaultInjector, Kill, Killed, RequestMeter, ServerError
 from tests.integrations.langgraph.stores import AsyncGraphStore, GraphStore, made
 from tests.integrations.langgraph.test_saver import history, ids, put, talking, thread
@@ -20,10 +20,16 @@ from tests.scene import Scene, at_request
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
-NOISE = random.Random(3).randbytes(400_000)
+NOISE = random.Random(3).randbytes(3_000)
+"""Two pieces."""
 LARGE = empty_checkpoint()
 LARGE["channel_values"] = {"blob": NOISE}
 LARGE["channel_versions"] = {"blob": 1}
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "PIECE_BYTES", 2_000)
 
 
 def saver_of(scene: Scene, **options: Any) -> DynamoCheckpointSaver:
@@ -59,13 +65,7 @@ OPERATIONS: dict[str, Callable[[DynamoCheckpointSaver], object]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "put", "put_writes", "delete_thread", "delete_for_runs",
-        *(pytest.param(name, marks=pytest.mark.long) for name in ("prune", "copy_thread")),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_a_call_that_dies_is_called_again(scene: Scene, name: str) -> None:
     """After each of its requests; what a reader sees meanwhile is whole."""
     act = OPERATIONS[name]
