@@ -36,8 +36,10 @@ def test_the_catalogue_knows_the_patterns(dynamo_chat_engine: Engine) -> None:
     """Each has a worked call, which keeps its budget."""
 
     def factory(table_name: str | None = None, **options: Any) -> ChatStore:
-        name = table_name or "adk-cases"
-        return dynamo_chat_engine.store(name, store=AdkStore, **options)
+        made: ChatStore = dynamo_chat_engine.store(
+            table_name or "adk-cases", store=AdkStore, **options
+        )
+        return made
 
     entries = [entry for entry in catalogue(AdkStore) if entry.method.startswith("adk_sessions.")]
     measured = list(measure_all(factory, entries))
