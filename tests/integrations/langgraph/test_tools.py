@@ -11,6 +11,7 @@ from dynamo_chat.integrations.langgraph import DynamoCheckpointSaver, DynamoMemo
 from dynamo_chat.integrations.langgraph.kinds import CheckpointItem
 from dynamo_chat.integrations.langgraph.memories import Memory
 from dynamo_chat.testing.engine import Engine
+from tests.integrations.langgraph.costs import costs
 from tests.integrations.langgraph.stores import GraphStore, made
 from tests.integrations.langgraph.test_saver import put
 from tests.scene import Scene
@@ -65,3 +66,14 @@ def test_streams_know_checkpoints_and_memories(scene: Scene) -> None:
             case Deleted() | Created() as other:
                 found.append(str(other))
     assert sorted(found) == ["k", "u-1"]
+
+
+@pytest.mark.parametrize(("turns", "wcu", "rcu"), [(1, 1, 1), (10, 4, 1.5), (100, 32, 8)])
+def test_what_a_chat_costs(scene: Scene, turns: int, wcu: float, rcu: float) -> None:
+    """One request each, whose units grow with the compressed state."""
+    store = made(GraphStore, scene)
+    found = costs(DynamoCheckpointSaver(store, user_id="u-1"), store.connection.client, turns)
+    assert {name: each["requests"] for name, each in found.items()} == dict.fromkeys(found, 1)
+    assert found["put"]["wcu"] <= wcu
+    assert found["put_writes"]["wcu"] == 1
+    assert found["latest"]["rcu"] <= rcu
