@@ -69,6 +69,7 @@ def test_a_click_on_a_method_shows_what_it_touches_in_order_and_what_it_costs(
     ] == touched
     assert page.locator(".turn").all_inner_texts() == [str(n + 1) for n in range(len(touched))]
     assert page.locator(".square").count() == len(touched)
+    expect(page.locator("figcaption")).to_contain_text("2 items in 1 partition of the table")
 
 
 def test_another_way_of_calling_is_one_button_away(small: Path, open_page: Open) -> None:

@@ -84,6 +84,11 @@ function link(to, text, attributes = {}) {
   return make("a", { href: `#${to.split("/").map(encodeURIComponent).join("/")}`, ...attributes }, text);
 }
 
+/** A name with places to break the line after each of its words. */
+function breakable(name) {
+  return name.split(/(?<=[._])/).flatMap((word) => [make("wbr"), word]);
+}
+
 function kindLink(kind) {
   return kinds.has(kind) ? link(`kind/${kind}`, kind) : make("span", {}, kind || "unknown kind");
 }
@@ -227,7 +232,8 @@ function map(touched) {
     const partition = each.item.keys[0][0];
     rows.set(partition, [...(rows.get(partition) || []), each]);
   }
-  const what = `${many(touched.length, "item")} in ${many(rows.size, "partition")}`;
+  const distinct = new Set(touched.map((each) => JSON.stringify(each.item.keys[0])));
+  const what = `${many(distinct.size, "item")} in ${many(rows.size, "partition")}`;
   return make("figure", { class: "map" },
     make("figcaption", {}, `Where: ${what} of the table, numbered in the order of the call`),
     [...rows].map(([partition, members]) => make("div", { class: "row" },
@@ -398,9 +404,9 @@ function drawIndex(current) {
     return make("details", { open: wanted.length > 0 || isCurrent },
       make("summary", {}, domain),
       ofKinds.length ? [make("h3", {}, "Kinds"), make("ul", {}, ofKinds.map((kind) =>
-        indexEntry(`kind/${kind.kind}`, current, kind.kind)))] : "",
+        indexEntry(`kind/${kind.kind}`, current, make("span", {}, breakable(kind.kind)))))] : "",
       ofPatterns.length ? [make("h3", {}, "Methods"), make("ul", {}, ofPatterns.map((pattern) =>
-        indexEntry(`pattern/${pattern.method}`, current, make("span", { class: "id" }, pattern.id), make("span", {}, pattern.method))))] : "");
+        indexEntry(`pattern/${pattern.method}`, current, make("span", { class: "id" }, pattern.id), make("span", {}, breakable(pattern.method)))))] : "");
   }));
 }
 
