@@ -56,6 +56,8 @@ class Entry:
     """The argument that is the owner; empty if there is none."""
     unowned_because: str
     """Why no owner is checked; empty if one is."""
+    reads: str
+    """Whether its answers may show the past: a key of `READS`."""
 
     @property
     def repository(self) -> str:
@@ -145,6 +147,7 @@ def _entry(method: str, declared: AccessPattern, function: Any) -> Entry:
         owner="none" if isinstance(declared.owner, NoOwner) else declared.owner,
         owner_argument=_owner_argument(declared, function),
         unowned_because=unowned.why if unowned else "",
+        reads=declared.reads,
     )
 
 

@@ -218,6 +218,7 @@ def _entry(**changes: Any) -> Entry:
         "owner": "argument",
         "owner_argument": "",
         "unowned_because": "",
+        "reads": "late",
     }
     return Entry(**{**told, **changes})
 
@@ -308,6 +309,17 @@ def test_a_read_that_finds_nothing_is_told(chat_store: ChatStore) -> None:
     assert reading(_KEY, is_empty=True) == reading(found, is_empty=False) == ()
     assert reading(_KEY, is_empty=False) == ("nothing was read, but the case expects items",)
     assert reading(found, is_empty=True) == ("1 items were read, but the case expects none",)
+
+
+def test_a_read_of_the_past_is_told_unless_it_is_declared(chat_store: ChatStore) -> None:
+    def problems(scenario: Scenario, reads: str) -> tuple[str, ...]:
+        return _measured(chat_store, scenario, reads=reads).problems
+
+    plain = _sending("GetItem", Key=_KEY)
+    strong = _sending("GetItem", Key=_KEY, ConsistentRead=True)
+    assert problems(plain, "late by default") == problems(strong, "strong by default") == ()
+    assert problems(plain, "strong") == ("1 requests may read the past, but it is declared strong",)
+    assert problems(strong, "late") == ("no request reads the past, but it is declared late",)
 
 
 def test_a_method_without_a_scenario_is_told(chat_store: ChatStore) -> None:

@@ -609,6 +609,7 @@ class AsyncMessages:
         max_tokens: int,
         count: CountTokens = estimated_tokens,
         user_id: str | None = None,
+        consistent: bool = True,
     ) -> Items[Message]:
         """The latest messages that fit into a model's context, in chronological order.
 
@@ -617,6 +618,7 @@ class AsyncMessages:
         directly behind their call, also those that came later. At most 1,000 messages; `is_cut` is
         True if older ones were left out. Unreadable messages are left out and reported in
         `unreadable`. NotFound if there is no such conversation (of `user_id`, if given).
+        ``consistent=False`` halves the cost, but the prompt appended just now may be missing.
         """
 
     async def latest_with_conversation(
@@ -2496,8 +2498,8 @@ class AsyncCalls:
     ) -> Call:
         """The live call in the room with this name, which a media server's webhook sends.
 
-        NotFound, also if `user_id` is not in the call. ``consistent=False`` halves the cost, but may
-        return the call that was in the room before.
+        NotFound, also if `user_id` is not in the call. ``consistent=False`` halves the cost, but
+        may return the call that was in the room before.
         """
 
     async def list_live(

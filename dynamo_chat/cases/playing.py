@@ -31,6 +31,7 @@ LONG_AGO: Final = timedelta(days=3_650)
 
 _DELETED_AT_ONCE = 25
 _READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
+_PLAIN_READS = _READS - {"TransactGetItems"}
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 
 
@@ -45,6 +46,8 @@ class Taken:
     """How many requests had a filter."""
     kinds: frozenset[str]
     """The kinds of the items that were read or written."""
+    late: int
+    """How many requests read what may be the past."""
 
     @property
     def requests(self) -> int:
@@ -111,6 +114,8 @@ class Played:
             yield f"{taken.requests} requests, over the budget of {self.budget}"
         if taken.filtered:
             yield f"{taken.filtered} requests with a filter"
+        if taken.late and self.entry.reads.startswith("strong"):
+            yield f"{taken.late} requests may read the past, but it is declared {self.entry.reads}"
         used = set(taken.operations)
         if "Scan" in used:
             yield "a Scan"
@@ -154,6 +159,8 @@ class Measurement:
         """The problems of all cases; empty if there are none."""
         if not self.cases:
             return ("no scenario: it was not measured",)
+        if self.entry.reads.startswith("late") and not any(each.taken.late for each in self.cases):
+            return (f"no request reads the past, but it is declared {self.entry.reads}",)
         return tuple(
             f"{problem} ({played.case.label})" if played.case.label else problem
             for played in self.cases
@@ -236,7 +243,7 @@ class Player:
         for meter in self._meters:
             meter.reset()
         for watch in self._watches:
-            watch.filtered = 0
+            watch.filtered = watch.late = 0
             watch.kinds.clear()
         with ExitStack() as stack:
             for meter in self._meters:
@@ -245,7 +252,8 @@ class Player:
         records = tuple(record for meter in self._meters for record in meter.requests)
         filtered = sum(watch.filtered for watch in self._watches)
         kinds = frozenset(kind for watch in self._watches for kind in watch.kinds)
-        return Taken(given, records, filtered, kinds)
+        late = sum(watch.late for watch in self._watches)
+        return Taken(given, records, filtered, kinds, late)
 
     def _new_store(self, table_name: str | None) -> ChatStore:
         store = self._factory(table_name, clock=self.stage.clock)
@@ -275,11 +283,12 @@ class Player:
 
 
 class _Watch(ClientHook):
-    """Records every request with a filter, the keys of written items, and all kinds of items."""
+    """Records requests with a filter, late reads, the keys of written items, and all kinds."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
         self.filtered = 0
+        self.late = 0
         self.written: set[Address] = set()
         self.kinds: set[str] = set()
 
@@ -292,12 +301,18 @@ class _Watch(ClientHook):
 
     def _look_at(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         self.filtered += "FilterExpression" in params or "QueryFilter" in params
+        self.late += model.name in _PLAIN_READS and not _is_strong(model.name, params)
         addresses = written(model.name, params)
         self.written.update(addresses)
         self.kinds.update(kind for _, pk, sk in addresses for kind in _kinds_at(pk, sk))
 
     def _note_kinds(self, parsed: Mapping[str, Any], **_: Any) -> None:
         self.kinds.update(item[KIND]["S"] for item in _items(parsed) if KIND in item)
+
+
+def _is_strong(operation: str, params: Mapping[str, Any]) -> bool:
+    asked = params["RequestItems"].values() if operation == "BatchGetItem" else [params]
+    return all(each.get("ConsistentRead") for each in asked)
 
 
 def _kinds_at(pk: str, sk: str) -> Iterator[str]:

@@ -216,6 +216,7 @@ class Messages(Repository):
         max_tokens: int,
         count: CountTokens = estimated_tokens,
         user_id: str | None = None,
+        consistent: bool = True,
     ) -> Items[Message]:
         """The latest messages that fit into a model's context, in chronological order.
 
@@ -224,10 +225,12 @@ class Messages(Repository):
         directly behind their call, also those that came later. At most 1,000 messages; `is_cut` is
         True if older ones were left out. Unreadable messages are left out and reported in
         `unreadable`. NotFound if there is no such conversation (of `user_id`, if given).
+        ``consistent=False`` halves the cost, but the prompt appended just now may be missing.
         """
         check_limits(max_tokens, count)
         unreadable: builtins.list[CorruptItem] = []
-        pages = self._latest_first(conversation_id, user_id, unreadable)
+        asked = {"user_id": user_id, "consistent": consistent}
+        pages = self._latest_first(unreadable, conversation_id, asked)
         latest = islice(pages, MAX_PAGE_SIZE)
         fit, is_cut = fitting(latest, max_tokens, count)
         is_cut = is_cut or next(pages, None) is not None
@@ -577,22 +580,14 @@ class Messages(Repository):
     # -- inside -------------------------------------------------------------------------------
 
     def _latest_first(
-        self,
-        conversation_id: str,
-        user_id: str | None,
-        unreadable: builtins.list[CorruptItem],
+        self, unreadable: builtins.list[CorruptItem], conversation_id: str, asked: dict[str, Any]
     ) -> Iterator[Message]:
         """The messages from the latest on, in growing pages; and what cannot be read."""
-        page = self.list(conversation_id, user_id=user_id, newest_first=True)
+        page = self.list(conversation_id, newest_first=True, **asked)
         while True:
             unreadable += page.unreadable
             yield from page
             if page.cursor is None:
                 return
-            page = self.list(
-                conversation_id,
-                user_id=user_id,
-                newest_first=True,
-                page_size=NEXT_PAGE_SIZE,
-                cursor=page.cursor,
-            )
+            asked |= {"page_size": NEXT_PAGE_SIZE, "cursor": page.cursor}
+            page = self.list(conversation_id, newest_first=True, **asked)

@@ -79,6 +79,19 @@ STAFF: Final = NoOwner("for staff only: it reads across users, so do not offer i
 OPERATOR: Final = NoOwner("the table belongs to its operator")
 
 
+Reads = Literal["strong", "strong by default", "late", "late by default"]
+"""Whether the answers of a method may show the past. `READS` explains each."""
+
+READS: Final[Mapping[Reads, str]] = {
+    "strong": "It shows what is there: whatever was written before the call. So do methods that "
+    "write: their conditions decide at the moment of the write.",
+    "strong by default": "The same, unless `consistent=False` is given.",
+    "late": "It may show the past, mostly of less than a second: what was written just now may be "
+    "missing, or be as it was. If it writes, what it overlooks is left for the next call.",
+    "late by default": "The same, unless `consistent=True` is given.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class AccessPattern:
     """The access pattern of one repository method."""
@@ -99,6 +112,8 @@ class AccessPattern:
     """How the owner is checked, or why it is not."""
     domain: str
     """The package that the pattern belongs to; empty for the package of the method's module."""
+    reads: Reads
+    """What its answers show; see `READS`."""
 
 
 def access_pattern(  # noqa: PLR0913 - there is that much to declare
@@ -110,6 +125,7 @@ def access_pattern(  # noqa: PLR0913 - there is that much to declare
     index: str = "table",
     owner: OwnerCheck | NoOwner,
     domain: str = "",
+    reads: Reads | None = None,
     cursor_id: str = "",
     bodies: Iterable[str] = (),
     renamed: Mapping[str, str] | None = None,
@@ -121,6 +137,9 @@ def access_pattern(  # noqa: PLR0913 - there is that much to declare
     method's cursors, for cursors that were issued under another id. `bodies` are arguments that are
     stored as long text: other texts have at most 4,096 characters. `renamed` gives old names of
     arguments, each with its new one.
+
+    `reads` says whether answers may show the past; by default, those of a method with the argument
+    `consistent` and those of an index may.
     """
     bound = cursor_id or pattern_id
     long_texts = _BODIES.union(bodies)
@@ -136,6 +155,7 @@ def access_pattern(  # noqa: PLR0913 - there is that much to declare
             description=_first_sentence(method.__doc__ or ""),
             owner=owner,
             domain=domain,
+            reads=reads or _reads(method, operation, index),
         )
         check = _argument_check(method, long_texts)
         name = method.__name__
@@ -207,6 +227,14 @@ def running(pattern_id: str, repository: Any = None) -> Iterator[None]:
         yield
     finally:
         _running.reset(token)
+
+
+def _reads(method: Callable[..., Any], operation: str, index: str) -> Reads:
+    """What a method's answers show, by its argument `consistent` or the index that it queries."""
+    default = (method.__kwdefaults__ or {}).get("consistent")
+    if default is not None:
+        return "strong by default" if default else "late by default"
+    return "late" if "GSI" in index and "Query" in operation else "strong"
 
 
 def _argument_check(

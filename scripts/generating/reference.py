@@ -9,7 +9,7 @@ from typing import Any, Final
 from dynamo_chat.cases.playing import measure_all
 from dynamo_chat.catalogue import Entry, catalogue, id_order
 from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout, Place
-from dynamo_chat.core.patterns import OWNER_CHECKS
+from dynamo_chat.core.patterns import OWNER_CHECKS, READS
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing import EmbeddedEngine
@@ -100,6 +100,10 @@ def access_patterns() -> str:
             "lost race or retry adds a request. Nothing scans, nothing filters.",
             "",
             "`dynamo-chat patterns --measure` runs all of them and counts.",
+            "",
+            "What answers show:",
+            "",
+            *_table(("reads", "means"), READS.items()),
             *(
                 line
                 for domain, found in groupby(entries, key=lambda entry: entry.domain)
@@ -204,7 +208,7 @@ def _slot(layout: Layout, place: Place) -> str:
 def _methods(domain: str, entries: Iterable[Entry]) -> Iterator[str]:
     yield from ("", f"## {_title(domain)}", "")
     yield from _table(
-        ("id", "method", "what", "index", "operation", "requests", "replaces"),
+        ("id", "method", "what", "index", "operation", "requests", "reads", "replaces"),
         sorted(
             [
                 *(
@@ -215,12 +219,13 @@ def _methods(domain: str, entries: Iterable[Entry]) -> Iterator[str]:
                         entry.index,
                         entry.operation,
                         entry.requests,
+                        entry.reads,
                         entry.replaces,
                     )
                     for entry in entries
                 ),
                 *(
-                    (identity, "–", what, "table", "TTL", requests, replaces)
+                    (identity, "–", what, "table", "TTL", requests, "–", replaces)
                     for identity, what, requests, replaces in _BY_ITSELF.get(domain, ())
                 ),
             ],
