@@ -24,6 +24,7 @@ from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.events import RequestHook
 from dynamo_chat.core.of_organization import OfOrganization
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Found, Items, Page
+from dynamo_chat.core.transaction import Check
 from dynamo_chat.identity.activity import Activity
 from dynamo_chat.identity.logins import DEFAULT_LIFETIME, LoginSession, OpenedLogin
 from dynamo_chat.identity.removal import KeepOrRemove
@@ -438,6 +439,7 @@ class AsyncConversations:
         *,
         user_id: str | None = None,
         unchanged_since: Conversation | None = None,
+        only_if: Check | None = None,
     ) -> int:
         """Delete a conversation and everything in it; returns the number of items deleted.
 
@@ -445,7 +447,8 @@ class AsyncConversations:
         After a crash, call it again to finish. NotFound if there is nothing to delete. With
         `unchanged_since`, a conversation that was read before: ConversationChanged, with what it
         is now as ``current``, if since then a message was appended or deleted, or its title or
-        status changed.
+        status changed. With `only_if`, a check of another item: Conflict if it fails when the
+        deletion begins, and nothing is deleted.
         """
 
 
@@ -532,8 +535,8 @@ class AsyncMessages:
 
         Either all of them have a caller-supplied id or none has. Errors as for `append`. `also` is
         written in the same transaction: a `NewState` of the conversation, or up to 5 writes of
-        your own items. If a condition of those fails, nothing is written: StateConflict, with the
-        stored state as ``current``, or Conflict.
+        your own items; an `OwnItem` is one in the conversation. If a condition of those fails,
+        nothing is written: StateConflict, with the stored state as ``current``, or Conflict.
         """
 
     async def append_exchange(

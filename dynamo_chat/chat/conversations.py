@@ -422,6 +422,7 @@ class Conversations(Repository):
         *,
         user_id: str | None = None,
         unchanged_since: Conversation | None = None,
+        only_if: Check | None = None,
     ) -> int:
         """Delete a conversation and everything in it; returns the number of items deleted.
 
@@ -429,9 +430,12 @@ class Conversations(Repository):
         After a crash, call it again to finish. NotFound if there is nothing to delete. With
         `unchanged_since`, a conversation that was read before: ConversationChanged, with what it
         is now as ``current``, if since then a message was appended or deleted, or its title or
-        status changed.
+        status changed. With `only_if`, a check of another item: Conflict if it fails when the
+        deletion begins, and nothing is deleted.
         """
-        return self._remover.delete(conversation_id, user_id, unchanged_since)
+        if only_if is not None and not isinstance(only_if, Check):
+            raise InvalidArgument("only_if", f"must be a Check, not {type(only_if).__name__}")
+        return self._remover.delete(conversation_id, user_id, unchanged_since, only_if=only_if)
 
     # -- inside -------------------------------------------------------------------------------
 

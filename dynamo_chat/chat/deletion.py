@@ -35,7 +35,7 @@ from dynamo_chat.core.attributes import Raw
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.deletion import DELETION_ID, Deletion, begin, resume
-from dynamo_chat.core.errors import CorruptItem, InvalidArgument, NotFound
+from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument, NotFound
 from dynamo_chat.core.fence import Group, keys_of
 from dynamo_chat.core.item import is_kind, key_parts, plan
 from dynamo_chat.core.keys import KeyRange
@@ -44,6 +44,7 @@ from dynamo_chat.core.owners import is_owned
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import (
     MAX_TRANSACTION_WRITES,
+    Check,
     Delete,
     Key,
     Update,
@@ -73,10 +74,11 @@ class ConversationRemover(Repository):
         unchanged_since: Conversation | None = None,
         *,
         part_of: Update | None = None,
+        only_if: Check | None = None,
     ) -> int:
         """Delete a conversation; returns the number of items deleted. NotFound; Conflict.
 
-        `part_of` is as in `core.deletion.begin`. Overtaken.
+        `part_of` and `only_if` are as in `core.deletion.begin`. Overtaken.
         """
         check_ids(conversation_id, user_id)
         _check_seen(unchanged_since, conversation_id)
@@ -100,8 +102,11 @@ class ConversationRemover(Repository):
                 shown,
                 lambda there: is_owned(there, "user_id", user_id),
                 part_of,
+                only_if=only_if,
             )
         except ConditionFailed as failed:
+            if only_if is not None and 0 not in failed.items:
+                raise Conflict("the condition of only_if does not hold") from failed
             if unchanged_since is not None:
                 self._check_unchanged(failed.items.get(0), unchanged_since)
             raise NotFound("conversation", conversation_id) from failed
@@ -140,6 +145,8 @@ class ConversationRemover(Repository):
         shown: Sequence[Group],
         may_resume: Callable[[AttributeValues], bool],
         part_of: Update | None = None,
+        *,
+        only_if: Check | None = None,
     ) -> Deletion:
         self._snapshots.forget(conversation_id)
         return begin(
@@ -150,6 +157,7 @@ class ConversationRemover(Repository):
             may_resume=may_resume,
             beside=shown,
             part_of=part_of,
+            only_if=only_if,
         )
 
     def _check_unchanged(self, there: AttributeValues | None, seen: Conversation) -> None:

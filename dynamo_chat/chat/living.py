@@ -12,16 +12,19 @@ from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from dynamo_chat import keyspace
-from dynamo_chat.chat.conversation import head_key, is_dead, is_part_of, life_in
+from dynamo_chat.chat.conversation import head_key, is_dead, is_part_of, life_in, with_life
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
+from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem
-from dynamo_chat.core.item import check_size
+from dynamo_chat.core.item import check_size, plan
 from dynamo_chat.core.layout import PK, Collection
 from dynamo_chat.core.page import MAX_PAGE_SIZE, Page, check_page_size
 from dynamo_chat.core.repository import MIN_FOLLOW_UP, PageRequest, Repository
 
 ALIVE_UNTIL = "sure_until"
+_NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+"""For the note how long a conversation surely lives: lists always look at its head."""
 NO_LIFE = "-"
 """How other domains mark what is part of a conversation that an older release created."""
 
@@ -159,6 +162,12 @@ def _named_in(item: AttributeValues) -> str:
     except (LookupError, TypeError, ValueError):
         return ""
     return str(name)
+
+
+def item_in(entity: Entity, life: str | None) -> AttributeValues:
+    """The item of an application's entity in a conversation with this mark of its life."""
+    item = with_life(plan(type(entity)).encode(entity), life)
+    return with_alive_until(item, _NEVER) if entity.indexed() else item
 
 
 def with_alive_until(item: AttributeValues, alive_until: datetime | None) -> AttributeValues:

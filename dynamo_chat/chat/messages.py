@@ -120,8 +120,8 @@ class Messages(Repository):
 
         Either all of them have a caller-supplied id or none has. Errors as for `append`. `also` is
         written in the same transaction: a `NewState` of the conversation, or up to 5 writes of
-        your own items. If a condition of those fails, nothing is written: StateConflict, with the
-        stored state as ``current``, or Conflict.
+        your own items; an `OwnItem` is one in the conversation. If a condition of those fails,
+        nothing is written: StateConflict, with the stored state as ``current``, or Conflict.
         """
         if not isinstance(messages, Sequence):
             raise InvalidArgument("messages", "must be a sequence of NewMessage")

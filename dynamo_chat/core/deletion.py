@@ -102,6 +102,7 @@ def begin(
     may_resume: Callable[[AttributeValues], bool] = lambda _: True,
     beside: Sequence[Group] = (),
     part_of: Update | None = None,
+    only_if: Check | None = None,
 ) -> Deletion:
     """Replace a root item with a tombstone, or continue the deletion that has begun there.
 
@@ -109,13 +110,14 @@ def begin(
     stored item, if it is neither that nor a tombstone that the caller `may_resume`. `beside` must
     not stay in a list after the root item: it is deleted in the same transaction, as far as it
     fits; `clear` deletes the rest. `part_of` notes this deletion at the tombstone of a larger one;
-    Overtaken if that one no longer goes on.
+    Overtaken if that one no longer goes on. ConditionFailed also if the check `only_if` fails when
+    the deletion begins.
     """
     key = key_of(bury.item) if isinstance(bury, Put) else bury.key
     try:
         # A transaction: after a lost answer, a resent plain write could delete the next item that
         # uses this id.
-        _write_with(connection, _marked(bury, deletion_id), beside, part_of)
+        _write_with(connection, _marked(bury, deletion_id), beside, part_of, only_if)
     except ConditionFailed as failed:
         there = failed.items.get(0) or {}
         if not is_kind(there, tombstone) or not may_resume(there):
@@ -128,9 +130,14 @@ def begin(
 
 
 def _write_with(
-    connection: Connection, bury: Put | Update, beside: Sequence[Group], part_of: Update | None
+    connection: Connection,
+    bury: Put | Update,
+    beside: Sequence[Group],
+    part_of: Update | None,
+    only_if: Check | None,
 ) -> None:
-    first: list[Write] = [bury] if part_of is None else [bury, part_of]
+    first: list[Write] = [bury]
+    first += [each for each in (part_of, only_if) if each is not None]
     writes: list[Write] = list(chain.from_iterable(beside))
     while True:
         try:
@@ -138,7 +145,7 @@ def _write_with(
         except ConditionFailed as failed:
             if part_of is not None and 1 in failed.items:
                 raise Overtaken(failed.items[1]) from failed
-            if 0 in failed.items:
+            if any(place in failed.items for place in range(len(first))):
                 raise
             rest = enumerate(writes, len(first))
             writes = [each for at, each in rest if at not in failed.items]

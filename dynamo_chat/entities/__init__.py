@@ -19,6 +19,7 @@
 The names of this module are stable, like those of `dynamo_chat`.
 """
 
+from dynamo_chat.chat.beside import OwnItem as OwnItem
 from dynamo_chat.core.entity import (
     UNCHANGED as UNCHANGED,
     Bytes as Bytes,

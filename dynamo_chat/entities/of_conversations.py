@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from pynamodb.expressions.condition import Condition
 
-from dynamo_chat.chat.conversation import head_key, in_life, is_part_of, part_of, with_life
-from dynamo_chat.chat.living import LivingLists, with_alive_until
+from dynamo_chat.chat.beside import kept_with
+from dynamo_chat.chat.conversation import head_key, in_life, is_part_of, part_of
+from dynamo_chat.chat.living import LivingLists, item_in
 from dynamo_chat.chat.snapshot import Heads, Snapshot, SnapshotCache
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
@@ -30,9 +31,6 @@ from dynamo_chat.core.transaction import Delete, Put, Write, absent, is_live
 from dynamo_chat.entities.items import as_stored, is_in_conversations, not_found
 
 E = TypeVar("E", bound=Entity)
-
-_NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-"""For the note how long a conversation surely lives: lists always look at its head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,7 @@ class Talk:
 
     def kept(self, entity: E) -> E:
         """`entity` with the conversation's deadline."""
-        deadline = plan(type(entity)).deadline
-        if deadline is None:
-            raise TypeError(f"{type(entity).__name__} has no field of type ExpiresAt")
-        return entity.model_copy(update={deadline: self.kept_until})
+        return kept_with(entity, self.kept_until)
 
     def creating(self, entity: Entity) -> Put:
         """The write of a new item: its key must be free."""
@@ -78,12 +73,6 @@ class Talk:
         if entity.__dict__["conversation_id"] != self.conversation_id:
             raise ValueError("the entity is of another conversation")
         return item_in(self.kept(entity), self.life)
-
-
-def item_in(entity: Entity, life: str | None) -> AttributeValues:
-    """The item of an entity in a conversation with this mark of its life."""
-    item = with_life(plan(type(entity)).encode(entity), life)
-    return with_alive_until(item, _NEVER) if entity.indexed() else item
 
 
 class ConversationItems(Repository):

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call, room_item
 from dynamo_chat.chat.conversation import Conversation, head_key, is_live_head, with_life
-from dynamo_chat.chat.living import with_alive_until
+from dynamo_chat.chat.living import item_in, with_alive_until
 from dynamo_chat.chat.message import (
     Message,
     as_appended,
@@ -41,7 +41,6 @@ from dynamo_chat.core.of_organization import check_users_in
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Put, absent, contended
 from dynamo_chat.entities.items import is_in_conversations
-from dynamo_chat.entities.of_conversations import item_in
 from dynamo_chat.identity.logins import LoginSession, listing_item
 from dynamo_chat.identity.user import User, address_item, address_keys
 from dynamo_chat.mail.adding import id_items

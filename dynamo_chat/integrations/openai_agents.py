@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from agents.memory.session_settings import SessionSettings, resolve_session_limit
 
 from dynamo_chat.chat.formats.openai_responses import ITEM, from_openai_items, openai_items
-from dynamo_chat.chat.formats.shared import PARTS, shown_role
+from dynamo_chat.chat.formats.shared import PARTS, filled, shown_role
 from dynamo_chat.chat.message import Message, MessageConflict, NewMessage
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.entity import json_copy, validated
@@ -229,7 +229,7 @@ def items_of(message: Message | NewMessage) -> list[Item]:
     kept = message.metadata.get(KEPT)
     match kept:
         case {"item": dict(item), "text": list(path)}:
-            return [_filled(item, path, message.content)]
+            return [filled(item, path, message.content)]
         case {"item": dict(item)}:
             return [json_copy(item)]
     is_plain = not (message.tool_calls or message.metadata.keys() & {PARTS, ITEM})
@@ -257,7 +257,7 @@ def _ways_to_keep(item: Item) -> Iterator[NewMessage]:
     path = _path_of_text(item)
     if path is not None:
         others = {name: value for name, value in message.metadata.items() if name != PARTS}
-        kept = {"item": _filled(item, path, None), "text": path}
+        kept = {"item": filled(item, path, None), "text": path}
         yield message.model_copy(update={"metadata": {**others, KEPT: kept}})
     slim = _without_values(message)
     yield _with(slim, {"changed": difference(openai_items([slim])[-1], item)})
@@ -295,19 +295,6 @@ def _path_of_text(item: Item) -> Path | None:
         case {"type": "function_call_output", "output": str()}:
             return ["output"]
     return None
-
-
-def _filled(item: Item, path: Path, text: str | None) -> Item:
-    """A copy of the item with this text at the path; the item itself if it has no such place."""
-    copied: Item = json_copy(item)
-    place: Any = copied
-    try:
-        for step in path[:-1]:
-            place = place[step]
-        place[path[-1]] = text
-    except (LookupError, TypeError):
-        return item
-    return copied
 
 
 def difference(there: Any, wanted: Any) -> Any:

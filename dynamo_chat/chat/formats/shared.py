@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from dynamo_chat.chat.message import Message, NewMessage, Role, ToolCall
 from dynamo_chat.core.attributes import json_text
-from dynamo_chat.core.entity import validated
+from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import InvalidArgument
 
 Said: TypeAlias = Message | NewMessage
@@ -78,6 +78,19 @@ def kept_by(format_name: str, part: Mapping[str, Any]) -> dict[str, Any] | None:
     """What this format said of the part, if it said more than the part does."""
     value = part.get("value")
     return value if part.get("format") == format_name and isinstance(value, dict) else None
+
+
+def filled(value: Any, path: Sequence[str | int], text: str | None) -> Any:
+    """A copy of a JSON value with this text at the path; `value` if it has no such place."""
+    copied = json_copy(value)
+    place = copied
+    try:
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = text
+    except (LookupError, TypeError):
+        return value
+    return copied
 
 
 def image_part(url: str) -> dict[str, Any]:
