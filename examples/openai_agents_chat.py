@@ -75,7 +75,7 @@ async def main() -> None:
     """Make a table that lives as long as this program."""
     set_tracing_disabled(True)
     with EmbeddedEngine() as engine:
-        made = engine.store("chat")
+        made = engine.store("openai-agents-chat")
         where = made.connection
         async with AsyncChatStore(
             where.table_name, region=engine.region, endpoint_url=engine.endpoint_url

@@ -76,7 +76,7 @@ async def with_conversations(store: AsyncMyStore) -> None:
 async def main() -> None:
     """Make a table that lives as long as this program."""
     with EmbeddedEngine() as engine:
-        made = engine.store("chat", store=MyStore)
+        made = engine.store("pydantic-ai-chat", store=MyStore)
         async with AsyncMyStore(
             made.connection.table_name, region=engine.region, endpoint_url=engine.endpoint_url
         ) as store:
