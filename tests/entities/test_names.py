@@ -15,11 +15,11 @@ NAMES = [
     "ItemTooLarge", "Items", "Json", "JsonObject", "Layout", "LayoutError", "LimitExceeded",
     "MAIL_PARTITION", "MAX_PAGE_SIZE", "Many", "Model", "NoOwner", "NotFound", "Number",
     "OPERATOR", "ORGANIZATION", "ORGANIZATION_PARTITION", "OwnFields", "OwnItem", "OwnItems",
-    "Page", "PageRequest", "Place", "Put", "Repository", "RevisionConflict", "STAFF", "Shape", "Slot",
-    "TABLE", "Talk", "Text", "TextSet", "Time", "UNCHANGED", "USER", "USER_PARTITION", "Whose",
-    "Unchanged", "Update", "Write", "absent", "access_pattern", "digest_of", "fields", "flag",
-    "integer", "live", "partition", "repository", "requires_user", "shard_of", "sort", "text",
-    "time", "time_range",
+    "Page", "PageRequest", "Place", "Put", "Repository", "RevisionConflict", "STAFF", "Shape",
+    "Slot", "TABLE", "Talk", "Text", "TextSet", "Time", "UNCHANGED", "USER", "USER_PARTITION",
+    "Whose", "Unchanged", "Update", "Write", "absent", "access_pattern", "digest_of", "fields",
+    "flag", "integer", "live", "partition", "repository", "requires_user", "shard_of", "sort",
+    "text", "time", "time_range",
 ]
 # fmt: on
 """Names are added to this list; none is removed."""
