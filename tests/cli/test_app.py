@@ -122,6 +122,21 @@ main()
     assert ended.stderr == "dynamo-chat needs the extra `cli`: pip install 'dynamo_chat[cli]'\n"
 
 
+def test_an_interruption_before_the_command_begins_is_one_line() -> None:
+    program = """
+import signal, sys
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == "dynamo_chat.cli.app":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from dynamo_chat.cli import main
+main()
+"""
+    ended = _python(program)
+    assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
+
+
 @pytest.mark.once
 def test_the_demo_without_the_engine_says_what_to_install() -> None:
     program = """
