@@ -39,7 +39,8 @@ from dynamo_chat.integrations.chatkit.threads import (
 logger = logging.getLogger("dynamo_chat")
 
 _ATTACHMENT: Final[TypeAdapter[Attachment]] = TypeAdapter(Attachment)
-_MOST_THREADS: Final = 100
+_MOST_ITEMS: Final = MAX_PAGE_SIZE - 1
+_MOST_THREADS: Final = 99
 
 
 class AsyncChatKitStore(AsyncChatStore, of=ChatKitStore):
@@ -108,7 +109,7 @@ class DynamoChatKitStore(Store[TContext]):
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: TContext
     ) -> Page[ThreadMetadata]:
-        """A page of the user's threads by their creation, at most 100.
+        """A page of the user's threads by their creation, at most 99.
 
         One request, and one more for `after` and for threads with more than a title. NotFoundError
         if there is no thread `after`.
@@ -121,7 +122,7 @@ class DynamoChatKitStore(Store[TContext]):
             page = await self._store.conversations.list_by_user(
                 user_id,
                 newest_first=newest_first,
-                page_size=size,
+                page_size=size + 1,  # one more shows whether there are more
                 cursor=cursor,
                 after=last if cursor is None else None,
                 with_preferences=True,
@@ -129,7 +130,7 @@ class DynamoChatKitStore(Store[TContext]):
             threads = _readable(thread_of, page.items, page.unreadable)
             cursor = page.cursor
             if threads or cursor is None:
-                return _page(threads, has_more=cursor is not None)
+                return _page(threads, size, has_more=cursor is not None)
 
     async def delete_thread(self, thread_id: str, context: TContext) -> None:
         """Delete a thread and everything in it; no error if the user has none with this id."""
@@ -141,13 +142,13 @@ class DynamoChatKitStore(Store[TContext]):
     async def load_thread_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: TContext
     ) -> Page[ThreadItem]:
-        """A page of a thread's items in the order of their arrival, at most 1,000.
+        """A page of a thread's items in the order of their arrival, at most 999.
 
         The newest take one request, others two. `after` is an item's id, also of one that was
         deleted. NotFoundError. Messages that are no items of this release are left out, and logged.
         """
         user_id, newest_first = self._user(context), _newest_first(order)
-        size, last = _page_size(limit, MAX_PAGE_SIZE), after or None
+        size, last = _page_size(limit, _MOST_ITEMS), after or None
         cursor: str | None = None
         while True:
             with _told():
@@ -155,7 +156,7 @@ class DynamoChatKitStore(Store[TContext]):
                     thread_id,
                     user_id=user_id,
                     newest_first=newest_first,
-                    page_size=size,
+                    page_size=size + 1,  # one more shows whether there are more
                     cursor=cursor,
                     after=last if cursor is None else None,
                     consistent=True,
@@ -163,7 +164,7 @@ class DynamoChatKitStore(Store[TContext]):
             items = _readable(item_of, page.items, page.unreadable)
             cursor = page.cursor
             if items or cursor is None:
-                return _page(items, has_more=cursor is not None)
+                return _page(items, size, has_more=cursor is not None)
 
     async def load_item(self, thread_id: str, item_id: str, context: TContext) -> ThreadItem:
         """The item with this id. NotFoundError. At most two requests."""
@@ -335,5 +336,8 @@ def _readable(
     return found
 
 
-def _page(found: list[Any], *, has_more: bool) -> Page[Any]:
-    return Page(data=found, has_more=has_more, after=found[-1].id if found and has_more else None)
+def _page(found: list[Any], size: int, *, has_more: bool) -> Page[Any]:
+    """A page of this size, of what was found for it; `has_more` if there is more than that."""
+    has_more = has_more or len(found) > size
+    data = found[:size]
+    return Page(data=data, has_more=has_more, after=data[-1].id if data and has_more else None)

@@ -121,6 +121,7 @@ def test_threads_are_paged_after_an_id(play: Play, scene: Scene) -> None:
                     page = await kit.kit.load_threads(limit, after, order, ANN)
                     found += [each.id for each in page.data]
                     assert len(page.data) == min(limit, len(ids) - len(found) + len(page.data))
+                    assert page.has_more == (len(found) < len(ids))
                     if not page.has_more:
                         break
                     after = page.after
@@ -171,6 +172,7 @@ def test_items_keep_the_order_of_their_arrival(play: Play) -> None:
                     page = await kit.kit.load_thread_items("thr_1", after, limit, order, ANN)
                     found += [each.id for each in page.data]
                     assert len(page.data) == min(limit, len(ids) - len(found) + len(page.data))
+                    assert page.has_more == (len(found) < len(ids))
                     if not page.has_more:
                         assert page.after is None
                         break
