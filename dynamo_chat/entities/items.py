@@ -23,7 +23,28 @@ from dynamo_chat.core.item import is_kind, plan
 from dynamo_chat.core.layout import GSI1, GSI2, Collection, Layout, Place
 from dynamo_chat.core.page import Page
 from dynamo_chat.core.repository import PageRequest, Repository
-from dynamo_chat.core.transaction import Check, Delete, Put, Update, Write, absent, is_live, live
+from dynamo_chat.core.transaction import (
+    MAX_TRANSACTION_WRITES,
+    Check,
+    Delete,
+    Put,
+    Update,
+    Write,
+    absent,
+    is_live,
+    live,
+)
+from dynamo_chat.entities.given import (
+    check_changes,
+    check_class,
+    check_condition,
+    check_entity,
+    check_page,
+    check_writes,
+    key_of_class,
+    listed,
+    pairs,
+)
 from dynamo_chat.identity.user import user_exists, user_key
 
 E = TypeVar("E", bound=Entity)
@@ -46,7 +67,10 @@ class OwnItems(Repository):
 
     def find(self, entity: type[E], *, consistent: bool = False, **key: Any) -> E | None:
         """The entity with this key; None when there is none or it has expired. One GetItem."""
-        return self._get(entity, consistent=consistent, **key)
+        item = self._get_item(key_of_class(entity, key), consistent=consistent)
+        if item is None or not is_live(item, self._now()):
+            return None
+        return plan(entity).decode(item)
 
     def get(self, entity: type[E], *, consistent: bool = False, **key: Any) -> E:
         """The entity with this key. NotFound when there is none or it has expired."""
@@ -62,7 +86,8 @@ class OwnItems(Repository):
 
         One BatchGetItem per 100 keys.
         """
-        asked = [entity.layout.key(**key) for key in keys]
+        check_class(entity)
+        asked = [key_of_class(entity, key, "keys") for key in listed("keys", keys)]
         now, decode = self._now(), plan(entity).decode
         items = self._get_items(asked, consistent=consistent)
         return [decode(item) if item is not None and is_live(item, now) else None for item in items]
@@ -74,7 +99,7 @@ class OwnItems(Repository):
 
         One BatchGetItem per 100 keys.
         """
-        asked = [entity.layout.key(**key) for entity, key in wanted]
+        asked = [key_of_class(*each, "wanted") for each in pairs("wanted", wanted)]
         now = self._now()
         items = self._get_items(asked, consistent=consistent)
         return [
@@ -87,6 +112,8 @@ class OwnItems(Repository):
 
         One Query for each collection; more if expired items are skipped.
         """
+        check_class(entity)
+        check_page(asked, collections)
         return self._page(asked, collections, plan(entity).decode)
 
     # -- writing ------------------------------------------------------------------------------
@@ -97,8 +124,9 @@ class OwnItems(Repository):
         A retry with an equal entity returns it again. AlreadyExists if the key is another's;
         Conflict if a condition of `beside` fails.
         """
+        writes = self._with(self.creating(entity), beside)
         try:
-            self._write(self.creating(entity), *beside)
+            self._write(*writes)
         except ConditionFailed as failed:
             there = _stored(type(entity), failed.items.get(0))
             if there is None:
@@ -113,8 +141,9 @@ class OwnItems(Repository):
 
         Conflict if `only_if`, a condition on the stored item, or one of `beside` fails.
         """
+        writes = self._with(self.putting(entity, only_if=only_if), beside)
         try:
-            self._write(self.putting(entity, only_if=only_if), *beside)
+            self._write(*writes)
         except ConditionFailed as failed:
             raise _refused(failed, type(entity)) from failed
         return entity
@@ -148,9 +177,12 @@ class OwnItems(Repository):
         NotFound if it no longer exists; Conflict if `changes` touch index keys that have changed
         since. The key in the table stays.
         """
+        check_entity(before, "before")
+        check_changes(type(before), changes)
         after, written = changed(before, changes, self._now())
+        writes = self._with(written, beside)
         try:
-            self._write(written, *beside)
+            self._write(*writes)
         except ConditionFailed as failed:
             there = failed.items.get(0)
             if 0 in failed.items and not is_live(there, self._now()):
@@ -167,13 +199,15 @@ class OwnItems(Repository):
 
         Conflict if `only_if` fails.
         """
+        writes = self._with(self.deleting(entity, only_if=only_if, **key), beside)
         try:
-            self._write(self.deleting(entity, only_if=only_if, **key), *beside)
+            self._write(*writes)
         except ConditionFailed as failed:
             raise _refused(failed, entity) from failed
 
     def write(self, *writes: Write) -> None:
         """Apply all of `writes` or none: one request. Conflict if a condition fails."""
+        check_writes("writes", writes)
         try:
             self._write(*writes)
         except ConditionFailed as failed:
@@ -183,10 +217,13 @@ class OwnItems(Repository):
 
     def creating(self, entity: Entity) -> Put:
         """The write of a new entity: its key must be free."""
+        check_entity(entity)
         return Put(own_item(entity), absent(self._now()))
 
     def putting(self, entity: Entity, *, only_if: Condition | None = None) -> Put:
         """The write of an entity in place of any with its key."""
+        check_entity(entity)
+        check_condition("only_if", only_if)
         return Put(own_item(entity), only_if)
 
     def updating(
@@ -198,25 +235,36 @@ class OwnItems(Repository):
         **key: Any,
     ) -> Update:
         """The change of some fields of the entity with this key, which must exist."""
+        check_class(entity)
+        check_changes(entity, changes)
+        check_condition("only_if", only_if)
         refuse_key_fields(entity.layout, changes)
         refuse_conversations(entity.layout)
         values = checked(entity, **changes)
         condition = live(self._now()) if only_if is None else live(self._now()) & only_if
-        return Update(entity.layout.key(**key), actions(entity, values), condition)
+        return Update(key_of_class(entity, key), actions(entity, values), condition)
 
     def deleting(
         self, entity: type[Entity], *, only_if: Condition | None = None, **key: Any
     ) -> Delete:
         """The deletion of the entity with this key."""
+        check_class(entity)
+        check_condition("only_if", only_if)
         refuse_conversations(entity.layout)
-        return Delete(entity.layout.key(**key), only_if)
+        return Delete(key_of_class(entity, key), only_if)
 
     def requiring(
         self, entity: type[Entity], *, only_if: Condition | None = None, **key: Any
     ) -> Check:
         """No change, but the entity with this key must exist, and `only_if` hold."""
+        check_condition("only_if", only_if)
         condition = live(self._now()) if only_if is None else live(self._now()) & only_if
-        return Check(entity.layout.key(**key), condition)
+        return Check(key_of_class(entity, key), condition)
+
+    def _with(self, first: Write, beside: Sequence[Write]) -> Sequence[Write]:
+        """A write and those `beside` it, checked."""
+        check_writes("beside", beside, MAX_TRANSACTION_WRITES - 1)
+        return first, *beside
 
 
 def requires_user(user_id: str) -> Check:

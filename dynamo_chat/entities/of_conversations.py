@@ -15,19 +15,28 @@ from typing import Any, TypeVar
 from pynamodb.expressions.condition import Condition
 
 from dynamo_chat.chat.beside import kept_with
-from dynamo_chat.chat.conversation import head_key, in_life, is_part_of, part_of
+from dynamo_chat.chat.conversation import check_ids, head_key, in_life, is_part_of, part_of
 from dynamo_chat.chat.living import LivingLists, item_in
 from dynamo_chat.chat.snapshot import Heads, Snapshot, SnapshotCache
 from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed
 from dynamo_chat.core.entity import Entity
-from dynamo_chat.core.errors import AlreadyExists, Conflict, CorruptItem
+from dynamo_chat.core.errors import AlreadyExists, Conflict, CorruptItem, InvalidArgument
 from dynamo_chat.core.item import is_kind, plan
 from dynamo_chat.core.layout import Collection
 from dynamo_chat.core.of_organization import check_user
 from dynamo_chat.core.page import Page
 from dynamo_chat.core.repository import PageRequest, Repository
+from dynamo_chat.core.settings import check_callable
 from dynamo_chat.core.transaction import Delete, Put, Write, absent, is_live
+from dynamo_chat.entities.given import (
+    check_class,
+    check_condition,
+    check_entity,
+    check_page,
+    key_of_class,
+    made_by,
+)
 from dynamo_chat.entities.items import as_stored, is_in_conversations, not_found
 
 E = TypeVar("E", bound=Entity)
@@ -47,6 +56,7 @@ class Talk:
 
     def kept(self, entity: E) -> E:
         """`entity` with the conversation's deadline."""
+        check_entity(entity)
         return kept_with(entity, self.kept_until)
 
     def creating(self, entity: Entity) -> Put:
@@ -55,23 +65,26 @@ class Talk:
 
     def putting(self, entity: Entity, *, only_if: Condition | None = None) -> Put:
         """The write of an item in place of any with its key."""
+        check_condition("only_if", only_if)
         return Put(self._item(entity), only_if)
 
     def deleting(
         self, entity: type[Entity], *, only_if: Condition | None = None, **key: Any
     ) -> Delete:
         """The deletion of an item."""
+        check_condition("only_if", only_if)
         condition = part_of(self.life)
         given = {**key, "conversation_id": self.conversation_id}
         return Delete(
-            entity.layout.key(**given), condition if only_if is None else condition & only_if
+            key_of_class(entity, given), condition if only_if is None else condition & only_if
         )
 
     def _item(self, entity: Entity) -> AttributeValues:
+        check_entity(entity)
         if not is_in_conversations(entity.layout):
             raise TypeError(f"a {entity.layout.kind} is not in a conversation: use items")
         if entity.__dict__["conversation_id"] != self.conversation_id:
-            raise ValueError("the entity is of another conversation")
+            raise InvalidArgument("entity", "is of another conversation")
         return item_in(self.kept(entity), self.life)
 
 
@@ -112,8 +125,9 @@ class ConversationItems(Repository):
 
         def attempt(snapshot: Snapshot) -> Talk:
             talk = self._talk(snapshot)
+            writes = made_by(make, talk)
             try:
-                self._write(self._heads.check(snapshot), *make(talk))
+                self._write(self._heads.check(snapshot), *writes)
             except ConditionFailed as failed:
                 if 0 in failed.items:
                     raise
@@ -123,7 +137,8 @@ class ConversationItems(Repository):
                 ) from failed
             return talk
 
-        _check_owner(user_id)
+        _check(conversation_id, user_id)
+        check_callable("make", make)
         return self._heads.with_snapshot(conversation_id, user_id, attempt)
 
     def create(self, entity: E, *, user_id: str | None = None) -> E:
@@ -132,9 +147,10 @@ class ConversationItems(Repository):
         A retry with an equal entity returns it again. NotFound if there is no such conversation;
         AlreadyExists if the key is another's.
         """
+        check_entity(entity)
         try:
             talk = self.write(
-                entity.__dict__["conversation_id"],
+                entity.__dict__.get("conversation_id", ""),
                 lambda talk: [talk.creating(entity)],
                 user_id=user_id,
             )
@@ -153,9 +169,10 @@ class ConversationItems(Repository):
 
         NotFound if there is no such conversation; Conflict if `only_if` fails.
         """
+        check_entity(entity)
         try:
             talk = self.write(
-                entity.__dict__["conversation_id"],
+                entity.__dict__.get("conversation_id", ""),
                 lambda talk: [talk.putting(entity, only_if=only_if)],
                 user_id=user_id,
             )
@@ -189,14 +206,9 @@ class ConversationItems(Repository):
 
         NotFound if the conversation is gone (or not this user's).
         """
-        _check_owner(user_id)
-        head, item = self._get_items(
-            [
-                head_key(conversation_id),
-                entity.layout.key(conversation_id=conversation_id, **key),
-            ],
-            consistent=consistent,
-        )
+        _check(conversation_id, user_id)
+        own = key_of_class(entity, {**key, "conversation_id": conversation_id})
+        head, item = self._get_items([head_key(conversation_id), own], consistent=consistent)
         life = self._heads.living(head, conversation_id, user_id).life
         if item is None or not is_live(item, self._now()) or not is_part_of(item, life):
             return None
@@ -232,7 +244,9 @@ class ConversationItems(Repository):
 
         NotFound if the conversation is gone (or not this user's).
         """
-        _check_owner(user_id)
+        _check(conversation_id, user_id)
+        check_class(entity)
+        check_page(asked, [collection])
         self._narrowed(asked, [collection])  # refuse a foreign cursor before any read
         life = self._heads.read(conversation_id, user_id, consistent=asked.consistent).life
         return self._page(asked, [collection], plan(entity).decode, is_kept=in_life(life))
@@ -243,6 +257,8 @@ class ConversationItems(Repository):
         Items of conversations that are gone are left out: a Query for each collection, and a
         BatchGetItem of the heads.
         """
+        check_class(entity)
+        check_page(asked, collections)
         return self._lists.page(
             asked,
             collections,
@@ -260,11 +276,12 @@ class ConversationItems(Repository):
         )
 
 
-def _check_owner(user_id: str | None) -> None:
-    """InvalidArgument for a text that only looks like an organization: `check_user`.
+def _check(conversation_id: str, user_id: str | None) -> None:
+    """InvalidArgument for an id that is none, or a text that only looks like an organization.
 
-    An application's method may take the owner in an argument of another name.
+    An application's method may take them in arguments of other names.
     """
+    check_ids(conversation_id, user_id)
     if user_id is not None:
         check_user("user_id", user_id, may_be_organization=True)
 
