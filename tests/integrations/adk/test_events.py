@@ -10,7 +10,7 @@ from google.adk.events.event import Event, NodeInfo
 from google.adk.events.event_actions import EventActions, EventCompaction
 from google.adk.tools.tool_confirmation import ToolConfirmation
 from google.genai import types
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from dynamo_chat import InvalidArgument, ItemTooLarge
 from dynamo_chat.aio import AsyncChatStore
@@ -151,7 +151,7 @@ def stored(event: Event) -> Message:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(EVENTS)
 def test_every_field_comes_back(event: Event) -> None:
     before = event.model_copy(deep=True)
