@@ -38,6 +38,7 @@ AT = datetime(2026, 11, 22, 8, 30, 0, 123456, UTC)
 class RecordStore(ChatStore):
     """A store with the records."""
 
+    cases = ("dynamo_chat.integrations.pydantic_ai.cases",)
     pydantic_ai_records = repository(ConversationRecords)
 
 
