@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dynamo_chat
-from dynamo_chat import entities, testing
+from dynamo_chat import entities, integrations, testing
 from dynamo_chat.catalogue import repositories
 from dynamo_chat.core import errors
 from dynamo_chat.core.entity import Model
@@ -46,6 +46,10 @@ _INTRODUCTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "testing": (
         "dynamo_chat.testing",
         f"[How these are used, and the fixtures of pytest]({_GUIDE}/testing.md).",
+    ),
+    "integrations": (
+        "dynamo_chat.integrations",
+        "The adapters of frameworks. How they are used is on the pages below *With a framework*.",
     ),
     "aio": (
         "dynamo_chat.aio",
@@ -103,8 +107,28 @@ def _placed() -> dict[str, list[str]]:
     ):
         for name in names:
             pages[page] += _directive(f"{kept.__name__}.{name}", getattr(kept, name))
+    for name in _adapters():
+        is_function = name.rpartition(".")[2].islower()
+        pages["integrations"] += (
+            [f".. autofunction:: {name}", ""]
+            if is_function
+            else [f".. autoclass:: {name}", "   :members:", ""]
+        )
     pages["aio"] += _directive("dynamo_chat.aio.AsyncChatStore", ChatStore)
     return pages
+
+
+def _adapters() -> Iterator[str]:
+    """The public names of the integrations, read without their frameworks."""
+    folder = Path(integrations.__file__).parent
+    for path in sorted([*folder.glob("*/__init__.py"), *folder.glob("[a-z]*.py")]):
+        module = f"{integrations.__name__}.{path.relative_to(folder).parts[0].removesuffix('.py')}"
+        for node in ast.parse(path.read_text("utf-8")).body:
+            match node:
+                case ast.ImportFrom(names=names) if path.name == "__init__.py":
+                    yield from (f"{module}.{each.name}" for each in names)
+                case ast.ClassDef(name=name) if not name.startswith("_"):
+                    yield f"{module}.{name}"
 
 
 def _modules() -> Iterator[tuple[str, str]]:
