@@ -103,7 +103,7 @@ class Attachments(Repository):
         )
         return items.create(file, user_id=user_id)
 
-    @access_pattern("FI2", "BatchGetItem", "1", owner="read")
+    @access_pattern("FI2", "BatchGetItem", "1", owner="read", reads="late")
     def get(
         self, conversation_id: str, attachment_id: str, *, user_id: str | None = None
     ) -> Attachment:
@@ -115,7 +115,7 @@ class Attachments(Repository):
             user_id=user_id,
         )
 
-    @access_pattern("FI3", "GetItem, Query", "2", owner="read")
+    @access_pattern("FI3", "GetItem, Query", "2", owner="read", reads="late")
     def list(
         self,
         conversation_id: str,

@@ -15,7 +15,7 @@ class Cost(OwnFields, name="cost"):
 class DeskMessages(Messages):
     """Messages, with what the desk asks of them."""
 
-    @access_pattern("ME1", "Query", "1", owner="read")
+    @access_pattern("ME1", "Query", "1", owner="read", reads="late")
     def last_answer(
         self, conversation_id: str, *, among: int = 20, user_id: str | None = None
     ) -> Message | None:

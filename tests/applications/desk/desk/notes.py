@@ -55,12 +55,12 @@ class Notes(Repository):
         )
         return self.items.create(note, requires_user(user_id))
 
-    @access_pattern("NO2", "GetItem", "1", owner="key")
+    @access_pattern("NO2", "GetItem", "1", owner="key", reads="late")
     def get(self, user_id: str, note_id: str) -> Note:
         """A user's note with this id. NotFound."""
         return self.items.get(Note, user_id=user_id, note_id=note_id)
 
-    @access_pattern("NO3", "Query", "1", owner="argument")
+    @access_pattern("NO3", "Query", "1", owner="argument", reads="late")
     def list(self, user_id: str, *, page_size: int = 20, cursor: str | None = None) -> Page[Note]:
         """A user's notes, in the order of their ids."""
         asked = PageRequest((user_id,), False, page_size, cursor)
