@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    adapters,
     appends,
     archive,
     awaiting,
@@ -40,6 +41,7 @@ TITLES = {
     "inputs": "CPU time of hostile input, for each argument of every method",
     "migration": "Bringing in old tables of each document, with 8 workers",
     "archive": "Exporting and restoring a whole store, with 4 segments and 4 workers",
+    "adapters": "A turn, and reading the latest, through frameworks, beside stores of their own",
     "appends": "Write units of appending 1,000 characters, by design, and of streamed answers",
 }
 
@@ -60,6 +62,7 @@ def main() -> int:
         "inputs": inputs.measure,
         "migration": lambda: migration.measure(options.endpoint),
         "archive": lambda: archive.measure(options.endpoint),
+        "adapters": lambda: adapters.measure(options.endpoint),
         "appends": appends.measure,  # last: it brings moto into the process
     }
     results: dict[str, Rows] = {}
@@ -125,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--endpoint",
         metavar="URL",
-        help="measure soak, capacity and matching there, instead of on a new ministack server",
+        help="measure what needs a server there, instead of on a new ministack server",
     )
     return parser
 

@@ -125,7 +125,7 @@ def lanes_of(options: argparse.Namespace, found: Sequence[Interpreter]) -> list[
     if options.engine:
         return [["engine"], []]
     if options.nightly:
-        return [["nightly"], []]
+        return [["nightly", "frameworks", "frameworks-oldest"], []]
     if options.pytest_arguments:
         return [pythons or ["suite"], []]
     if options.all:
@@ -253,7 +253,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--nightly",
         action="store_true",
-        help="every test, also the nightly ones, with 50,000 examples per law (takes hours)",
+        help="every test, also the nightly ones, with 50,000 examples per law, and the adapters "
+        "with the newest and the oldest frameworks (takes hours)",
     )
     which.add_argument(
         "--only", metavar="ENV[,ENV]", help="only these environments, such as lint,py312"

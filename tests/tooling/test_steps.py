@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import tomllib
 from argparse import Namespace
 from collections.abc import Sequence
 from itertools import chain
@@ -187,3 +188,17 @@ def test_a_step_without_tests_shows_its_last_lines() -> None:
 def test_the_check_of_a_change_is_the_command_of_the_readme() -> None:
     assert "\n$ scripts/test " in (ROOT / "README.md").read_text("utf-8")
     assert "scripts/test --all" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_the_oldest_frameworks_are_the_first_of_their_ranges() -> None:
+    pinned = tox()["testenv:frameworks{,-oldest}"]["deps"]
+    oldest = dict(re.findall(r"^oldest: ([\w-]+)==(\S+)\.0$", pinned, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = ("adk", "chatkit", "langgraph", "openai-agents", "pydantic-ai")
+    needed = chain.from_iterable(project["optional-dependencies"][extra] for extra in extras)
+    assert oldest == dict(re.findall(r"^([\w-]+)>=([\d.]+),<", "\n".join(needed), re.MULTILINE))
+    assert len(oldest) == len(extras)
+    assert test_command.lanes_of(options("--nightly"), []) == [
+        ["nightly", "frameworks", "frameworks-oldest"],
+        [],
+    ]
