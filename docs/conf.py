@@ -32,6 +32,7 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 add_module_names = False
 default_role = "py:obj"  # docstrings mark names of code with single backticks
+suppress_warnings = ["ref.python"]  # such a name may be an attribute of several classes
 html_theme = "furo"
 html_title = f"dynamo_chat {version}"
 html_static_path = ["_static"]
