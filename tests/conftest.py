@@ -13,6 +13,7 @@ from dynamo_chat import ChatStore, ConnectionOptions
 from dynamo_chat.store import StoreFactory
 from dynamo_chat.testing import FakeClock
 from dynamo_chat.testing.engine import Engine
+from tests.places import HAS_FRAMEWORKS
 from tests.scene import Scene
 
 # No deadline: an example that meets a garbage collection, or a busy machine, has found nothing.
@@ -28,10 +29,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 collect_ignore_glob = ["applications/*"]
 """Programs of users, with tests of their own, which `tests/entities` runs."""
-if find_spec("langgraph") is None:
-    collect_ignore_glob.append("integrations/*")  # they have an environment: tox -e frameworks
+if not HAS_FRAMEWORKS:
+    collect_ignore_glob.append("integrations")  # they have an environment: tox -e frameworks
 if find_spec("playwright") is None:
-    collect_ignore_glob.append("browser/*")  # it has an environment: tox -e browser
+    collect_ignore_glob.append("browser")  # it has an environment: tox -e browser
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import pkgutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +12,7 @@ import pytest
 
 import dynamo_chat
 from dynamo_chat.core import errors
-from tests.places import INSTALLED, ROOT
+from tests.places import INSTALLED, ROOT, modules
 
 PACKAGE = Path(dynamo_chat.__file__).parent
 
@@ -127,10 +126,6 @@ def test_nobody_needs_what_is_in_the_command() -> None:
 @pytest.mark.once
 def test_every_module_imports_first() -> None:
     """No module depends on another one having been imported before it."""
-    modules = pkgutil.walk_packages([str(PACKAGE)], "dynamo_chat.")
-    # The construct needs an extra that is too large for every environment.
-    apart = {"dynamo_chat.cli.__main__", "dynamo_chat.provision.cdk"}
-    names = [module.name for module in modules if module.name not in apart]
     program = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -138,7 +133,7 @@ for name in sys.argv[1:]:
         del sys.modules[loaded]
     importlib.import_module(name)
 """
-    command = [sys.executable, "-c", program, *names]
+    command = [sys.executable, "-c", program, *modules()]
     subprocess.run(command, check=True, cwd=PACKAGE.parent)
 
 

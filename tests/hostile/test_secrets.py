@@ -6,7 +6,6 @@ import logging
 import traceback
 from collections.abc import Iterator
 from importlib import import_module
-from pkgutil import walk_packages
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ import dynamo_chat
 from dynamo_chat.core.entity import Model
 from dynamo_chat.core.errors import InvalidArgument, InvalidKey
 from fuzzing.hostile import Arena, Place, methods, places, plain_value
+from tests.places import modules
 
 SECRET = "hunter2-Pa55phrase"
 QUOTED = {"time_zone"}
@@ -47,9 +47,8 @@ WRONG: dict[str, Any] = {
 
 def models() -> Iterator[type[Model]]:
     """Every model of the package, also those that nobody makes by hand."""
-    for module in walk_packages(dynamo_chat.__path__, f"{dynamo_chat.__name__}."):
-        if not module.name.endswith(("__main__", "provision.cdk")):  # which runs; which needs node
-            import_module(module.name)
+    for module in modules():
+        import_module(module)
     waiting = [Model]
     while waiting:
         model = waiting.pop()

@@ -2,23 +2,22 @@
 
 import importlib
 import os
-import pkgutil
 
 import pytest
 
-import dynamo_chat
 from dynamo_chat.testing.engine import Engine
 from proof.bugs import BUGS, planted
 from proof.domains import NAMES
 from proof.rounds import Arena, Outcome, Scale
+from tests.places import modules
 
 pytestmark = pytest.mark.engine
 
 
 # pytest rewrites a plugin's modules as they are imported, which Python 3.11 cannot do in threads.
-for module in pkgutil.walk_packages(dynamo_chat.__path__, "dynamo_chat."):
-    if not module.name.startswith(("dynamo_chat.cli", "dynamo_chat.provision")):
-        importlib.import_module(module.name)
+for module in modules():
+    if not module.startswith(("dynamo_chat.cli", "dynamo_chat.provision")):
+        importlib.import_module(module)
 
 
 def played(engine: Engine, *domains: str, bug: str | None = None, calls: int = 90) -> Outcome:

@@ -192,7 +192,7 @@ def test_the_check_of_a_change_is_the_command_of_the_readme() -> None:
 
 def test_the_oldest_frameworks_are_the_first_of_their_ranges() -> None:
     pinned = tox()["testenv:frameworks{,-oldest}"]["deps"]
-    oldest = dict(re.findall(r"^oldest: ([\w-]+)==(\S+)\.0$", pinned, re.MULTILINE))
+    oldest = dict(re.findall(r"^oldest: ([\w-]+)==(\d+\.\d+(?:\.[1-9]\d*)?)", pinned, re.MULTILINE))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = ("adk", "chatkit", "langgraph", "openai-agents", "pydantic-ai")
     needed = chain.from_iterable(project["optional-dependencies"][extra] for extra in extras)
