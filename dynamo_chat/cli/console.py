@@ -50,7 +50,7 @@ _DOMAINS: Final = {
 
 _quiet: Final = ContextVar("dynamo_chat_quiet", default=False)
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]")
-_WORD: Final = re.compile(r"\w*[^\w\\]|\\?\w+")
+_WORD: Final = re.compile(r"\w*[^\w\\]|\\?\w+|\\")
 """A word of a key with the mark after it; an escape such as ``\\x1b`` stays whole."""
 LONGEST_ERROR: Final = 2_000
 """The longest error message that is shown."""

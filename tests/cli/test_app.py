@@ -125,6 +125,7 @@ main()
 def test_an_interruption_before_the_command_begins_is_one_line() -> None:
     program = """
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background has none
 class Interrupting:
     def find_spec(self, name, *rest):
         if name == "dynamo_chat.cli.app":

@@ -126,7 +126,7 @@ def test_every_command_can_be_quiet(names: tuple[str, ...]) -> None:
 
 
 def test_quiet_prints_errors_and_what_was_asked_for(run: Run) -> None:
-    where = ("--table", "chat", "--region", "eu-west-1")
+    where = ("--table", "quiet", "--region", "eu-west-1")
     made = run("table", "create", *where, "--no-deletion-protection", "--quiet")
     assert (made.exit_code, made.output) == (0, "")
     told = run("table", "check", *where, "--no-deletion-protection", "--quiet", "--json")
