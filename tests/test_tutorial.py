@@ -26,6 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in written().items():
         (tmp_path / name).write_text(text, "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(INSTALLED))
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)  # which tox sets, and no user
     # FastAPI itself makes fields in a way that pydantic warns of.
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     return tmp_path

@@ -14,7 +14,7 @@ import pytest
 from dynamo_chat import ConnectionOptions, NewMessage, UnusableStore
 from dynamo_chat.aio import AsyncChatStore
 from tests.core.forked import echo_server, forked
-from tests.places import INSTALLED
+from tests.places import INSTALLED, ROOT
 from tests.scene import Scene
 
 pytestmark = [
@@ -153,7 +153,7 @@ http._INHERITED.clear()  # as at the end of the program, sooner or later
 def test_connections_that_are_left_end_without_a_word(program: str) -> None:
     """A child that ends, its loop included, leaves the parent's request alone. No complaints."""
     command = [sys.executable, "-W", "ignore", "-c", program]
-    environment = {**os.environ, "PYTHONPATH": str(INSTALLED)}
+    environment = {**os.environ, "PYTHONPATH": f"{INSTALLED}{os.pathsep}{ROOT}"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
