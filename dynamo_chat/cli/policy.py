@@ -22,7 +22,13 @@ from dynamo_chat.cli.template import (
 )
 from dynamo_chat.operations import policies
 from dynamo_chat.operations.operator_policies import Backing, backup_policy, deploy_policy
-from dynamo_chat.operations.user_policy import COGNITO, UserPolicy, by_pattern, user_policy
+from dynamo_chat.operations.user_policy import (
+    COGNITO,
+    UserPolicy,
+    by_pattern,
+    limit_of,
+    user_policy,
+)
 from dynamo_chat.provision.definition import TableDefinition
 from dynamo_chat.provision.naming import table_name
 
@@ -219,7 +225,11 @@ def _explain(made: UserPolicy) -> None:
     reasons = {refusal.entry.method: refusal.reason for refusal in made.refused}
     entries: list[Entry] = [*made.allowed, *(refusal.entry for refusal in made.refused)]
     for entry in by_pattern(entries):
-        reason = reasons.get(entry.method, "")
-        allowed = Text("no", style="red") if reason else Text("yes", style="green")
+        if reason := reasons.get(entry.method, ""):
+            allowed = Text("no", style="red")
+        elif reason := limit_of(entry):
+            allowed = Text("in part", style="yellow")
+        else:
+            allowed = Text("yes", style="green")
         shown.add_row(Text(entry.id, style="bold"), Text(entry.method), allowed, reason)
     console.print(shown)

@@ -57,7 +57,7 @@ OwnerCheck = Literal["partition", "argument", "key", "condition", "read", "creat
 
 OWNER_CHECKS: Final[Mapping[OwnerCheck, str]] = {
     "partition": "It reads only from the user's own partition, so a policy can limit it to that "
-    "user.",
+    "user. What it joins on request is compared as in `read`.",
     "argument": "The owner is the only id in the call, so nobody else's items can be reached.",
     "key": "The owner is part of the key or of the index partition, beside another id.",
     "read": "The owner is compared with the item that was read, before anything is returned.",

@@ -6,7 +6,8 @@ with the caller's id. So it can allow reading the partition ``USER#<id>``, but n
 * Writing: a policy sees keys, not values, so users could give themselves another role, or points.
 * Other partitions: a conversation has its own partition, whose key doesn't contain its owner.
 
-For both, users need a service with the service policy.
+For both, users need a service with the service policy. So they do for what a list joins from other
+partitions on request, such as `with_preferences`: no batch is allowed.
 
 IAM inserts an id into the policy unchanged, without the key codec's escapes. So an id with ``$``
 could match another user's partition: ``ann$23admin`` that of ``ann#admin``. Such an id is denied
@@ -32,6 +33,7 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9:/@._-]+)\}", re.ASCII)
 _ESCAPES: Final = ["*${$}*", "*#*"]
 """Ids with special characters of the key codec; ``${$}`` is a ``$`` in a policy."""
 _STAND_IN: Final = "USER-ID"
+_ON_ONE_PARTITION: Final = frozenset({"GetItem", "Query"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -
             allowed.append(entry)
         else:
             refused.append(Refusal(entry, reason))
+    granted = {
+        place: [action for action in actions if action in _ON_ONE_PARTITION]
+        for place, actions in grants(allowed).items()
+    }
     # The codec would escape the variable, so it replaces an encoded placeholder.
     own = USER_PARTITION.encode(_STAND_IN).replace(_STAND_IN, subject)
     statements = [
@@ -82,7 +88,8 @@ def user_policy(entries: Iterable[Entry], arn: str, *, subject: str = COGNITO) -
                 "Null": {"dynamodb:LeadingKeys": "false"},
             },
         }
-        for place, actions in grants(allowed).items()
+        for place, actions in granted.items()
+        if actions
     ]
     return UserPolicy({"Version": VERSION, "Statement": statements}, tuple(allowed), tuple(refused))
 
@@ -91,6 +98,12 @@ def _reason_against(entry: Entry) -> str | None:
     if not is_read(entry):
         return "writes, and a policy can't check values"
     return None if entry.owner == "partition" else "reads outside the user's own partition"
+
+
+def limit_of(entry: Entry) -> str:
+    """What an allowed method can't do, and the reason; empty if it can do everything."""
+    beyond = sorted(entry.operations - _ON_ONE_PARTITION)
+    return f"{', '.join(beyond)} reads outside the user's own partition" if beyond else ""
 
 
 def by_pattern(entries: Iterable[Entry]) -> list[Entry]:

@@ -40,7 +40,7 @@ def test_one_conversation_from_its_first_message_to_its_end(
     lines = run("demo").stdout.splitlines()
     assert len(lines) <= 90
     assert max(map(len, lines)) <= 80
-    headlines = [line.partition(":")[0] for line in lines if line.endswith("──")]
+    headlines = [line.rstrip(" ─").partition(":")[0] for line in lines if line.endswith("──")]
     assert headlines == [*PARTS[:4], "The conversation in the table", *PARTS[4:]]
     text = " ".join(" ".join(lines).split())
     assert text.count("one is there") == 2

@@ -17,15 +17,15 @@ from moto.dynamodb.responses import DynamoHandler
 from dynamo_chat.core.size import MAX_ITEM_BYTES, item_size
 from dynamo_chat.testing import EmbeddedEngine, Engine
 from tests.core.forked import forked
-from tests.places import INSTALLED
+from tests.places import INSTALLED, ROOT
 
 KEY = {"PK": {"S": "P#"}, "SK": {"S": "S#"}}
 
 
 def run_python(program: str) -> str:
-    """What a fresh interpreter prints."""
+    """What a fresh interpreter prints; it may import the tests."""
     command = [sys.executable, "-W", "error", "-c", program]
-    environment = {**os.environ, "PYTHONPATH": str(INSTALLED)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (INSTALLED, ROOT)))}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return done.stdout
 
