@@ -195,7 +195,10 @@ class Memories(Repository):
 
 
 def _joined(labels: Labels) -> str:
-    return "".join(f"{label}{_END}" for label in labels)
+    joined = "".join(f"{label}{_END}" for label in labels)
+    if joined.count(_END) != len(labels):
+        raise InvalidArgument("labels", "must not contain NUL")
+    return joined
 
 
 def _key(user_id: str, labels: Labels, key: str) -> dict[str, Any]:

@@ -120,7 +120,9 @@ def test_defaults_of_the_time_to_live(graph_store: GraphStore, scene: Scene) -> 
     assert memory.get(("a",), "k") is None
 
 
-def test_what_is_not_allowed_is_named(memory: DynamoMemoryStore, scene: Scene) -> None:
+def test_what_is_not_allowed_is_named(
+    memory: DynamoMemoryStore, graph_store: GraphStore, scene: Scene
+) -> None:
     refused: list[tuple[type[Exception], Any]] = [
         (InvalidArgument, lambda: memory.search(("a",), query="tea")),
         (InvalidArgument, lambda: memory.put(("a",), "", {})),
@@ -132,6 +134,7 @@ def test_what_is_not_allowed_is_named(memory: DynamoMemoryStore, scene: Scene) -
         (InvalidArgument, lambda: memory.put(("a",), "k", {}, ttl=float("nan"))),
         (InvalidNamespaceError, lambda: memory.batch([GetOp(("a.b",), "k")])),
         (InvalidNamespaceError, lambda: memory.put(("a\x00",), "k", {})),
+        (InvalidArgument, lambda: graph_store.memories.put("u-1", ("a\x00",), "k", {})),
     ]
     for error, call in refused:
         with pytest.raises(error):
