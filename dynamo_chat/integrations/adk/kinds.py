@@ -258,7 +258,7 @@ class AdkSessions(Repository):
         asked = PageRequest((app_name, user_id), False, _PAGE_SIZE, cursor)
         return self.items.page(asked, AdkSession, ADK_SESSION.collection(GSI1, user_id)(app_name))
 
-    @access_pattern("AD5", "BatchGetItem", "1", owner="argument")
+    @access_pattern("AD5", "BatchGetItem", "1", owner="argument", reads="late")
     def states_of(
         self, app_name: str, user_id: str, sessions: Sequence[AdkSession]
     ) -> tuple[States, dict[str, AdkSessionState]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dynamo_chat.cases import Case, Stage
-from dynamo_chat.integrations.chatkit.attachments import ChatKitAttachments
+from dynamo_chat.integrations.chatkit.attachments import INDEX_LAG, ChatKitAttachments
 
 
 def _files(stage: Stage) -> tuple[ChatKitAttachments, str, str, dict[str, Any]]:
@@ -26,12 +26,14 @@ def chatkit_attachments_save(stage: Stage) -> Iterator[Case]:
 
 
 def chatkit_attachments_get(stage: Stage) -> Iterator[Case]:
-    """Before it is sent, and with its message."""
+    """Before it is sent, with its message, and when only the index knows its thread."""
     files, user, thread, known = _files(stage)
     files.save(user, known["id"], known)
     yield Case("uploaded", lambda: files.get(user, known["id"])["name"])
     files.save(user, known["id"], known, thread_id=thread)
     yield Case("sent", lambda: files.get(user, known["id"])["name"], budget=2)
+    stage.later(INDEX_LAG)
+    yield Case("later", lambda: files.get(user, known["id"])["name"], budget=3)
 
 
 def chatkit_attachments_delete(stage: Stage) -> Iterator[Case]:
