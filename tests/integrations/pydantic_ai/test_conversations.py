@@ -518,7 +518,7 @@ def test_a_long_fork_is_finished(scene: Scene) -> None:
         kept = DynamoConversationStore(store, "u-1")
         await kept.save(Conversation(conversation_id=ID, messages=LONG[:50]))
         with FaultInjector(store.connection.client) as faults:
-            faults.plan(DropAnswer(), operation="TransactWriteItems", at=2)
+            faults.plan(DropAnswer(), operation="TransactWriteItems")
             with pytest.raises(ServiceError):
                 await kept.fork(ID, new_conversation_id="fork")
         assert await kept.load("fork") is None
