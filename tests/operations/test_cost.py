@@ -190,8 +190,8 @@ def test_e_mails_calls_users_and_retention_are_counted() -> None:
     without, *_ = bills(replace(workload, users=0), PRICES["us-east-1"])
     stored, later, of_work = map(stored_in, (month, year, without))
     # What is worked with is kept for all the months; a user is there once.
-    # An amount is rounded at its 28th digit, wherever the lengths of the made-up texts put it.
-    assert abs(later - (months * of_work + (stored - of_work))) < later * Decimal("1e-20")
+    # Each bill is measured anew, and an item of other ids is compressed to some bytes more or less.
+    assert abs(later - (months * of_work + (stored - of_work))) < later / 100
     assert stored > of_work
 
 
