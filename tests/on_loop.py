@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Final, Self, TypeVar
 
@@ -20,6 +21,7 @@ from dynamo_chat.aio.bridge import is_running, wait_for
 from dynamo_chat.aio.facade import Bound, Scope
 from dynamo_chat.aio.loop import LoopCarrier
 from dynamo_chat.core.forks import renew_after_fork
+from dynamo_chat.testing import Fault
 
 T = TypeVar("T")
 
@@ -165,3 +167,18 @@ def hold_up(seconds: float) -> None:
         wait_for(asyncio.sleep(seconds))
     else:
         time.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class CancelTask(Fault):
+    """The task that sends the request is cancelled: before it is sent, or before its answer."""
+
+    is_sent: bool
+
+    def happen(self, attempt: Any) -> Any:
+        answer = attempt.forward() if self.is_sent else None
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        hold_up(0)  # a read ends here
+        return attempt.forward() if answer is None else answer

@@ -4,35 +4,18 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from dynamo_chat.testing import Fault
 from dynamo_chat.testing.engine import Engine
 from tests.chat.test_faults import OPERATIONS, Operation, Stage
-from tests.on_loop import hold_up
+from tests.on_loop import CancelTask
 from tests.scene import Scene
 
 pytestmark = pytest.mark.once
 
 SHORT = ("append with an id", "edit", "delete a message", "delete a conversation")
-
-
-@dataclass(frozen=True)
-class Cancel(Fault):
-    """The task that sends the request is cancelled: before it is sent, or before its answer."""
-
-    is_sent: bool
-
-    def happen(self, attempt: Any) -> Any:
-        answer = attempt.forward() if self.is_sent else None
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
-        hold_up(0)  # a read ends here
-        return attempt.forward() if answer is None else answer
 
 
 def marked(operation: Operation) -> Any:
@@ -53,5 +36,5 @@ def test_cancelled_at_each_request(stage: Stage, is_sent: bool) -> None:
     """Called again by another server, it comes to the end that it would have come to."""
     for number in range(1, stage.requests + 1):
         with contextlib.suppress(asyncio.CancelledError), pytest.raises(CancelledError):
-            stage.play(Cancel(is_sent), at=number)
+            stage.play(CancelTask(is_sent), at=number)
         stage.comes_to_the_same_end(again=True)

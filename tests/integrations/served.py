@@ -4,13 +4,10 @@ import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dynamo_chat.aio import AsyncChatStore
-from dynamo_chat.testing import Fault
-from tests.on_loop import hold_up
 from tests.scene import Item, Scene
 
 T = TypeVar("T")
@@ -36,21 +33,6 @@ def served(
             return await work(store)
 
     return asyncio.run(main())
-
-
-@dataclass(frozen=True)
-class CancelTask(Fault):
-    """The task that sends the request is cancelled: before it is sent, or before its answer."""
-
-    is_sent: bool
-
-    def happen(self, attempt: Any) -> Any:
-        answer = attempt.forward() if self.is_sent else None
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
-        hold_up(0)  # a read ends here
-        return attempt.forward() if answer is None else answer
 
 
 def program_of(page: Path, number: int = 0) -> str:

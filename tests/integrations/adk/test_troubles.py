@@ -23,7 +23,7 @@ from dynamo_chat.integrations.adk import DynamoSessionService, conversation_id_o
 from dynamo_chat.operations.doctor.doctor import Doctor, DoctorOptions
 from dynamo_chat.testing import DropAnswer, FakeClock, FaultInjector, Kill, Killed, RequestMeter
 from tests.integrations.adk.kit import APP, USER, AdkStore, awaited, said, texts
-from tests.integrations.served import CancelTask
+from tests.on_loop import CancelTask
 
 pytestmark = pytest.mark.engine
 

@@ -13,7 +13,7 @@ from dynamo_chat.core.errors import DynamoChatError
 from dynamo_chat.testing import DropAnswer, Fault, FaultInjector, Kill, Killed, RequestMeter
 from dynamo_chat.testing.engine import Engine
 from tests.integrations.chatkit.scenes import ANN, BOB, NOW, Kit, asked, file, said, talking
-from tests.integrations.served import CancelTask
+from tests.on_loop import CancelTask
 from tests.scene import Scene
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]

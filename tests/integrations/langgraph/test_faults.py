@@ -15,7 +15,8 @@ from dynamo_chat.integrations.langgraph import DynamoCheckpointSaver, DynamoMemo
 from dynamo_chat.testing import DropAnswer, FaultInjector, Kill, Killed, RequestMeter, ServerError
 from tests.integrations.langgraph.stores import AsyncGraphStore, GraphStore, made
 from tests.integrations.langgraph.test_saver import history, ids, put, talking, thread
-from tests.integrations.served import WORKERS, CancelTask, served
+from tests.integrations.served import WORKERS, served
+from tests.on_loop import CancelTask
 from tests.scene import Scene, at_request
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]

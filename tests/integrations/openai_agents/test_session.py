@@ -25,7 +25,8 @@ from dynamo_chat.integrations.openai_agents import DynamoSession
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter, ServerError
 from dynamo_chat.testing.engine import Engine
 from tests.integrations.openai_agents.stored import FILE, ITEMS
-from tests.integrations.served import WORKERS, CancelTask, read_items, served
+from tests.integrations.served import WORKERS, read_items, served
+from tests.on_loop import CancelTask
 from tests.scene import Scene
 
 pytestmark = pytest.mark.engine

@@ -29,7 +29,8 @@ from tests.integrations.pydantic_ai.stored import (
     AsyncRecordStore,
     conversation,
 )
-from tests.integrations.served import WORKERS, CancelTask, read_items, served
+from tests.integrations.served import WORKERS, read_items, served
+from tests.on_loop import CancelTask
 from tests.scene import Scene
 
 pytestmark = pytest.mark.engine
