@@ -38,15 +38,14 @@ html_title = f"dynamo_chat {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 
-for library in ("botocore", "pynamodb"):  # Sphinx shows what they say to nobody
-    logging.getLogger(library).setLevel(logging.WARNING)
-
 ATLAS = "atlas.html"
 """The page beside the home page that both link to."""
 
 
 def setup(app: Any) -> None:
     """Draw the atlas when the pages are written."""
+    for library in ("botocore", "pynamodb"):  # Sphinx shows what they say to nobody
+        logging.getLogger(library).setLevel(logging.WARNING)
     app.connect("build-finished", write_atlas)
 
 

@@ -13,7 +13,7 @@ from dynamo_chat import Message, StreamLost
 from dynamo_chat.aio import AsyncChatStore
 from dynamo_chat.core.errors import UnusableStore
 from dynamo_chat.testing import FaultInjector
-from tests.aio.test_cancelled import Cancel
+from tests.on_loop import CancelTask
 from tests.scene import Scene
 from tests.tutorial import PAGE, written
 
@@ -98,7 +98,7 @@ def test_a_task_that_is_cancelled_while_it_opens(
                 raise AssertionError("it was cancelled before")
 
         with FaultInjector(store.connection.client) as injector:
-            injector.plan(Cancel(is_sent=True), operation=operation)
+            injector.plan(CancelTask(is_sent=True), operation=operation)
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.create_task(write())
             assert injector.injected
