@@ -87,6 +87,7 @@ from dynamo_chat.core.errors import (
     Throttled as Throttled,
     Unreachable as Unreachable,
     UnusableStore as UnusableStore,
+    WrongRegion as WrongRegion,
 )
 from dynamo_chat.core.events import RequestEvent as RequestEvent
 from dynamo_chat.core.of_organization import OfOrganization as OfOrganization

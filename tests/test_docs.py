@@ -29,7 +29,12 @@ def programs(page: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("page", "number"),
-    [("README.md", 0), ("docs/guide/quickstart.md", 0), ("docs/guide/testing.md", 2)],
+    [
+        ("README.md", 0),
+        ("docs/guide/quickstart.md", 0),
+        ("docs/guide/testing.md", 2),
+        ("docs/guide/global-tables.md", 0),
+    ],
 )
 def test_programs_run_as_they_stand(
     page: str, number: int, capsys: pytest.CaptureFixture[str]

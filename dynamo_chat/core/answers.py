@@ -82,6 +82,8 @@ DATA_OPERATIONS: Final = frozenset(_FORMS)
 """The operations that read and write items. Their responses are parsed as plain JSON."""
 READING = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List")
 """The beginnings of the names of operations that change nothing."""
+WRITING: Final = frozenset(each for each in _FORMS if not each.startswith(READING))
+"""The operations that write items."""
 
 
 def read_answer(operation: str, headers: Any, body: bytes) -> Body | None:

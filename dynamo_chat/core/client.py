@@ -42,7 +42,7 @@ logger = logging.getLogger("dynamo_chat")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """Timeouts (in seconds), retries, size limits and credentials of a store."""
+    """Timeouts (in seconds), retries, size limits, region of writes and credentials of a store."""
 
     connect_timeout: float = 3.0
     read_timeout: float = 10.0
@@ -65,6 +65,11 @@ class ConnectionOptions:
     extra `otel`. `Telemetry` names other providers than the program's.
 
     By default they are made if the program has set OpenTelemetry up."""
+    writes_in: str | None = None
+    """The only region that writes are sent to, such as ``eu-west-1``, of a global table. In another
+    one, a write raises `WrongRegion` before anything is sent, and reads go on.
+
+    By default, writes are sent everywhere."""
     aws_access_key_id: str | None = None
     aws_secret_access_key: str | None = field(default=None, repr=False)
     aws_session_token: str | None = field(default=None, repr=False)
@@ -77,6 +82,7 @@ class ConnectionOptions:
         settings.check_body_bytes("max_body_bytes", self.max_body_bytes)
         settings.check_choice("http_client", self.http_client, HttpClient)
         check_telemetry(self.telemetry)
+        settings.check_region(self.writes_in, "writes_in")
         settings.check_credentials(
             self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token
         )

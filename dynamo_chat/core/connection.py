@@ -24,6 +24,7 @@ from dynamo_chat.core.answers import (
     READING,
     THROTTLED_IN_TRANSACTION,
     THROTTLING,
+    WRITING,
 )
 from dynamo_chat.core.carrier import ON_THREAD, Carrier
 from dynamo_chat.core.client import ConnectionOptions, PynamoClient
@@ -136,6 +137,8 @@ class Connection:
         Raises `ConditionFailed` and `TransactionClash`, which the caller handles (see
         `core/transaction.py`), and an error of `dynamo_chat.core.errors` for everything else.
         """
+        if self.options.writes_in is not None and operation in WRITING:
+            self._check_region(self.options.writes_in)
         span = None
         if self.telemetry is not None:
             endpoint = self._pynamo.endpoint
@@ -193,6 +196,12 @@ class Connection:
         )
         other.carried_by(self._carrier)
         return other
+
+    def _check_region(self, allowed: str) -> None:
+        """WrongRegion unless requests go to the region `allowed`."""
+        region = self.region or self._carrier.blocking(lambda: self.client.meta.region_name)
+        if region != allowed:
+            raise errors.WrongRegion(str(region), allowed)
 
     def _report(self, event: RequestEvent) -> None:
         if self.on_request is None:

@@ -22,6 +22,7 @@
         ├── AccessDenied
         ├── CredentialsMissing
         ├── RegionMissing
+        ├── WrongRegion                  a write in a region that the store may only read in
         ├── Throttled                    throttled after every retry; try again later
         ├── Contended                    other writers kept winning; call again
         ├── Unreachable                  no answer: the write may or may not have happened
@@ -279,6 +280,21 @@ class CredentialsMissing(ServiceError):
 
 class RegionMissing(ServiceError):
     """No AWS region was given or configured."""
+
+
+class WrongRegion(ServiceError):
+    """A write in ``region``, while `ConnectionOptions.writes_in` is ``writes_in``; it was not sent.
+
+    Earlier steps of the same call, if it had any, were reads.
+    """
+
+    def __init__(self, region: str, writes_in: str) -> None:
+        super().__init__(
+            f"this store writes in {writes_in} only, and its requests go to {region}: call a "
+            f"store of {writes_in}, or forward the call to a server there"
+        )
+        self.region = region
+        self.writes_in = writes_in
 
 
 class Throttled(ServiceError):

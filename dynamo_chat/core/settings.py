@@ -36,10 +36,10 @@ def check_table_name(name: Any) -> None:
         )
 
 
-def check_region(region: Any) -> None:
+def check_region(region: Any, argument: str = "region") -> None:
     """InvalidArgument unless it is None or a valid name of a region."""
     if region is not None and (not isinstance(region, str) or not _REGION.fullmatch(region)):
-        raise InvalidArgument("region", "must be the name of an AWS region such as 'eu-west-1'")
+        raise InvalidArgument(argument, "must be the name of an AWS region such as 'eu-west-1'")
 
 
 def check_endpoint(endpoint_url: Any) -> None:
