@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress as Bar,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from dynamo_chat.archive.exporting import ExportOptions, ExportReport, StoreExport
 from dynamo_chat.archive.restoring import RestoreOptions, RestoreReport, StoreRestore
-from dynamo_chat.archive.shared import Progress, ProgressHook
 from dynamo_chat.cli.commands import resumable
 from dynamo_chat.cli.console import Text, kind_style, output, print_json, table
 from dynamo_chat.cli.files import may_make
+from dynamo_chat.cli.progress import progress_bar
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
 
@@ -75,8 +65,9 @@ def export_store(
         return
     may_make("FOLDER", folder)
     says = f"what was read is in {folder}; the same command goes on"
-    with resumable(says), _bar() as told:
-        report = StoreExport(store, folder, options, on_progress=told).run()
+    with resumable(says), progress_bar() as tell:
+        exporting = StoreExport(store, folder, options, on_progress=lambda now: tell(*now))
+        report = exporting.run()
     if as_json:
         print_json(report.as_dict())
     else:
@@ -148,36 +139,15 @@ def restore_store(  # noqa: PLR0913 - an argument for each option
         journal=journal,
     )
     says = "what was written stays; the same command goes on, with --merge if it had just ended"
-    with resumable("nothing was written" if dry_run else says), _bar() as told:
-        report = StoreRestore(store, folder, options, on_progress=told).run(dry_run=dry_run)
+    with resumable("nothing was written" if dry_run else says), progress_bar() as tell:
+        restoring = StoreRestore(store, folder, options, on_progress=lambda now: tell(*now))
+        report = restoring.run(dry_run=dry_run)
     if as_json:
         print_json(report.as_dict())
     else:
         _show_restore(report)
     if not report.is_clean:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _bar() -> Iterator[ProgressHook]:
-    """Show a progress bar on a terminal, with an estimate of the time left, for each step."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = output(stderr=True)
-    tasks: dict[str, TaskID] = {}
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-
-        def told(progress: Progress) -> None:
-            if progress.phase not in tasks:
-                tasks[progress.phase] = bar.add_task(progress.phase, total=progress.total)
-            bar.update(tasks[progress.phase], completed=progress.done, total=progress.total)
-
-        yield told
 
 
 # -- showing ------------------------------------------------------------------------------------

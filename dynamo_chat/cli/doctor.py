@@ -5,19 +5,18 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dynamo_chat.cli.commands import INTERRUPTED, resumable
 from dynamo_chat.cli.console import Text, fail, is_quiet, json_text, kind_style, output, table
 from dynamo_chat.cli.files import ForceOption, may_write
 from dynamo_chat.cli.private_files import open_private, replace_text
+from dynamo_chat.cli.progress import progress_bar
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
 from dynamo_chat.operations.doctor.doctor import DEFAULT_PAGE_SIZE, Doctor, DoctorOptions, Examined
@@ -99,7 +98,12 @@ def doctor(  # noqa: PLR0913 - an argument for each option
     if report_file is not None:
         open_private(report_file).close()
     at_work = Doctor(store.connection, options, store=made)
-    with _bar(expected) as told:
+    with progress_bar() as tell:
+
+        def told(now: Examined) -> None:
+            found = f"{now.findings:,} findings, {now.read_units:,.0f} read units"
+            tell("examining", now.items, expected or None, found)
+
         report = at_work.examine(start=start, on_progress=told)
     if not as_json:
         _show(report)
@@ -123,29 +127,6 @@ def doctor(  # noqa: PLR0913 - an argument for each option
         raise _interrupted(report.position, output(stderr=as_json))
     if report.unsettled or settled < sum(report.counts.values()):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _bar(expected: int) -> Iterator[Any]:
-    """Show a progress bar on a terminal; `expected` items is an estimate, some hours old."""
-    columns = (
-        TextColumn("examining"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
-    )
-    console = output(stderr=True)
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=expected or None, told="")
-
-        def told(examined: Examined) -> None:
-            says = f"{examined.findings:,} findings, {examined.read_units:,.0f} read units"
-            total = max(expected, examined.items) or None
-            bar.update(task, completed=examined.items, total=total, told=says)
-
-        yield told
 
 
 def _repair(

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress as Bar,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from dynamo_chat.cli.commands import resumable
 from dynamo_chat.cli.console import Text, output, print_json, table
 from dynamo_chat.cli.files import may_make
 from dynamo_chat.cli.private_files import open_private, replace_text
+from dynamo_chat.cli.progress import progress_bar
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, Target
 from dynamo_chat.importing.migration.documents import DOCUMENTS
 from dynamo_chat.importing.migration.migration import (
     Migration,
     MigrationOptions,
-    Progress,
-    ProgressHook,
     Report,
 )
 from dynamo_chat.importing.migration.sources import Source, source
@@ -141,9 +130,14 @@ def migrate(  # noqa: PLR0913 - an argument for each option
     found = _sources(_named("--from", sources or ()), read_from)
     with (
         resumable(f"how far it is, is in {work}; the same command goes on"),
-        _bar() as told,
+        progress_bar() as tell,
         Migration(
-            document, target.store, found, work, options=options, on_progress=told
+            document,
+            target.store,
+            found,
+            work,
+            options=options,
+            on_progress=lambda now: tell(f"{now.phase} {now.what}", now.done, now.total),
         ) as migration,
     ):
         if mended is not None:
@@ -184,30 +178,6 @@ def _time(text: str) -> datetime:
     if moment.tzinfo is None:
         raise typer.BadParameter(f"--changed-since {text}: add a time zone, such as Z")
     return moment
-
-
-@contextmanager
-def _bar() -> Iterator[ProgressHook]:
-    """Show a progress bar on a terminal, with an estimate of the time left, for each step."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = output(stderr=True)
-    tasks: dict[tuple[str, str], TaskID] = {}
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-
-        def told(progress: Progress) -> None:
-            named = (progress.phase, progress.what)
-            if named not in tasks:
-                tasks[named] = bar.add_task(f"{progress.phase} {progress.what}", total=None)
-            total = None if progress.total is None else max(progress.total, progress.done)
-            bar.update(tasks[named], completed=progress.done, total=total)
-
-        yield told
 
 
 # -- showing ------------------------------------------------------------------------------------

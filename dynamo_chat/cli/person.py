@@ -5,27 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from dynamo_chat import keyspace
 from dynamo_chat.cli.commands import resumable
 from dynamo_chat.cli.console import Text, fail, is_quiet, json_text, kind_style, output, table
 from dynamo_chat.cli.files import ForceOption, may_write
 from dynamo_chat.cli.private_files import open_private, replace_text
+from dynamo_chat.cli.progress import progress_bar
 from dynamo_chat.cli.table import TableEndpointOption, TableOption
 from dynamo_chat.cli.target import RegionOption, StoreOption, Target, store_class
 from dynamo_chat.core.errors import CorruptItem, NotFound
@@ -189,7 +183,7 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     if receipt_file is not None and not dry_run:
         open_private(receipt_file).close()  # fail before anything is erased
     words = {user_id, *(address or ()), *(search_name or ())}
-    with resumable("nothing was erased"), _bar("looking"):
+    with resumable("nothing was erased"), progress_bar("looking"):
         with suppress(NotFound):
             user = store.users.get(user_id, consistent=True)
             known = (user.email, user.response_email, user.name)
@@ -207,11 +201,17 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
             raise fail("nothing was changed: add --yes to erase without a terminal")
         typer.confirm("Erase all of this? It cannot be undone", abort=True)
     says = "a part may be erased; the same command erases the rest"
-    with resumable(says), _bar("erasing", sum(planned.erased.values())) as told:
-        receipt = store.people.erase(user_id, heir_id=heir, on_progress=told, **ids)
+    planned_items = sum(planned.erased.values())
+    with resumable(says), progress_bar("erasing") as tell:
+        receipt = store.people.erase(
+            user_id,
+            heir_id=heir,
+            on_progress=lambda done: tell("erasing", done, planned_items),
+            **ids,
+        )
     _write(receipt, receipt_file)  # whatever happens next
     says = "everything was erased but what was written meanwhile; the same command looks again"
-    with resumable(says), _bar("looking again"):
+    with resumable(says), progress_bar("looking again"):
         time.sleep(max(0.0, settle))
         left = store.people.plan_erasure(user_id, **ids)
         # A user is there only if the id was given to somebody else in between.
@@ -220,13 +220,13 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     if is_searched:
         expected = int(store.table.describe().get("ItemCount", 0))
         says = "everything was erased, but not every text was searched"
-        with resumable(says), _bar("searching", expected) as told:
+        with resumable(says), progress_bar("searching") as tell:
             found = find_mentions(
                 store.connection,
                 words,
                 key_space=type(store).key_space,
                 read_units_per_second=rate or None,
-                on_progress=told,
+                on_progress=lambda done: tell("searching", done, expected or None),
             )
             receipt = replace(receipt, mentions=(*receipt.mentions, *found))
     _print(receipt, as_json=as_json, title="erased")
@@ -259,26 +259,10 @@ def _both(first: ErasureReceipt, second: ErasureReceipt) -> ErasureReceipt:
 
 def _told(records: Iterable[Any]) -> Iterator[Any]:
     """`records`, counted on a terminal."""
-    with _bar("exporting") as told:
+    with progress_bar("exporting") as tell:
         for number, each in enumerate(records, 1):
-            told(number)
+            tell("exporting", number)
             yield each
-
-
-@contextmanager
-def _bar(what: str, expected: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal. It moves to and fro while nobody knows how many."""
-    console = output(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=expected)
-
-        def told(done: int) -> None:
-            bar.update(task, completed=done, total=expected and max(expected, done))
-
-        yield told
 
 
 def _print(shown: ErasurePlan, *, as_json: bool, title: str) -> None:
