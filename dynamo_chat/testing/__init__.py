@@ -22,6 +22,10 @@ from dynamo_chat.testing.faults import (
     kill_points as kill_points,
 )
 from dynamo_chat.testing.lag import Lag as Lag
+from dynamo_chat.testing.late_stream import (
+    DeliveryFailed as DeliveryFailed,
+    LateStream as LateStream,
+)
 from dynamo_chat.testing.meter import RequestMeter as RequestMeter, RequestRecord as RequestRecord
 from dynamo_chat.testing.schema import (
     CHAT_TABLE as CHAT_TABLE,
@@ -33,3 +37,4 @@ from dynamo_chat.testing.servers import (
     ServerFailed as ServerFailed,
 )
 from dynamo_chat.testing.strict import StrictHook as StrictHook, StrictViolation as StrictViolation
+from dynamo_chat.testing.sweeping import Sweeper as Sweeper

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dynamo_chat.streams.changes import Change
 
 _STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+_TTL_SERVICE = {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
 _ATTEMPTS = 100
 
 
@@ -35,17 +36,23 @@ class TableChanges:
         )
         self._arn = _stream_of(store)
         self._seen: set[str] = set()
-        self._records()  # of changes before this
+        self._expired: list[Mapping[str, Any]] = []
+        self.records()  # of changes before this
 
     def read(self) -> list[Change]:
         """The changes since the last call, the changes of each item in their order.
 
         As in a stream handler, helper items give no change. CorruptItem if an item cannot be read.
         """
-        changes = (parse_stream_record(each, self._store) for each in self._records())
+        changes = (parse_stream_record(each, self._store) for each in self.records())
         return [each for each in changes if each is not None]
 
-    def _records(self) -> list[dict[str, Any]]:
+    def mark_expired(self, item: Mapping[str, Any]) -> None:
+        """Let the deletion of an item, as it was, count as one by DynamoDB's TTL; see `Sweeper`."""
+        self._expired.append(item)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The stream's records since the last call, as GetRecords returns them."""
         described = self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"]
         found: list[dict[str, Any]] = []
         for shard in described["Shards"]:
@@ -59,6 +66,10 @@ class TableChanges:
                 place = page.get("NextShardIterator") if page["Records"] else None
         fresh = [each for each in found if each["eventID"] not in self._seen]
         self._seen.update(each["eventID"] for each in fresh)
+        for each in fresh:
+            if each["eventName"] == "REMOVE" and each["dynamodb"]["OldImage"] in self._expired:
+                self._expired.remove(each["dynamodb"]["OldImage"])
+                each["userIdentity"] = _TTL_SERVICE
         return fresh
 
 

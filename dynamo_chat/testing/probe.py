@@ -29,7 +29,7 @@ class Probe:
     """Reads items without being measured. Its reads of items are strongly consistent."""
 
     def __init__(self, client: Client, schema: TableSchema) -> None:
-        self._client = _second_client(client)
+        self._client = second_client(client)
         self._schema = schema
 
     def close(self) -> None:
@@ -87,7 +87,8 @@ def _key_condition_alone(request: Mapping[str, Any]) -> dict[str, Any]:
     return {name: given for name, given in found.items() if given}
 
 
-def _second_client(client: Client) -> Client:
+def second_client(client: Client) -> Client:
+    """A client of the same endpoint, with the same credentials, that has no hooks."""
     credentials = client._get_credentials()  # noqa: SLF001 - there is no public way
     frozen = credentials.get_frozen_credentials() if credentials else None
     # botocore's sessions are not thread-safe while they create clients.
