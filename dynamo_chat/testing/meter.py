@@ -23,7 +23,7 @@ touched, and holds them until it is reset.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -32,16 +32,23 @@ from dynamo_chat.core.forks import ProcessLock
 from dynamo_chat.core.patterns import running_pattern
 from dynamo_chat.core.size import TRANSACTION_FACTOR, item_size, read_units, write_units
 from dynamo_chat.testing.capacity import (
-    INDEX_FACTOR_IN_TRANSACTIONS,
+    Charge,
     Item,
     Units,
-    failed_write_cost,
-    write_cost,
+    by_place,
+    failed_write_units,
+    write_charges,
 )
 from dynamo_chat.testing.hook import Client, ClientHook, Handler
 from dynamo_chat.testing.probe import Address, Probe, address
 from dynamo_chat.testing.schema import CHAT_TABLE, TABLE, TableSchema
-from dynamo_chat.testing.touched import Touched, asked, touched_by_read, touched_by_write
+from dynamo_chat.testing.touched import (
+    Touched,
+    asked,
+    partition_asked,
+    touched_by_read,
+    touched_by_write,
+)
 
 UNANSWERED = "Unanswered"
 
@@ -76,6 +83,8 @@ class RequestRecord:
     """The key condition of a Query, with its values. Only of a meter that keeps items."""
     touched: list[Touched] = field(default_factory=list)
     """The items that it read or wrote, in order. Only of a meter that keeps items."""
+    charges: list[Charge] = field(default_factory=list)
+    """Its units, by key. Only of a meter that keeps items."""
 
 
 class RequestMeter(ClientHook):
@@ -189,7 +198,7 @@ class RequestMeter(ClientHook):
         else:
             call.record.error = parsed.get("Error", {}).get("Code", "Unknown")
             if _condition_failed(parsed):
-                call.record.wcu = call.failed_writes()
+                call.record.wcu = self._note(call, call.failed_writes())
             if self._keeps_items:
                 call.record.touched = call.touched(call.before)
 
@@ -202,22 +211,29 @@ class RequestMeter(ClientHook):
         if call.targets:
             after = self._probing().items(target.address for target in call.targets)
             if after != call.before:
-                call.record.wcu = call.writes(after, {})
+                call.record.wcu = self._note(call, call.writes(after, {}))
 
     def _charge(self, call: _Call, answer: Mapping[str, Any]) -> None:
         if call.targets:
             after = self._probing().items(target.address for target in call.targets)
-            call.record.wcu = call.writes(after, answer)
+            call.record.wcu = self._note(call, call.writes(after, answer))
             if self._keeps_items:
                 call.record.touched = call.touched(after)
         elif call.operation in _READS:
             read = _Read(call, answer, self._probing)
-            call.record.rcu = read.units()
+            call.record.rcu = self._note(call, read.charges())
             call.record.items = read.returned()
             if self._keeps_items:
                 call.record.touched = touched_by_read(
                     call.operation, call.request, answer, self._schema
                 )
+
+    def _note(self, call: _Call, charges: Iterable[Charge]) -> Units:
+        """The units of these charges, which are kept if this meter keeps items."""
+        made = list(charges)
+        if self._keeps_items:
+            call.record.charges = made
+        return by_place(made)
 
     def _probing(self) -> Probe:
         with self._lock:
@@ -251,45 +267,42 @@ class _Call:
             keys=len(self.targets) or _keys_read(request),
         )
 
-    def writes(self, after: Mapping[Address, Item], answer: Mapping[str, Any]) -> Units:
-        """Units of the writes that took effect."""
+    def writes(self, after: Mapping[Address, Item], answer: Mapping[str, Any]) -> Iterator[Charge]:
+        """The charges of the writes that took effect."""
         left = {
             target.address
             for target in _batch_targets(answer.get("UnprocessedItems") or {}, self.schema)
         }
-        return _sum(
-            self._write(target, after.get(target.address))
-            for target in self.targets
-            if target.address not in left
-        )
+        for target in self.targets:
+            if target.address not in left:
+                yield from self._write(target, after.get(target.address))
 
-    def _write(self, target: _Target, new: Item | None) -> Units:
+    def _write(self, target: _Target, new: Item | None) -> Iterator[Charge]:
         old = self.before.get(target.address)
+        _, partition, sort = target.address
         if target.only_checked:
-            return {TABLE: self.factor * write_units(item_size(old or {}))}
-        units = write_cost(old, new, self.schema)
-        on_indexes = INDEX_FACTOR_IN_TRANSACTIONS if self.factor > 1 else 1
-        return {
-            place: spent * (self.factor if place == TABLE else on_indexes)
-            for place, spent in units.items()
-        }
+            yield Charge(TABLE, partition, sort, self.factor * write_units(item_size(old or {})))
+            return
+        is_in_transaction = self.factor > 1
+        yield from write_charges(
+            (partition, sort), old, new, self.schema, is_in_transaction=is_in_transaction
+        )
 
     def touched(self, after: Mapping[Address, Item]) -> list[Touched]:
         """What became of the items that it writes or checks."""
         targets = [(target.address, target.only_checked) for target in self.targets]
         return touched_by_write(targets, self.before, after)
 
-    def failed_writes(self) -> Units:
-        """Units of writes that did not happen because a condition failed.
+    def failed_writes(self) -> Iterator[Charge]:
+        """The charges of writes that did not happen because a condition failed.
 
         AWS charges the table as if it had been written. For a cancelled transaction, all members
         are counted twice: an assumption, which is rather too high than too low.
         """
-        units = _sum(
-            failed_write_cost(self.before.get(target.address), target.put)
-            for target in self.targets
-        )
-        return {place: spent * self.factor for place, spent in units.items()}
+        for target in self.targets:
+            _, partition, sort = target.address
+            units = failed_write_units(self.before.get(target.address), target.put)
+            yield Charge(TABLE, partition, sort, self.factor * units)
 
 
 class _Read:
@@ -304,8 +317,8 @@ class _Read:
         self._answer = answer
         self._probing = probing
 
-    def units(self) -> Units:
-        """Read units by table and index."""
+    def charges(self) -> Iterator[Charge]:
+        """What was charged for each item, or for the page."""
         return _READS[self._operation](self)
 
     def returned(self) -> int:
@@ -316,45 +329,56 @@ class _Read:
             return sum(map(len, batches.values()))
         return len(answer.get("Items") or []) + bool(answer.get("Item")) + sum(map(bool, batches))
 
-    def get(self) -> Units:
-        size = item_size(self._answer.get("Item") or {})
-        if "ProjectionExpression" in self._request:
-            (size,) = self._whole_sizes(self._request["TableName"], [self._request["Key"]])
-        return {TABLE: read_units(size, consistent=bool(self._request.get("ConsistentRead")))}
+    def get(self) -> Iterator[Charge]:
+        return self._of_items([self._request["Key"]], self._request, [self._answer.get("Item")])
 
-    def page(self) -> Units:
-        """Units of a Query or Scan: its items' sizes are added, then rounded up."""
+    def page(self) -> Iterator[Charge]:
+        """The charge of a Query or Scan: its items' sizes are added, then rounded up."""
         size = sum(map(item_size, self._answer.get("Items") or []))
         if _shows_less(self._request):
             scanned = self._answer.get("ScannedCount", 0)
             size = self._probing().page_size(self._operation, self._request, scanned)
         consistent = bool(self._request.get("ConsistentRead"))
-        return {self._request.get("IndexName") or TABLE: read_units(size, consistent=consistent)}
+        place = self._request.get("IndexName") or TABLE
+        units = read_units(size, consistent=consistent)
+        yield Charge(place, partition_asked(self._request, self._schema), "", units)
 
-    def batch(self) -> Units:
-        """Units of a batch: each item is rounded up alone, and missing items count, too."""
-        units = 0.0
+    def batch(self) -> Iterator[Charge]:
+        """The charges of a batch: each item is rounded up alone, and missing items count, too."""
         left = self._answer.get("UnprocessedKeys") or {}
         for table, part in self._request["RequestItems"].items():
             undone = left.get(table, {}).get("Keys", [])
             done = [key for key in part["Keys"] if key not in undone]
-            if "ProjectionExpression" in part:
-                sizes = self._whole_sizes(table, done)
-            else:
-                sizes = [item_size(item) for item in self._answer["Responses"].get(table, [])]
-                sizes += [0] * (len(done) - len(sizes))
-            consistent = bool(part.get("ConsistentRead"))
-            units += sum(read_units(size, consistent=consistent) for size in sizes)
-        return {TABLE: units}
+            found: dict[Address, Item] = {}
+            if "ProjectionExpression" not in part:
+                items = self._answer["Responses"].get(table, [])
+                found = {address(table, item, self._schema): item for item in items}
+            given = [found.get(address(table, key, self._schema)) for key in done]
+            yield from self._of_items(done, {"TableName": table, **part}, given)
 
-    def transaction(self) -> Units:
-        sizes = [item_size(found.get("Item") or {}) for found in self._answer["Responses"]]
-        for place, member in enumerate(self._request["TransactItems"]):
-            get = member["Get"]
-            if "ProjectionExpression" in get:
-                (sizes[place],) = self._whole_sizes(get["TableName"], [get["Key"]])
-        units = sum(read_units(size, consistent=True) for size in sizes)
-        return {TABLE: TRANSACTION_FACTOR * units}
+    def transaction(self) -> Iterator[Charge]:
+        for member, found in zip(
+            self._request["TransactItems"], self._answer["Responses"], strict=True
+        ):
+            get = {**member["Get"], "ConsistentRead": True}
+            for charge in self._of_items([get["Key"]], get, [found.get("Item")]):
+                yield charge._replace(units=TRANSACTION_FACTOR * charge.units)
+
+    def _of_items(
+        self,
+        keys: Sequence[Mapping[str, Any]],
+        asked: Mapping[str, Any],
+        found: Sequence[Item | None],
+    ) -> Iterator[Charge]:
+        """The charges of reads of single items, of which a projection may show less."""
+        if "ProjectionExpression" in asked:
+            sizes = self._whole_sizes(asked["TableName"], keys)
+        else:
+            sizes = [item_size(item or {}) for item in found]
+        consistent = bool(asked.get("ConsistentRead"))
+        for key, size in zip(keys, sizes, strict=True):
+            _, partition, sort = address(asked["TableName"], key, self._schema)
+            yield Charge(TABLE, partition, sort, read_units(size, consistent=consistent))
 
     def _whole_sizes(self, table: str, keys: Iterable[Mapping[str, Any]]) -> list[int]:
         addresses = [address(table, key, self._schema) for key in keys]

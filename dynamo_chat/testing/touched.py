@@ -14,6 +14,7 @@ from dynamo_chat.testing.schema import TableSchema
 How = Literal["read", "missing", "created", "changed", "deleted", "unchanged", "checked"]
 
 _PLACEHOLDER: Final = re.compile(r"[#:]\w+")
+_EQUAL: Final = re.compile(r"([#\w]+) *= *(:\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,17 @@ def asked(request: Mapping[str, Any]) -> str:
         return f'"{next(iter(values[placeholder].values()))}"'
 
     return _PLACEHOLDER.sub(meant, request.get("KeyConditionExpression") or "")
+
+
+def partition_asked(request: Mapping[str, Any], schema: TableSchema) -> str:
+    """The partition key of a Query; empty for a Scan."""
+    names = request.get("ExpressionAttributeNames") or {}
+    values = request.get("ExpressionAttributeValues") or {}
+    wanted = schema.keys_of(request.get("IndexName")).partition
+    for name, value in _EQUAL.findall(request.get("KeyConditionExpression") or ""):
+        if names.get(name, name) == wanted:
+            return str(values[value]["S"])
+    return ""
 
 
 def _change(before: Item | None, after: Item | None) -> How:

@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dynamo_chat.testing import RequestMeter
+from dynamo_chat.testing.capacity import Charge
 
 
 @pytest.fixture
@@ -129,3 +130,40 @@ def test_a_plain_meter_holds_no_items(embedded_client: Any, table: str) -> None:
         embedded_client.put_item(TableName=table, Item=item("a"))
         embedded_client.get_item(TableName=table, Key=item("a"))
     assert [(each.touched, each.asked) for each in plain.requests] == [([], "")] * 2
+
+
+def charged(meter: RequestMeter) -> list[Charge]:
+    return meter.requests[-1].charges
+
+
+def test_each_charge_has_its_key(embedded_client: Any, table: str, meter: RequestMeter) -> None:
+    """An index entry that moves is charged where it was and where it is."""
+    for place in "xy":
+        indexed = item("a", GSI1PK=f"{place}#", GSI1SK="s")
+        embedded_client.transact_write_items(
+            TransactItems=[{"Put": {"TableName": table, "Item": indexed}}]
+        )
+    on_table = ("table", "P#", "a", 2.0)
+    assert charged(meter) == [on_table, ("GSI1", "x#", "s", 1.0), ("GSI1", "y#", "s", 1.0)]
+    assert meter.requests[-1].wcu == {"table": 2.0, "GSI1": 2.0}
+
+    both = {"#s": "GSI1SK", "#p": "GSI1PK"}
+    embedded_client.query(
+        TableName=table,
+        IndexName="GSI1",
+        KeyConditionExpression="#s = :s AND #p = :p",
+        ExpressionAttributeNames=both,
+        ExpressionAttributeValues={":p": {"S": "y#"}, ":s": {"S": "s"}},
+    )
+    assert charged(meter) == [("GSI1", "y#", "", 0.5)]
+    embedded_client.scan(TableName=table)
+    assert charged(meter) == [("table", "", "", 0.5)]
+
+    keys = [{"PK": {"S": "P#"}, "SK": {"S": sk}} for sk in "ab"]
+    for part in ({"Keys": keys}, {"Keys": keys, "ProjectionExpression": "SK"}):
+        embedded_client.batch_get_item(RequestItems={table: part})
+        assert charged(meter) == [("table", "P#", "a", 0.5), ("table", "P#", "b", 0.5)]
+    embedded_client.transact_get_items(
+        TransactItems=[{"Get": {"TableName": table, "Key": each}} for each in keys]
+    )
+    assert charged(meter) == [("table", "P#", "a", 2.0), ("table", "P#", "b", 2.0)]
