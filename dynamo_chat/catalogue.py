@@ -58,6 +58,8 @@ class Entry:
     """Why no owner is checked; empty if one is."""
     reads: str
     """Whether its answers may show the past: a key of `READS`."""
+    regions: str
+    """In which regions of a global table it may be called: a key of `REGIONS`."""
 
     @property
     def repository(self) -> str:
@@ -148,6 +150,7 @@ def _entry(method: str, declared: AccessPattern, function: Any) -> Entry:
         owner_argument=_owner_argument(declared, function),
         unowned_because=unowned.why if unowned else "",
         reads=declared.reads,
+        regions=declared.regions,
     )
 
 

@@ -219,6 +219,7 @@ def _entry(**changes: Any) -> Entry:
         "owner_argument": "",
         "unowned_because": "",
         "reads": "late",
+        "regions": "any",
     }
     return Entry(**{**told, **changes})
 
@@ -320,6 +321,17 @@ def test_a_read_of_the_past_is_told_unless_it_is_declared(chat_store: ChatStore)
     assert problems(plain, "late by default") == problems(strong, "strong by default") == ()
     assert problems(plain, "strong") == ("1 requests may read the past, but it is declared strong",)
     assert problems(strong, "late") == ("no request reads the past, but it is declared late",)
+
+
+def test_a_write_that_depends_on_what_is_there_is_told_if_it_is_declared_for_any_region(
+    chat_store: ChatStore,
+) -> None:
+    deleting = _sending("DeleteItem", Key=_KEY)
+    declared = {"operation": "DeleteItem", "reads": "strong"}
+    assert _measured(chat_store, deleting, **declared, regions="one").problems == ()
+    assert _measured(chat_store, deleting, **declared).problems == (
+        "DeleteItem, but it is declared for any region",
+    )
 
 
 def test_a_method_without_a_scenario_is_told(chat_store: ChatStore) -> None:

@@ -117,6 +117,10 @@ class Played:
         if taken.late and self.entry.reads.startswith("strong"):
             yield f"{taken.late} requests may read the past, but it is declared {self.entry.reads}"
         used = set(taken.operations)
+        if self.entry.regions == "any":
+            # Of two puts of one new item either may stay; other writes depend on what is there.
+            for operation in sorted(used & _WRITES - {"PutItem"}):
+                yield f"{operation}, but it is declared for any region"
         if "Scan" in used:
             yield "a Scan"
         for place in sorted(taken.places - self.entry.places):

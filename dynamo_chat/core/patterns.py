@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, Literal, NamedTuple, ParamSpec, TypeVar
 
+from dynamo_chat.core.answers import WRITING
 from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.of_organization import (
     OWNER_ARGUMENTS,
@@ -92,6 +93,17 @@ READS: Final[Mapping[Reads, str]] = {
 }
 
 
+Regions = Literal["any", "one"]
+"""In which regions of a global table a method may be called. `REGIONS` explains each."""
+
+REGIONS: Final[Mapping[Regions, str]] = {
+    "any": "In every region at once. It writes nothing, or only a new item that nothing changes "
+    "later, so that it does not matter which write of it stays.",
+    "one": "In one region only. It decides by what its own region has, and of two writes to one "
+    "item in two regions the earlier one is lost.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class AccessPattern:
     """The access pattern of one repository method."""
@@ -114,6 +126,8 @@ class AccessPattern:
     """The package that the pattern belongs to; empty for the package of the method's module."""
     reads: Reads
     """What its answers show; see `READS`."""
+    regions: Regions
+    """In which regions of a global table it may be called; see `REGIONS`."""
 
 
 def access_pattern(  # noqa: PLR0913 - there is that much to declare
@@ -126,6 +140,7 @@ def access_pattern(  # noqa: PLR0913 - there is that much to declare
     owner: OwnerCheck | NoOwner,
     domain: str = "",
     reads: Reads | None = None,
+    regions: Regions | None = None,
     cursor_id: str = "",
     bodies: Iterable[str] = (),
     renamed: Mapping[str, str] | None = None,
@@ -139,7 +154,8 @@ def access_pattern(  # noqa: PLR0913 - there is that much to declare
     arguments, each with its new one.
 
     `reads` says whether answers may show the past; by default, those of a method with the argument
-    `consistent` and those of an index may.
+    `consistent` and those of an index may. `regions` says in which regions of a global table it may
+    be called; by default, in any if it writes no items.
     """
     bound = cursor_id or pattern_id
     long_texts = _BODIES.union(bodies)
@@ -156,6 +172,7 @@ def access_pattern(  # noqa: PLR0913 - there is that much to declare
             owner=owner,
             domain=domain,
             reads=reads or _reads(method, operation, index),
+            regions=regions or ("one" if any(each in operation for each in WRITING) else "any"),
         )
         check = _argument_check(method, long_texts)
         name = method.__name__

@@ -96,7 +96,7 @@ class Invocations(Repository):
         super().__init__(binding)
         self._sweeper = Sweeper(binding)
 
-    @access_pattern("L3", "PutItem", "1", owner="creation")
+    @access_pattern("L3", "PutItem", "1", owner="creation", regions="any")
     def record(self, invocation: NewInvocation) -> Invocation:
         """Record an invocation and return it.
 

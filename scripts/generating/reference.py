@@ -9,7 +9,7 @@ from typing import Any, Final
 from dynamo_chat.cases.playing import measure_all
 from dynamo_chat.catalogue import Entry, catalogue, id_order
 from dynamo_chat.core.layout import GSI1, GSI2, TABLE, Layout, Place
-from dynamo_chat.core.patterns import OWNER_CHECKS, READS
+from dynamo_chat.core.patterns import OWNER_CHECKS, READS, REGIONS
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.store import ChatStore
 from dynamo_chat.testing import EmbeddedEngine
@@ -104,6 +104,10 @@ def access_patterns() -> str:
             "What answers show:",
             "",
             *_table(("reads", "means"), READS.items()),
+            "",
+            "In which regions of a [global table](../guide/global-tables.md) to call a method:",
+            "",
+            *_table(("regions", "means"), REGIONS.items()),
             *(
                 line
                 for domain, found in groupby(entries, key=lambda entry: entry.domain)
@@ -208,7 +212,7 @@ def _slot(layout: Layout, place: Place) -> str:
 def _methods(domain: str, entries: Iterable[Entry]) -> Iterator[str]:
     yield from ("", f"## {_title(domain)}", "")
     yield from _table(
-        ("id", "method", "what", "index", "operation", "requests", "reads", "replaces"),
+        ("id", "method", "what", "index", "operation", "requests", "reads", "regions", "replaces"),
         sorted(
             [
                 *(
@@ -220,12 +224,13 @@ def _methods(domain: str, entries: Iterable[Entry]) -> Iterator[str]:
                         entry.operation,
                         entry.requests,
                         entry.reads,
+                        entry.regions,
                         entry.replaces,
                     )
                     for entry in entries
                 ),
                 *(
-                    (identity, "–", what, "table", "TTL", requests, "–", replaces)
+                    (identity, "–", what, "table", "TTL", requests, "–", "–", replaces)
                     for identity, what, requests, replaces in _BY_ITSELF.get(domain, ())
                 ),
             ],
