@@ -35,7 +35,7 @@ DESCRIPTION = """\
 Without options: the checks of a change before it is merged, on the Python that runs this script.
 
   lint          ruff, formatting, import contracts, the project's own rules
-  types         mypy --strict over everything; pyright over a user's program
+  types         mypy --strict, except over the adapters; pyright over a user's program
   docs          the documentation, warnings are errors
   laws          the laws (tests/laws), with 500 examples each
   suite         every other test, except those marked once or long
@@ -49,7 +49,7 @@ With --all, lint, types and docs, and also:
                 missing Python, again on another one
   engine        the engine suite on a ministack server, without what is marked once or long
   loop          state machines, faults and daily calls through AsyncChatStore, on an event loop
-  frameworks    the adapters of dynamo_chat.integrations, each with its framework
+  frameworks    the adapters of dynamo_chat.integrations, each with its framework; and their types
   browser       the atlas in a real browser, which comes from the npm registry
   proof         a short proof under load and faults
 

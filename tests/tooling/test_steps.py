@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import shlex
 import tomllib
 from argparse import Namespace
 from collections.abc import Sequence
@@ -188,6 +189,36 @@ def test_a_step_without_tests_shows_its_last_lines() -> None:
 def test_the_check_of_a_change_is_the_command_of_the_readme() -> None:
     assert "\n$ scripts/test " in (ROOT / "README.md").read_text("utf-8")
     assert "scripts/test --all" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_the_types_of_every_file_are_checked_in_one_step() -> None:
+    """Of those that mypy looks at: `types` leaves out what `frameworks` names, and nothing else."""
+    mypy = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]
+    left_out, *folders = mypy_arguments("types", "--exclude")
+    named = mypy_arguments("frameworks{,-oldest}", "--follow-imports=silent")
+    files = [
+        path
+        for folder in mypy["files"]
+        for each in sorted((ROOT / folder).rglob("*.py"))
+        for path in [each.relative_to(ROOT).as_posix()]
+        if not any(re.search(pattern, path) for pattern in mypy["exclude"])
+    ]
+    in_types = {
+        path
+        for path in files
+        if path.partition("/")[0] in folders and not re.search(left_out, path)
+    }
+    in_frameworks = {path for path in files if f"{path}/".startswith(tuple(f"{n}/" for n in named))}
+    assert in_frameworks >= {path for path in files if "/integrations/" in path}
+    assert in_types.isdisjoint(in_frameworks)
+    assert in_types | in_frameworks == set(files)
+
+
+def mypy_arguments(environment: str, option: str) -> list[str]:
+    """What follows `option` in the first call of mypy of an environment."""
+    commands = tox()[f"testenv:{environment}"]["commands"]
+    (arguments, *_) = re.findall(rf"mypy {option} (.*)$", commands, re.MULTILINE)
+    return shlex.split(arguments)
 
 
 def test_the_oldest_frameworks_are_the_first_of_their_ranges() -> None:
