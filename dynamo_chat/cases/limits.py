@@ -11,6 +11,10 @@ from dynamo_chat.cases.words import deleted, words
 from dynamo_chat.limits.rate_limit import RateLimit, RateLimitExceeded
 
 
+class NotRefused(Exception):
+    """A call that a case expects to be refused was not."""
+
+
 def _refused(call: Callable[[], object]) -> Callable[[], RateLimit]:
     """A function that expects the call to be refused, and returns the error's window."""
 
@@ -19,7 +23,7 @@ def _refused(call: Callable[[], object]) -> Callable[[], RateLimit]:
             call()
         except RateLimitExceeded as refusal:
             return refusal.current
-        raise AssertionError("the call should have been refused")
+        raise NotRefused("the call should have been refused")
 
     return run
 

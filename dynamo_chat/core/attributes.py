@@ -11,6 +11,7 @@ import threading
 import zlib
 from binascii import a2b_base64
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -55,8 +56,9 @@ class Raw(Value):
     """An operand that is an AttributeValue already."""
 
     def __init__(self, value: AttributeValue) -> None:
-        if "B" in value:  # as text it would be encoded a second time
-            value = {"B": _binary(value["B"])}
+        if isinstance(value, dict) and "B" in value:  # as text it would be encoded a second time
+            with suppress(ValueError, TypeError):  # what is no base64, DynamoDB refuses
+                value = {"B": _binary(value["B"])}
         super(Value, self).__init__(value)
 
 

@@ -333,6 +333,13 @@ def is_kind(item: Mapping[str, Any], layout: Layout) -> bool:
     return bool(item.get(KIND) == {"S": layout.kind})
 
 
+def text_in(item: Mapping[str, Any], name: str) -> str | None:
+    """The text in an attribute; None if it is missing, or no text."""
+    stored = item.get(name)
+    found = stored.get("S") if isinstance(stored, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def key_parts(layout: Layout, item: AttributeValues, attribute: str) -> tuple[Any, ...]:
     """The components of an item's PK or SK. CorruptItem if it lacks the shape of `layout`."""
     shape = layout.table.pk if attribute == PK else layout.table.sk

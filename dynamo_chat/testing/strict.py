@@ -17,6 +17,7 @@ import hashlib
 import json
 import operator
 import re
+from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -55,11 +56,18 @@ _COMPARISONS: Final[Mapping[str, Callable[[bytes, bytes], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_ORDER: Final[Mapping[str, Callable[[Any], Any]]] = {"N": Decimal, "S": str.encode, "B": bytes}
+
+
+def _bytes(content: bytes | str) -> bytes:
+    """Binary content, which may be the base64 text of DynamoDB's own JSON."""
+    return a2b_base64(content) if isinstance(content, str) else bytes(content)
+
+
+_ORDER: Final[Mapping[str, Callable[[Any], Any]]] = {"N": Decimal, "S": str.encode, "B": _bytes}
 _PARTITION_KEYS: Final = frozenset(
     keys.partition for keys in (CHAT_TABLE.keys, *CHAT_TABLE.indexes.values())
 )
-_SETS: Final[Mapping[str, Callable[[Any], Any]]] = {"SS": str, "NS": Decimal, "BS": bytes}
+_SETS: Final[Mapping[str, Callable[[Any], Any]]] = {"SS": str, "NS": Decimal, "BS": _bytes}
 
 Request = Mapping[str, Any]
 AttributeValue = Mapping[str, Any]

@@ -25,7 +25,15 @@ from dynamo_chat.core.binding import Binding
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
-from dynamo_chat.core.item import UNREADABLE, corrupt, identity_of, is_kind, key_parts, plan
+from dynamo_chat.core.item import (
+    UNREADABLE,
+    corrupt,
+    identity_of,
+    is_kind,
+    key_parts,
+    plan,
+    text_in,
+)
 from dynamo_chat.core.keys import KeyRange, flag, integer
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout, Place, Whose
 from dynamo_chat.core.pairs import CONTENT
@@ -192,7 +200,7 @@ class Finder(Repository):
         shape = layout.table.sk
         for items in self._walk(Collection(TABLE, root[PK]["S"], everything, shape)):
             for item in items:
-                kind = self._kinds.get(_kind(item))
+                kind = self._kinds.get(text_in(item, KIND) or "")
                 if kind is None or not _is_inside(kind, layout, helpers) or not is_live(item, now):
                     continue
                 if layout is not keyspace.CONVERSATION or is_part_of(item, life):
@@ -213,7 +221,7 @@ class Finder(Repository):
                 elif is_kind(item, keyspace.LLM_CONTENT):
                     content = item  # it sorts just before its usage, which has the account
                 else:
-                    if item.get("account_id", {}).get("S") not in person.account_ids:
+                    if text_in(item, "account_id") not in person.account_ids:
                         yield Found(keyspace.LLM_USAGE, item)
                         if content is not None:
                             yield Found(keyspace.LLM_CONTENT, content)
@@ -260,9 +268,9 @@ def is_owned_by(whose: Whose, layout: Layout, item: AttributeValues, owner: str)
 
 def _owners(whose: Whose, layout: Layout, item: AttributeValues) -> list[str]:
     """What the fields that may name the owner hold, as far as they can be read."""
-    texts = {name: value["S"] for name, value in item.items() if "S" in value}
-    known = {**texts, **identity_of(layout, item)}
-    return [known[name] for name in whose.fields if name in known]
+    in_key = identity_of(layout, item)
+    found = (in_key.get(name) or text_in(item, name) for name in whose.fields)
+    return [each for each in found if each is not None]
 
 
 def _doubt(layout: Layout, whose: Whose, item: AttributeValues) -> CorruptItem | None:
@@ -295,8 +303,3 @@ def _content_key(layout: Layout, content: Layout, record: AttributeValues) -> Ke
     names = (*layout.table.pk.names, *layout.table.sk.names)
     parts = (*key_parts(layout, record, PK), *key_parts(layout, record, SK))
     return content.key(**{**dict(zip(names, parts, strict=True)), names[-1]: CONTENT})
-
-
-def _kind(item: AttributeValues) -> str:
-    found = item.get(KIND, {}).get("S", "")
-    return found if isinstance(found, str) else ""

@@ -16,7 +16,7 @@ from dynamo_chat.chat.reviews import Review
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem
-from dynamo_chat.core.item import is_kind, key_parts, plan
+from dynamo_chat.core.item import is_kind, key_parts, plan, text_in
 from dynamo_chat.core.keys import KeyRange
 from dynamo_chat.core.layout import GSI1, KIND, PK, SK, TABLE, Collection, Layout
 from dynamo_chat.core.repository import Repository
@@ -80,7 +80,7 @@ class Names(Repository):
     def _organizations(self, person: Person) -> Iterator[tuple[str, Mention | None]]:
         """Organizations of the person whose name has the person's id, name or an address."""
         user = self._get_item(user_key(person.user_id), consistent=True) or {}
-        name = user.get("name", {}).get("S")
+        name = text_in(user, "name")
         known = {each.casefold() for each in (person.user_id, *person.addresses, name) if each}
         for organization_id in self._organization_ids(person):
             item = self._get_item(organization_key(organization_id), consistent=True)

@@ -1,7 +1,8 @@
 """The image of a table in dicts, which answers reads and writes at once, damaged items included.
 
 It behaves as DynamoDB does where that matters to a reader: items by key, ranges in order, limits,
-the last evaluated key. Writes change nothing: the dice decide whether their conditions hold.
+the last evaluated key. The dice decide whether the conditions of writes hold. Of the writes, deletes
+alone change something: a call that deletes what it finds, until it finds nothing, must end.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +47,7 @@ class Table:
 
     def __init__(self) -> None:
         self._image = Image(())
-        self._changes: Mapping[Key, Item | None] = {}
+        self._changes: dict[Key, Item | None] = {}
         self._dice = Random(0)
         self._asked = 0
         self.shown: set[Key] = set()
@@ -54,7 +55,7 @@ class Table:
 
     def show(self, image: Image, changes: Mapping[Key, Item | None], dice: int) -> None:
         """Answer from this image from now on, with these items changed, or missing if None."""
-        self._image, self._changes = image, changes
+        self._image, self._changes = image, dict(changes)
         self._dice = Random(dice)
         self._asked = 0
         self.shown = set()
@@ -139,11 +140,17 @@ class Table:
             raise ConditionFailed({0: there}, was_resent=self._dice.random() < 0.2)
         return {} if there is None else {"Attributes": there}
 
-    _putitem = _updateitem = _deleteitem = _write
+    _putitem = _updateitem = _write
+
+    def _deleteitem(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._write(request)
+        self._changes[_key_of(request["Key"])] = None
+        return answer
 
     def _transactwriteitems(self, request: Mapping[str, Any]) -> dict[str, Any]:
         writes = [next(iter(each.values())) for each in request["TransactItems"]]
         there = [self._at(each.get("Key") or each["Item"]) for each in writes]
+        deleted = [each["Delete"] for each in request["TransactItems"] if "Delete" in each]
         thrown = self._dice.random()
         if thrown < 0.1:
             raise TransactionClash("busy")
@@ -155,6 +162,7 @@ class Table:
             }
             if failed:
                 raise ConditionFailed(failed, was_resent=self._dice.random() < 0.2)
+        self._changes.update((_key_of(each["Key"]), None) for each in deleted)
         return {}
 
     def _batchwriteitem(self, request: Mapping[str, Any]) -> dict[str, Any]:

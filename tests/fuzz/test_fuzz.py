@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +16,8 @@ from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import ItemPlan
 from dynamo_chat.streams import records
 from fuzzing.__main__ import all_parsers
+from fuzzing.corpus import theatre
+from fuzzing.methods import Methods
 from fuzzing.mutation import mutated
 from fuzzing.paging import paged_methods
 from fuzzing.parsers import Parser, Reading
@@ -31,6 +34,7 @@ METHODS = (
 )
 SEED = 20_260_115
 INPUTS = 1_500
+INDEXED = {"PK", "SK", "GSI1PK", "GSI1SK", "GSI2PK", "GSI2SK"}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,23 @@ def test_nothing_is_untyped(parsers: dict[str, Parser]) -> None:
         assert sum(tally.outcomes.values()) == tally.inputs == share
         assert tally.outcomes["UNTYPED"] == 0
         assert len(tally.outcomes) > 1 or share < 50, parser.name
+
+
+@pytest.mark.once
+def test_each_attribute_of_what_is_exported_erased_or_swept_may_be_damaged() -> None:
+    """No AttributeValue at all, or no base64: each call ends, and with a typed error or without."""
+    swept = ("llm.delete_all", "invocations.delete_all")
+    stage = theatre(("people.export", "people.plan_erasure", "people.erase", *swept))
+    methods, outcomes = Methods(stage), Counter[str]()
+    damages = cycle([None, "text", {"B": "no base64!"}])
+    for scene in stage.scenes:
+        for key in sorted(scene.shown):
+            item = scene.image.items.get(key, {})
+            for name, wrong in zip(sorted({*item} - INDEXED), damages, strict=False):
+                change = [*key, item | {name: wrong}]
+                made = [scene.method, scene.place, [change], len(name)]
+                assert judged(methods, made, outcomes) is None, (key, name, wrong)
+    assert len(outcomes) > 1
 
 
 def test_every_paged_method_is_given_cursors(parsers: dict[str, Parser]) -> None:

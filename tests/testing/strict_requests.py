@@ -331,6 +331,10 @@ REFUSED = {
 
 ACCEPTED = {
     "put": ("PutItem", put(a={"M": {"": s(""), "b": {"L": []}}}, c={"SS": [""]}, **GSI1)),
+    "binary as base64": (
+        "PutItem",
+        conditional("a = :a AND b BETWEEN :b AND :b", a={"BS": ["YWJj"]}, b={"B": "YWJj"}),
+    ),
     "item of 400 KB": ("PutItem", put(body=s("x" * AT_LIMIT))),
     "nesting of 32": ("PutItem", put(a=nested(32))),
     "38 digits": ("PutItem", put(a=n("-" + "9" * 38 + "e87"), b=n("0"), c=n("1e-130"))),
