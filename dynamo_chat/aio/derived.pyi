@@ -58,7 +58,7 @@ from dynamo_chat.provision.waiting import ProgressHook
 from dynamo_chat.telemetry.invocations import Invocation, NewInvocation
 from dynamo_chat.telemetry.llm import LLMInteraction, LLMUsage, NewInteraction
 from dynamo_chat.telemetry.reports import LLMReport, Period
-from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, PersonRecord
+from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, Mention, PersonRecord
 from typing import Any, Self
 
 class AsyncBackups:
@@ -2268,8 +2268,13 @@ class AsyncPeople:
         *,
         account_ids: Iterable[str] = (),
         addresses: Iterable[str] = (),
+        on_mention: Callable[[Mention], object] | None = None,
     ) -> ErasurePlan:
-        """What `erase` would do now: how many of each kind, and what stays with others."""
+        """What `erase` would do now: how many of each kind, and what stays with others.
+
+        `on_mention` is called with each mention, also with those beyond the first 1,000, which the
+        plan lists.
+        """
 
     async def erase(
         self,
@@ -2279,6 +2284,7 @@ class AsyncPeople:
         addresses: Iterable[str] = (),
         heir_id: str | None = None,
         on_progress: Callable[[int], object] | None = None,
+        on_mention: Callable[[Mention], object] | None = None,
     ) -> ErasureReceipt:
         """Erase everything that belongs to a person, and return a receipt.
 
@@ -2290,6 +2296,8 @@ class AsyncPeople:
         with this id.
         Conflict if the id was given to another user before anything was erased. `on_progress` is
         called now and then with the number of items erased so far, helper items included.
+        `on_mention` is called with each mention, before anything is erased: what it raises ends the
+        call. The receipt counts all, and lists the first 1,000.
         The heir and the errors are those of `users.delete`: IllegalTransition if the person is the
         last owner of an organization, NotFound if the heir does not exist.
         """

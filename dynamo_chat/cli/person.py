@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -28,6 +28,7 @@ from dynamo_chat.workflows.person_records import (
     ErasurePlan,
     ErasureReceipt,
     Mention,
+    Mentions,
     record_schema,
 )
 
@@ -167,6 +168,16 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
             help="Also write the receipt to this file, as JSON. Only its owner can read it.",
         ),
     ] = None,
+    mentions_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--mentions",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write every mention to this file, as JSON Lines: the receipt counts all, and "
+            "lists the first 1,000. Only its owner can read it.",
+        ),
+    ] = None,
     force: ForceOption = False,
     store_name: StoreOption = None,
 ) -> None:
@@ -178,6 +189,7 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     store = Target(name, endpoint_url, region, made=store_class(store_name)).store()
     ids: dict[str, Any] = {"account_ids": account or (), "addresses": address or ()}
     may_write("--receipt", receipt_file, force=force)
+    may_write("--mentions", mentions_file, force=force)
     if is_quiet() and not (yes or dry_run):
         raise typer.BadParameter("--quiet needs --yes: there is nothing to see and confirm")
     if receipt_file is not None and not dry_run:
@@ -200,35 +212,40 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise fail("nothing was changed: add --yes to erase without a terminal")
         typer.confirm("Erase all of this? It cannot be undone", abort=True)
-    says = "a part may be erased; the same command erases the rest"
-    planned_items = sum(planned.erased.values())
-    with resumable(says), progress_bar("erasing") as tell:
-        receipt = store.people.erase(
-            user_id,
-            heir_id=heir,
-            on_progress=lambda done: tell("erasing", done, planned_items),
-            **ids,
-        )
-    _write(receipt, receipt_file)  # whatever happens next
-    says = "everything was erased but what was written meanwhile; the same command looks again"
-    with resumable(says), progress_bar("looking again"):
-        time.sleep(max(0.0, settle))
-        left = store.people.plan_erasure(user_id, **ids)
-        # A user is there only if the id was given to somebody else in between.
-        if not left.is_empty and keyspace.USER.kind not in left.erased:
-            receipt = _both(receipt, store.people.erase(user_id, **ids))
-    if is_searched:
-        expected = int(store.table.describe().get("ItemCount", 0))
-        says = "everything was erased, but not every text was searched"
-        with resumable(says), progress_bar("searching") as tell:
-            found = find_mentions(
-                store.connection,
-                words,
-                key_space=type(store).key_space,
-                read_units_per_second=rate or None,
-                on_progress=lambda done: tell("searching", done, expected or None),
+    with _lines_to(mentions_file) as written:
+        mentions = Mentions(written)
+        says = "a part may be erased; the same command erases the rest"
+        planned_items = sum(planned.erased.values())
+        with resumable(says), progress_bar("erasing") as tell:
+            receipt = store.people.erase(
+                user_id,
+                heir_id=heir,
+                on_progress=lambda done: tell("erasing", done, planned_items),
+                on_mention=mentions.add,
+                **ids,
             )
-            receipt = replace(receipt, mentions=(*receipt.mentions, *found))
+        _write(receipt, receipt_file)  # whatever happens next
+        says = "everything was erased but what was written meanwhile; the same command looks again"
+        with resumable(says), progress_bar("looking again"):
+            time.sleep(max(0.0, settle))
+            left = store.people.plan_erasure(user_id, **ids)
+            # A user is there only if the id was given to somebody else in between.
+            if not left.is_empty and keyspace.USER.kind not in left.erased:
+                second = store.people.erase(user_id, on_mention=mentions.add, **ids)
+                receipt = _both(receipt, second)
+        if is_searched:
+            expected = int(store.table.describe().get("ItemCount", 0))
+            says = "everything was erased, but not every text was searched"
+            with resumable(says), progress_bar("searching") as tell:
+                for each in find_mentions(
+                    store.connection,
+                    words,
+                    key_space=type(store).key_space,
+                    read_units_per_second=rate or None,
+                    on_progress=lambda done: tell("searching", done, expected or None),
+                ):
+                    mentions.add(each)
+    receipt = replace(receipt, mentions=mentions.first, mention_counts=mentions.counts)
     _print(receipt, as_json=as_json, title="erased")
     if receipt.is_resumed and not as_json:
         output().print("An earlier call had begun: what it erased is not counted here.")
@@ -241,15 +258,30 @@ def _write(receipt: ErasureReceipt, path: Path | None) -> None:
             replace_text(written, json_text(receipt.as_dict()) + "\n")
 
 
+@contextmanager
+def _lines_to(path: Path | None) -> Iterator[Callable[[Mention], None]]:
+    """A function that writes a mention as a line of this file; one that does nothing without it."""
+    if path is None:
+        yield lambda _: None
+        return
+    with open_private(path) as file:
+        replace_text(file, "")
+
+        def written(mention: Mention) -> None:
+            file.write(mention.line() + "\n")
+
+        yield written
+
+
 def _both(first: ErasureReceipt, second: ErasureReceipt) -> ErasureReceipt:
-    """One receipt of two looks."""
+    """One receipt of two looks, without their mentions."""
     return ErasureReceipt(
         user_id=first.user_id,
         account_ids=first.account_ids,
         erased=Counter(first.erased) + Counter(second.erased),
         replaced=Counter(first.replaced) + Counter(second.replaced),
-        mentions=tuple(dict.fromkeys([*first.mentions, *second.mentions])),
-        unreadable=tuple(dict.fromkeys([*first.unreadable, *second.unreadable])),
+        unreadable=second.unreadable,  # what stays is found by each look
+        unreadable_counts=second.unreadable_counts,
         pseudonyms=tuple(dict.fromkeys([*first.pseudonyms, *second.pseudonyms])),
         began_at=first.began_at,
         finished_at=second.finished_at,
@@ -283,12 +315,20 @@ def _print(shown: ErasurePlan, *, as_json: bool, title: str) -> None:
         console.print(rows)
     if shown.mentions:
         console.print("These stay with others; look whether their texts name the person:")
-        for each in shown.mentions:
-            _print_mention(console, each)
+        _print_mentions(console, shown.mentions, shown.mention_counts, "--mentions writes all")
     if shown.unreadable:
         console.print("These stay, because they are damaged and do not say whose they are:")
-        for each in shown.unreadable:
-            _print_mention(console, each)
+        _print_mentions(console, shown.unreadable, shown.unreadable_counts, "the doctor finds all")
+
+
+def _print_mentions(
+    console: Console, first: Sequence[Mention], counts: Mapping[str, int], further: str
+) -> None:
+    for each in first:
+        _print_mention(console, each)
+    more = sum(counts.values()) - len(first)
+    if more:
+        console.print(f"  and {more:,} more: {further}")
 
 
 def _print_mention(console: Console, shown: Mention) -> None:

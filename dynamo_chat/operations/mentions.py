@@ -14,7 +14,7 @@ from typing import Any, Final
 from dynamo_chat.core.clock import system_clock
 from dynamo_chat.core.connection import AttributeValues, Connection
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
-from dynamo_chat.core.item import UNREADABLE, key_parts, plan
+from dynamo_chat.core.item import UNREADABLE, key_parts, plan, text_in
 from dynamo_chat.core.layout import KIND, PK, SK, KeySpace
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.operations.doctor.reading import Pace, PacedConnection, Reader
@@ -55,12 +55,12 @@ def _found(
     count = 0
     for items, _ in reader.scan(page_size):
         for item in items:
-            layout = key_space.layouts.get(item.get(KIND, {}).get("S", ""))
+            layout = key_space.layouts.get(text_in(item, KIND) or "")
             if layout is not None and layout.helper:
                 continue
             fields = [name for name, text in _texts(item, key_space) if wanted.search(text)]
             if fields:
-                kind = item.get(KIND, {}).get("S", "unknown")
+                kind = text_in(item, KIND) or "unknown"
                 yield Mention(kind, _ids(item, key_space), tuple(fields), _WHY)
         count += len(items)
         on_progress(count)
@@ -77,7 +77,7 @@ def check_words(words: Iterable[str]) -> re.Pattern[str]:
 
 def _texts(item: AttributeValues, key_space: KeySpace) -> Iterator[tuple[str, str]]:
     """The fields of an item with all that they say; the attributes if it can't be read."""
-    entity = key_space.entities.get(item.get(KIND, {}).get("S", ""))
+    entity = key_space.entities.get(text_in(item, KIND) or "")
     try:
         said: dict[str, Any] = dict(item) if entity is None else _said(plan(entity).decode(item))
     except (CorruptItem, *UNREADABLE):
@@ -106,7 +106,7 @@ def _said(entity: Any) -> dict[str, Any]:
 
 def _ids(item: AttributeValues, key_space: KeySpace) -> tuple[tuple[str, str], ...]:
     """The ids in the item's key; the key as it is if its kind is unknown."""
-    layout = key_space.layouts.get(item.get(KIND, {}).get("S", ""))
+    layout = key_space.layouts.get(text_in(item, KIND) or "")
     try:
         if layout is not None:
             parts = (*key_parts(layout, item, PK), *key_parts(layout, item, SK))

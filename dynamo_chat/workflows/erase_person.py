@@ -41,7 +41,7 @@ from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.deletion import Deletion
 from dynamo_chat.core.errors import CorruptItem, NotFound
 from dynamo_chat.core.fence import Overtaken
-from dynamo_chat.core.item import helper_text, is_kind, key_parts, plan
+from dynamo_chat.core.item import helper_text, is_kind, key_parts, plan, text_in
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK, SK, Layout, Place
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.sweep import Sweep, Sweeper, Together
@@ -59,7 +59,12 @@ from dynamo_chat.telemetry.reports import reports_of
 from dynamo_chat.workflows.belongings import Finder, Found, Person, addresses_in
 from dynamo_chat.workflows.delete_user import Life, UserRemover
 from dynamo_chat.workflows.names import Names
-from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, Mention
+from dynamo_chat.workflows.person_records import (
+    ErasurePlan,
+    ErasureReceipt,
+    Mention,
+    Mentions,
+)
 
 _ERASED: Final = "erased~"
 _ACCOUNT: Final = "account_id"
@@ -77,39 +82,44 @@ class Eraser(Repository):
         self._finder = Finder(binding)
         self._names = Names(binding)
 
-    def plan(self, person: Person) -> ErasurePlan:
+    def plan(self, person: Person, on_mention: Callable[[Mention], object]) -> ErasurePlan:
         """What an erasure of this person would do now."""
         person = self._finder.with_addresses(person)
         counts: Counter[str] = Counter()
-        unreadable: list[Mention] = []
+        unreadable, mentions = Mentions(), Mentions(on_mention)
         for each in self._finder.find(person):
             if each.doubt is None:
                 counts[each.layout.kind] += 1
             else:
-                unreadable.append(_left(each, each.doubt))
+                unreadable.add(_left(each, each.doubt))
         # The other side keeps calls.
         replaced = Counter({keyspace.CALL.kind: counts.pop(keyspace.CALL.kind, 0)})
-        mentions: list[Mention] = []
         for kind, mention in self._names.everywhere(person):
             replaced[kind] += kind != keyspace.ORGANIZATION.kind
             if mention is not None:
-                mentions.append(mention)
+                mentions.add(mention)
         return ErasurePlan(
             user_id=person.user_id,
             account_ids=person.account_ids,
             erased={kind: count for kind, count in counts.items() if count},
             replaced={kind: count for kind, count in replaced.items() if count},
-            mentions=tuple(mentions),
-            unreadable=tuple(unreadable),
+            mentions=mentions.first,
+            mention_counts=mentions.counts,
+            unreadable=unreadable.first,
+            unreadable_counts=unreadable.counts,
         )
 
     def erase(
-        self, person: Person, heir_id: str | None, on_progress: Callable[[int], object]
+        self,
+        person: Person,
+        heir_id: str | None,
+        on_progress: Callable[[int], object],
+        on_mention: Callable[[Mention], object],
     ) -> ErasureReceipt:
         """Erase this person: see `People.erase`."""
         began_at = self._now()
         life = Life(self._get_item(user_key(person.user_id), consistent=True))
-        planned = self.plan(person)
+        planned = self.plan(person, on_mention)
         steps = _Steps(self._binding, person, f"{_ERASED}{self._new_id()}", on_progress)
         UserRemover(self._binding, self._snapshots, steps).delete(
             person.user_id, _EVERYTHING, heir_id, life
@@ -120,7 +130,9 @@ class Eraser(Repository):
             erased=planned.erased,
             replaced=planned.replaced,
             mentions=planned.mentions,
+            mention_counts=planned.mention_counts,
             unreadable=planned.unreadable,
+            unreadable_counts=planned.unreadable_counts,
             pseudonyms=(steps.pseudonym,) if planned.replaced else (),
             began_at=began_at,
             finished_at=self._now(),
@@ -312,7 +324,7 @@ class _Steps(Repository):
         item = self._get_item(thread_key(conversation_id), consistent=True)
         if item is None or not is_kind(item, keyspace.EMAIL_THREAD_TOMBSTONE):
             return
-        if item.get(_ACCOUNT, {}).get("S") in self._person.account_ids:
+        if text_in(item, _ACCOUNT) in self._person.account_ids:
             self._threads.finish(item)
 
     def _delete_own_kinds(self, sweeper: Sweeper, person: Person) -> None:

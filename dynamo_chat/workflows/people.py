@@ -16,7 +16,12 @@ from dynamo_chat.core.settings import check_callable
 from dynamo_chat.identity.user import User
 from dynamo_chat.workflows.belongings import Finder, Person
 from dynamo_chat.workflows.erase_person import Eraser
-from dynamo_chat.workflows.person_records import ErasurePlan, ErasureReceipt, PersonRecord
+from dynamo_chat.workflows.person_records import (
+    ErasurePlan,
+    ErasureReceipt,
+    Mention,
+    PersonRecord,
+)
 
 MAX_IDS = 10
 """The most accounts, and the most addresses, of one call: each takes some twenty requests."""
@@ -73,10 +78,20 @@ class People(Repository):
         domain="workflows",
     )
     def plan_erasure(
-        self, user_id: str, *, account_ids: Iterable[str] = (), addresses: Iterable[str] = ()
+        self,
+        user_id: str,
+        *,
+        account_ids: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+        on_mention: Callable[[Mention], object] | None = None,
     ) -> ErasurePlan:
-        """What `erase` would do now: how many of each kind, and what stays with others."""
-        return self._eraser.plan(_person(user_id, account_ids, addresses))
+        """What `erase` would do now: how many of each kind, and what stays with others.
+
+        `on_mention` is called with each mention, also with those beyond the first 1,000, which the
+        plan lists.
+        """
+        person = _person(user_id, account_ids, addresses)
+        return self._eraser.plan(person, _hook("on_mention", on_mention))
 
     @access_pattern(
         "G3",
@@ -95,6 +110,7 @@ class People(Repository):
         addresses: Iterable[str] = (),
         heir_id: str | None = None,
         on_progress: Callable[[int], object] | None = None,
+        on_mention: Callable[[Mention], object] | None = None,
     ) -> ErasureReceipt:
         """Erase everything that belongs to a person, and return a receipt.
 
@@ -106,13 +122,14 @@ class People(Repository):
         with this id.
         Conflict if the id was given to another user before anything was erased. `on_progress` is
         called now and then with the number of items erased so far, helper items included.
+        `on_mention` is called with each mention, before anything is erased: what it raises ends the
+        call. The receipt counts all, and lists the first 1,000.
         The heir and the errors are those of `users.delete`: IllegalTransition if the person is the
         last owner of an organization, NotFound if the heir does not exist.
         """
         person = _person(user_id, account_ids, addresses)
-        if on_progress is not None:
-            check_callable("on_progress", on_progress)
-        return self._eraser.erase(person, heir_id, on_progress or (lambda _: None))
+        progress, mention = _hook("on_progress", on_progress), _hook("on_mention", on_mention)
+        return self._eraser.erase(person, heir_id, progress, mention)
 
     def _records(
         self, person: Person, on_unreadable: Callable[[CorruptItem], object] | None
@@ -140,6 +157,14 @@ def _person(user_id: str, account_ids: Iterable[str], addresses: Iterable[str]) 
         checked_as(User, "user_id", each, "account_ids")
     given = _texts("addresses", addresses)
     return Person(user_id, accounts, tuple(dict.fromkeys(address_key(each) for each in given)))
+
+
+def _hook(argument: str, given: Callable[[T], object] | None) -> Callable[[T], object]:
+    """What to call; something that does nothing if nothing is given. InvalidArgument."""
+    if given is None:
+        return lambda _: None
+    check_callable(argument, given)
+    return given
 
 
 def _texts(argument: str, given: Any) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -16,6 +17,8 @@ from dynamo_chat.core.keys import format_time
 from dynamo_chat.core.layout import KeySpace
 from dynamo_chat.keyspace import KEY_SPACE
 
+MAX_MENTIONS: Final = 1_000
+"""The most mentions, and the most unreadable items, that a plan or a receipt lists."""
 _FIELDS: Final = ("kind", "version", "fields")
 _NO_KEYWORDS: Final = frozenset({"ge", "gt", "le", "lt", "max_digits", "decimal_places"})
 
@@ -39,7 +42,7 @@ class PersonRecord:
 
     def line(self) -> str:
         """The record as one line of JSON, without the line break."""
-        return json.dumps(self.as_dict(), ensure_ascii=False, separators=(",", ":"))
+        return _line(self)
 
 
 def read_record(line: str, key_space: KeySpace = KEY_SPACE) -> PersonRecord:
@@ -148,6 +151,42 @@ class Mention:
             "why": self.why,
         }
 
+    def line(self) -> str:
+        """The mention as one line of JSON, without the line break."""
+        return _line(self)
+
+
+def _line(record: PersonRecord | Mention) -> str:
+    return json.dumps(record.as_dict(), ensure_ascii=False, separators=(",", ":"))
+
+
+class Mentions:
+    """Mentions that are added one by one: all are counted and passed on, the first are kept."""
+
+    def __init__(self, on_mention: Callable[[Mention], object] = lambda _: None) -> None:
+        self._on_mention = on_mention
+        self._first: dict[Mention, None] = {}
+        self._counts: Counter[str] = Counter()
+
+    def add(self, mention: Mention) -> None:
+        """Count it, and pass it on; not one that is kept already."""
+        if mention in self._first:
+            return
+        self._on_mention(mention)
+        self._counts[mention.kind] += 1
+        if len(self._first) < MAX_MENTIONS:
+            self._first[mention] = None
+
+    @property
+    def first(self) -> tuple[Mention, ...]:
+        """The first `MAX_MENTIONS`, in the order in which they were added."""
+        return tuple(self._first)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """By kind, the number of all."""
+        return dict(self._counts)
+
 
 @dataclass(frozen=True, slots=True)
 class ErasurePlan:
@@ -160,9 +199,17 @@ class ErasurePlan:
     replaced: Mapping[str, int] = field(default_factory=dict)
     """By kind, the number of things that stay with others, with a pseudonym for the user's id."""
     mentions: tuple[Mention, ...] = ()
-    """What stays with others and may name the person in its text."""
+    """The first 1,000 things that stay with others and may name the person in their texts.
+
+    `on_mention` is called with each of them, also beyond those listed here."""
+    mention_counts: Mapping[str, int] = field(default_factory=dict)
+    """By kind, the number of all mentions."""
     unreadable: tuple[Mention, ...] = ()
-    """What is in a list of the person's and stays, because it no longer says whose it is."""
+    """The first 1,000 things in lists of the person's that stay: they no longer say whose they are.
+
+    The doctor finds all."""
+    unreadable_counts: Mapping[str, int] = field(default_factory=dict)
+    """By kind, the number of all that are unreadable."""
 
     @property
     def is_empty(self) -> bool:
@@ -177,7 +224,9 @@ class ErasurePlan:
             "erased": dict(sorted(self.erased.items())),
             "replaced": dict(sorted(self.replaced.items())),
             "mentions": [each.as_dict() for each in self.mentions],
+            "mention_counts": dict(sorted(self.mention_counts.items())),
             "unreadable": [each.as_dict() for each in self.unreadable],
+            "unreadable_counts": dict(sorted(self.unreadable_counts.items())),
         }
 
 

@@ -1,8 +1,8 @@
 """The image of a table in dicts, which answers reads and writes at once, damaged items included.
 
 It behaves as DynamoDB does where that matters to a reader: items by key, ranges in order, limits,
-the last evaluated key. The dice decide whether the conditions of writes hold. Of the writes, deletes
-alone change something: a call that deletes what it finds, until it finds nothing, must end.
+the last evaluated key. The dice decide whether the conditions of writes hold. Of the writes, only
+deletes change something: a call that deletes what it finds, until it finds nothing, must end.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

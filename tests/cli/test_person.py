@@ -150,6 +150,45 @@ def test_texts_of_others_are_searched(
     assert {each["kind"] for each in plain["mentions"]} == {"organization"}
 
 
+def test_a_file_has_every_mention(
+    run: Run,
+    scene: Scene,
+    where: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The receipt has the first of them and counts all: by key, of the second look, by search."""
+    monkeypatch.setattr("dynamo_chat.workflows.person_records.MAX_MENTIONS", 2)
+    store = scene.new_store()
+    for number in range(4):
+        store.messages.append("talk-bob", NewMessage(role="tool", content=f"{number} is ann"))
+
+    def late(_: float) -> None:
+        store.reviews.create("talk-bob", "ann", comments="Rude", review_id="r-1")
+
+    monkeypatch.setattr("dynamo_chat.cli.person.time.sleep", late)
+    file = tmp_path / "mentions.jsonl"
+    file.write_text("something older")
+    options = ("--yes", "--search", "--rate", "0", "--mentions", str(file))
+    assert run("erase-user", "ann", *options, *where).exit_code == 2
+    before = scene.items()
+    assert run("erase-user", "ann", *options, "--force", "--dry-run", *where).exit_code == 0
+    assert file.read_text("utf-8") == "something older"
+    shown = run("erase-user", "ann", *options, "--force", *where)
+    assert "and 5 more: --mentions writes all" in shown.stdout
+    scene.restore(before)
+    result = run("erase-user", "ann", *options, "--force", "--json", *where)
+    assert result.exit_code == 0
+    receipt = json.loads(result.stdout)
+    mentions = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert receipt["mentions"] == mentions[:2]
+    assert [each["kind"] for each in mentions[:2]] == ["organization", "review"]
+    # The organization is found by its member, and by its name.
+    assert receipt["mention_counts"] == {"message": 4, "organization": 2, "review": 1}
+    assert len(mentions) == 7
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize(
     "said", ["Dear\nJürgen O'Neil", 'the "Jürgen O\'Neil"', "\tJürgen O'Neil\\"]
 )

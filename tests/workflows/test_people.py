@@ -18,7 +18,12 @@ from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import KIND
 from dynamo_chat.keyspace import KEY_SPACE
 from dynamo_chat.testing import Engine, Kill, RequestMeter
-from dynamo_chat.workflows.person_records import exported_kinds, read_record, record_schema
+from dynamo_chat.workflows.person_records import (
+    Mention,
+    exported_kinds,
+    read_record,
+    record_schema,
+)
 from tests.mail.scenes import new_email
 from tests.scene import Scene, address, cut_short, just_before
 from tests.telemetry.samples import new_interaction, new_invocation
@@ -145,6 +150,44 @@ def test_nothing_is_left_and_nothing_of_others_changed(dynamo_chat_engine: Engin
         assert again.is_empty
         assert not again.mentions
         assert scene.items() == left
+
+
+def test_a_receipt_lists_the_first_mentions_and_counts_all(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them is passed on before anything is erased; the receipt stays small."""
+    monkeypatch.setattr("dynamo_chat.workflows.person_records.MAX_MENTIONS", 2)
+    store = scene.store
+    store.conversations.create("bob", conversation_id="talk")
+    for number in range(5):
+        store.reviews.create("talk", "ann", review_id=f"r-{number}", comments="Rude")
+    for number in range(3):
+        store.conversations.create("ann", conversation_id=f"damaged-{number}")
+    for item in scene.items():
+        if item["PK"]["S"].startswith("CONV#damaged") and item[KIND]["S"] == "conversation":
+            scene.put(item | {"user_id": {"BOOL": True}})
+    before = scene.items()
+
+    def full(_: Mention) -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        store.people.erase("ann", on_mention=full)
+    assert scene.items() == before
+    told: list[Mention] = []
+    planned = store.people.plan_erasure("ann", on_mention=told.append)
+    reviews = {each.identity["review_id"] for each in told}
+    assert reviews == {f"r-{number}" for number in range(5)}
+    receipt = store.people.erase("ann", on_mention=told.append)
+    assert told[5:] == told[:5]
+    for each in (planned, receipt):
+        assert each.mentions == tuple(told[:2])
+        assert each.as_dict()["mention_counts"] == {"review": 5}
+        assert len(each.unreadable) == 2
+        assert each.as_dict()["unreadable_counts"] == {"conversation": 3}
+    for call in (store.people.plan_erasure, store.people.erase):
+        with pytest.raises(InvalidArgument, match="on_mention"):
+            call("ann", on_mention="no function")  # type: ignore[arg-type]
 
 
 @pytest.mark.once
