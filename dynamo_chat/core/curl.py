@@ -16,7 +16,15 @@ from typing import Any
 import pycurl
 from botocore import exceptions as aws
 
-from dynamo_chat.core.transport import HttpSettings, Outgoing, Reply, Waiting, proxy_failed
+from dynamo_chat.core.transport import (
+    HEADER_LINE,
+    Headers,
+    HttpSettings,
+    Outgoing,
+    Reply,
+    Waiting,
+    proxy_failed,
+)
 
 _TO_ENDPOINT = {pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT}
 _OF_TLS = {
@@ -155,7 +163,7 @@ class _Handle:
             if url != self._url:
                 self._set_route(url)
             self._sent = False
-            curl.setopt(pycurl.HTTPHEADER, [*_NO_OTHERS, *map(_LINE, headers.items())])
+            curl.setopt(pycurl.HTTPHEADER, [*_NO_OTHERS, *map(HEADER_LINE, headers.items())])
             curl.setopt(pycurl.POSTFIELDS, body)
             curl.setopt(pycurl.WRITEFUNCTION, chunks.append)
             curl.setopt(pycurl.HEADERFUNCTION, lines.append)
@@ -214,34 +222,5 @@ def _go_on(*_: int) -> int:
     return 0
 
 
-_LINE = "%s: %s".__mod__
 # What libcurl would add and botocore does not send; "Expect" would wait for a second answer.
 _NO_OTHERS = ("Accept:", "Expect:")
-
-
-class Headers:
-    """The header lines of a response, read when they are asked for."""
-
-    __slots__ = ("_lines",)
-
-    def __init__(self, lines: list[bytes]) -> None:
-        self._lines = lines
-
-    def get(self, name: str, default: str | None = None) -> str | None:
-        wanted = name.lower().encode() + b":"
-        size = len(wanted)
-        for line in reversed(self._lines):
-            if line[:size].lower() == wanted:
-                return line[size:].strip().decode("iso-8859-1")
-        return default
-
-    def items(self) -> list[tuple[str, str]]:
-        """Names and values of the last response: a proxy's own comes before it."""
-        found: list[tuple[str, str]] = []
-        for line in self._lines:
-            if line.startswith(b"HTTP/"):
-                found.clear()
-            name, colon, value = line.decode("iso-8859-1").partition(":")
-            if colon:
-                found.append((name.strip(), value.strip()))
-        return found

@@ -37,6 +37,38 @@ class Reply:
         self.content = content
 
 
+class Headers:
+    """The header lines of a response, read when they are asked for."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self._lines = lines
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        wanted = name.lower().encode() + b":"
+        size = len(wanted)
+        for line in reversed(self._lines):
+            if line[:size].lower() == wanted:
+                return line[size:].strip().decode("iso-8859-1")
+        return default
+
+    def items(self) -> list[tuple[str, str]]:
+        """Names and values of the last response: a proxy's own comes before it."""
+        found: list[tuple[str, str]] = []
+        for line in self._lines:
+            if line.startswith(b"HTTP/"):
+                found.clear()
+            name, colon, value = line.decode("iso-8859-1").partition(":")
+            if colon:
+                found.append((name.strip(), value.strip()))
+        return found
+
+
+HEADER_LINE = "%s: %s".__mod__
+"""The line of a header, from a pair of its name and value."""
+
+
 class Transport(Protocol):
     """Sends requests for one client. Safe to share between threads."""
 

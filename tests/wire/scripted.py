@@ -76,6 +76,18 @@ def answer(
     return act
 
 
+def raw(*pieces: bytes, stays: bool = True) -> Action:
+    """These bytes, one piece after the other; the connection is closed unless it stays."""
+
+    def act(_: Server, there: socket.socket) -> bool:
+        there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            there.sendall(piece)
+        return stays
+
+    return act
+
+
 def error(code: str, status: int = 400, message: str = "Scripted", **more: Any) -> Action:
     """An error in DynamoDB's form."""
     return answer(

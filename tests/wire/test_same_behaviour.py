@@ -11,7 +11,7 @@ import pytest
 
 from dynamo_chat.core.errors import Throttled, Unreachable
 from tests.wire.conftest import GET, KEY, PUT, Outcome, connect, outcome
-from tests.wire.scripted import Action, Server, answer, dropped, error, reset, serving, silent
+from tests.wire.scripted import Action, Server, answer, dropped, error, raw, reset, serving, silent
 
 FOUND = answer({"Item": KEY})
 OLD = error("ConditionalCheckFailedException", Item=KEY)
@@ -28,6 +28,24 @@ TRANSACTION = ("TransactWriteItems", WRITE)
 SERVER_ERROR = error("InternalServerError", 500)
 DAMAGED = answer({"Item": KEY}, checksum="1")
 THROTTLED = error("ProvisionedThroughputExceededException")
+
+BODY = b'{"Item":{"PK":{"S":"p"},"SK":{"S":"s"}}}'
+LENGTH = f"Content-Length: {len(BODY)}\r\n".encode()
+IN_CHUNKS = b"%x\r\n%b\r\n3\r\n   \r\n0\r\n\r\n" % (len(BODY), BODY)
+OK = b"HTTP/1.1 200 OK\r\n"
+UNUSUAL: dict[str, Action] = {
+    "in chunks": raw(OK + b"Transfer-Encoding: chunked\r\n\r\n" + IN_CHUNKS),
+    "in pieces": raw(OK[:12], OK[12:] + LENGTH[:5], LENGTH[5:] + b"\r", b"\n" + BODY[:3], BODY[3:]),
+    "the last one": raw(OK + b"Connection: close\r\n" + LENGTH + b"\r\n" + BODY),
+    "without a length": raw(OK + b"\r\n" + BODY, stays=False),
+    "of an old server": raw(OK.replace(b"1.1", b"1.0") + LENGTH + b"\r\n" + BODY),
+    "announced": raw(b"HTTP/1.1 100 Continue\r\n\r\n" + OK + LENGTH + b"\r\n" + BODY),
+    "a header twice": raw(OK + b"Via: a\r\n" + LENGTH + b"Via: b\r\n\r\n" + BODY),
+    "a header of two lines": raw(OK + b"Via: a\r\n b\r\n" + LENGTH + b"\r\n" + BODY),
+    "no content": raw(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"),
+    "no HTTP": raw(b"hello\r\n\r\n", stays=False),
+}
+"""Forms of a response that DynamoDB does not send."""
 
 CASES: dict[str, tuple[tuple[str, dict[str, Any]], list[Action], int]] = {
     "found": (GET, [FOUND], 1),
@@ -87,6 +105,18 @@ def test_the_same_comes_of_it(fast: str, case: str) -> None:
     ended = by(fast, request, script)
     assert ended.tries == tries
     assert ended == by("botocore", request, script)
+
+
+@pytest.mark.parametrize("form", UNUSUAL)
+def test_a_response_may_have_any_form_of_http(fast: str, form: str) -> None:
+    """And the next one is not mixed up with it."""
+    ended = []
+    for each in (fast, "botocore"):
+        with serving(FOUND, UNUSUAL[form], *[FOUND] * 3) as server:
+            connection = connect(server.url, each)
+            ended.append([outcome(connection, *GET) for _ in range(3)])
+    assert ended[0] == ended[1]
+    assert ended[0][-1].result == {"Item": KEY}
 
 
 def test_a_damaged_answer_is_never_returned(way: str) -> None:
