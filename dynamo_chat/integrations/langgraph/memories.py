@@ -88,17 +88,7 @@ class Memories(Repository):
         minutes: float | None = None,
     ) -> None:
         """Write a value in place of any with its key, whose time of creation stays."""
-        now = self.items.now()
-        new = Memory(
-            user_id=user_id,
-            namespace=_joined(labels),
-            key=key,
-            value=dict(value),
-            created_at=now,
-            updated_at=now,
-            minutes=minutes,
-            expires_at=_deadline(now, minutes),
-        )
+        new = self._made(user_id, labels, key, value, minutes)
         changes = {
             name: getattr(new, name) for name in ("value", "updated_at", "minutes", "expires_at")
         }
@@ -110,6 +100,38 @@ class Memories(Repository):
                 with suppress(NotFound):  # it was deleted, or has expired, between the two
                     self.items.update(Memory, changes, **_key(user_id, labels, key))
                     return
+
+    def check(
+        self,
+        user_id: str,
+        labels: Labels,
+        key: str,
+        value: Mapping[str, Any] | None,
+        *,
+        minutes: float | None = None,
+    ) -> None:
+        """Raise what `put` of this value would refuse, or `delete` for None. Sends nothing."""
+        if value is None:
+            MEMORY.key(**_key(user_id, labels, key))
+        else:
+            self.items.creating(self._made(user_id, labels, key, value, minutes))
+
+    def _made(
+        self, user_id: str, labels: Labels, key: str, value: object, minutes: float | None
+    ) -> Memory:
+        if not isinstance(value, Mapping):
+            raise InvalidArgument("value", f"must be an object, not {type(value).__name__}")
+        now = self.items.now()
+        return Memory(
+            user_id=user_id,
+            namespace=_joined(labels),
+            key=key,
+            value=dict(value),
+            created_at=now,
+            updated_at=now,
+            minutes=minutes,
+            expires_at=_deadline(now, minutes),
+        )
 
     @access_pattern("LM2", "DeleteItem", "1", owner="key")
     def delete(self, user_id: str, labels: Labels, key: str) -> None:
@@ -215,6 +237,7 @@ def _below(user_id: str, prefix: Labels, lower: str | None = None) -> Collection
 def _deadline(now: datetime, minutes: float | None) -> datetime | None:
     if minutes is None:
         return None
-    if not 0 < minutes <= _MAX_MINUTES:
+    is_number = isinstance(minutes, int | float) and not isinstance(minutes, bool)
+    if not is_number or not 0 < minutes <= _MAX_MINUTES:
         raise InvalidArgument("ttl", f"must be more than 0 and at most {_MAX_MINUTES:,} minutes")
     return now + timedelta(minutes=minutes)

@@ -88,15 +88,37 @@ class DynamoMemoryStore(BaseStore):
         user_id = who_asks(self._user_id, running.get("configurable") or {})
         asked = list(ops)
         for op in asked:
-            validate_op_namespace(op)
-            if isinstance(op, SearchOp) and op.query is not None:
-                raise InvalidArgument(
-                    "query", "there is no search by meaning here: use a filter, or a vector store"
-                )
+            _check(op)
         return lambda kept: _done(kept, user_id, asked)
 
 
+def _check(op: Op) -> None:
+    """InvalidArgument for what can't be done; the framework's error for a namespace."""
+    if not isinstance(op, GetOp | PutOp | SearchOp | ListNamespacesOp):
+        raise InvalidArgument("ops", f"must be of the framework's kinds, not {type(op).__name__}")
+    validate_op_namespace(op)
+    if isinstance(op, SearchOp) and op.query:
+        raise InvalidArgument(
+            "query", "there is no search by meaning here: use a filter, or a vector store"
+        )
+    if isinstance(op, SearchOp | ListNamespacesOp):
+        _check_number("limit", op.limit)
+        _check_number("offset", op.offset, least=0)
+    if isinstance(op, ListNamespacesOp) and op.max_depth is not None:
+        _check_number("max_depth", op.max_depth, least=0)
+
+
+def _check_number(argument: str, value: object, *, least: int | None = None) -> None:
+    if type(value) is not int or (least is not None and value < least):
+        more = "" if least is None else f" from {least}"
+        raise InvalidArgument(argument, f"must be an integer{more}")
+
+
 def _done(kept: Memories, user_id: str, ops: list[Op]) -> list[Result]:
+    last = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
+    if len(ops) > 1:  # nothing is written if any is refused
+        for (labels, key), put in last.items():
+            kept.check(user_id, labels, key, put.value, minutes=put.ttl)
     results: list[Result] = [None] * len(ops)
     used: dict[tuple[str, str], Memory] = {}
     gets = [(at, op) for at, op in enumerate(ops) if isinstance(op, GetOp)]
@@ -118,7 +140,6 @@ def _done(kept: Memories, user_id: str, ops: list[Op]) -> list[Result]:
             results[at] = list(islice(_namespaces(kept, user_id, op), op.offset, stop))
     if used:
         kept.refresh(user_id, list(used.values()))
-    last = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
     for (labels, key), put in last.items():
         if put.value is None:
             kept.delete(user_id, labels, key)

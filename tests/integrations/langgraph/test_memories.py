@@ -132,6 +132,13 @@ def test_what_is_not_allowed_is_named(
         (InvalidArgument, lambda: memory.put(("a",), "k", {"n": BIG})),
         (InvalidArgument, lambda: memory.put(("a",), "k", {}, ttl=-1)),
         (InvalidArgument, lambda: memory.put(("a",), "k", {}, ttl=float("nan"))),
+        (InvalidArgument, lambda: memory.put(("a",), "k", {}, ttl="5")),  # type: ignore[arg-type]
+        (InvalidArgument, lambda: memory.put(("a",), "k", [1])),  # type: ignore[arg-type]
+        (InvalidArgument, lambda: memory.search(("a",), offset=-1)),
+        (InvalidArgument, lambda: memory.search(("a",), limit="1")),  # type: ignore[arg-type]
+        (InvalidArgument, lambda: memory.list_namespaces(offset=-1)),
+        (InvalidArgument, lambda: memory.list_namespaces(max_depth=-1)),
+        (InvalidArgument, lambda: memory.batch(["put"])),  # type: ignore[list-item]
         (InvalidNamespaceError, lambda: memory.batch([GetOp(("a.b",), "k")])),
         (InvalidNamespaceError, lambda: memory.put(("a\x00",), "k", {})),
         (InvalidArgument, lambda: graph_store.memories.put("u-1", ("a\x00",), "k", {})),
@@ -143,6 +150,30 @@ def test_what_is_not_allowed_is_named(
     memory.put(("a",), "k", {"n": 1})
     with pytest.raises(InvalidArgument, match="filter"):
         memory.search(("a",), filter={"n": {"$in": [1]}})
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        PutOp(("a",), "b", {"n": object()}),
+        PutOp(("a",), "b", {"n": BIG}),
+        PutOp(("a",), "b", {}, ttl=-1),
+        PutOp(("a",), "k" * 300, {}),
+        PutOp(("a",), "", None),
+    ],
+    ids=["no JSON", "too large", "time to live", "key", "deletion"],
+)
+def test_of_a_batch_all_is_refused_or_nothing(
+    memory: DynamoMemoryStore, scene: Scene, refused: PutOp
+) -> None:
+    with pytest.raises(InvalidArgument):
+        memory.batch([PutOp(("a",), "a", {}), refused])
+    assert not scene.items()
+
+
+def test_an_empty_query_is_none(memory: DynamoMemoryStore) -> None:
+    memory.put(("a",), "k", {"n": 1})
+    assert [each.key for each in memory.search(("a",), query="")] == ["k"]
 
 
 def test_requests(memory: DynamoMemoryStore, graph_store: GraphStore) -> None:
