@@ -87,7 +87,10 @@ class MessageRemover(Repository):
         return True
 
     def pop(self, conversation_id: str, user_id: str | None) -> Message | None:
-        """Delete the last message and return it; None if there is none. NotFound; Contended."""
+        """Delete the last message that is not being streamed, and return it; None without one.
+
+        NotFound; Contended.
+        """
         check_ids(conversation_id, user_id)
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
@@ -112,6 +115,8 @@ class MessageRemover(Repository):
         for item in items:
             if is_live(item, self._now()) and is_part_of(item, head.life):
                 message = plan(Message).decode(item)
+                if message.is_streaming:
+                    continue
                 if self._take(head, still(there, "last_position"), item):
                     return message
         return None

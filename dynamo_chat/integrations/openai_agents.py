@@ -28,13 +28,11 @@ from agents.memory.session_settings import SessionSettings, resolve_session_limi
 from dynamo_chat.chat.formats.openai_responses import ITEM, from_openai_items, openai_items
 from dynamo_chat.chat.formats.shared import PARTS, filled, shown_role
 from dynamo_chat.chat.message import Message, MessageConflict, NewMessage
+from dynamo_chat.chat.turns import is_one_turn, turns_of
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import InvalidArgument, MessageDeleted, NotFound
-from dynamo_chat.core.item import plan
 from dynamo_chat.core.page import MAX_PAGE_SIZE
-from dynamo_chat.core.size import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, item_size
-from dynamo_chat.core.ulids import ulid_time
 
 if TYPE_CHECKING:
     from agents.items import TResponseInputItem
@@ -48,12 +46,6 @@ Path: TypeAlias = list[str | int]
 
 KEPT: Final = "openai_agents"
 """In a message's metadata: what the message does not say of its item."""
-MAX_TURN: Final = 45
-"""Items that one transaction holds."""
-_SURELY_FITS: Final = MAX_TRANSACTION_BYTES - MAX_ITEM_BYTES - 65_536
-"""Messages of so many bytes fit in a transaction, with all that is written beside them."""
-_ANY_POSITION: Final = "0" * 26
-_ANY_TIME: Final = ulid_time(_ANY_POSITION)
 
 
 class DynamoSession:
@@ -140,15 +132,19 @@ class DynamoSession:
         messages = [message_of(item, f"items.{at}") for at, item in enumerate(_listed(items))]
         if not messages:
             return
-        sizes = [len(json_text(message.model_dump(mode="json"))) for message in messages]
-        if len(messages) <= MAX_TURN and sum(sizes) <= _SURELY_FITS:
+        if is_one_turn(messages):
             await self._append(messages)
             return
         # The ids say what was written already. Without them an append is cheaper.
         said = _digest(messages)
         turn = self._unfinished.pop(said, None) or uuid.uuid4().hex
+        named = [
+            message.model_copy(update={"message_id": f"{turn}.{at}"})
+            for at, message in enumerate(messages)
+        ]
+        parts = turns_of(self.session_id, named)
         try:
-            for part in _parts(self._named(messages, turn)):
+            for part in parts:
                 await self._append(part)
         except (MessageConflict, MessageDeleted):
             raise  # what was written is not there any more: there is nothing to go on from
@@ -185,26 +181,11 @@ class DynamoSession:
         try:
             await self._store.messages.append_turn(self.session_id, messages, user_id=self.user_id)
         except NotFound:
+            turns_of(self.session_id, messages)  # none is made for what is too large for it
             await self._store.conversations.create(
                 self.user_id, conversation_id=self.session_id, **self._creation
             )
             await self._store.messages.append_turn(self.session_id, messages, user_id=self.user_id)
-
-    def _named(self, messages: Sequence[NewMessage], turn: str) -> list[tuple[NewMessage, int]]:
-        """The messages with ids, and their sizes as items. ItemTooLarge."""
-        named: list[tuple[NewMessage, int]] = []
-        for at, message in enumerate(messages):
-            new = message.model_copy(update={"message_id": f"{turn}.{at}"})
-            fields = new.model_dump(exclude={"at", "sent_at"})
-            stored = validated(
-                Message,
-                **fields,
-                conversation_id=self.session_id,
-                position=_ANY_POSITION,
-                sent_at=_ANY_TIME,
-            )
-            named.append((new, item_size(plan(Message).encode(stored))))
-        return named
 
 
 # -- items and messages ---------------------------------------------------------------------------
@@ -349,16 +330,3 @@ def _listed(items: Any) -> Sequence[Any]:
 def _digest(messages: Sequence[NewMessage]) -> str:
     said = [message.model_dump(mode="json", exclude_defaults=True) for message in messages]
     return hashlib.sha256(json_text(said, sort_keys=True).encode()).hexdigest()
-
-
-def _parts(named: Sequence[tuple[NewMessage, int]]) -> Iterator[list[NewMessage]]:
-    """The messages in turns that surely fit in a transaction."""
-    part: list[NewMessage] = []
-    room = _SURELY_FITS
-    for message, size in named:
-        if part and (len(part) == MAX_TURN or size > room):
-            yield part
-            part, room = [], _SURELY_FITS
-        part.append(message)
-        room -= size
-    yield part

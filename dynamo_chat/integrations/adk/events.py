@@ -28,6 +28,10 @@ class Scopes:
     """
 
     def __init__(self, argument: str, delta: Mapping[str, Any] | None) -> None:
+        if not isinstance(delta or {}, Mapping) or not all(
+            isinstance(key, str) for key in delta or ()
+        ):
+            raise InvalidArgument(argument, "must be an object: its keys are text")
         self.app: dict[str, Any] = {}
         self.user: dict[str, Any] = {}
         self.session: dict[str, Any] = {}

@@ -210,18 +210,19 @@ class AdkSessions(Repository):
         items, begun = self.conversation_items, self.items.now().timestamp()
 
         def made(talk: Talk) -> AdkSessionState:
-            return AdkSessionState(
-                conversation_id=session.conversation_id,
-                of_life=talk.life or "",
-                last_update_time=begun,
-                state=dict(state),
-            )
+            return _opened(session, state, talk.life or "", begun)
 
         def writes(talk: Talk) -> Sequence[Write]:
             return [talk.creating(session), talk.creating(made(talk)), *beside]
 
         talk = items.write(session.conversation_id, writes, user_id=session.user_id)
         return talk.kept(made(talk))
+
+    def check_size(self, session: AdkSession, state: Mapping[str, Any]) -> None:
+        """ItemTooLarge if `open` would refuse this state. Sends nothing."""
+        now = self.items.now()
+        life = self.items.new_id()
+        plan(AdkSessionState).encode(_opened(session, state, life, now.timestamp()))
 
     @access_pattern("AD2", "BatchGetItem", "1", owner="argument")
     def states(self, key: SessionKey) -> States:
@@ -292,6 +293,17 @@ class AdkSessions(Repository):
         if not revision:
             return self.items.creating(after)
         return self.items.putting(after, only_if=fields(kind).revision == revision)
+
+
+def _opened(
+    session: AdkSession, state: Mapping[str, Any], life: str, begun: float
+) -> AdkSessionState:
+    return AdkSessionState(
+        conversation_id=session.conversation_id,
+        of_life=life,
+        last_update_time=begun,
+        state=dict(state),
+    )
 
 
 def _user_state(found: Entity | None, app_name: str, user_id: str) -> AdkUserState:

@@ -163,6 +163,8 @@ class DynamoSessionService(BaseSessionService):
             states = sessions.states(key)
             if states.session is not None and _is_live(store, key):
                 raise _taken(key)
+            beside = sessions.scoped_writes(states, scopes.user, scopes.app)
+            sessions.check_size(opened, scopes.session)  # before there is a conversation for it
             try:
                 store.conversations.create(
                     key.user_id,
@@ -172,7 +174,6 @@ class DynamoSessionService(BaseSessionService):
                 )
             except AlreadyExists as error:  # it is being deleted, or was given to somebody
                 raise _taken(key) from error
-            beside = sessions.scoped_writes(states, scopes.user, scopes.app)
             try:
                 session = sessions.open(opened, scopes.session, beside)
             except (Conflict, NotFound):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -116,19 +116,15 @@ def _check_number(argument: str, value: object, *, least: int | None = None) -> 
 
 def _done(kept: Memories, user_id: str, ops: list[Op]) -> list[Result]:
     last = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
-    if len(ops) > 1:  # nothing is written if any is refused
-        for (labels, key), put in last.items():
-            kept.check(user_id, labels, key, put.value, minutes=put.ttl)
+    # Nothing is written if any is refused.
+    for (labels, key), put in last.items() if len(ops) > 1 else ():
+        kept.check(user_id, labels, key, put.value, minutes=put.ttl)
     results: list[Result] = [None] * len(ops)
     used: dict[tuple[str, str], Memory] = {}
-    gets = [(at, op) for at, op in enumerate(ops) if isinstance(op, GetOp)]
-    if gets:
-        found = kept.get(user_id, [(op.namespace, op.key) for _, op in gets])
-        for (at, get), memory in zip(gets, found, strict=True):
-            if memory is not None:
-                results[at] = _item(Item, memory)
-                if get.refresh_ttl:
-                    used[memory.namespace, memory.key] = memory
+    for at, memory in _found(kept, user_id, ops):
+        results[at] = _item(Item, memory)
+        if getattr(ops[at], "refresh_ttl", False):
+            used[memory.namespace, memory.key] = memory
     for at, op in enumerate(ops):
         if isinstance(op, SearchOp):
             matching = _search(kept, user_id, op)
@@ -146,6 +142,16 @@ def _done(kept: Memories, user_id: str, ops: list[Op]) -> list[Result]:
         else:
             kept.put(user_id, labels, key, put.value, minutes=put.ttl)
     return results
+
+
+def _found(kept: Memories, user_id: str, ops: Sequence[Op]) -> Iterator[tuple[int, Memory]]:
+    """What is asked for by its key, with the place of the operation."""
+    gets = [(at, op) for at, op in enumerate(ops) if isinstance(op, GetOp)]
+    if gets:
+        found = kept.get(user_id, [(op.namespace, op.key) for _, op in gets])
+        for (at, _), memory in zip(gets, found, strict=True):
+            if memory is not None:
+                yield at, memory
 
 
 def _search(kept: Memories, user_id: str, op: SearchOp) -> list[Memory]:

@@ -26,11 +26,12 @@ from pydantic_ai.conversation_store import (
 from pydantic_core import PydanticSerializationError
 
 from dynamo_chat.chat.message import Message, NewMessage, as_appended
+from dynamo_chat.chat.turns import is_one_turn, turns_of
 from dynamo_chat.core.attributes import json_text
 from dynamo_chat.core.entity import json_copy, validated
 from dynamo_chat.core.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
+from dynamo_chat.core.item import plan
 from dynamo_chat.core.page import MAX_PAGE_SIZE
-from dynamo_chat.core.size import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES
 from dynamo_chat.integrations.pydantic_ai.history import KEPT, PARENT, kept_in, message_of
 from dynamo_chat.integrations.pydantic_ai.records import StoredRecord, only_at, replacing
 
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dynamo_chat")
 
-MAX_TURN: Final = 45
-"""Messages that one transaction holds, beside the record."""
-_SURELY_FITS: Final = MAX_TRANSACTION_BYTES - 2 * MAX_ITEM_BYTES - 65_536
 _NO_REVISION: Final = "-"
 
 _ASKED: ContextVar[str | None] = ContextVar("dynamo_chat_pydantic_ai_asked", default=None)
@@ -108,6 +106,7 @@ class DynamoConversationStore(ConversationStore):
         self, *, scope: str | None = None, limit: int | None = None
     ) -> Sequence[ConversationRecord]:
         """The user's records, of one scope if given, the latest saved first."""
+        _check_limit(limit)
         found: list[ConversationRecord] = []
         cursor: str | None = None
         while limit is None or len(found) < limit:
@@ -133,6 +132,7 @@ class DynamoConversationStore(ConversationStore):
         The history begins behind an entry that has been deleted. LookupError if `head_id` has, or
         is another user's.
         """
+        _check_limit(limit)
         if head_id is None or limit == 0:
             return []
         found = await self._upwards(head_id, limit)
@@ -196,6 +196,7 @@ class DynamoConversationStore(ConversationStore):
         except NotFound as missing:
             if save.expected is not None:
                 raise ConversationConflict(conversation_id) from missing
+            _turns_of(save, are_checked=True)  # none is made for what is too large for it
             await self._store.conversations.create(
                 self.user_id, conversation_id=conversation_id, **self._creation
             )
@@ -206,7 +207,7 @@ class DynamoConversationStore(ConversationStore):
         conversation_id = save.record.conversation_id
         messages = self._store.messages
         written: list[str] = []
-        *before, last = _parts(save.messages)
+        *before, last = _turns_of(save)
         try:
             if before:
                 await self._check_revision(save)
@@ -359,7 +360,23 @@ class DynamoConversationStore(ConversationStore):
         )
 
 
+def _turns_of(save: _Save, *, are_checked: bool = False) -> list[Sequence[NewMessage]]:
+    """The messages in turns that fit in a transaction; the record goes with the last one.
+
+    ItemTooLarge for a message, or the record, if they are checked: several turns are.
+    """
+    if is_one_turn(save.messages) and not are_checked:
+        return [save.messages]
+    plan(StoredRecord).encode(save.record)
+    return turns_of(save.record.conversation_id, save.messages) or [()]
+
+
 # -- records and entries --------------------------------------------------------------------------
+
+
+def _check_limit(limit: object) -> None:
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise InvalidArgument("limit", "must be an integer from 0, or None")
 
 
 def _record_of(stored: StoredRecord) -> ConversationRecord:
@@ -406,17 +423,3 @@ def _entry_of(message: Message) -> ConversationEntry:
     return ConversationEntry(
         id=message.message_id, parent_id=message.metadata[KEPT][PARENT], message=said
     )
-
-
-def _parts(messages: Sequence[NewMessage]) -> list[list[NewMessage]]:
-    """The messages in turns that surely fit in a transaction; one without messages if none."""
-    parts: list[list[NewMessage]] = [[]]
-    room = _SURELY_FITS
-    for message in messages:
-        size = len(json_text(message.model_dump(mode="json")).encode())
-        if parts[-1] and (len(parts[-1]) == MAX_TURN or size > room):
-            parts.append([])
-            room = _SURELY_FITS
-        parts[-1].append(message)
-        room -= size
-    return parts

@@ -233,17 +233,29 @@ async def test_what_cannot_be_stored(service: DynamoSessionService, case: str) -
 
 @pytest.mark.once
 @awaited
-async def test_a_state_beyond_an_item(service: DynamoSessionService) -> None:
-    """Whatever its scope."""
-    session = await service.create_session(app_name=APP, user_id=USER, session_id="s-1")
+async def test_a_state_beyond_an_item(
+    service: DynamoSessionService, async_chat_store: AsyncChatStore
+) -> None:
+    """Whatever its scope; and no conversation is made for one."""
     for key in ("big", "user:big", "app:big"):
         with pytest.raises(ItemTooLarge):
             await service.create_session(app_name=APP, user_id=USER, state={key: NOISE})
+    assert not (await async_chat_store.conversations.list_by_user(USER)).items
+    session = await service.create_session(app_name=APP, user_id=USER, session_id="s-1")
+    for key in ("big", "user:big", "app:big"):
         part = NOISE[: len(NOISE) // 3]  # an event with it fits, and the state with one of them
         await service.append_event(session, said("x", state={f"{key}0": part}))
         event = said("x", state={f"{key}1": part})
         with pytest.raises(ItemTooLarge):
             await service.append_event(session, event)
+
+
+@pytest.mark.parametrize("given", [{1: 2}, [1], "state", {"a": {"n": object()}}, {"\ud800": 1}])
+@awaited
+async def test_a_state_that_is_none(service: DynamoSessionService, given: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"^state: must be"):
+        await service.create_session(app_name=APP, user_id=USER, session_id="s-1", state=given)
+    assert await service.get_session(app_name=APP, user_id=USER, session_id="s-1") is None
 
 
 @pytest.mark.parametrize("name", ["app_name", "user_id", "session_id"])

@@ -141,6 +141,7 @@ def test_it_is_an_ordinary_conversation(scene: Scene) -> None:
             "talk-1", NewMessage(role="assistant", content="Half an", is_streaming=True)
         )
         assert len(await session.get_items()) == 3
+        assert await session.pop_item() == {"role": "user", "content": "Typed elsewhere"}
 
         await store.conversations.rename("talk-1", "Mine")
         await session.clear_session()
@@ -205,14 +206,18 @@ def test_large_items(scene: Scene) -> None:
 
     async def work(store: Any) -> None:
         session = session_of(store)
-        await session.add_items([{"role": "user", "content": noise(300_000)}])
         large: list[Any] = [{"role": "user", "content": noise(700_000)}]
+        for items in (large, [*LONG, *large]):
+            with pytest.raises(ItemTooLarge):
+                await session.add_items(items)
+            assert scene.items() == []  # no conversation is made for it, either
+        await session.add_items([{"role": "user", "content": noise(300_000)}])
         for items in (large, [*LONG, *large]):
             with pytest.raises(ItemTooLarge):
                 await session.add_items(items)
         assert len(await session.get_items()) == 1
         await session.clear_session()
-        several: list[Any] = [{"role": "user", "content": noise(300_000 + at)} for at in range(13)]
+        several: list[Any] = [{"role": "user", "content": noise(380_000 + at)} for at in range(16)]
         await session.add_items(several)
         assert await session.get_items() == several
 
