@@ -850,8 +850,9 @@ class AsyncMessages:
         """Delete the last message and return it; None if the conversation has none.
 
         Each message is returned once, however many callers pop at the same time. A message that
-        is appended meanwhile is popped first. NotFound if there is no such conversation (of
-        `user_id`, if given). Contended, if others were always first: call again.
+        is appended meanwhile is popped first; one that is still being streamed stays. NotFound if
+        there is no such conversation (of `user_id`, if given). Contended, if others were always
+        first: call again.
         """
 
     async def list_exchanges(
