@@ -34,6 +34,7 @@ def programs(page: str) -> list[str]:
         ("docs/guide/quickstart.md", 0),
         ("docs/guide/testing.md", 2),
         ("docs/guide/global-tables.md", 0),
+        ("docs/guide/limits.md", 0),
         ("docs/guide/testing.md", 4),
     ],
 )

@@ -15,6 +15,7 @@ from dynamo_chat.cli import (
     cost,
     demo,
     doctor,
+    limits,
     migrate,
     patterns,
     person,
@@ -44,6 +45,7 @@ app.command("template")(template.template)
 app.add_typer(policy.app, name="policy")
 app.command("alarms")(alarms.alarms)
 app.command("cost")(cost.cost)
+app.command("limits")(limits.limits)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
 app.command("export-store")(archive.export_store)

@@ -41,7 +41,7 @@ SPLIT_AFTER: Final = 300
 
 _SORT: Final = 1 << 32
 _END: Final = _SORT * _SORT
-_HALVES: Final = 2
+HALVES: Final = 2
 
 
 class Span(NamedTuple):
@@ -97,10 +97,12 @@ class Flow:
     until: int | None = None
     is_retried: bool = False
     """True if a refused call is tried again a second later, until it is done."""
+    at_once: int | None = None
+    """The most calls that are tried in one second, as by a few workers; the others wait."""
 
     def __post_init__(self) -> None:
         for leg in self.legs:
-            most = PARTITION_UNITS[leg.kind] * _HALVES
+            most = PARTITION_UNITS[leg.kind] * HALVES
             if not 0 < leg.halves <= most:
                 raise InvalidArgument("legs", f"must have 1 to {most:,} half units")
             if len({each.stop - each.start for each in leg.spans}) != 1:
@@ -133,6 +135,11 @@ class Course:
         after = max((second + 1 for second, (offered, done) in pairs if done < offered), default=0)
         return after if after < len(self.offered) else None
 
+    @property
+    def over_after(self) -> int:
+        """The first second from which on no call is done."""
+        return max((second + 1 for second, done in enumerate(self.done) if done), default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -158,24 +165,26 @@ def simulate(
     """
     places = {leg.place: _Place(provisioned, saved) for flow in flows for leg in flow.legs}
     courses = {flow.name: Course() for flow in flows}
+    waiting = dict.fromkeys(courses, 0)
     for second in range(seconds):
         calls = {}
         for flow in flows:
-            course = courses[flow.name]
-            left = course.offered[-1] - course.done[-1] if second and flow.is_retried else 0
-            calls[flow.name] = left + flow.arrivals(second)
+            waiting[flow.name] += flow.arrivals(second)
+            most = waiting[flow.name] if flow.at_once is None else flow.at_once
+            calls[flow.name] = min(waiting[flow.name], most)
         for name, place in places.items():
             place.ask(
                 (leg, calls[flow.name]) for flow in flows for leg in flow.legs if leg.place == name
             )
         for flow in flows:
-            _settle(flow, calls[flow.name], courses[flow.name], places)
+            done = _settle(flow, calls[flow.name], courses[flow.name], places)
+            waiting[flow.name] -= done if flow.is_retried else calls[flow.name]
         for place in places.values():
             place.pass_second(second)
     return Run(courses, {name: len(place.bounds) - 1 for name, place in places.items()})
 
 
-def _settle(flow: Flow, calls: int, course: Course, places: Mapping[str, _Place]) -> None:
+def _settle(flow: Flow, calls: int, course: Course, places: Mapping[str, _Place]) -> int:
     """Let as many calls through as every leg can take, and note which leg took the fewest."""
     taken = [(*places[leg.place].can_take(leg, calls), leg) for leg in flow.legs]
     done, reason, narrowest = min(taken, key=lambda each: each[0])
@@ -185,6 +194,7 @@ def _settle(flow: Flow, calls: int, course: Course, places: Mapping[str, _Place]
         course.causes[narrowest.place, narrowest.kind, reason] += calls - done
     for leg in flow.legs:
         places[leg.place].use(leg, done)
+    return done
 
 
 class _Place:
@@ -198,7 +208,7 @@ class _Place:
         self.bounds = [_END * each // number for each in range(number + 1)]
         self._is_on_demand = provisioned is None
         units = ON_DEMAND_UNITS if provisioned is None else provisioned
-        self._rate = {kind: units[kind] * _HALVES for kind in units}
+        self._rate = {kind: units[kind] * HALVES for kind in units}
         kept = min(saved, BURST_SECONDS)
         self._saved = {kind: rate * kept for kind, rate in self._rate.items()}
         self._used: Counter[Kind] = Counter()
@@ -220,7 +230,7 @@ class _Place:
 
     def can_take(self, leg: Leg, calls: int) -> tuple[int, Literal["partition", "capacity"]]:
         """How many of these calls, and what limits them. Each flow gets its share."""
-        most, demand = PARTITION_UNITS[leg.kind] * _HALVES, self._demand[leg.kind]
+        most, demand = PARTITION_UNITS[leg.kind] * HALVES, self._demand[leg.kind]
         by_partitions = sum(
             part * most // demand[number] if demand[number] > most else part
             for number, part in enumerate(self._parts(leg, calls))
@@ -250,18 +260,17 @@ class _Place:
         self._split_hot()
 
     def _split_hot(self) -> None:
-        hot = {
-            start: kind
-            for kind, demand in self._demand.items()
-            for start, each in zip(self.bounds, demand, strict=False)
-            if each > PARTITION_UNITS[kind] * _HALVES
-        }
+        hot: dict[int, list[Kind]] = {}
+        for kind, demand in self._demand.items():
+            for start, each in zip(self.bounds, demand, strict=False):
+                if each > PARTITION_UNITS[kind] * HALVES:
+                    hot.setdefault(start, []).append(kind)
         self._heat = {start: self._heat.get(start, 0) + 1 for start in hot}
         for start in [each for each, heat in self._heat.items() if heat >= SPLIT_AFTER]:
-            stop = self.bounds[self.bounds.index(start) + 1]
-            cut = self._cut(start, stop, hot[start])
             self._heat[start] = 0
-            if cut is not None:
+            stop = self.bounds[self.bounds.index(start) + 1]
+            cuts = (self._cut(start, stop, kind) for kind in hot[start])
+            if cut := next((each for each in cuts if each is not None), None):
                 self.bounds = sorted([*self.bounds, cut])
                 self._weights.clear()
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from generating import api, async_stub, costs, key_chart, reference, stored_items
+from generating import api, async_stub, costs, key_chart, limits, reference, stored_items
 from tooling.environment import ROOT
 
 
@@ -37,6 +37,7 @@ def generated() -> dict[Path, str]:
         **async_stub.files(),
         **key_chart.files(),
         **costs.files(),
+        **limits.files(),
         **stored_items.files(),
     }
 

@@ -108,6 +108,15 @@ def test_a_hot_item_is_isolated_from_its_neighbours() -> None:
     assert courses["hot"].done[0] < courses["hot"].done[-1] == 1_000
 
 
+def test_writes_are_split_also_where_reads_cannot_be() -> None:
+    """Both throttle one partition: all reads are of one item, the writes of two."""
+    writes = Flow("writes", (writing(item("POLL", "a"), item("POLL", "b")),), 1_800)
+    reads = Flow("reads", (reading(item("POLL", "a")),), 9_000)
+    courses = simulate([writes, reads], SPLIT_AFTER + 1).courses
+    assert (courses["writes"].done[0], courses["writes"].done[-1]) == (1_000, 1_800)
+    assert set(courses["reads"].done) == {3_000}
+
+
 # -- indexes, retries, arguments ----------------------------------------------------------------
 
 
@@ -132,6 +141,9 @@ def test_calls_that_are_retried_are_all_done_in_the_end() -> None:
     calls = Flow("calls", leg, 10_000, until=1, is_retried=True)
     found = simulate([calls], 30).courses["calls"]
     assert (sum(found.done), found.clear_after) == (10_000, 19)
+    few = Flow("calls", leg, 10_000, until=1, is_retried=True, at_once=100)
+    paced = simulate([few], 120).courses["calls"]
+    assert (sum(paced.done), paced.refused, paced.over_after) == (10_000, 0, 100)
     lost = simulate([Flow("calls", leg, 10_000, until=1)], 30).courses["calls"]
     assert (sum(lost.done), lost.refused) == (500, 9_500)
 
