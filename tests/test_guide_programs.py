@@ -38,6 +38,7 @@ ELSEWHERE = {
     "docs/guide/integrations/openai-agents.md": "tests/integrations/openai_agents/test_runner.py",
     "docs/guide/integrations/pydantic-ai.md": "tests/integrations/pydantic_ai/test_agents.py",
     "docs/guide/integrations/recipes.md": "tests/integrations/test_recipes.py",
+    "docs/guide/limits.md": "tests/test_docs.py",
     "docs/guide/mail-limits-telemetry.md": "tests/test_service_guide.py",
     "docs/guide/models.md": "tests/test_service_guide.py",
     "docs/guide/observing.md": "tests/tracing/test_guide.py",
