@@ -50,10 +50,10 @@ def setup(app: Any) -> None:
 
 
 def write_atlas(app: Any, exception: Exception | None) -> None:
-    """Write the atlas beside the pages; it takes about half a minute."""
+    """Write the atlas beside the pages, of the calls that these show."""
     if exception is not None or app.builder.format != "html":
         return
-    from dynamo_chat.operations.atlas.collecting import collect_embedded
+    from documenting import worked_calls
     from dynamo_chat.operations.atlas.page import page
 
-    Path(app.outdir, ATLAS).write_text(page(collect_embedded()), encoding="utf-8")
+    Path(app.outdir, ATLAS).write_text(page(worked_calls.measured().atlas), encoding="utf-8")

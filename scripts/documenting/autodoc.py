@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import dynamo_chat
-from documenting.worked_calls import worked_calls
+from documenting.worked_calls import measured
 from dynamo_chat.catalogue import Entry, catalogue, repositories
 from dynamo_chat.core.entity import Entity, Model
 from dynamo_chat.core.errors import DynamoChatError
@@ -34,7 +34,7 @@ def complete(_: Any, what: str, name: str, obj: Any, __: Any, lines: list[str]) 
         return
     lines += ["", *_declared(entry, obj.__doc__ or ""), "", ".. code-block:: python", ""]
     said: set[str] = set()
-    for call in worked_calls().get(entry.method, ()):
+    for call in measured().calls.get(entry.method, ()):
         shown = [line for line in call.lines() if line not in said or not _GIVEN.match(line)]
         lines += [*(f"   {line}" for line in shown), ""]
         said.update(shown)

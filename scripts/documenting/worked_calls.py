@@ -13,10 +13,11 @@ from textwrap import dedent
 from types import CodeType
 from typing import Any, Self, TypeAlias
 
-from dynamo_chat.cases.playing import Played, measure_all
+from dynamo_chat.cases.playing import Played
 from dynamo_chat.catalogue import repositories
+from dynamo_chat.operations.atlas.collecting import collect_embedded
+from dynamo_chat.operations.atlas.shown import Atlas
 from dynamo_chat.store import ChatStore
-from dynamo_chat.testing import EmbeddedEngine
 
 _Code: TypeAlias = ast.Lambda | ast.FunctionDef
 _CODE = (ast.Lambda, ast.FunctionDef)
@@ -49,19 +50,24 @@ class WorkedCall:
         yield f"# → {self.result}"
 
 
-@cache
-def worked_calls() -> Mapping[str, tuple[WorkedCall, ...]]:
+@dataclass(frozen=True)
+class Measured:
+    """What came of calling every method once, for all pages that show it."""
+
+    atlas: Atlas
+    calls: Mapping[str, Sequence[WorkedCall]]
     """The worked calls of each method, by its name, such as ``conversations.create``."""
-    with EmbeddedEngine() as engine:
-        region = engine.store("worked-calls").connection.region
 
-        def factory(table_name: str | None = None, **options: Any) -> ChatStore:
-            return ChatStore(table_name or "worked-calls", region=region, **options)
 
-        return {
-            measured.entry.method: tuple(_worked(played) for played in measured.cases)
-            for measured in measure_all(factory)
-        }
+@cache
+def measured() -> Measured:
+    """The cases of the whole catalogue, run on the embedded engine; it takes half a minute."""
+    calls: dict[str, list[WorkedCall]] = {}
+
+    def keep(played: Played) -> None:
+        calls.setdefault(played.entry.method, []).append(_worked(played))
+
+    return Measured(collect_embedded(watch=keep), calls)
 
 
 def _worked(played: Played) -> WorkedCall:

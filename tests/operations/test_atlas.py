@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from documenting import worked_calls
 from dynamo_chat import ChatStore, InvalidArgument, NewMessage
 from dynamo_chat.cases.playing import measure_all
 from dynamo_chat.catalogue import catalogue
@@ -223,7 +224,8 @@ def test_the_documentation_has_the_page_where_it_links_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conf = runpy.run_path(str(DOCS / "conf.py"))
-    monkeypatch.setattr(collecting, "collect_embedded", _hostile)
+    made = worked_calls.Measured(_hostile(), {})
+    monkeypatch.setattr(worked_calls, "measured", lambda: made)
     built = SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html"))
     conf["write_atlas"](built, RuntimeError("the pages could not be built"))
     assert not list(tmp_path.iterdir())

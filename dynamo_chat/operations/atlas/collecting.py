@@ -40,6 +40,8 @@ from dynamo_chat.testing.touched import Touched
 
 Progress = Callable[[str], None]
 """Is told what comes next, in a few words."""
+Watch = Callable[[Played], None]
+"""Is given each case after its run."""
 Load = Callable[[StoreFactory], Iterable[AttributeValues]]
 
 MOST_ITEMS: Final = 12
@@ -59,6 +61,7 @@ def collect_embedded(
     *,
     load: Load = lambda _: (),
     progress: Progress = lambda _: None,
+    watch: Watch = lambda _: None,
 ) -> Atlas:
     """The atlas of a store class, played on the embedded engine, with the bills of a month.
 
@@ -83,6 +86,7 @@ def collect_embedded(
                     bills=made,
                     workload=_words_of(prices),
                     progress=progress,
+                    watch=watch,
                 )
             finally:  # inside another engine, nobody else deletes it
                 engine.client().delete_table(TableName=name)
@@ -100,6 +104,7 @@ def collect(
     bills: Iterable[costs.Bill] = (),
     workload: str = "",
     progress: Progress = lambda _: None,
+    watch: Watch = lambda _: None,
 ) -> Atlas:
     """The atlas of the factory's stores, whose table exists; it is left as it was.
 
@@ -115,7 +120,7 @@ def collect(
         patterns = []
         for entry in catalogue(store) if entries is None else entries:
             progress(f"{entry.id} {entry.method}")
-            patterns.append(_pattern(player, entry, known.get(entry.method), seen))
+            patterns.append(_pattern(player, entry, known.get(entry.method), seen, watch))
     loaded = tuple(seen.number(item) for item in items)
     return Atlas(
         store=store.__name__,
@@ -177,12 +182,16 @@ def _scenarios(store: type[ChatStore]) -> Mapping[str, Scenario]:
         raise InvalidArgument("store", f"its cases can't be imported: {error}") from error
 
 
-def _pattern(player: Player, entry: Entry, scenario: Scenario | None, seen: _Items) -> Pattern:
+def _pattern(
+    player: Player, entry: Entry, scenario: Scenario | None, seen: _Items, watch: Watch
+) -> Pattern:
     played: list[PlayedCase] = []
     unplayed = "" if scenario else "It has no worked call."
     if scenario is not None:
         try:
-            played.extend(_case(each, seen) for each in player.play(entry, scenario))
+            for each in player.play(entry, scenario):
+                played.append(_case(each, seen))
+                watch(each)
         except Exception as error:
             if type(player.stage.store) is ChatStore:
                 raise
