@@ -134,6 +134,20 @@ def test_it_is_given_while_the_owner_writes(
         check_sound(scene)
 
 
+def test_an_edit_under_way_may_land_once(scene: Scene, store: ChatStore, talk: str) -> None:
+    """It changes what it names, and nothing else; whatever comes next is refused."""
+    other = scene.new_store()
+    with just_before(store, "UpdateItem", lambda: other.conversations.give_to(talk, "bob")):
+        store.messages.edit(talk, "m-1", metadata={"a": 1}, user_id="ann")
+    there = store.messages.get(talk, "m-1", user_id="bob")
+    assert (there.metadata, there.content) == ({"a": 1}, "a")
+    before = scene.items()
+    with pytest.raises(NotFound, match="conversation"):
+        store.messages.edit(talk, "m-1", metadata={"a": 2}, user_id="ann")
+    assert scene.items() == before
+    check_sound(scene)
+
+
 def test_it_is_given_to_two(scene: Scene, store: ChatStore, talk: str) -> None:
     """By its owner, who has it once: one of them gets it, whole."""
     heirs = [f"heir-{n}" for n in range(6)]
