@@ -188,8 +188,7 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     """
     store = Target(name, endpoint_url, region, made=store_class(store_name)).store()
     ids: dict[str, Any] = {"account_ids": account or (), "addresses": address or ()}
-    may_write("--receipt", receipt_file, force=force)
-    may_write("--mentions", mentions_file, force=force)
+    _check_files(receipt_file, mentions_file, force=force)
     if is_quiet() and not (yes or dry_run):
         raise typer.BadParameter("--quiet needs --yes: there is nothing to see and confirm")
     if receipt_file is not None and not dry_run:
@@ -250,6 +249,13 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
     if receipt.is_resumed and not as_json:
         output().print("An earlier call had begun: what it erased is not counted here.")
     _write(receipt, receipt_file)
+
+
+def _check_files(receipt: Path | None, mentions: Path | None, *, force: bool) -> None:
+    may_write("--receipt", receipt, force=force)
+    may_write("--mentions", mentions, force=force)
+    if receipt and mentions and receipt.resolve() == mentions.resolve():
+        raise typer.BadParameter("--mentions: must be another file than that of --receipt")
 
 
 def _write(receipt: ErasureReceipt, path: Path | None) -> None:

@@ -8,6 +8,7 @@ person's id, addresses or name are found. Whether the person is meant, a human d
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -22,6 +23,20 @@ from dynamo_chat.workflows.person_records import Mention
 
 MAX_WORDS: Final = 50
 _SHORTEST: Final = 2
+_MOST_MARKS: Final = 30
+"""The most marks of a letter that are compared: Unicode's own bound for streams of text."""
+_UNSPACED: Final = (
+    "CJK",
+    "HANGUL",
+    "HIRAGANA",
+    "KATAKANA",
+    "KHMER",
+    "LAO",
+    "MYANMAR",
+    "THAI",
+    "TIBETAN",
+)
+"""Scripts in which other words, or endings, touch a name: no space shows where it ends."""
 _WHY: Final = "its text has the person's id, an address or a name"
 
 
@@ -36,9 +51,10 @@ def find_mentions(
 ) -> Iterator[Mention]:
     """Yield each item in the table in which one of the words is found, as a whole word.
 
-    Upper and lower case are the same. Compressed bodies are searched, too; helper items are not, as
-    they go with their entity. `on_progress` is called with the number of items read. Reads the
-    whole table: a read unit for each 4 KB. InvalidArgument.
+    Upper and lower case are the same, and so are other forms of the same letters, such as full
+    width. In scripts without spaces, a word is found within a text. Compressed bodies are searched,
+    too; helper items are not, as they go with their entity. `on_progress` is called with the number
+    of items read. Reads the whole table: a read unit for each 4 KB. InvalidArgument.
     """
     wanted = check_words(words)
     paced = PacedConnection(connection, Pace(read_units_per_second))
@@ -58,7 +74,7 @@ def _found(
             layout = key_space.layouts.get(text_in(item, KIND) or "")
             if layout is not None and layout.helper:
                 continue
-            fields = [name for name, text in _texts(item, key_space) if wanted.search(text)]
+            fields = [name for name, text in _texts(item, key_space) if wanted.search(_plain(text))]
             if fields:
                 kind = text_in(item, KIND) or "unknown"
                 yield Mention(kind, _ids(item, key_space), tuple(fields), _WHY)
@@ -67,12 +83,40 @@ def _found(
 
 
 def check_words(words: Iterable[str]) -> re.Pattern[str]:
-    """The pattern that finds the words. InvalidArgument."""
-    found = {each.strip() for each in words}
+    """The pattern that finds the words in a `_plain` text. InvalidArgument."""
+    found = {_plain(each.strip()) for each in words}
     if not found or len(found) > MAX_WORDS or any(len(each) < _SHORTEST for each in found):
         raise InvalidArgument("words", f"must be 1 to {MAX_WORDS} texts of 2 characters or more")
     longest_first = sorted(found, key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+    return re.compile("|".join(map(_alone, longest_first)))
+
+
+def _plain(text: str) -> str:
+    """The text in one form of its letters, whatever their case and width, composed or not."""
+    if text.isascii():
+        return text.lower()
+    # Composing sorts the marks of a letter, in time quadratic in their number.
+    few = "".join(_with_few_marks(text))
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", few).casefold())
+
+
+def _with_few_marks(text: str) -> Iterator[str]:
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MOST_MARKS:
+            yield character
+
+
+def _alone(word: str) -> str:
+    """The pattern of a word that does not go on before or behind, where that can be seen."""
+    before = "" if _touches_others(word[0]) else r"(?<!\w)"
+    behind = "" if _touches_others(word[-1]) else r"(?!\w)"
+    return f"{before}{re.escape(word)}{behind}"
+
+
+def _touches_others(character: str) -> bool:
+    return unicodedata.name(character, "").startswith(_UNSPACED)
 
 
 def _texts(item: AttributeValues, key_space: KeySpace) -> Iterator[tuple[str, str]]:

@@ -171,6 +171,9 @@ def test_a_file_has_every_mention(
     file.write_text("something older")
     options = ("--yes", "--search", "--rate", "0", "--mentions", str(file))
     assert run("erase-user", "ann", *options, *where).exit_code == 2
+    one = run("erase-user", "ann", *options, "--force", "--receipt", str(file), *where)
+    assert one.exit_code == 2
+    assert "--mentions: must be another file" in one.stderr
     before = scene.items()
     assert run("erase-user", "ann", *options, "--force", "--dry-run", *where).exit_code == 0
     assert file.read_text("utf-8") == "something older"
@@ -205,6 +208,43 @@ def test_texts_inside_of_values_are_searched(scene: Scene, said: str) -> None:
     words = ["jürgen o'neil"]
     found = find_mentions(store.connection, words, read_units_per_second=None)
     assert [each.fields for each in found] == [("tool_calls",), ("metadata",), ("documents",)]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("李雷", "昨天我和李雷去了电影院"),  # written without spaces
+        ("田中", "田中さんに聞いた"),
+        ("민수", "민수가 말했다"),  # what belongs to a name follows it without a space
+        ("สมชาย", "ถามสมชายดู"),
+        ("李雷 Lee", "我和李雷 Lee。"),
+        ("Strauß", "Frau STRAUSS rief an"),
+        ("Jose\u0301", "Jos\u00e9 was here"),
+        ("Ann Lee", "\uff21\uff4e\uff4e Lee"),  # full-width letters
+        ("İpek", "dear i̇pek"),
+    ],
+)
+def test_names_are_found_in_every_script(scene: Scene, word: str, said: str) -> None:
+    """However its letters are written, and whether or not there are spaces around it."""
+    scene.new_store().messages.append("talk-bob", NewMessage(role="user", content=said))
+    found = find_mentions(scene.new_store().connection, [word], read_units_per_second=None)
+    assert [(each.kind, each.fields) for each in found] == [("message", ("content",))]
+
+
+def test_a_letter_with_endless_marks_takes_no_longer(scene: Scene) -> None:
+    """A name behind it is found; sorting all marks would take minutes."""
+    said = "a" + "\u0315\u0300" * 60_000 + " jos\u00e9"
+    scene.new_store().messages.append("talk-bob", NewMessage(role="user", content=said))
+    words = ["a" + "\u0300" * 60_000, "Jose\u0301"]
+    found = find_mentions(scene.new_store().connection, words, read_units_per_second=None)
+    assert {each.kind for each in found} >= {"message"}
+
+
+def test_what_only_begins_like_a_name_is_none(scene: Scene) -> None:
+    for said in ("Anna and Hannah", "ann2", "2ann", "ann_b"):
+        scene.new_store().messages.append("talk-bob", NewMessage(role="user", content=said))
+    found = find_mentions(scene.new_store().connection, ["ann", "nna"], read_units_per_second=None)
+    assert not [each for each in found if each.identity.get("conversation_id") == "talk-bob"]
 
 
 def test_what_cannot_be_searched_for_is_refused_before_anything_is_erased(
