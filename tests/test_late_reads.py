@@ -8,7 +8,7 @@ import pytest
 
 from dynamo_chat import ChatStore, NewEmail, NewInteraction, NewMessage, NotFound
 from dynamo_chat.testing import Lag
-from tests.scene import DAY, MINUTE, Scene
+from tests.scene import DAY, MINUTE, Scene, requests
 
 pytestmark = pytest.mark.engine
 AGES = 36_500 * DAY
@@ -136,3 +136,14 @@ def test_an_email_whose_content_is_late_is_shown_with_it(
         assert [each.body for each in late.emails.list_by_conversation("talk")] == ["Hello"]
         assert late.emails.get("talk", added.response_id).body == "Hello"
         assert lag.late
+
+
+def test_a_late_read_makes_no_store_forget_what_it_knows(scene: Scene, lag: Lag) -> None:
+    """The append after it knows that the conversation has a title, and takes one request."""
+    talk = scene.store.conversations.create("ann").conversation_id
+    late = lag.attach(scene.new_store())
+    late.messages.append(talk, NewMessage(role="user", content="Hi"))
+    assert late.conversations.get(talk).title is None
+    assert late.messages.latest(talk, 5) == ()
+    with requests(late, 1):
+        late.messages.append(talk, NewMessage(role="user", content="Hi again"))

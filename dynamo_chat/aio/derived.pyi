@@ -653,8 +653,9 @@ class AsyncMessages:
         """The message with this id, in any conversation. NotFound.
 
         A caller-supplied id may exist in several conversations: this returns one of `user_id`'s,
-        if given, else any. It is found through an index, which may lag. Of ids that an older
-        release stored only the first 50 are searched, until the doctor has upgraded them.
+        if given, else any. It may show the past; `get`, given the conversation, does not with
+        ``consistent=True``. Of ids that an older release stored only the first 50 are searched,
+        until the doctor has upgraded them.
         """
 
     async def prune(self, conversation_id: str, keep_last: int, *, user_id: str | None=None) -> int:
@@ -1814,7 +1815,8 @@ class AsyncEmailMessages:
         """The e-mail with this response id in any conversation, with its content. NotFound.
 
         If e-mails of several conversations have the id, the one that sorts first; with
-        `account_id`, the first of that account.
+        `account_id`, the first of that account. It may show the past; `get`, given the
+        conversation, does not with ``consistent=True``.
         """
 
     async def move(

@@ -152,7 +152,7 @@ class Conversations(Repository):
     ) -> Conversation:
         """The conversation with this id. NotFound if none exists or it is another user's."""
         found = self._keeper.read(conversation_id, user_id, consistent=consistent)
-        self._heads.remember(found)
+        self._heads.remember(found, is_late=not consistent)
         return found
 
     @access_pattern("C21", "BatchGetItem", "⌈ids/100⌉", budget=1, owner="read")
@@ -173,7 +173,7 @@ class Conversations(Repository):
             if not is_owned(item, "user_id", user_id) or not is_live_head(item, self._now()):
                 return None
             found = plan(Conversation).decode(item)
-            self._heads.remember(found)
+            self._heads.remember(found, is_late=not consistent)
             return found
 
         return self._get_many(

@@ -69,16 +69,17 @@ class LatestReader(Repository):
         if first is None or first[SK] != head_key(conversation_id)[SK]:
             raise NotFound("conversation", conversation_id)
         head = self._heads.living(first, conversation_id, user_id)
-        snapshot = self._heads.remember(head)
+        snapshot = self._heads.remember(head, is_late=not asked.consistent)
         if with_preferences:
             head = self._keeper.joined(head, beside, consistent=asked.consistent)
         # If only the head was read, the next query of messages starts at the top.
         begun = (items[1:], start) if len(items) > 1 or start is None else None
         is_kept = in_life(head.life)
         page = self._page(asked, [collection], plan(Message).decode, is_kept=is_kept, begun=begun)
-        if snapshot.window is None:
+        if snapshot.window is None and snapshot.last_position == head.last_position:
             # If these are all messages, the next append knows them. DynamoDB gives a page that
             # ends with the last item a cursor, so only the number tells.
             window = window_of(head, [message.position for message in reversed(page.items)])
-            self._heads.snapshots.put(replace(snapshot, window=window), head.message_count)
+            found_all = replace(snapshot, window=window)
+            self._heads.snapshots.put(found_all, head.message_count, is_late=not asked.consistent)
         return head, page

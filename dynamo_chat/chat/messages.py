@@ -284,8 +284,9 @@ class Messages(Repository):
         """The message with this id, in any conversation. NotFound.
 
         A caller-supplied id may exist in several conversations: this returns one of `user_id`'s,
-        if given, else any. It is found through an index, which may lag. Of ids that an older
-        release stored only the first 50 are searched, until the doctor has upgraded them.
+        if given, else any. It may show the past; `get`, given the conversation, does not with
+        ``consistent=True``. Of ids that an older release stored only the first 50 are searched,
+        until the doctor has upgraded them.
         """
         return self._finder.find_alone(message_id, user_id)
 

@@ -138,16 +138,19 @@ class SnapshotCache:
                 self._known.move_to_end(conversation_id)
             return found
 
-    def put(self, snapshot: Snapshot, message_count: int | None = None) -> Snapshot:
+    def put(
+        self, snapshot: Snapshot, message_count: int | None = None, *, is_late: bool = False
+    ) -> Snapshot:
         """Store `snapshot` with the highest known position, and return what is stored.
 
         If it has no window, the known one stays if it is of the same position and, if given, of
-        `message_count` messages.
+        `message_count` messages. One that was read late, of an earlier position, changes nothing.
         """
         with self._lock:
             known = self._known.get(snapshot.conversation_id)
             if known is not None and life_of(known) == life_of(snapshot):
-                snapshot = _merged(known, snapshot, message_count)
+                is_past = is_late and (known.last_position or "") > (snapshot.last_position or "")
+                snapshot = known if is_past else _merged(known, snapshot, message_count)
             self._known[snapshot.conversation_id] = snapshot
             self._known.move_to_end(snapshot.conversation_id)
             while len(self._known) > self._size:
@@ -259,9 +262,9 @@ class Heads(Repository):
                     self._connection.pause(tries)
         raise contended("the conversation")
 
-    def remember(self, head: Conversation) -> Snapshot:
-        """Store the snapshot of a head that was read, and return it."""
-        return self.snapshots.put(snapshot_of(head), head.message_count)
+    def remember(self, head: Conversation, *, is_late: bool = False) -> Snapshot:
+        """Store the snapshot of a head that was read, perhaps late, and return what is stored."""
+        return self.snapshots.put(snapshot_of(head), head.message_count, is_late=is_late)
 
     def check(self, snapshot: Snapshot) -> Check:
         """A check that the head is live and matches the snapshot."""

@@ -88,7 +88,8 @@ READS: Final[Mapping[Reads, str]] = {
     "write: their conditions decide at the moment of the write.",
     "strong by default": "The same, unless `consistent=False` is given.",
     "late": "It may show the past, mostly of less than a second: what was written just now may be "
-    "missing, or be as it was. If it writes, what it overlooks is left for the next call.",
+    "missing, or be as it was. What it lists is read at once by its id: by the repository's `get`, "
+    "with `consistent=True`. If it writes, what it overlooks is left for the next call.",
     "late by default": "The same, unless `consistent=True` is given.",
 }
 

@@ -209,7 +209,8 @@ class EmailMessages(Repository):
         """The e-mail with this response id in any conversation, with its content. NotFound.
 
         If e-mails of several conversations have the id, the one that sorts first; with
-        `account_id`, the first of that account.
+        `account_id`, the first of that account. It may show the past; `get`, given the
+        conversation, does not with ``consistent=True``.
         """
         check_owner("account_id", account_id)
         place = parse_minted(_check_text("response_id", response_id))
