@@ -11,11 +11,15 @@ from dynamo_chat.cli.target import StoreOption, store_class
 
 
 def limits(
+    *,
     methods: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[METHOD]...", help="Only these, such as messages.append."),
+        typer.Option(
+            "--method",
+            metavar="METHOD",
+            help="Only this method, such as messages.append; may be repeated.",
+        ),
     ] = None,
-    *,
     store_name: StoreOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list with an object per key.")

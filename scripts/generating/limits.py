@@ -187,7 +187,7 @@ def _sidebars(played: Mapping[str, Played]) -> Workload:
 def _queue(played: Mapping[str, Played]) -> Workload:
     """100,000 callers join a queue within a minute."""
     found, lines = [], []
-    for shards in (1, 2, 4, 8):
+    for shards in (1, 2, 4):
         joining = _legs(played["queue.join"], {"QUEUE#<queue>#<shard>": shards})
         flow = Flow("join", joining, 1_667, until=60, is_retried=True)
         course = simulate([flow], 240, WARM).courses["join"]
@@ -281,7 +281,7 @@ def _with_rows(text: str, header: str, rows: Iterator[str] | Sequence[str]) -> s
 
 # -- charts -------------------------------------------------------------------------------------
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 260, 60, 34, 34
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 280, 60, 54, 34
 COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2")
 
 
@@ -310,7 +310,8 @@ def draw(chart: Chart) -> str:
         colour = COLOURS[number]
         points = "".join(_steps(line.values, seconds, most))
         parts.append(f'<path d="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(_text(WIDTH - 14, TOP + 14 + 16 * number, line.label, colour, anchor="end"))
+        left = LEFT + (WIDTH - LEFT) * number // len(chart.lines)
+        parts.append(_text(left, 40, f"– {line.label}", colour))
     return "\n".join([*parts, "</svg>", ""])
 
 

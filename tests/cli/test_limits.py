@@ -14,7 +14,7 @@ Run = Callable[..., Any]
 
 @pytest.mark.once
 def test_it_shows_what_each_key_bears(run: Run) -> None:
-    result = run("limits", "messages.append", "queue.join", "--json")
+    result = run("limits", "--method", "messages.append", "--method", "queue.join", "--json")
     assert result.exit_code == 0
     found = [
         (row["pattern"], row["place"], row["key"], row["kind"], row["units"], row["calls"])
@@ -27,14 +27,14 @@ def test_it_shows_what_each_key_bears(run: Run) -> None:
         ("P4", "table", "USER#<user_id>", "write", 2.0, 500),
         ("P4", "table", "QUEUE#<queue>#<shard>", "write", 2.0, 500),
     ]
-    shown = run("limits", "conversations.list_by_activity").stdout
+    shown = run("limits", "--method", "conversations.list_by_activity").stdout
     assert "1.5 RCU" in shown
     assert "2,000" in shown
 
 
 def test_a_method_without_keys_is_refused(run: Run) -> None:
     for method in ("messages.nonsense", "table.create"):
-        result = run("limits", method)
+        result = run("limits", "--method", method)
         assert result.exit_code == 2
         assert f"{method}: ChatStore has no such method" in result.stderr
         with pytest.raises(InvalidArgument, match="methods"):
