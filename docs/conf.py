@@ -37,6 +37,7 @@ html_theme = "furo"
 html_title = f"dynamo_chat {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 
 ATLAS = "atlas.html"
 """The page beside the home page that both link to."""

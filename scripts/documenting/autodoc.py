@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from pydantic import BaseModel
+
 import dynamo_chat
 from documenting.worked_calls import measured
 from dynamo_chat.catalogue import Entry, catalogue, repositories
 from dynamo_chat.core.entity import Entity, Model
 from dynamo_chat.core.errors import DynamoChatError
+from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.patterns import OWNER_CHECKS
 from dynamo_chat.core.renamed import is_old_name
 
-_SCHEMA = re.compile(r"Annotated\[(.*), _SchemaOf\w+\]")
+_SCHEMA = re.compile(r"[~\w.]*Annotated\[(.*), [~\w.]*_SchemaOf\w+\]")
 _GIVEN = re.compile(r"\w+ = ")
 """What is given to several calls is shown at the first."""
 _STORE = "dynamo_chat.ChatStore."
@@ -29,6 +32,8 @@ def complete(_: Any, what: str, name: str, obj: Any, __: Any, lines: list[str]) 
         kind = repositories()[name.removeprefix(_STORE)]
         lines[1:] = ["", f"See :py:class:`~{kind.__module__}.{kind.__qualname__}`."]
         return
+    if what == "exception" and obj.__name__ in _errors():
+        lines += ["", f":HTTP status: {obj.http_status}"]
     entry = _entries().get(name) if what in {"method", "function"} else None
     if entry is None:
         return
@@ -53,8 +58,13 @@ def _declared(entry: Entry, docstring: str) -> Iterator[str]:
 def sign(
     _: Any, what: str, __: str, obj: Any, ___: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Without what no caller writes: how a repository is made, how a page is made a schema."""
-    if what == "class" and obj in repositories().values():
+    """Without what no caller writes: how a repository is made, how a page is made a schema.
+
+    The fields of an entity, with their types, are listed below its name.
+    """
+    if what == "class" and (obj in repositories().values() or issubclass(obj, BaseModel)):
+        return "", None
+    if what == "exception" and issubclass(obj, DynamoChatError):
         return "", None
     plain = _SCHEMA.sub(r"\1", returned) if returned else returned
     return signature, plain
@@ -63,7 +73,7 @@ def sign(
 def skip(_: Any, what: str, name: str, obj: Any, is_skipped: bool, options: Any) -> bool | None:
     """Leave out what pydantic and the table need of an entity, and old names of methods."""
     del options
-    if is_old_name(obj):
+    if is_old_name(obj) or isinstance(obj, Layout):
         return True
     if what in {"class", "pydantic_model"} and (hasattr(Model, name) or hasattr(Entity, name)):
         return True

@@ -107,7 +107,7 @@ def _placed() -> dict[str, list[str]]:
     ):
         for name in names:
             pages[page] += _directive(f"{kept.__name__}.{name}", getattr(kept, name))
-    for name in _adapters():
+    for name in adapter_names():
         is_function = name.rpartition(".")[2].islower()
         pages["integrations"] += (
             [f".. autofunction:: {name}", ""]
@@ -118,7 +118,7 @@ def _placed() -> dict[str, list[str]]:
     return pages
 
 
-def _adapters() -> Iterator[str]:
+def adapter_names() -> Iterator[str]:
     """The public names of the integrations, read without their frameworks."""
     folder = Path(integrations.__file__).parent
     for path in sorted([*folder.glob("*/__init__.py"), *folder.glob("[a-z]*.py")]):

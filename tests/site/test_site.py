@@ -18,7 +18,7 @@ import pytest
 import dynamo_chat
 from dynamo_chat import aio, entities, testing
 from dynamo_chat.catalogue import catalogue, repositories
-from generating.api import public_names
+from generating.api import adapter_names, public_names
 
 SITE = Path(os.environ.get("DYNAMO_CHAT_TEST_SITE", ""))
 pytestmark = pytest.mark.skipif(
@@ -144,13 +144,14 @@ def searched() -> set[str]:
 
 
 def test_every_public_name_is_found() -> None:
-    """Names that programs import, and the methods of every repository."""
+    """Names that programs import, those of the adapters, and the methods of every repository."""
     own = set(public_names(entities)) - set(dynamo_chat.__all__)
     wanted = {
         *(f"dynamo_chat.{name}" for name in dynamo_chat.__all__),
         *(f"dynamo_chat.entities.{name}" for name in own),
         *(f"dynamo_chat.testing.{name}" for name in public_names(testing)),
         *(f"dynamo_chat.aio.{name}" for name in public_names(aio)),
+        *adapter_names(),
         *method_names().values(),
     }
     assert len(wanted) > 400
@@ -177,3 +178,13 @@ def test_every_method_has_its_pattern_and_worked_calls() -> None:
         about = shown.partition('<dt class="sig')[0]
         assert f"<p>{entry.id}: " in about, entry.method
         assert "# → " in about, entry.method
+
+
+def test_entities_and_errors_are_shown_without_their_machinery() -> None:
+    """An entity has its fields below its name; an error its HTTP status."""
+    for page in sorted(SITE.glob("reference/api/e*.html")):
+        text = page.read_text("utf-8")
+        assert "strip_whitespace" not in text, page.name
+        assert "object at 0x" not in text, page.name
+    errors = (SITE / "reference/api/errors.html").read_text("utf-8")
+    assert errors.count("HTTP status") == errors.count('<dl class="py exception">')
