@@ -96,6 +96,7 @@ from dynamo_chat.core.tracing import Telemetry as Telemetry
 from dynamo_chat.identity.activity import Activity as Activity, ActivityExists as ActivityExists
 from dynamo_chat.identity.logins import LoginSession as LoginSession, OpenedLogin as OpenedLogin
 from dynamo_chat.identity.user import User as User, UserExists as UserExists
+from dynamo_chat.keyspace import Shards as Shards
 from dynamo_chat.limits.rate_limit import (
     RateLimit as RateLimit,
     RateLimitExceeded as RateLimitExceeded,

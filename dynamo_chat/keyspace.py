@@ -10,30 +10,30 @@ An index sort key ends with the components of the item's own key, so it is uniqu
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from dynamo_chat.core.errors import InvalidArgument
 from dynamo_chat.core.keys import flag, integer, partition, sort, text, time
-from dynamo_chat.core.layout import KeySpace, Layout, Slot, Whose
+from dynamo_chat.core.layout import GSI1, GSI2, KeySpace, Layout, Place, Slot, Whose
+from dynamo_chat.core.sharding import Count, Counts, Spread
 
 # -- shards: the number of partitions of a list that would be too hot for one -------------------
 #
 # DynamoDB gives one partition 1,000 write units a second. A list that all users write to is
 # spread over several partitions by the hash of an id; reading it takes a query per partition.
 
-TITLE_SHARDS: Final = 4
-FEEDBACK_RANK_SHARDS: Final = 2
-FEEDBACK_CATEGORY_SHARDS: Final = 4
-STREAM_SHARDS: Final = 4
-REVIEW_SHARDS: Final = 4
-LLM_SHARDS: Final = 4
-INVOCATION_SHARDS: Final = 4
-LIVE_CALL_SHARDS: Final = 4
+# An application may choose larger numbers, in `ChatStore.shards`: see `Shards` at the end.
 
-
-def shard_of(identifier: str, shards: int) -> int:
-    """The shard of `identifier`, always the same one; ids spread evenly over the shards."""
-    digest = hashlib.blake2b(identifier.encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") % shards
+TITLE_SHARDS: Final = Spread("titles", 4)
+FEEDBACK_RANK_SHARDS: Final = Spread("feedback", 2)
+FEEDBACK_CATEGORY_SHARDS: Final = Spread("feedback_categories", 4)
+STREAM_SHARDS: Final = Spread("streams", 4)
+REVIEW_SHARDS: Final = Spread("reviews", 4)
+LLM_SHARDS: Final = Spread("llm", 4)
+INVOCATION_SHARDS: Final = Spread("invocations", 4)
+LIVE_CALL_SHARDS: Final = Spread("live_calls", 4)
 
 
 def digest_of(free_text: str) -> str:
@@ -504,3 +504,68 @@ PROBE: Final = Layout(
 
 KEY_SPACE: Final = KeySpace(each for each in [*globals().values()] if isinstance(each, Layout))
 """Every layout of the table, by domain."""
+
+# -- over how many partitions lists are spread ----------------------------------------------------
+
+SPREAD: Final[Mapping[tuple[str, Place], Spread]] = {
+    (CONVERSATION_TITLE.kind, GSI1): TITLE_SHARDS,
+    (MESSAGE.kind, GSI1): FEEDBACK_RANK_SHARDS,
+    (MESSAGE.kind, GSI2): FEEDBACK_CATEGORY_SHARDS,
+    (MESSAGE_STREAM.kind, GSI1): STREAM_SHARDS,
+    (REVIEW.kind, GSI2): REVIEW_SHARDS,
+    (LLM_USAGE.kind, GSI1): LLM_SHARDS,
+    (INVOCATION.kind, GSI1): INVOCATION_SHARDS,
+    (CALL_ROOM.kind, GSI1): LIVE_CALL_SHARDS,
+}
+"""The lists that are spread, by kind and index. The shard is the partition's last component."""
+
+MAX_SHARDS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """Over how many partitions the store spreads its busiest lists: `ChatStore.shards`.
+
+    Each takes 1,000 write units a second, and each page of the list takes a request to each. A
+    number is at least the one here, and at most 100. InvalidArgument.
+    """
+
+    titles: int = TITLE_SHARDS
+    """Conversations with one title, such as "New chat", of all users."""
+    feedback: int = FEEDBACK_RANK_SHARDS
+    """Messages with one kind of feedback and one rank."""
+    feedback_categories: int = FEEDBACK_CATEGORY_SHARDS
+    """Messages with feedback of one category."""
+    streams: int = STREAM_SHARDS
+    """Messages that are being streamed."""
+    reviews: int = REVIEW_SHARDS
+    """Reviews of all reviewers."""
+    llm: int = LLM_SHARDS
+    """The LLM usage of one account."""
+    invocations: int = INVOCATION_SHARDS
+    """The invocations of one account."""
+    live_calls: int = LIVE_CALL_SHARDS
+    """The live calls of all users."""
+    also: Shards | None = None
+    """Numbers that other servers write with, or wrote with before: lists read the larger one."""
+
+    def __post_init__(self) -> None:
+        if self.also is not None and not isinstance(self.also, Shards):
+            raise InvalidArgument("also", "must be Shards or None")
+        for spread in SPREAD.values():
+            count = getattr(self, spread.name)
+            if isinstance(count, bool) or not isinstance(count, int):
+                raise InvalidArgument(spread.name, "must be an integer")
+            if not spread <= count <= MAX_SHARDS:
+                raise InvalidArgument(spread.name, f"must be from {spread} to {MAX_SHARDS}")
+
+    def counts(self) -> Counts:
+        """For each list, over how many partitions it is written, and how many are read."""
+        return {
+            each.name: Count(getattr(self, each.name), self._read(each.name))
+            for each in SPREAD.values()
+        }
+
+    def _read(self, name: str) -> int:
+        count: int = getattr(self, name)
+        return count if self.also is None else max(count, self.also._read(name))  # noqa: SLF001

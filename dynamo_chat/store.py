@@ -18,7 +18,7 @@ from dynamo_chat.core.forks import renew_after_fork
 from dynamo_chat.core.layout import KeySpace
 from dynamo_chat.core.own import made_like, own_repositories
 from dynamo_chat.core.page import CursorCodec
-from dynamo_chat.keyspace import KEY_SPACE
+from dynamo_chat.keyspace import KEY_SPACE, Shards
 
 if TYPE_CHECKING:
     # For type checkers it is the plain one, which a subclass may override by another property.
@@ -70,6 +70,9 @@ class ChatStore:
 
     key_space: ClassVar[KeySpace] = KEY_SPACE
     """Every kind of item in the table, with those that a subclass declares."""
+    shards: ClassVar[Shards] = Shards()
+    """Over how many partitions the busiest lists are spread. The number belongs to the table, so a
+    subclass sets it, and every server and command uses that class."""
     cases: ClassVar[tuple[str, ...]] = ()
     """A subclass's modules with a scenario for each of its own methods: see `dynamo_chat.cases`."""
 
@@ -106,6 +109,7 @@ class ChatStore:
             ids,
             CursorCodec(table_name, cursor_secret),
             self.key_space.own,
+            self.shards.counts(),
         )
         self._cursor_secret = cursor_secret
 

@@ -81,7 +81,7 @@ class CallRoom(Entity):
 
     def indexed(self) -> Indexed:
         """In a shard of the list of live calls."""
-        shard = keyspace.shard_of(self.call_id, keyspace.LIVE_CALL_SHARDS)
+        shard = keyspace.LIVE_CALL_SHARDS.shard_of(self.call_id)
         return {GSI1: {**self.__dict__, "shard": shard}}
 
 

@@ -250,7 +250,7 @@ class Calls(Repository):
             PageRequest((lower, upper), newest_first, page_size, cursor),
             [
                 keyspace.CALL_ROOM.collection(GSI1, shard)(lower=lower, until=upper)
-                for shard in range(keyspace.LIVE_CALL_SHARDS)
+                for shard in keyspace.LIVE_CALL_SHARDS.shards()
             ],
             call_in_room,
         )

@@ -47,8 +47,8 @@ from dynamo_chat.core.layout import KIND, TTL
 from dynamo_chat.core.page import DEFAULT_PAGE_SIZE, Page
 from dynamo_chat.core.patterns import STAFF, access_pattern
 from dynamo_chat.core.repository import PageRequest, Repository
+from dynamo_chat.core.sharding import shard_of
 from dynamo_chat.core.transaction import Delete, Put, Update, contended, is_live
-from dynamo_chat.keyspace import shard_of
 
 MAX_POSITION: Final = 1_000
 DEFAULT_WAIT: Final = timedelta(hours=1)

@@ -123,12 +123,12 @@ def feedback_lists(
             keyspace.MESSAGE.collection(GSI2, feedback_type, category, shard)(
                 lower=lower, until=upper
             )
-            for shard in range(keyspace.FEEDBACK_CATEGORY_SHARDS)
+            for shard in keyspace.FEEDBACK_CATEGORY_SHARDS.shards()
         ]
     if rank is not None and (type(rank) is not int or not 1 <= rank <= 5):
         raise InvalidArgument("rank", "must be an integer from 1 to 5")
     return [
         keyspace.MESSAGE.collection(GSI1, feedback_type, each, shard)(lower=lower, until=upper)
         for each in (RANKS if rank is None else [rank])
-        for shard in range(keyspace.FEEDBACK_RANK_SHARDS)
+        for shard in keyspace.FEEDBACK_RANK_SHARDS.shards()
     ]

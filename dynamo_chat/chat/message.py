@@ -224,11 +224,11 @@ def indexed_feedback(feedback: Feedback, conversation_id: str, position: str) ->
         "feedback_type": feedback.type,
         "rated_at": feedback.given_at,
         "rank": feedback.rank or 0,
-        "shard": keyspace.shard_of(spread_by, keyspace.FEEDBACK_RANK_SHARDS),
+        "shard": keyspace.FEEDBACK_RANK_SHARDS.shard_of(spread_by),
     }
     if feedback.category is None:
         return {GSI1: fields}
-    shard = keyspace.shard_of(spread_by, keyspace.FEEDBACK_CATEGORY_SHARDS)
+    shard = keyspace.FEEDBACK_CATEGORY_SHARDS.shard_of(spread_by)
     return {GSI1: fields, GSI2: {**fields, "category": feedback.category, "shard": shard}}
 
 

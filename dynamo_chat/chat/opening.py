@@ -87,20 +87,25 @@ def unlisting(conversation_id: str, position: str) -> list[Write]:
 
 def stream_item(message: Message, life: str | None, kept_until: datetime | None) -> AttributeValues:
     """The item that lists a message as unfinished."""
-    fields = {
-        "conversation_id": message.conversation_id,
-        "position": message.position,
-        "shard": _shard(message.position),
-    }
+    fields = listing_fields(message.conversation_id, message.position)
     item = helper_item(keyspace.MESSAGE_STREAM, fields, GSI1, expires_at=kept_until)
     return with_life(item, life)
+
+
+def listing_fields(conversation_id: str, position: str) -> dict[str, Any]:
+    """What the keys of the item that lists a message are made of."""
+    return {
+        "conversation_id": conversation_id,
+        "position": position,
+        "shard": keyspace.STREAM_SHARDS.shard_of(position),
+    }
 
 
 def streams_until(position: str) -> list[Collection]:
     """The collections of all streams that began before this position."""
     return [
         keyspace.MESSAGE_STREAM.collection(GSI1, shard)(until=position)
-        for shard in range(keyspace.STREAM_SHARDS)
+        for shard in keyspace.STREAM_SHARDS.shards()
     ]
 
 
@@ -110,7 +115,3 @@ def streamed(item: AttributeValues) -> Streamed:
     (conversation_id,) = key_parts(layout, item, PK)
     (position,) = key_parts(layout, item, SK)
     return Streamed(conversation_id, position)
-
-
-def _shard(position: str) -> int:
-    return keyspace.shard_of(position, keyspace.STREAM_SHARDS)

@@ -94,7 +94,7 @@ class Review(Entity):
 
     def indexed(self) -> Indexed:
         """In its reviewer's list (GSI1), and in a shard of the list of all reviews (GSI2)."""
-        shard = _shard(self.review_id)
+        shard = keyspace.REVIEW_SHARDS.shard_of(self.review_id)
         fields = {**self.__dict__, "archived": self.is_archived, "shard": shard}
         return {GSI1: fields, GSI2: fields}
 
@@ -186,7 +186,7 @@ class Reviews(Repository):
             raise NotFound("review", review_id)
         place = review_place(pointer, review_id)
         attributes = plan(Review).model
-        keys = {**place, "archived": True, "shard": _shard(review_id)}
+        keys = {**place, "archived": True, "shard": keyspace.REVIEW_SHARDS.shard_of(review_id)}
         try:
             self._write(
                 Check(head_key(place["conversation_id"]), live_head(self._now())),
@@ -278,7 +278,7 @@ class Reviews(Repository):
         if reviewed_by is None:
             collections = [
                 keyspace.REVIEW.collection(GSI2, archived, shard)(lower=lower, until=upper)
-                for shard in range(keyspace.REVIEW_SHARDS)
+                for shard in keyspace.REVIEW_SHARDS.shards()
             ]
         else:
             collections = [
@@ -433,7 +433,11 @@ def review_place(pointer: AttributeValues, review_id: str) -> dict[str, Any]:
     }
     with leading(pointer, layout):
         for archived in (False, True):
-            fields = {**place, "archived": archived, "shard": _shard(review_id)}
+            fields = {
+                **place,
+                "archived": archived,
+                "shard": keyspace.REVIEW_SHARDS.shard_of(review_id),
+            }
             keyspace.REVIEW.key(**fields)
             keyspace.REVIEW.index_key(GSI1, fields)
             keyspace.REVIEW.index_key(GSI2, fields)
@@ -462,7 +466,3 @@ def _says_the_same(there: Review, wanted: Review) -> bool:
         wanted.reviewed_by,
         wanted.comments,
     )
-
-
-def _shard(review_id: str) -> int:
-    return keyspace.shard_of(review_id, keyspace.REVIEW_SHARDS)

@@ -14,14 +14,14 @@ from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.item import helper_item, index_key_parts, key_parts
 from dynamo_chat.core.layout import GSI1, GSI2, PK, Collection
 from dynamo_chat.core.transaction import Key
-from dynamo_chat.keyspace import CONVERSATION_TITLE, TITLE_SHARDS, digest_of, shard_of
+from dynamo_chat.keyspace import CONVERSATION_TITLE, TITLE_SHARDS, digest_of
 
 
 def title_item(snapshot: Snapshot, title: str) -> AttributeValues:
     """The title item of a conversation."""
     fields = {
         "title_hash": digest_of(title),
-        "shard": shard_of(snapshot.conversation_id, TITLE_SHARDS),
+        "shard": TITLE_SHARDS.shard_of(snapshot.conversation_id),
         "conversation_id": snapshot.conversation_id,
         "user_id": snapshot.user_id,
         "created_at": snapshot.created_at,
@@ -38,7 +38,7 @@ def titles_of_all(title: str) -> list[Collection]:
     """The collections of all title items with this title."""
     return [
         CONVERSATION_TITLE.collection(GSI1, digest_of(title), shard)()
-        for shard in range(TITLE_SHARDS)
+        for shard in TITLE_SHARDS.shards()
     ]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dynamo_chat.core.clock import Clock, IdSource
 from dynamo_chat.core.connection import Connection
 from dynamo_chat.core.layout import Layout
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.settings import check_callable
+from dynamo_chat.core.sharding import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,9 @@ class Binding:
     cursors: CursorCodec
     own: tuple[Layout, ...] = ()
     """The kinds that the application declares, for deletions that must find their items."""
+
+    counts: Counts = field(default_factory=dict)
+    """Over how many partitions lists are spread, where it is not the usual number."""
 
     def __post_init__(self) -> None:
         check_callable("clock", self.clock)

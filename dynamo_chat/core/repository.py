@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar
 
 from dynamo_chat.core import errors
@@ -272,7 +273,7 @@ class Repository:
         ]
         merged: Iterable[tuple[str, AttributeValues]] = keyed[0]
         if len(keyed) > 1:
-            merged = heapq.merge(*keyed, key=lambda pair: pair[0], reverse=not asked.forward)
+            merged = _once(heapq.merge(*keyed, key=itemgetter(0), reverse=not asked.forward))
         taken = list(islice(merged, size))
         more = sum(map(len, keyed)) > len(taken) or any(unfinished for _, unfinished in runs)
         cursor = None
@@ -401,6 +402,18 @@ class Repository:
                 remaining,
             )
         self._connection.pause(attempt + 1)
+
+
+def _once(
+    merged: Iterable[tuple[str, AttributeValues]],
+) -> Iterator[tuple[str, AttributeValues]]:
+    """Each item once: while it moves between partitions of an index, both may have it."""
+    seen: set[tuple[str, str]] = set()
+    for position, item in merged:
+        address = item[PK]["S"], item[SK]["S"]
+        if address not in seen:
+            seen.add(address)
+            yield position, item
 
 
 def _distinct(argument: str, ids: Sequence[str]) -> list[str]:

@@ -83,6 +83,7 @@ from dynamo_chat.core.patterns import (
     access_pattern as access_pattern,
 )
 from dynamo_chat.core.repository import PageRequest as PageRequest, time_range as time_range
+from dynamo_chat.core.sharding import shard_of as shard_of
 from dynamo_chat.core.transaction import (
     Check as Check,
     Delete as Delete,
@@ -114,5 +115,4 @@ from dynamo_chat.keyspace import (
     USER as USER,
     USER_PARTITION as USER_PARTITION,
     digest_of as digest_of,
-    shard_of as shard_of,
 )

@@ -76,7 +76,7 @@ class Invocation(Entity):
     @property
     def shard(self) -> int:
         """Its shard in the list of the account."""
-        return keyspace.shard_of(self.invocation_id, keyspace.INVOCATION_SHARDS)
+        return keyspace.INVOCATION_SHARDS.shard_of(self.invocation_id)
 
     def indexed(self) -> Indexed:
         """GSI1 has it in a shard of the account's list."""
@@ -158,7 +158,7 @@ class Invocations(Repository):
             PageRequest((account_id, lower, upper), newest_first, page_size, cursor),
             [
                 keyspace.INVOCATION.collection(GSI1, account_id, shard)(lower=lower, until=upper)
-                for shard in range(keyspace.INVOCATION_SHARDS)
+                for shard in keyspace.INVOCATION_SHARDS.shards()
             ],
             plan(Invocation).decode,
         )
@@ -201,6 +201,6 @@ def invocations_of(account_id: str) -> Sweep:
     is_theirs = plan(Invocation).model.account_id == account_id
     listed = [
         keyspace.INVOCATION.collection(GSI1, account_id, shard)()
-        for shard in range(keyspace.INVOCATION_SHARDS)
+        for shard in keyspace.INVOCATION_SHARDS.shards()
     ]
     return Sweep(listed, lambda item: (Delete(key_of(item), is_theirs),))

@@ -120,7 +120,7 @@ class LLMUsage(Entity):
     @property
     def shard(self) -> int:
         """Its shard in the list of the account."""
-        return keyspace.shard_of(self.interaction_id, keyspace.LLM_SHARDS)
+        return keyspace.LLM_SHARDS.shard_of(self.interaction_id)
 
     def implied(self) -> frozenset[str]:
         """The total is not stored if it is the sum."""
@@ -321,7 +321,7 @@ def account_usage(
     """The account's usage in [lower, upper): one collection for each shard."""
     return [
         keyspace.LLM_USAGE.collection(GSI1, account_id, shard)(lower=lower, until=upper)
-        for shard in range(keyspace.LLM_SHARDS)
+        for shard in keyspace.LLM_SHARDS.shards()
     ]
 
 

@@ -38,6 +38,7 @@ from dynamo_chat.core.keys import KeyRange, flag, integer
 from dynamo_chat.core.layout import KIND, PK, SK, TABLE, Collection, Layout, Place, Whose
 from dynamo_chat.core.pairs import CONTENT
 from dynamo_chat.core.repository import Repository
+from dynamo_chat.core.sharding import Spread
 from dynamo_chat.core.transaction import Key, is_live, key_of
 from dynamo_chat.identity.user import user_key
 
@@ -293,7 +294,7 @@ def _is_at_its_key(layout: Layout, item: AttributeValues) -> bool:
 def _values(component: object, shards: int) -> Sequence[Any]:
     """All values of a component that spreads an owner's list over several partitions."""
     if isinstance(component, integer):
-        return range(shards)
+        return shards.shards() if isinstance(shards, Spread) else range(shards)
     if isinstance(component, flag):
         return (False, True)
     raise TypeError("an owner's list is spread over integers and flags only")

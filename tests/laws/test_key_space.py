@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from dynamo_chat.core.keys import Component, flag, integer, text, time
 from dynamo_chat.core.layout import GSI1, GSI2, PLACES, TABLE, Layout, Place, Slot
+from dynamo_chat.core.sharding import shard_of
 from dynamo_chat.keyspace import (
     CONVERSATION,
     CONVERSATION_STATE,
@@ -18,7 +19,6 @@ from dynamo_chat.keyspace import (
     MESSAGE_ID,
     REVIEW,
     digest_of,
-    shard_of,
 )
 from tests.laws.strategies import components, moments, texts
 

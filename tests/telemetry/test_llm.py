@@ -10,6 +10,7 @@ import pytest
 from dynamo_chat import LLMInteraction, LLMUsage, NewInteraction, keyspace
 from dynamo_chat.core.clock import ulid_ids
 from dynamo_chat.core.errors import AlreadyExists, InvalidArgument
+from dynamo_chat.core.sharding import shard_of
 from dynamo_chat.core.size import item_size
 from dynamo_chat.testing import DropAnswer, FaultInjector, RequestMeter
 from tests.scene import Scene
@@ -154,7 +155,7 @@ def test_usage_costs_one_unit_in_the_index_whatever_was_said(scene: Scene) -> No
     assert max(item_size(item) for item in scene.items()) < 600
     for shards in (keyspace.LLM_SHARDS, keyspace.INVOCATION_SHARDS):
         ids = [ulid_ids(scene.clock()) for _ in range(4_000)]
-        found = Counter(keyspace.shard_of(each, shards) for each in ids)
+        found = Counter(shard_of(each, shards) for each in ids)
         assert len(found) == shards
         # Each shard takes its part, give or take a fifth: seven standard deviations.
         assert all(0.8 < number * shards / len(ids) < 1.2 for number in found.values())

@@ -16,7 +16,7 @@ from dynamo_chat.chat.message import (
     is_minted_form,
 )
 from dynamo_chat.chat.message_ids import message_id_fields, message_id_item
-from dynamo_chat.chat.opening import WRITER, stream_item, stream_key, streamed
+from dynamo_chat.chat.opening import WRITER, listing_fields, stream_item, stream_key, streamed
 from dynamo_chat.chat.preferences import preferences_item, preferences_key
 from dynamo_chat.chat.reviews import Review, review_id_item
 from dynamo_chat.chat.snapshot import holds, life_of, snapshot_of
@@ -231,6 +231,9 @@ def _stream(subject: Subject) -> Relation:
             yield orphan(subject, "the message of this stream is finished", ended)
         else:
             yield from _deadline(subject, head)
+            layout = keyspace.MESSAGE_STREAM
+            wanted = with_index_keys({}, layout, listing_fields(*streamed(subject.item)), GSI1)
+            yield from index_difference(subject.item, wanted)
 
     return Relation((key, message), judge)
 

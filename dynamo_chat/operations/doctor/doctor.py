@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import ClassVar, Final, Protocol
 
 from dynamo_chat import keyspace
 from dynamo_chat.core.clock import Clock, system_clock
 from dynamo_chat.core.connection import AttributeValues, ConditionFailed, Connection
 from dynamo_chat.core.errors import DynamoChatError, InvalidArgument
 from dynamo_chat.core.layout import HasKeySpace
+from dynamo_chat.core.sharding import counted
 from dynamo_chat.core.transaction import write
 from dynamo_chat.operations.doctor.counts import Tally
 from dynamo_chat.operations.doctor.deletions import Deletions
@@ -87,6 +88,10 @@ class Examined:
     read_units: float
 
 
+class _Store(HasKeySpace, Protocol):
+    shards: ClassVar[keyspace.Shards]
+
+
 class Doctor:
     """Examines and repairs one table, over a store's `connection`.
 
@@ -101,9 +106,10 @@ class Doctor:
         *,
         clock: Clock = system_clock,
         sleep: Callable[[float], None] = time.sleep,
-        store: HasKeySpace | type[HasKeySpace] | None = None,
+        store: _Store | type[_Store] | None = None,
     ) -> None:
         self._key_space = keyspace.KEY_SPACE if store is None else store.key_space
+        self._counts = {} if store is None else store.shards.counts()
         self.options = options or DoctorOptions()
         self._sleep = sleep
         self._pace = Pace(self.options.read_units_per_second, sleep=sleep)
@@ -127,7 +133,7 @@ class Doctor:
         KeyboardInterrupt ends it early: the report is then about what was read, with the position
         to continue from. Nothing is written.
         """
-        with knowing(self._key_space):
+        with knowing(self._key_space), counted(self._counts):
             return self._examined(start, on_progress)
 
     def _examined(
@@ -222,7 +228,7 @@ class Doctor:
         another possible or unnecessary: those left are tried again. `keep` is called with each
         item just before it is changed or deleted, in DynamoDB's JSON.
         """
-        with knowing(self._key_space):
+        with knowing(self._key_space), counted(self._counts):
             return self._all_repaired(findings, on_progress, keep)
 
     def _all_repaired(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -13,9 +14,10 @@ from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.entity import Entity
 from dynamo_chat.core.errors import CorruptItem, InvalidArgument
-from dynamo_chat.core.item import Item, plan
+from dynamo_chat.core.item import UNREADABLE, Item, plan
 from dynamo_chat.core.layout import GSI1, GSI2, PK, SK, TTL, VERSION, Layout
 from dynamo_chat.core.transaction import Check, Delete, Write, is_live, key_of
+from dynamo_chat.keyspace import KEY_SPACE, SPREAD
 from dynamo_chat.operations.doctor.conditions import set_attributes
 from dynamo_chat.operations.doctor.findings import Problem, Repair, kind_of
 from dynamo_chat.operations.doctor.kinds import known_kinds
@@ -231,7 +233,7 @@ def index_difference(
     item: AttributeValues, wanted: Mapping[str, AttributeValue], *checks: Check
 ) -> Iterator[Problem]:
     """A problem if the item's index keys aren't `wanted`; `checks` are conditions of its repair."""
-    changes = _index_changes(item, wanted)
+    changes = _index_changes(item, _where_it_is_spread(item, wanted))
     if not changes:
         return
     repair = Repair("correct its index keys", (*checks, set_attributes(item, changes)))
@@ -243,6 +245,24 @@ def index_difference(
     places = [place.index for place in _INDEXES if place.pk in changes]
     says = f"its key in {' and '.join(map(str, places))} is wrong or missing"
     yield Problem("wrong_index_key", says, repair)
+
+
+def _where_it_is_spread(
+    item: AttributeValues, wanted: Mapping[str, AttributeValue]
+) -> Mapping[str, AttributeValue]:
+    """`wanted`, in the shards that the item is in: any of those that lists read is right."""
+    found = dict(wanted)
+    for (kind, place), spread in SPREAD.items():
+        if kind != kind_of(item) or place.pk not in found or place.pk not in item:
+            continue
+        slot = KEY_SPACE.layouts[kind].slot(place)
+        with suppress(*UNREADABLE):
+            *same, shard = () if slot is None else slot.pk.decode(item[place.pk]["S"])
+            if slot is not None and shard in spread.shards():
+                *others, _ = slot.pk.decode(found[place.pk]["S"])
+                if same == others:
+                    found[place.pk] = item[place.pk]
+    return found
 
 
 def _index_changes(
