@@ -25,7 +25,7 @@ from dynamo_chat.core.attributes import AttributeValue
 from dynamo_chat.core.connection import AttributeValues
 from dynamo_chat.core.errors import CorruptItem
 from dynamo_chat.core.item import plan, with_index_keys
-from dynamo_chat.core.layout import GSI2, PK, TTL, VERSION
+from dynamo_chat.core.layout import GSI1, GSI2, PK, TTL, VERSION
 from dynamo_chat.core.transaction import Check, Put, absent, key_of
 from dynamo_chat.operations.doctor.conditions import same, set_attributes, still
 from dynamo_chat.operations.doctor.findings import Problem, Repair
