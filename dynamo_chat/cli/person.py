@@ -199,7 +199,8 @@ def erase_user(  # noqa: PLR0913 - an argument for each option
             user = store.users.get(user_id, consistent=True)
             known = (user.email, user.response_email, user.name)
             words.update(each for each in known if each)
-        planned = store.people.plan_erasure(user_id, **ids)
+        with _lines_to(mentions_file if dry_run else None) as written:
+            planned = store.people.plan_erasure(user_id, on_mention=written, **ids)
     if dry_run:
         _print(planned, as_json=as_json, title="would be erased")
         return

@@ -176,7 +176,9 @@ def test_a_file_has_every_mention(
     assert "--mentions: must be another file" in one.stderr
     before = scene.items()
     assert run("erase-user", "ann", *options, "--force", "--dry-run", *where).exit_code == 0
-    assert file.read_text("utf-8") == "something older"
+    assert [json.loads(line)["kind"] for line in file.read_text("utf-8").splitlines()] == [
+        "organization"
+    ]
     shown = run("erase-user", "ann", *options, "--force", *where)
     assert "and 5 more: --mentions writes all" in shown.stdout
     scene.restore(before)
