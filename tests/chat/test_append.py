@@ -19,7 +19,7 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.core.ulids import ulid_time
 from dynamo_chat.testing import FakeClock
-from tests.chat.scenes import assistant, said, say, user
+from tests.chat.scenes import assistant, not_there, said, say, user
 from tests.laws.strategies import same
 from tests.scene import DAY, MINUTE, SECOND, Scene, just_before, requests
 
@@ -280,18 +280,12 @@ def test_a_place_far_ahead_is_refused(
 # -- conversations that are not there -----------------------------------------------------------
 
 
-def test_nothing_is_appended_to_what_is_not_there(
-    scene: Scene, store: ChatStore, clock: FakeClock
-) -> None:
+def test_nothing_is_appended_to_what_is_not_there(scene: Scene, store: ChatStore) -> None:
     """Never created, deleted, expired; known to the store or not."""
-    store.conversations.create("u-1", conversation_id="gone")
-    store.conversations.create("u-1", conversation_id="fixed", retention=DAY)
-    store.conversations.create("u-1", conversation_id="slid", retention=DAY, sliding=True)
-    scene.new_store().conversations.delete("gone")
-    clock.advance(DAY + SECOND)
+    identities = not_there(scene, store)
     before = scene.items()
     for each in (store, scene.new_store()):
-        for identity in ("never", "gone", "fixed", "slid"):
+        for identity in identities:
             with pytest.raises(NotFound):
                 each.messages.append(identity, user("hello", message_id="m-1"))
             with pytest.raises(NotFound):

@@ -10,7 +10,7 @@ from dynamo_chat import ChatStore
 from dynamo_chat.chat.conversations import merge_patch
 from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.testing import FakeClock
-from tests.chat.scenes import say
+from tests.chat.scenes import not_there, say
 from tests.laws.strategies import same
 from tests.scene import DAY, Scene, just_before, requests
 
@@ -149,15 +149,11 @@ def test_bad_status(store: ChatStore, status: Any) -> None:
     assert refused.value.argument == "status"
 
 
-def test_nothing_to_change(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
+def test_nothing_to_change(scene: Scene, store: ChatStore) -> None:
     """Not found: never there, deleted, expired; and nothing comes into being."""
-    store.conversations.create("u-1", conversation_id="gone")
-    store.conversations.delete("gone")
-    store.conversations.create("u-1", conversation_id="fixed", retention=DAY)
-    store.conversations.create("u-1", conversation_id="slid", retention=DAY, sliding=True)
-    clock.advance(DAY + DAY / 2)
+    identities = not_there(scene, store)
     before = scene.items()
-    for identity in ("never", "gone", "fixed", "slid"):
+    for identity in identities:
         calls: list[Callable[[], object]] = [
             partial(store.conversations.set_status, identity, "archived"),
             partial(store.conversations.set_preferences, identity, {"a": 1}),

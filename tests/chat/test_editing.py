@@ -8,7 +8,7 @@ import pytest
 from dynamo_chat import UNCHANGED, ChatStore, Feedback, Message, ToolCall
 from dynamo_chat.core.errors import Conflict, InvalidArgument, ItemTooLarge, NotFound
 from dynamo_chat.testing import FakeClock
-from tests.chat.scenes import assistant, said, say, user
+from tests.chat.scenes import IN_FULL, assistant, said, say, user
 from tests.laws.strategies import same
 from tests.scene import MINUTE, Scene, just_before, requests
 
@@ -24,19 +24,7 @@ def talk(store: ChatStore) -> str:
 @pytest.fixture
 def message(store: ChatStore, talk: str) -> Message:
     """A message with something in every part, and an id of the caller's."""
-    return store.messages.append(
-        talk,
-        assistant(
-            "words",
-            message_id="m-1",
-            errors="slow",
-            documents=[{"title": "A"}],
-            tool_calls=[ToolCall(tool="t")],
-            metadata={"n": 1},
-            response_time=1.5,
-            recommendations=["Heat"],
-        ),
-    )
+    return store.messages.append(talk, IN_FULL)
 
 
 CHANGES: list[dict[str, Any]] = [

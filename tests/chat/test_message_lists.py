@@ -10,7 +10,7 @@ from dynamo_chat.core.errors import CorruptItem, InvalidArgument, InvalidCursor,
 from dynamo_chat.core.ulids import ulid_time
 from dynamo_chat.importing.support import support_rows
 from dynamo_chat.testing import FakeClock, RequestMeter
-from tests.chat.scenes import assistant, say, user
+from tests.chat.scenes import assistant, not_there, say, user
 from tests.scene import DAY, MINUTE, SECOND, Scene, drained, just_before, requests
 
 pytestmark = pytest.mark.engine
@@ -126,16 +126,7 @@ def test_a_conversation_without_messages(store: ChatStore, talk: str) -> None:
 
 def test_no_conversation(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
     """Never there, deleted, expired or slid away: not found, whatever is left in the table."""
-    for identity, options in {
-        "gone": {},
-        "fixed": {"retention": DAY},
-        "slid": {"retention": DAY, "sliding": True},
-    }.items():
-        store.conversations.create("u-1", conversation_id=identity, **options)  # type: ignore[arg-type]
-        say(store, identity, "hello")
-    store.conversations.delete("gone")
-    clock.advance(DAY + SECOND)
-    for identity in ("never", "gone", "fixed", "slid"):
+    for identity in not_there(scene, store, lambda each: say(store, each, "hello")):
         for ask in (
             store.messages.list,
             store.messages.latest,

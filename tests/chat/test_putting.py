@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynamo_chat import ChatStore, Feedback, Message, NewMessage, ToolCall
+from dynamo_chat import ChatStore, Feedback, Message, NewMessage
 from dynamo_chat.core.errors import (
     InvalidArgument,
     ItemTooLarge,
@@ -15,7 +15,7 @@ from dynamo_chat.core.errors import (
     NotFound,
 )
 from dynamo_chat.testing import DropAnswer, FakeClock
-from tests.chat.scenes import assistant, said, say, user
+from tests.chat.scenes import IN_FULL, assistant, said, say, user
 from tests.scene import MINUTE, SECOND, Scene, faults, just_before, race, requests
 
 pytestmark = pytest.mark.engine
@@ -27,24 +27,12 @@ def talk(store: ChatStore) -> str:
     return store.conversations.create("u-1", conversation_id="c-1", title="T").conversation_id
 
 
-FULL = assistant(
-    "words",
-    message_id="m-1",
-    errors="slow",
-    documents=[{"title": "A"}],
-    tool_calls=[ToolCall(tool="t")],
-    metadata={"n": 1},
-    response_time=1.5,
-    recommendations=["Heat"],
-)
-
-
 def test_one_that_is_not_there_is_appended(store: ChatStore, talk: str) -> None:
     """As by append, in two requests; appending it then changes nothing."""
     with requests(store, 2):
-        made = store.messages.put(talk, FULL)
+        made = store.messages.put(talk, IN_FULL)
     assert made.edited_at is None
-    assert store.messages.append(talk, FULL) == made
+    assert store.messages.append(talk, IN_FULL) == made
     assert store.messages.latest(talk) == (made,)
     assert store.conversations.get(talk).message_count == 1
 
@@ -56,7 +44,7 @@ def test_one_that_is_not_there_is_appended(store: ChatStore, talk: str) -> None:
         assistant("", message_id="m-1", metadata={"a": [None, 1.0]}),
         user("mine", message_id="m-1"),
         assistant("begun", message_id="m-1", is_streaming=True),
-        FULL,
+        IN_FULL,
     ],
     ids=["less", "empty", "role", "streaming", "same"],
 )
@@ -64,7 +52,7 @@ def test_one_that_is_there_is_replaced_as_a_whole(
     store: ChatStore, talk: str, clock: FakeClock, new: NewMessage
 ) -> None:
     """In two requests; place, time, turn and feedback stay."""
-    first = store.messages.append(talk, FULL)
+    first = store.messages.append(talk, IN_FULL)
     say(store, talk, "later")
     store.messages.give_feedback(talk, "m-1", Feedback(type="positive", category="a"))
     feedback = store.messages.get(talk, "m-1").feedback

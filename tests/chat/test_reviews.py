@@ -17,6 +17,7 @@ from dynamo_chat.core.errors import (
 )
 from dynamo_chat.keyspace import REVIEW_SHARDS
 from dynamo_chat.testing import FakeClock
+from tests.chat.scenes import not_there
 from tests.scene import DAY, MINUTE, SECOND, Scene, drained, requests
 
 pytestmark = pytest.mark.engine
@@ -192,35 +193,21 @@ def test_no_such_review(store: ChatStore) -> None:
             call("r-9")
 
 
-def test_no_such_conversation(scene: Scene, store: ChatStore, clock: FakeClock) -> None:
+def test_no_such_conversation(scene: Scene, store: ChatStore) -> None:
     """Nothing is reviewed that is not there, and nothing is left behind."""
-    store.conversations.create("u-1", conversation_id="gone")
-    store.conversations.create("u-1", conversation_id="fixed", retention=DAY)
-    store.conversations.create("u-1", conversation_id="slid", retention=DAY, sliding=True)
-    scene.new_store().conversations.delete("gone")
-    clock.advance(DAY + SECOND)
+    identities = not_there(scene, store)
     before = scene.items()
     for each in (store, scene.new_store()):
-        for identity in ("never", "gone", "fixed", "slid"):
+        for identity in identities:
             with pytest.raises(NotFound, match="conversation"):
                 each.reviews.create(identity, "admin", review_id="r-1")
     assert scene.items() == before
 
 
-def test_reviews_go_with_their_conversation(
-    scene: Scene, store: ChatStore, clock: FakeClock
-) -> None:
+def test_reviews_go_with_their_conversation(scene: Scene, store: ChatStore) -> None:
     """Deleted, expired or slid away: by id they are not found; a deleted one is in no list."""
-    for identity, options in {
-        "gone": {},
-        "fixed": {"retention": DAY},
-        "slid": {"retention": DAY, "sliding": True},
-    }.items():
-        store.conversations.create("u-1", conversation_id=identity, **options)  # type: ignore[arg-type]
-        store.reviews.create(identity, "admin", review_id=f"r-{identity}")
-    store.conversations.delete("gone")
+    not_there(scene, store, lambda each: store.reviews.create(each, "admin", review_id=f"r-{each}"))
     assert not [item for item in scene.items() if "gone" in item["PK"]["S"]]
-    clock.advance(DAY + SECOND)
     for identity in ("gone", "fixed", "slid"):
         with pytest.raises(NotFound):
             store.reviews.get(f"r-{identity}")
@@ -228,7 +215,7 @@ def test_reviews_go_with_their_conversation(
         with pytest.raises(NotFound):
             store.reviews.archive(f"r-{identity}")
         assert ids(store.reviews.list_by_conversation(identity)) == []
-    clock.advance(DAY)
+    scene.clock.advance(DAY)
     assert ids(store.reviews.list_by_status()) == []
     assert ids(store.reviews.list_by_status(reviewed_by="admin")) == []
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from dynamo_chat.cli.app import app
 from dynamo_chat.cli.demo import DEFAULT_TABLE
 from dynamo_chat.testing import EmbeddedEngine
+from tests.scene import Scene
 
 
 class Run(Protocol):
@@ -34,6 +35,20 @@ def engine() -> Iterator[EmbeddedEngine]:
         client = engine.client()
         if DEFAULT_TABLE in client.list_tables()["TableNames"]:
             client.delete_table(TableName=DEFAULT_TABLE)
+
+
+@pytest.fixture
+def scene(engine: EmbeddedEngine) -> Iterator[Scene]:
+    """A table on that engine, at the real time."""
+    with Scene(engine) as made:
+        yield made
+
+
+@pytest.fixture
+def other(engine: EmbeddedEngine) -> Iterator[Scene]:
+    """Another one."""
+    with Scene(engine) as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,26 +1,12 @@
 """``dynamo-chat export-store`` and ``restore-store``: what they show, and their exit codes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dynamo_chat.testing import EmbeddedEngine
 from tests.cli.conftest import Run
 from tests.scene import Scene
-
-
-@pytest.fixture
-def scene(engine: EmbeddedEngine) -> Iterator[Scene]:
-    with Scene(engine) as made:
-        yield made
-
-
-@pytest.fixture
-def other(engine: EmbeddedEngine) -> Iterator[Scene]:
-    with Scene(engine) as made:
-        yield made
 
 
 def where(scene: Scene) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ import pytest
 
 from dynamo_chat import NewMessage
 from dynamo_chat.core.connection import Connection
-from dynamo_chat.testing import EmbeddedEngine
 from tests.cli.conftest import Run
 from tests.scene import Scene
 
@@ -23,18 +22,6 @@ USERS = [
     for number in range(4)
 ]
 Ended = Callable[[], None]
-
-
-@pytest.fixture
-def scene(engine: EmbeddedEngine) -> Iterator[Scene]:
-    with Scene(engine) as made:
-        yield made
-
-
-@pytest.fixture
-def other(engine: EmbeddedEngine) -> Iterator[Scene]:
-    with Scene(engine) as made:
-        yield made
 
 
 @contextmanager

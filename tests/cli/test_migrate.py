@@ -1,13 +1,11 @@
 """``dynamo-chat migrate``: from files and tables; what it shows, and its exit code."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dynamo_chat.testing import EmbeddedEngine
 from tests.cli.conftest import Run
 from tests.scene import Scene
 
@@ -15,12 +13,6 @@ USERS = [
     {"id": "u-1", "email": "ann@example.com", "created_at": "2024-01-01 12:00", "extra": 1},
     {"id": "u-2", "email": "ANN@example.com", "created_at": 1_704_200_000},
 ]
-
-
-@pytest.fixture
-def scene(engine: EmbeddedEngine) -> Iterator[Scene]:
-    with Scene(engine) as made:
-        yield made
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from dynamo_chat.chat.formats.shared import (
     answered_call,
     arguments_of,
     content_fields,
+    content_of,
     each_of,
     joined,
     kept,
-    kept_by,
     made,
-    parts_of,
     refused,
     text_of,
     text_part,
@@ -171,14 +170,10 @@ def _part_from(theirs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(message: Said) -> str | list[dict[str, Any]]:
-    parts = parts_of(message)
-    return message.content if parts is None else [_part(each) for each in parts]
+    return content_of(message, _FORMAT, _part)
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
-    own = kept_by(_FORMAT, part)
-    if own is not None:
-        return own
     match part:
         case {"type": "text", "text": text}:
             return text_part(text)

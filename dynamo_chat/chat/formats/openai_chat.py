@@ -12,14 +12,13 @@ from dynamo_chat.chat.formats.shared import (
     arguments_of,
     arguments_text,
     content_fields,
+    content_of,
     each_of,
     image_part,
     image_url,
     joined,
     kept,
-    kept_by,
     made,
-    parts_of,
     refused,
     shown_role,
     stored_role,
@@ -106,14 +105,10 @@ def _part_from(theirs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(message: Said) -> str | list[dict[str, Any]]:
-    parts = parts_of(message)
-    return message.content if parts is None else [_part(each) for each in parts]
+    return content_of(message, _FORMAT, _part)
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
-    own = kept_by(_FORMAT, part)
-    if own is not None:
-        return own
     match part:
         case {"type": "text", "text": text}:
             return text_part(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from dynamo_chat.chat.formats.shared import (
@@ -12,14 +13,13 @@ from dynamo_chat.chat.formats.shared import (
     arguments_of,
     arguments_text,
     content_fields,
+    content_of,
     each_of,
     image_part,
     image_url,
     joined,
     kept,
-    kept_by,
     made,
-    parts_of,
     refused,
     shown_role,
     stored_role,
@@ -113,18 +113,14 @@ def _part_from(theirs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(message: Said) -> str | list[dict[str, Any]]:
-    parts = parts_of(message)
-    is_output = message.role == "assistant"
-    return message.content if parts is None else [_part(each, is_output) for each in parts]
+    text_type = "output_text" if message.role == "assistant" else "input_text"
+    return content_of(message, _FORMAT, partial(_part, text_type=text_type))
 
 
-def _part(part: dict[str, Any], is_output: bool) -> dict[str, Any]:
-    own = kept_by(_FORMAT, part)
-    if own is not None:
-        return own
+def _part(part: dict[str, Any], *, text_type: str) -> dict[str, Any]:
     match part:
         case {"type": "text", "text": text}:
-            return {"type": "output_text" if is_output else "input_text", "text": text}
+            return {"type": text_type, "text": text}
         case {"type": "image"}:
             return {"type": "input_image", "image_url": image_url(part)}
     raise refused(part, "OpenAI's responses")

@@ -16,7 +16,7 @@ the part, and refuse a part of type "other".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from dynamo_chat.chat.message import Message, NewMessage, Role, ToolCall
@@ -131,6 +131,20 @@ def parts_of(message: Said) -> list[dict[str, Any]] | None:
         return parts
     others = [each for each in parts if each.get("type") != "text"]
     return [text_part(message.content), *others] if message.content else others
+
+
+def content_of(
+    message: Said, format_name: str, made_of: Callable[[dict[str, Any]], dict[str, Any]]
+) -> str | list[dict[str, Any]]:
+    """A message's content in a format: plain text, or its parts as `made_of` makes them.
+
+    A part is as this format said it, if that was more than the part says.
+    """
+    parts = parts_of(message)
+    if parts is None:
+        return message.content
+    own = ((each, kept_by(format_name, each)) for each in parts)
+    return [made_of(each) if said is None else said for each, said in own]
 
 
 def refused(part: Mapping[str, Any], format_name: str) -> InvalidArgument:
