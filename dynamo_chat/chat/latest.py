@@ -65,7 +65,7 @@ class LatestReader(Repository):
             consistent=asked.consistent,
         )
         beside = items.pop(0) if items and is_preferences(items[0]) else None
-        first = items[0] if items else None
+        first = items.pop(0) if items else None
         if first is None or first[SK] != head_key(conversation_id)[SK]:
             raise NotFound("conversation", conversation_id)
         head = self._heads.living(first, conversation_id, user_id)
@@ -73,7 +73,7 @@ class LatestReader(Repository):
         if with_preferences:
             head = self._keeper.joined(head, beside, consistent=asked.consistent)
         # If only the head was read, the next query of messages starts at the top.
-        begun = (items[1:], start) if len(items) > 1 or start is None else None
+        begun = (items, start) if items or start is None else None
         is_kept = in_life(head.life)
         page = self._page(asked, [collection], plan(Message).decode, is_kept=is_kept, begun=begun)
         if snapshot.window is None and snapshot.last_position == head.last_position:

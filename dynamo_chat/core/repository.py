@@ -206,7 +206,8 @@ class Repository:
             request["ProjectionExpression"] = ", ".join(names)
             request["ExpressionAttributeNames"].update(names)
         answer = self._connection.call("Query", request)
-        return answer["Items"], answer.get("LastEvaluatedKey") or None
+        # A list of our own: pages empty it, and a handler may have kept the answer.
+        return list(answer["Items"]), answer.get("LastEvaluatedKey") or None
 
     def _walk(
         self,
@@ -248,7 +249,8 @@ class Repository:
         Expired items, and those that `is_kept` rejects, are skipped until the page is full or
         nothing is left. The page is shorter if its decompressed bodies exceed
         `MAX_PAGE_BODY_BYTES`. `begun` is the first query's result, if the caller sent it already;
-        `look` is called with each query's items before they are filtered.
+        its list of items is emptied. `look` is called with each query's items before they are
+        filtered.
         """
         size = check_page_size(asked.page_size, max_page_size)
         narrowed = self._narrowed(asked, collections)
@@ -279,17 +281,22 @@ class Repository:
         cursor = None
         if more and taken:
             cursor = self._cursor_after(asked, collections, taken[-1][0])
+        # Each item is let go of once it is decoded: the next one takes the memory that it leaves,
+        # which is still in the processor's cache.
+        del runs, keyed, merged
+        taken.reverse()
         decoded: list[T] = []
         positions: list[str] = []
         unreadable: list[errors.CorruptItem] = []
         begun_at = inflated()
-        for place, (position, item) in enumerate(taken, 1):
+        while taken:
+            position, item = taken.pop()
             try:
                 decoded.append(decode(item))
                 positions.append(position)
             except errors.CorruptItem as error:
                 unreadable.append(error)
-            if inflated() - begun_at >= MAX_PAGE_BODY_BYTES and place < len(taken):
+            if inflated() - begun_at >= MAX_PAGE_BODY_BYTES and taken:
                 cursor = self._cursor_after(asked, collections, position)
                 break
         cursors = self._cursors_of_page(asked, collections, positions)
@@ -349,6 +356,7 @@ class Repository:
             )
             begun = None
             kept.extend(kept_of(items))
+            items.clear()
             if len(kept) >= size:
                 return kept[:size], start is not None or len(kept) > size
             if start is None:
