@@ -45,7 +45,7 @@ def test_a_tool_that_replaces_connections_sees_every_request() -> None:
     """Such as one that records requests, or answers them."""
     seen: list[str] = []
 
-    class Watched(AWSHTTPConnection):
+    class Watched(AWSHTTPConnection):  # type: ignore[misc]  # botocore has no types
         def request(self, method: str, url: str, *args: Any, **options: Any) -> None:
             seen.append(f"{method} {url}")
             super().request(method, url, *args, **options)
