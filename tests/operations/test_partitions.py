@@ -62,6 +62,8 @@ def test_keys_that_spread_evenly_scale_with_the_splits_and_the_doubling() -> Non
     assert found.done[0] == found.done[DOUBLING - 1] == 4_000
     assert found.done[DOUBLING] == 7_900
     assert found.clear_after == DOUBLING
+    more = course((writing(EVERYWHERE),), 9_000, DOUBLING + 1)
+    assert (more.done[DOUBLING - 1], more.done[DOUBLING]) == (4_000, 8_000)
     slow = course((writing(EVERYWHERE),), 4_000, 10)
     assert (slow.refused, slow.clear_after) == (0, 0)
 
@@ -75,6 +77,9 @@ def test_provisioned_capacity_that_was_not_used_lasts_for_a_burst_of_300_seconds
         assert found.done[33] == 100 + 30_000 - 33 * 900
         assert set(found.done[34:]) == {100}
         assert found.causes.keys() == {("table", "write", "capacity")}
+    later = Flow("calls", flow.legs, 1_000, start=2 * BURST_SECONDS)
+    found = simulate([later], 2 * BURST_SECONDS + 35, PROVISIONED).courses["calls"]
+    assert found.done[-35:] == [1_000] * 33 + [400, 100]
     assert simulate([flow], 2, PROVISIONED).courses["calls"].done == [100, 100]
 
 
@@ -88,7 +93,9 @@ def test_a_key_whose_sort_keys_spread_is_split() -> None:
 
 
 def test_a_key_whose_sort_keys_only_rise_is_not() -> None:
-    assert set(course((writing(newest("LOG")),), 1_900, 3 * SPLIT_AFTER).done) == {1_000}
+    run = simulate([Flow("calls", (writing(newest("LOG")),), 1_900)], 3 * SPLIT_AFTER)
+    assert set(run.courses["calls"].done) == {1_000}
+    assert run.partitions == {"table": 4}
 
 
 def test_two_hot_items_of_one_key_are_separated() -> None:
