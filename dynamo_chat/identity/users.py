@@ -10,6 +10,7 @@ Deleting a user spans domains: the store passes in the function (`workflows.dele
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from dynamo_chat import keyspace
@@ -88,6 +89,30 @@ class Users(Repository):
             created_at=now,
             updated_at=now,
         )
+        return self._put(user, now)
+
+    @access_pattern("U1", "TransactWriteItems", "1", owner="creation")
+    def load(self, user: User) -> User:
+        """Store a user of another system unchanged, and return it.
+
+        Loading it again changes nothing. AlreadyExists if the id belongs to a different user, or
+        an address is taken. InvalidArgument for times more than five minutes ahead.
+        """
+        if not isinstance(user, User):
+            raise InvalidArgument("user", f"must be a User, not {type(user).__name__}")
+        now = self._now()
+        not_ahead("user.created_at", user.created_at, now)
+        not_ahead("user.updated_at", user.updated_at, now)
+        there = self._put(user, now)
+        if there != user:
+            raise UserExists(f"user id {user.user_id!r} is taken", there)
+        return user
+
+    def _put(self, user: User, now: datetime) -> User:
+        """Store a new user with the addresses; the user that is there, if it is the same one.
+
+        AlreadyExists if the id or an address is taken.
+        """
         check_rewritten(name=user.name, preferences=user.preferences)
         addresses = [*address_keys(user.email, user.response_email)]
         try:
@@ -103,37 +128,6 @@ class Users(Repository):
                 return _already_there(failed.items[0], user)
             layout, _ = addresses[min(failed.items) - 1]
             raise _taken(layout) from failed
-        return user
-
-    @access_pattern("U1", "TransactWriteItems", "1", owner="creation")
-    def load(self, user: User) -> User:
-        """Store a user of another system unchanged, and return it.
-
-        Loading it again changes nothing. AlreadyExists if the id belongs to a different user, or
-        an address is taken. InvalidArgument for times more than five minutes ahead.
-        """
-        if not isinstance(user, User):
-            raise InvalidArgument("user", f"must be a User, not {type(user).__name__}")
-        now = self._now()
-        not_ahead("user.created_at", user.created_at, now)
-        not_ahead("user.updated_at", user.updated_at, now)
-        check_rewritten(name=user.name, preferences=user.preferences)
-        addresses = [*address_keys(user.email, user.response_email)]
-        try:
-            self._write(
-                Put(plan(User).encode(user), absent(now)),
-                *(
-                    Put(address_item(layout, key, user.user_id), absent(now))
-                    for layout, key in addresses
-                ),
-            )
-        except ConditionFailed as failed:
-            if 0 not in failed.items:
-                layout, _ = addresses[min(failed.items) - 1]
-                raise _taken(layout) from failed
-            there = _already_there(failed.items[0], user)
-            if there != user:
-                raise UserExists(f"user id {user.user_id!r} is taken", there) from failed
         return user
 
     @access_pattern("U2", "GetItem", "1", owner="partition")
