@@ -1,7 +1,8 @@
 """``dynamo-chat demo``: one conversation; and, with ``--full``, the records of every domain."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from dynamo_chat import ChatStore
 from dynamo_chat.catalogue import catalogue
+from dynamo_chat.cli import walk
 from dynamo_chat.cli.demo import DEFAULT_TABLE
 from dynamo_chat.core.bearer import new_secret
 from dynamo_chat.importing.sample_records import sample
@@ -26,7 +28,8 @@ SECTIONS = [
     "Read back in the original form",
     *PATTERNS_OF.values(),
 ]
-
+WALKED = "demo-walked"
+WIDTHS = (200, 80)
 
 PARTS = ["load", "page", "retry", "race", "delete", "expiry"]
 
@@ -102,22 +105,52 @@ def section(output: str, title: str) -> str:
     return rest
 
 
-@pytest.fixture
-def shown(run: Run, whole: list[str]) -> str:
-    """What the whole walk prints: run once for all tests that look at it."""
-    if not whole:
-        result = run("demo", "--full")
-        assert result.exit_code == 0
-        whole.append(result.stdout)
-    return whole[0]
+@dataclass(frozen=True)
+class Walk:
+    """What `demo --full` printed, and what its table then had."""
+
+    text: str
+    items: list[Any]
 
 
 @pytest.fixture(scope="module")
-def whole() -> list[str]:
-    """Where `shown` keeps it."""
-    return []
+def kept() -> Iterator[list[Walk]]:
+    """Where `walks` keeps them. The engine keeps their table for as long."""
+    with EmbeddedEngine() as engine:
+        made: list[Walk] = []
+        yield made
+        if made:
+            engine.client().delete_table(TableName=WALKED)
 
 
+@pytest.fixture
+def walks(
+    run: Run, engine: EmbeddedEngine, kept: list[Walk], monkeypatch: pytest.MonkeyPatch
+) -> list[Walk]:
+    """The whole walk, and again on the same table and a narrow terminal: once for all tests."""
+    for columns in WIDTHS[len(kept) :]:
+        with monkeypatch.context() as patch:
+            patch.setenv("COLUMNS", str(columns))
+            result = run("demo", "--full", "--table", WALKED, "--region", engine.region)
+        assert result.exit_code == 0
+        kept.append(Walk(result.stdout, engine.client().scan(TableName=WALKED)["Items"]))
+    return kept
+
+
+@pytest.fixture
+def shown(walks: list[Walk]) -> str:
+    """What the whole walk prints."""
+    return walks[0].text
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each domain, one method is called: the tests of the whole walk look at all of them."""
+    entries = walk._entries
+    monkeypatch.setattr(walk, "_entries", lambda domain: entries(domain)[:1])
+
+
+@pytest.mark.once
 def test_it_goes_from_an_empty_table_to_what_each_pattern_costs(shown: str) -> None:
     assert "created, with GSI1, GSI2 and TTL" in section(shown, "The table")
     loading = section(shown, "Loading")
@@ -190,8 +223,11 @@ def test_the_documents_other_than_chats_are_in_the_table_view(shown: str) -> Non
         assert f"\n{partition}" in indexes, partition
 
 
-@pytest.mark.once
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize(
+    "domain",
+    [pytest.param(each, marks=() if each == "limits" else pytest.mark.once) for each in DOMAINS],
+)
 def test_it_can_be_narrowed_to_a_domain(run: Run, domain: str) -> None:
     result = run("demo", "--domain", domain)
     assert result.exit_code == 0
@@ -225,24 +261,23 @@ def test_no_secret_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.once
-def test_the_table_keeps_only_what_was_loaded(run: Run, engine: EmbeddedEngine) -> None:
+def test_the_table_keeps_only_what_was_loaded(
+    run: Run, engine: EmbeddedEngine, walks: list[Walk]
+) -> None:
     """Loading again changes nothing either: the second run ends with the same items."""
-    where = ("--table", DEFAULT_TABLE, "--region", engine.region)
-    client = engine.client()
-    assert run("demo", "--full", *where).exit_code == 0
-    first = client.scan(TableName=DEFAULT_TABLE)["Items"]
-    result = run("demo", "--full", *where)
-    assert result.exit_code == 0
-    assert "exists already" in result.stdout
-    assert result.stdout.count("the same as what was loaded") == 4
-    assert client.scan(TableName=DEFAULT_TABLE)["Items"] == first
+    first, second = walks
+    told = " ".join(second.text.split())
+    assert "exists already" in told
+    assert told.count("the same as what was loaded") == 4
+    assert second.items == first.items
     # Real records of every domain, and nothing wrong with any of them.
-    examined = run("doctor", *where, "--settle", "0")
+    examined = run("doctor", "--table", WALKED, "--region", engine.region, "--settle", "0")
     assert examined.exit_code == 0, examined.stdout
-    assert f"{len(first)} items read" in examined.stdout
+    assert f"{len(first.items)} items read" in examined.stdout
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("brief")
 def test_what_was_changed_since_is_told(run: Run, engine: EmbeddedEngine) -> None:
     where = ("--domain", "chat", "--table", DEFAULT_TABLE, "--region", engine.region)
     run("demo", "--full", *where)
@@ -279,6 +314,7 @@ def written(folder: Path, *lines: Any) -> str:
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("brief")
 def test_a_file_is_loaded_beside_the_samples(run: Run, tmp_path: Path) -> None:
     result = run("demo", "--domain", "chat", "--file", written(tmp_path, CONVERSATION))
     assert result.exit_code == 0
@@ -289,6 +325,7 @@ def test_a_file_is_loaded_beside_the_samples(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("brief")
 def test_a_file_is_loaded_alone(run: Run, tmp_path: Path) -> None:
     result = run("demo", "--file", written(tmp_path, CONVERSATION), "--no-samples")
     assert result.exit_code == 0
@@ -300,6 +337,7 @@ def test_a_file_is_loaded_alone(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("brief")
 def test_many_conversations_are_shown_in_part(run: Run, tmp_path: Path) -> None:
     lines = [{**CONVERSATION, "id": f"c-{n}"} for n in range(12)]
     result = run("demo", "--file", written(tmp_path, *lines), "--no-samples")
@@ -345,13 +383,10 @@ def test_something_must_be_loaded(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("columns", [80, 200])
-def test_nothing_is_lost_on_a_narrow_terminal(
-    run: Run, shown: str, monkeypatch: pytest.MonkeyPatch, columns: int
-) -> None:
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_nothing_is_lost_on_a_narrow_terminal(walks: list[Walk], columns: int) -> None:
     """Keys are folded, never cut; methods and numbers keep their columns."""
-    monkeypatch.setenv("COLUMNS", str(columns))
-    lines = (shown if columns == 200 else run("demo", "--full").stdout).splitlines()
+    lines = walks[WIDTHS.index(columns)].text.splitlines()
     assert max(map(len, lines)) <= columns
     headers = [line for line in lines if line.split()[:3] == ["id", "method", "result"]]
     assert len(headers) == len(DOMAINS)
@@ -367,6 +402,7 @@ def test_nothing_is_lost_on_a_narrow_terminal(
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("brief")
 def test_titles_and_ids_are_data(run: Run, tmp_path: Path) -> None:
     """Everywhere in the demo: what is loaded, and the table."""
     evil = "[link=https://evil.example]x[/link][/b]\x1b]0;owned\x07\u202egpj :smile:"
@@ -386,6 +422,7 @@ def test_titles_and_ids_are_data(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("name", ["[link=x].jsonl", "a\x1b[2Jb\nc.jsonl", "\u202elnosj.jsonl"])
 def test_names_of_files_are_data(run: Run, tmp_path: Path, name: str) -> None:
     file = tmp_path / name
