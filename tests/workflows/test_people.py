@@ -223,38 +223,22 @@ def same_but_for_pseudonyms(items: list[Any]) -> list[Any]:
     )
 
 
-def _killed_at(scene: Scene, numbers: range, everything: list[Any], ids: Any) -> list[int]:
-    """Kill an erasure before each of these requests, and call it again; those that differ."""
-    scene.restore(everything)
-    with RequestMeter(scene.store.connection.client) as meter:
-        erase(scene, ids)
-    expected = same_but_for_pseudonyms(scene.items())
-    wrong = []
-    for number in numbers:
-        if number > meter.count:
-            break
-        scene.restore(everything)
-        cut_short(scene, number, Kill(), lambda: erase(scene, ids))
-        erase(scene, ids)
-        if same_but_for_pseudonyms(scene.items()) != expected or naming(scene.items())[1:]:
-            wrong.append(number)
-    return wrong
-
-
-@pytest.mark.once
 @pytest.mark.long
 def test_killed_at_each_request_and_called_again(dynamo_chat_engine: Engine) -> None:
+    """It comes to the end that it would have come to."""
     with opened(dynamo_chat_engine) as scene:
         ids, _ = two_persons(scene)
-        assert not _killed_at(scene, range(1, 1_000), scene.items(), ids)
-        assert_doctor_is_clean(scene)
-
-
-@pytest.mark.once
-def test_killed_now_and_then_and_called_again(dynamo_chat_engine: Engine) -> None:
-    with opened(dynamo_chat_engine) as scene:
-        ids, _ = two_persons(scene)
-        assert not _killed_at(scene, range(60, 1_000, 23), scene.items(), ids)
+        everything = scene.items()
+        with RequestMeter(scene.store.connection.client) as meter:
+            erase(scene, ids)
+        expected = same_but_for_pseudonyms(scene.items())
+        for number in range(1, meter.count + 1):
+            scene.restore(everything)
+            cut_short(scene, number, Kill(), lambda: erase(scene, ids))
+            erase(scene, ids)
+            left = scene.items()
+            assert same_but_for_pseudonyms(left) == expected, number
+            assert not naming(left)[1:], number
         assert_doctor_is_clean(scene)
 
 

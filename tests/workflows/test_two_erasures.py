@@ -76,29 +76,22 @@ def requests_of(scene: Scene, call: Callable[[], Any]) -> int:
     return meter.count
 
 
-def id_given_anew(scene: Scene, step: int, first: int = 1) -> list[int]:
-    ids, _ = two_persons(scene)
-    everything, other = scene.items(), scene.new_store()
-    count = requests_of(scene, lambda: erase(scene, ids))
-
-    def meanwhile() -> None:
-        other.people.erase(ids.user_id, account_ids=[ids.account_id])
-        there = {address(item) for item in scene.items()}
-        scene.restore([*scene.items(), *(e for e in anew(everything) if address(e) not in there)])
-
-    return asleep(scene, every(first, step, count), lambda: erase(scene, ids), meanwhile)
-
-
+@pytest.mark.long
 def test_nothing_of_a_new_person_with_the_id_is_erased(dynamo_chat_engine: Engine) -> None:
     """While it sleeps, another call finishes, and a new person does all the same under the id."""
     with opened(dynamo_chat_engine) as scene:
-        assert not id_given_anew(scene, 29, first=40)
+        ids, _ = two_persons(scene)
+        everything, other = scene.items(), scene.new_store()
+        count = requests_of(scene, lambda: erase(scene, ids))
 
+        def meanwhile() -> None:
+            other.people.erase(ids.user_id, account_ids=[ids.account_id])
+            left = scene.items()
+            there = {address(item) for item in left}
+            scene.restore([*left, *(e for e in anew(everything) if address(e) not in there)])
 
-@pytest.mark.long
-def test_nor_wherever_it_sleeps(dynamo_chat_engine: Engine) -> None:
-    with opened(dynamo_chat_engine) as scene:
-        assert not id_given_anew(scene, 7)
+        numbers = every(1, 7, count)
+        assert not asleep(scene, numbers, lambda: erase(scene, ids), meanwhile)
 
 
 def test_the_call_of_a_new_person_goes_on(scene: Scene) -> None:
