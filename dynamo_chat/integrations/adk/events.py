@@ -1,4 +1,8 @@
-"""Events of the framework as messages. The event's JSON is kept whole, under ``adk``."""
+"""Events of the framework as messages. The event's JSON is in the metadata, under ``adk``.
+
+What the message says itself is not in there twice: the id, and an event's only text, in whose place
+is null. So an edit of the message is an edit of the event that has one.
+"""
 
 from __future__ import annotations
 
@@ -61,11 +65,15 @@ def message_of(event: Event) -> NewMessage:
     except PydanticSerializationError as error:
         raise InvalidArgument("event", "must be JSON") from error
     parts = (dumped.get("content") or {}).get("parts") or []
-    said = "\n".join(part["text"] for part in parts if part.get("text") and not part.get("thought"))
+    shown = [part for part in parts if part.get("text") and not part.get("thought")]
+    said = "\n".join(part["text"] for part in shown)
     answers = [part["functionResponse"] for part in parts if "functionResponse" in part]
     role = _role(event, said, answers)
     at = _moment("event.timestamp", event.timestamp)
+    del dumped["id"]
     metadata: dict[str, Any] = {EVENT: dumped}
+    if len(shown) == 1:
+        shown[0]["text"] = None
     if role == "tool":
         responses = [each.get("response") for each in answers]
         said = json_text(responses[0] if len(answers) == 1 else responses)
@@ -93,9 +101,27 @@ def event_of(message: Message) -> Event | None:
     if stored is None:
         return None
     try:
-        return Event.model_validate(stored)
+        return Event.model_validate(_whole(stored, message))
     except ValidationError as error:
         raise CorruptItem("message", f"metadata.{EVENT} is no event") from error
+
+
+def _whole(stored: Any, message: Message) -> Any:
+    """The JSON of an event, with what the message says itself."""
+    match stored:
+        case {"content": {"parts": list(parts), **content}, **others}:
+            parts = [_with_text(part, message.content) for part in parts]
+            return {"id": message.message_id, **others, "content": {**content, "parts": parts}}
+        case dict():
+            return {"id": message.message_id, **stored}
+    return stored
+
+
+def _with_text(part: Any, text: str) -> Any:
+    match part:
+        case {"text": None, **others}:
+            return {**others, "text": text}
+    return part
 
 
 def since(timestamp: float | None) -> datetime | None:

@@ -1,6 +1,7 @@
 """Every event comes back as it was, and its message is one that a person can read."""
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -156,6 +157,32 @@ def stored(event: Event) -> Message:
 def test_every_field_comes_back(event: Event) -> None:
     before = event.model_copy(deep=True)
     assert event_of(stored(event)) == event == before
+
+
+def test_a_text_is_stored_once() -> None:
+    """So an edited message is an edited event, if that has one text."""
+    thought = types.Part(text="Hm", thought=True)
+    event = of("agent", thought, types.Part(text="It is 4."), call(id="c-1"))
+    message = stored(event)
+    assert json.dumps(message.model_dump(mode="json")).count("It is 4.") == 1
+    assert json.dumps(message.model_dump(mode="json")).count(event.id) == 1
+    edited = event_of(message.model_copy(update={"content": "It is four."}))
+    assert edited is not None
+    assert edited.content is not None
+    said = [part.text for part in edited.content.parts or ()]
+    assert said == ["Hm", "It is four.", None]
+    two = stored(of("user", types.Part(text="One"), types.Part(text="two")))
+    kept = event_of(two.model_copy(update={"content": "Three"}))
+    assert kept is not None
+    assert kept.content is not None
+    assert [part.text for part in kept.content.parts or ()] == ["One", "two"]
+
+
+@pytest.mark.parametrize("damage", [7, [], {"content": {"parts": [7]}}, {"author": 7}])
+def test_what_is_no_event_is_corrupt(damage: Any) -> None:
+    message = stored(of("user", types.Part(text="One")))
+    with pytest.raises(CorruptItem):
+        event_of(message.model_copy(update={"metadata": {"adk": damage}}))
 
 
 def call(**more: Any) -> types.Part:
