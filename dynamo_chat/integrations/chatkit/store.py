@@ -98,7 +98,8 @@ class DynamoChatKitStore(Store[TContext]):
         where the conversation is listed.
         """
         user_id = self._user(context)
-        saved = await self._changed(thread, user_id) or await self._created(thread, user_id)
+        with _told():  # also an organization that was deleted
+            saved = await self._changed(thread, user_id) or await self._created(thread, user_id)
         if thread_of(saved).created_at != thread.created_at:
             noted = details(thread, saved.created_at)
             with _told():

@@ -10,12 +10,12 @@ import pytest
 from chatkit.store import NotFoundError
 from chatkit.types import ClosedStatus, LockedStatus, ThreadMetadata, Workflow, WorkflowItem
 
-from dynamo_chat import ChatStore, MessageDeleted, NewMessage
+from dynamo_chat import ChatStore, MessageDeleted, NewMessage, OfOrganization
 from dynamo_chat.aio import AsyncChatStore
 from dynamo_chat.core.errors import Conflict, CorruptItem, InvalidArgument
 from dynamo_chat.integrations.chatkit import DynamoChatKitStore
 from dynamo_chat.testing import RequestMeter
-from tests.integrations.chatkit.scenes import ANN, BOB, NOW, Kit, Talk, asked, hidden, said
+from tests.integrations.chatkit.scenes import ANN, BOB, NOW, Kit, Talk, asked, file, hidden, said
 from tests.scene import MINUTE, Scene
 
 pytestmark = pytest.mark.engine
@@ -133,6 +133,37 @@ def test_threads_are_paged_after_an_id(play: Play, scene: Scene) -> None:
         for unknown in ("nothing", "other"):
             with pytest.raises(NotFoundError):
                 await kit.kit.load_threads(20, unknown, "desc", ANN)
+
+    play(talk)
+
+
+def test_threads_of_an_organization(play: Play, scene: Scene) -> None:
+    """They are its threads for whom the server takes for a member, and have no attachments."""
+
+    async def talk(kit: Kit) -> None:
+        team: dict[str, str] = {"user": OfOrganization("acme")}
+        thread = ThreadMetadata(id="thr_1", created_at=NOW, title="Ours", metadata={"n": 1})
+        with pytest.raises(NotFoundError, match="organization"):
+            await kit.kit.save_thread(thread, team)
+        await kit.store.organizations.create("Acme", "ann", organization_id="acme")
+        await kit.kit.save_thread(thread, team)
+        await kit.kit.add_thread_item("thr_1", asked("msg_1"), team)
+        assert await kit.kit.load_thread("thr_1", team) == thread
+        assert (await kit.kit.load_threads(20, None, "desc", team)).data == [thread]
+        assert (await kit.kit.load_item("thr_1", "msg_1", team)).id == "msg_1"
+        before = scene.items()
+        for name in ("ann", "acme"):
+            with pytest.raises(NotFoundError):
+                await kit.kit.load_thread("thr_1", {"user": name})
+            assert (await kit.kit.load_threads(20, None, "desc", {"user": name})).data == []
+        for thread_id in (None, "thr_1"):
+            with pytest.raises(InvalidArgument, match="organization"):
+                await kit.kit.save_attachment(file(thread_id=thread_id), team)
+        with pytest.raises(InvalidArgument, match="OfOrganization"):
+            await kit.kit.load_thread("thr_1", {"user": f"{OfOrganization('acme')}"})
+        assert scene.items() == before
+        await kit.kit.delete_thread("thr_1", team)
+        assert (await kit.kit.load_threads(20, None, "desc", team)).data == []
 
     play(talk)
 
