@@ -15,7 +15,10 @@ from dynamo_chat.core.ulids import ulid_time
 MAX_TURN: Final = 45
 """Messages that one transaction holds, with an item of their own beside them."""
 _SURELY_FITS: Final = MAX_TRANSACTION_BYTES - 2 * MAX_ITEM_BYTES - 65_536
-"""Messages of so many bytes fit in a transaction, with all that is written beside them."""
+"""Texts of so many bytes fit in a transaction, with all that is written beside them."""
+_SURELY_FITS_STORED: Final = _SURELY_FITS * 3 // 4
+"""Items of so many bytes do, if all of them is compressed: on the wire that is base64, which some
+servers count."""
 _ANY_POSITION: Final = "0" * 26
 _ANY_TIME: Final = ulid_time(_ANY_POSITION)
 
@@ -34,12 +37,12 @@ def turns_of(conversation_id: str, messages: Sequence[NewMessage]) -> list[Seque
     """
     turns: list[Sequence[NewMessage]] = []
     turn: list[NewMessage] = []
-    room = _SURELY_FITS
+    room = _SURELY_FITS_STORED
     for message in messages:
         size = stored_size(conversation_id, message)
         if turn and (len(turn) == MAX_TURN or size > room):
             turns.append(turn)
-            turn, room = [], _SURELY_FITS
+            turn, room = [], _SURELY_FITS_STORED
         turn.append(message)
         room -= size
     return [*turns, turn] if turn else turns

@@ -124,7 +124,7 @@ class DynamoSession:
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Add items, in their order.
 
-        Up to 45 items and 3.5 MB are one request, and are written all or not at all. More are
+        Up to 45 items and 3 MB are one request, and are written all or not at all. More are
         written in several; if that was interrupted, the same call of this session goes on where it
         stopped. InvalidArgument names an item that is not JSON; ItemTooLarge; in both cases nothing
         is written. AlreadyExists if the conversation is somebody else's, or is being deleted.

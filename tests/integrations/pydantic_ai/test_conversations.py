@@ -1,7 +1,6 @@
 """`DynamoConversationStore` keeps the contract of Pydantic AI's store, as its own store does."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -9,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic_ai import DeferredToolRequests, UserError
+from pydantic_ai import UserError
 from pydantic_ai.conversation import Conversation
 from pydantic_ai.conversation_store import (
     ConversationConflict,
@@ -20,7 +19,7 @@ from pydantic_ai.conversation_store import (
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart
 
 from dynamo_chat import ConnectionOptions, NewMessage
-from dynamo_chat.core.errors import InvalidArgument, ItemTooLarge, ServiceError
+from dynamo_chat.core.errors import InvalidArgument, ServiceError
 from dynamo_chat.integrations.pydantic_ai import DynamoConversationStore, as_history
 from dynamo_chat.testing import DropAnswer, FaultInjector, Kill, Killed, RequestMeter, ServerError
 from tests.integrations.pydantic_ai.stored import (
@@ -346,31 +345,6 @@ def test_a_stranger_gets_nowhere(scene: Scene) -> None:
         assert given is not None
         await stranger.save(given)
         assert len(await stranger.list_conversations()) == 1
-
-    run(scene, work)
-
-
-@pytest.mark.once
-def test_what_is_too_large_writes_nothing(scene: Scene) -> None:
-    """Neither a conversation, nor what would be written before it."""
-    text = random.Random(1).randbytes(400_000).hex()
-    large = said(text)
-    requests = DeferredToolRequests(metadata={"call": {"page": text}})
-
-    async def work(store: Any) -> None:
-        kept = DynamoConversationStore(store, "u-1")
-
-        async def refused(**fields: Any) -> None:
-            before = scene.items()
-            with pytest.raises(ItemTooLarge):
-                await kept.save(Conversation(conversation_id=ID, **fields))
-            assert scene.items() == before
-
-        for _ in range(2):  # of a new conversation, and of one that the user has
-            await refused(messages=large)
-            await refused(messages=[*LONG, *large])
-            await refused(messages=LONG, deferred_tool_requests=requests)
-            await store.conversations.create("u-1", conversation_id=ID)
 
     run(scene, work)
 
