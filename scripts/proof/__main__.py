@@ -125,7 +125,8 @@ def _bugs(options: argparse.Namespace, engine: Engine, server: MinistackServer) 
             continue
         scale = replace(_scale(options), bug=name, domains=[bug.domain], strict=False)
         scale = replace(scale, kills=0, restarts=0, seconds=BUG_SECONDS, operations=BUG_CALLS)
-        scale = replace(scale, faults=bug.faults)
+        scale = replace(scale, faults=bug.faults, lag=bug.lag)
+        scale = replace(scale, processes=1) if bug.lag else scale
         rows.append(_hunt(arena, name, scale))
         print(rows[-1].line(), flush=True)
     print(report.bugs(rows))

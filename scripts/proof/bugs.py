@@ -18,6 +18,7 @@ from pynamodb.expressions.operand import Path
 from dynamo_chat import keyspace
 from dynamo_chat.calls.call import Call
 from dynamo_chat.calls.caller import Charge, charge, exists
+from dynamo_chat.calls.calls import Calls
 from dynamo_chat.chat import appending
 from dynamo_chat.chat.appending import Appender
 from dynamo_chat.chat.conversation import Conversation, head_key
@@ -26,14 +27,17 @@ from dynamo_chat.chat.snapshot import holds
 from dynamo_chat.core import forks
 from dynamo_chat.core.connection import ConditionFailed
 from dynamo_chat.core.entity import Indexed
+from dynamo_chat.core.errors import Conflict
 from dynamo_chat.core.fence import Batch, Fence
 from dynamo_chat.core.item import plan
 from dynamo_chat.core.layout import GSI1, GSI2, KIND, PK
 from dynamo_chat.core.page import CursorCodec
 from dynamo_chat.core.repository import Repository
 from dynamo_chat.core.transaction import Check, Put, Update, write
+from dynamo_chat.identity.logins import Logins
 from dynamo_chat.limits.rate_limit import RateLimit
 from dynamo_chat.orgs.invite import Invite
+from dynamo_chat.orgs.members import Members
 from dynamo_chat.orgs.seats import Move
 
 Patches = Callable[[], Sequence[Any]]
@@ -48,6 +52,8 @@ class Bug:
     patches: Patches
     faults: float = 1.0
     """How often requests fail while it is hunted."""
+    lag: float = 0.0
+    """How many seconds reads are behind while it is hunted, in one process."""
     in_storms: bool = False
     """True if it is hunted in storms, because it only shows when another worker finishes first."""
 
@@ -233,6 +239,40 @@ def _half_renewal() -> Sequence[Any]:
     return [patch.object(SlidingExpiry, "_move_deadlines", lambda *_: None)]
 
 
+def _decided_by_index() -> Sequence[Any]:
+    start = Calls.start
+
+    def looking_first(self: Any, user_a: str, user_b: str, **named: Any) -> Call:
+        live = self.list_live(page_size=100)
+        if {user_a, user_b} & {user for call in live for user in (call.user_a, call.user_b)}:
+            raise Conflict("one of them is in a call")
+        return start(self, user_a, user_b, **named)
+
+    return [
+        patch.object(Calls, "start", looking_first),
+        patch("dynamo_chat.calls.opening.is_in_no_call", lambda _: exists()),
+    ]
+
+
+def _revoked_by_index() -> Sequence[Any]:
+    def revoke_listed(self: Any, user_id: str) -> int:
+        listed = list(self.list_active(user_id, page_size=100))
+        for login in listed:
+            self.revoke(login)
+        return len(listed)
+
+    return [patch.object(Logins, "revoke_all", revoke_listed)]
+
+
+def _late_gate() -> Sequence[Any]:
+    get = Members.get
+
+    def get_late(self: Any, organization_id: str, user_id: str, **_: Any) -> Any:
+        return get(self, organization_id, user_id, consistent=False)
+
+    return [patch.object(Members, "get", get_late)]
+
+
 BUGS: Final[dict[str, Bug]] = {
     "missing-condition": Bug(
         "points are spent without asking whether they are there, or spent already",
@@ -301,6 +341,21 @@ BUGS: Final[dict[str, Bug]] = {
         "a forked process goes on with the sockets, locks and ids of its parent",
         "chat",
         _shared_by_forks,
+    ),
+    "decided-by-index": Bug(
+        "whether callers are free is looked up in an index, and no condition of the write",
+        "calls",
+        _decided_by_index,
+        lag=5.0,
+    ),
+    "revoked-by-index": Bug(
+        "logging out everywhere revokes the logins that an index shows",
+        "identity",
+        _revoked_by_index,
+        lag=5.0,
+    ),
+    "late-gate": Bug(
+        "whether somebody is a member is read from the past", "orgs", _late_gate, lag=1.0
     ),
     "limit-not-checked": Bug(
         "a call is counted, and allowed, whatever the limit is", "limits", _limit_not_checked

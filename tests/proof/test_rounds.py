@@ -27,6 +27,7 @@ def played(engine: Engine, *domains: str, bug: str | None = None, calls: int = 9
         threads=3,
         seconds=60.0,
         operations=calls,
+        lag=BUGS[bug].lag if bug else 0.0,
         domains=domains,
         bug=bug,
         strict=bug is None,
@@ -47,7 +48,9 @@ def test_nothing_is_found_in_a_sound_store(dynamo_chat_engine: Engine) -> None:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("bug", ["missing-condition", "seat-not-given-back"])
+@pytest.mark.parametrize(
+    "bug", ["missing-condition", "seat-not-given-back", "revoked-by-index", "late-gate"]
+)
 def test_a_planted_bug_is_caught(dynamo_chat_engine: Engine, bug: str) -> None:
     outcome = played(dynamo_chat_engine, BUGS[bug].domain, bug=bug)
     assert outcome.violations

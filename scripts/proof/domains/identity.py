@@ -21,6 +21,8 @@ from proof.steps import Action, Args, Dice, Domain, Step, alone
 
 RESIDENTS: Final = tuple(f"resident-{number}" for number in range(6))
 ADDRESSES: Final = tuple(f"someone-{number}@example.com" for number in range(40))
+WALKERS: Final = tuple(f"walker-{number}" for number in range(3))
+"""Users who log out everywhere again and again."""
 LONG: Final = 3_600
 SHORT: Final = (1, 2)
 
@@ -60,6 +62,17 @@ def _touch(store: ChatStore, args: Args) -> Json:
 
 def _revoke(store: ChatStore, args: Args) -> Json:
     store.logins.revoke(store.logins.get(args["secret"]))
+
+
+def _log_out(store: ChatStore, args: Args) -> Json:
+    """Open a login, revoke all, and try to enter with it."""
+    store.logins.create(args["user"], secret=args["secret"])
+    store.logins.revoke_all(args["user"])
+    try:
+        store.logins.get(args["secret"])
+    except NotFound:
+        return {"is_in": False}
+    return {"is_in": True}
 
 
 def _record(store: ChatStore, args: Args) -> Json:
@@ -111,8 +124,12 @@ def _plan_of_login(dice: Dice) -> Args | None:
     return None if known is None else {"secret": known}
 
 
+def _plan_log_out(dice: Dice) -> Args:
+    return {"user": dice.choice(WALKERS), "secret": dice.secret("walk")}
+
+
 def _setup() -> Iterator[Step]:
-    for user in RESIDENTS:
+    for user in (*RESIDENTS, *WALKERS):
         args = {"user": user, "email": f"{user}@example.com", "response_email": f"{user}@r.example"}
         yield Step("identity.settle_down", args)
 
@@ -241,6 +258,13 @@ def _ended(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("a revoked login lets in", told([*calls, *ends, call]))
 
 
+def _logged_out(evidence: Evidence) -> Iterator[Violation]:
+    """Whoever logged out everywhere is in nowhere, however new the login was."""
+    for call in evidence.of("identity.log_out"):
+        if call.is_ok and call.result["is_in"]:
+            yield Violation("a login survives logging out everywhere", told([call]))
+
+
 def _listings(evidence: Evidence) -> Iterator[Violation]:
     """Every login has its listing, which revokes it together with all others, and the reverse."""
     needed = {
@@ -264,6 +288,7 @@ DOMAIN: Final = Domain(
         "identity.enter": Action(_enter, refusals=(NotFound,), about=_about_login),
         "identity.touch": Action(_touch, refusals=(NotFound,), about=_about_login),
         "identity.revoke": Action(_revoke, refusals=(NotFound,), claims=_claims_no_login),
+        "identity.log_out": Action(_log_out, many=True),
         "identity.record": Action(_record, claims=_claims_activity, repeatable=False),
         "identity.active": Action(_active),
         "identity.delete": Action(_delete, refusals=(NotFound,), many=True),
@@ -283,6 +308,7 @@ DOMAIN: Final = Domain(
                 lambda dice: {"user": dice.choice(RESIDENTS), "id": dice.fresh("did")},
             ),
         ),
+        (3, alone("identity.log_out", _plan_log_out)),
         (2, alone("identity.active", lambda dice: {"user": dice.choice(RESIDENTS)})),
         (5, alone("identity.delete", _plan_of_user)),
     ],
@@ -295,6 +321,7 @@ DOMAIN: Final = Domain(
         ("deletions of users", _gone),
         ("look-ups", _finds),
         ("ended logins", _ended),
+        ("logging out everywhere", _logged_out),
         ("listings of logins", _listings),
     ],
 )

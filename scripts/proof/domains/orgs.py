@@ -70,6 +70,16 @@ def _remove(store: ChatStore, args: Args) -> Json:
     store.members.remove(args["firm"], args["user"])
 
 
+def _throw_out(store: ChatStore, args: Args) -> Json:
+    """Remove a member, and ask whether they are one."""
+    store.members.remove(args["firm"], args["user"])
+    try:
+        store.members.get(args["firm"], args["user"])
+    except NotFound:
+        return {"is_in": False}
+    return {"is_in": True}
+
+
 def _replace(store: ChatStore, args: Args) -> Json:
     store.members.replace(args["firm"], args["user"], heir_id=args["heir"])
 
@@ -166,6 +176,16 @@ def _plan_newcomer(dice: Dice) -> Sequence[Step]:
     role = dice.choice(["owner", "member"])
     join = Step("orgs.add_newcomer", {"firm": dice.choice(CLUBS), "user": user, "role": role})
     return [join, Step("orgs.delete_user", {"user": user})] if luck > 0.75 else [join]
+
+
+def _plan_visitor(dice: Dice) -> Sequence[Step]:
+    """Somebody joins a club, or one who joined is thrown out, whom nobody else lets in again."""
+    place = dice.recall("visitor") if dice.random() < 0.5 else None
+    if place is not None:
+        return [Step("orgs.throw_out", place)]
+    place = {"firm": dice.choice(CLUBS), "user": dice.fresh("visitor")}
+    dice.remember("visitor", place)
+    return [Step("orgs.add", place | {"role": "admin"})]
 
 
 def _plan_change(dice: Dice) -> Args:
@@ -376,6 +396,13 @@ def _left(evidence: Evidence) -> Iterator[Violation]:
                 yield Violation("still there", f"{user}{told(calls)}")
 
 
+def _kept_out(evidence: Evidence) -> Iterator[Violation]:
+    """A member who was removed is none at once."""
+    for call in evidence.of("orgs.throw_out"):
+        if call.is_ok and call.result["is_in"]:
+            yield Violation("a removed member passes", told([call]))
+
+
 def _place(key: dict[str, dict[str, str]]) -> tuple[str, str]:
     return key[PK]["S"], key[SK]["S"]
 
@@ -391,6 +418,7 @@ DOMAIN: Final = Domain(
         "orgs.add": Action(_add, refusals=(AlreadyExists, LimitExceeded)),
         "orgs.change": Action(_change, refusals=_SEATING),
         "orgs.remove": Action(_remove, refusals=_SEATING),
+        "orgs.throw_out": Action(_throw_out, refusals=_SEATING, many=True),
         "orgs.replace": Action(_replace, refusals=_SEATING),
         "orgs.add_newcomer": Action(_add, refusals=(AlreadyExists, NotFound)),
         "orgs.delete_user": Action(_delete_user, refusals=(NotFound,), many=True),
@@ -406,6 +434,7 @@ DOMAIN: Final = Domain(
         (5, _plan_newcomer),
         (6, alone("orgs.change", _plan_change)),
         (5, _plan_leaving),
+        (4, _plan_visitor),
         (2, alone("orgs.replace", _plan_replace)),
         (
             8,
@@ -423,6 +452,7 @@ DOMAIN: Final = Domain(
         ("member counts", _counts),
         ("memberships", _memberships),
         ("deletions of members", _left),
+        ("removed members", _kept_out),
         ("usage", _usage),
         ("ways to invites", _invites),
         ("accepted invites", _accepted),
