@@ -2,10 +2,12 @@
 
 import asyncio
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,3 +275,11 @@ def test_every_list_that_is_spread_has_a_setting() -> None:
     assert spread == set(SPREAD)
     for each in SPREAD.values():
         assert getattr(Shards(), each.name) == each
+
+
+def test_the_guide_names_each_list_and_its_usual_number() -> None:
+    page = Path(__file__).parents[1].joinpath("docs/guide/busy-lists.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", page, re.MULTILINE)
+    assert {name: int(usual) for name, usual in rows} == {
+        each.name: int(each) for each in SPREAD.values()
+    }
