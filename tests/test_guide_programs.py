@@ -29,6 +29,7 @@ HERE = (
 )
 ELSEWHERE = {
     "README.md": "tests/test_docs.py",
+    "docs/guide/busy-lists.md": "tests/test_shards.py",
     "docs/guide/calls.md": "tests/calls/test_guide.py",
     "docs/guide/errors.md": "tests/test_service_guide.py",
     "docs/guide/global-tables.md": "tests/test_docs.py",
