@@ -72,6 +72,10 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ChatStore]:
     """The table that the guide's programs find in AWS; files are in an empty folder."""
     monkeypatch.chdir(tmp_path)
     with EmbeddedEngine(region="eu-west-1") as engine:
+        client = engine.client()
+        for table in {"chat-prod", "chat-eu"}.intersection(client.list_tables()["TableNames"]):
+            client.update_table(TableName=table, DeletionProtectionEnabled=False)
+            client.delete_table(TableName=table)  # of a test that ran before
         monkeypatch.setenv("DYNAMODB_TABLE_NAME", "chat-prod")
         yield engine.store("chat-prod")
 

@@ -847,13 +847,19 @@ class AsyncMessages:
         given).
         """
 
-    async def pop(self, conversation_id: str, *, user_id: str | None=None) -> Message | None:
+    async def pop(
+        self,
+        conversation_id: str,
+        *,
+        user_id: str | None = None,
+        finished_only: bool = False,
+    ) -> Message | None:
         """Delete the last message and return it; None if the conversation has none.
 
         Each message is returned once, however many callers pop at the same time. A message that
-        is appended meanwhile is popped first; one that is still being streamed stays. NotFound if
-        there is no such conversation (of `user_id`, if given). Contended, if others were always
-        first: call again.
+        is appended meanwhile is popped first. One that is still being streamed is popped as it is,
+        or stays with `finished_only=True`. NotFound if there is no such conversation (of
+        `user_id`, if given). Contended, if others were always first: call again.
         """
 
     async def list_exchanges(

@@ -550,15 +550,17 @@ class Messages(Repository):
         return self._remover.delete(conversation_id, message_id, user_id)
 
     @access_pattern("C20", "Query, TransactWriteItems", "2", owner="condition")
-    def pop(self, conversation_id: str, *, user_id: str | None = None) -> Message | None:
+    def pop(
+        self, conversation_id: str, *, user_id: str | None = None, finished_only: bool = False
+    ) -> Message | None:
         """Delete the last message and return it; None if the conversation has none.
 
         Each message is returned once, however many callers pop at the same time. A message that
-        is appended meanwhile is popped first; one that is still being streamed stays. NotFound if
-        there is no such conversation (of `user_id`, if given). Contended, if others were always
-        first: call again.
+        is appended meanwhile is popped first. One that is still being streamed is popped as it is,
+        or stays with `finished_only=True`. NotFound if there is no such conversation (of
+        `user_id`, if given). Contended, if others were always first: call again.
         """
-        return self._remover.pop(conversation_id, user_id)
+        return self._remover.pop(conversation_id, user_id, finished_only=finished_only)
 
     @access_pattern("C8", "GetItem + Query", "2 + pages", budget=2, owner="read", cursor_id="C8x")
     def list_exchanges(

@@ -86,22 +86,24 @@ class MessageRemover(Repository):
         self._heads.snapshots.forget_window(conversation_id)
         return True
 
-    def pop(self, conversation_id: str, user_id: str | None) -> Message | None:
-        """Delete the last message that is not being streamed, and return it; None without one.
-
-        NotFound; Contended.
-        """
+    def pop(
+        self, conversation_id: str, user_id: str | None, *, finished_only: bool
+    ) -> Message | None:
+        """Delete the last message and return it; None if there is none. NotFound; Contended."""
         check_ids(conversation_id, user_id)
         for attempt in range(self._connection.options.transaction_attempts):
             if attempt:
                 self._connection.pause(attempt)
             try:
-                return self._pop(conversation_id, user_id, _LOOK_AGAIN if attempt else 1)
+                look = _LOOK_AGAIN if attempt else 1
+                return self._pop(conversation_id, user_id, look, finished_only=finished_only)
             except _Changed:
                 continue
         raise contended("the conversation")
 
-    def _pop(self, conversation_id: str, user_id: str | None, look: int) -> Message | None:
+    def _pop(
+        self, conversation_id: str, user_id: str | None, look: int, *, finished_only: bool
+    ) -> Message | None:
         messages = keyspace.MESSAGE.collection(TABLE, conversation_id)()
         pages = self._walk(
             through_head(messages, conversation_id), forward=False, limit=1 + look, consistent=True
@@ -115,7 +117,7 @@ class MessageRemover(Repository):
         for item in items:
             if is_live(item, self._now()) and is_part_of(item, head.life):
                 message = plan(Message).decode(item)
-                if message.is_streaming:
+                if finished_only and message.is_streaming:
                     continue
                 if self._take(head, still(there, "last_position"), item):
                     return message

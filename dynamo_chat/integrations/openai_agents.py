@@ -160,7 +160,9 @@ class DynamoSession:
         """
         self._unfinished.clear()
         try:
-            message = await self._store.messages.pop(self.session_id, user_id=self.user_id)
+            message = await self._store.messages.pop(
+                self.session_id, user_id=self.user_id, finished_only=True
+            )
         except NotFound:
             return None
         return None if message is None else cast("TResponseInputItem", items_of(message)[-1])

@@ -112,16 +112,16 @@ def test_until_none_is_left(store: ChatStore, talk: str) -> None:
     assert store.messages.append(talk, user("d")).position > made[-1].position
 
 
-def test_what_is_being_written_stays(store: ChatStore, talk: str) -> None:
+def test_what_is_being_written_stays_if_asked_for(store: ChatStore, talk: str) -> None:
     """Until its stream has ended; what is before it is taken meanwhile."""
     say(store, talk, "first", "second")
     with store.messages.stream(talk) as answer:
         answer.write("third")
-        taken = store.messages.pop(talk)
+        taken = store.messages.pop(talk, finished_only=True)
         assert taken is not None
         assert taken.content == "second"
     assert said(store, talk) == ["first", "third"]
-    taken = store.messages.pop(talk)
+    taken = store.messages.pop(talk, finished_only=True)
     assert taken is not None
     assert taken.content == "third"
 

@@ -96,13 +96,13 @@ def test_an_asynchronous_store_refuses_as_well() -> None:
     async def main() -> None:
         async with AsyncChatStore(TABLE, region=HERE, options=ONLY_THERE) as late:
             with pytest.raises(WrongRegion):
-                await late.conversations.create("ann")
-            assert not (await late.conversations.list_by_user("ann")).items
+                await late.conversations.create("awaited")
+            assert not (await late.conversations.list_by_user("awaited")).items
         async with AsyncChatStore(
             TABLE, region=HERE, options=replace(ONLY_THERE, writes_in=HERE)
         ) as store:
-            made = await store.conversations.create("ann")
-            assert (await store.conversations.get(made.conversation_id)).user_id == "ann"
+            made = await store.conversations.create("awaited")
+            assert (await store.conversations.get(made.conversation_id)).user_id == "awaited"
 
     with EmbeddedEngine(region=HERE) as engine:
         engine.store(TABLE)
