@@ -31,7 +31,7 @@ from dynamo_chat.testing import (
     RequestMeter,
     StrictHook,
 )
-from dynamo_chat.testing.engine import EmbeddedEngine, Engine
+from dynamo_chat.testing.engine import DEFAULT_REGION, EmbeddedEngine, Engine
 from tests.on_loop import LoopStore
 
 SECOND = timedelta(seconds=1)
@@ -46,6 +46,28 @@ ON_LOOP = os.environ.get("DYNAMO_CHAT_TEST_STORE") == "async"
 Item = dict[str, Any]
 Sender = ChatStore | Connection
 """Whose requests are looked at."""
+
+
+@contextmanager
+def own_engine(region: str = DEFAULT_REGION) -> Iterator[EmbeddedEngine]:
+    """The embedded engine, for tables with names that others use, too: they are gone afterwards.
+
+    Left to itself, an engine inside of another, as of the session's, keeps them as long as that.
+    """
+    with EmbeddedEngine(region=region) as engine:
+        client = engine.client()
+        tables = client.get_paginator("list_tables")
+
+        def names() -> set[str]:
+            return {name for page in tables.paginate() for name in page["TableNames"]}
+
+        before = names()
+        try:
+            yield engine
+        finally:
+            for name in names() - before:
+                client.update_table(TableName=name, DeletionProtectionEnabled=False)
+                client.delete_table(TableName=name)
 
 
 class Scene:

@@ -16,7 +16,7 @@ import pytest
 
 from dynamo_chat import ChatStore, NewEmail, NewMessage, NewState
 from dynamo_chat.aio import AsyncChatStore
-from dynamo_chat.testing import EmbeddedEngine
+from tests.scene import own_engine
 from tests.test_docs import PAGES, ROOT, programs
 
 pytestmark = pytest.mark.once
@@ -71,11 +71,7 @@ def test_every_program_is_run_or_says_why_not() -> None:
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ChatStore]:
     """The table that the guide's programs find in AWS; files are in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    with EmbeddedEngine(region="eu-west-1") as engine:
-        client = engine.client()
-        for table in {"chat-prod", "chat-eu"}.intersection(client.list_tables()["TableNames"]):
-            client.update_table(TableName=table, DeletionProtectionEnabled=False)
-            client.delete_table(TableName=table)  # of a test that ran before
+    with own_engine("eu-west-1") as engine:
         monkeypatch.setenv("DYNAMODB_TABLE_NAME", "chat-prod")
         yield engine.store("chat-prod")
 

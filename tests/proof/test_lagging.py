@@ -16,10 +16,10 @@ from ulid import ULID
 from dynamo_chat import ChatStore
 from dynamo_chat.core import ulids
 from dynamo_chat.core.errors import DynamoChatError
-from dynamo_chat.testing import EmbeddedEngine, FakeClock, Lag
+from dynamo_chat.testing import FakeClock, Lag
 from proof.domains import ACTIONS, DOMAINS
 from proof.steps import Dice, Planner, Step
-from tests.scene import Item, address
+from tests.scene import Item, address, own_engine
 
 pytestmark = pytest.mark.once
 FROM_AN_INDEX = {"calls.sweep"}
@@ -59,11 +59,10 @@ class Twins:
         self.lag = Lag(lag, seed=1, clock=self.clock, all_reads=all_reads)
         self.outcomes: list[Outcome] = []
         self._seed = seed
-        self._engine = EmbeddedEngine()
         self._undo = ExitStack()
 
     def __enter__(self) -> "Twins":
-        self._undo.enter_context(self._engine)
+        self._engine = self._undo.enter_context(own_engine())
         patch = self._undo.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(ulids, "secrets", self.chance)
         patch.setattr(random, "SystemRandom", lambda: self.chance)
@@ -74,11 +73,12 @@ class Twins:
         }
         self._plain = self._engine.store("plain", **known)
         self._late = self._engine.store("late", lag=self.lag, **known)
+        assert [*self.tables()] == [{}, {}]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.lag.detach()
-        self._undo.close()
+        with self._undo:
+            self.lag.detach()
 
     def play(self, calls: int) -> None:
         """Make so many calls in all domains, one after another, on what is set up for them."""

@@ -2,13 +2,21 @@
 
 import importlib
 import os
+import uuid
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from dynamo_chat.testing import FakeClock, Lag
 from dynamo_chat.testing.engine import Engine
 from proof.bugs import BUGS, planted
 from proof.domains import NAMES
-from proof.rounds import Arena, Outcome, Scale
+from proof.faults import ShiftedClock
+from proof.history import Recorder
+from proof.rounds import Arena, Outcome, Scale, judged
+from proof.steps import Step
+from proof.worker import Runner
 from tests.places import modules
 
 pytestmark = pytest.mark.engine
@@ -27,7 +35,6 @@ def played(engine: Engine, *domains: str, bug: str | None = None, calls: int = 9
         threads=3,
         seconds=60.0,
         operations=calls,
-        lag=BUGS[bug].lag if bug else 0.0,
         domains=domains,
         bug=bug,
         strict=bug is None,
@@ -48,12 +55,47 @@ def test_nothing_is_found_in_a_sound_store(dynamo_chat_engine: Engine) -> None:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(
-    "bug", ["missing-condition", "seat-not-given-back", "revoked-by-index", "late-gate"]
-)
+@pytest.mark.parametrize("bug", ["missing-condition", "seat-not-given-back"])
 def test_a_planted_bug_is_caught(dynamo_chat_engine: Engine, bug: str) -> None:
     outcome = played(dynamo_chat_engine, BUGS[bug].domain, bug=bug)
     assert outcome.violations
+
+
+VISITOR = {"firm": "club-0", "user": "visitor"}
+LATE = {
+    "late-gate": [
+        Step("orgs.found", {"firm": "club-0", "owner": "host", "seats": None}),
+        Step("orgs.add", VISITOR | {"role": "admin"}),
+        Step("orgs.throw_out", VISITOR),
+    ],
+    "revoked-by-index": [
+        Step(
+            "identity.settle_down",
+            {"user": "ann", "email": "ann@example.com", "response_email": "ann@r.example"},
+        ),
+        Step("identity.log_out", {"user": "ann", "secret": "s" * 40}),
+    ],
+}
+"""Bugs that show in the last of these calls, if its reads are late."""
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("is_planted", [True, False])
+@pytest.mark.parametrize("bug", LATE)
+def test_a_bug_that_reads_late_is_caught(
+    dynamo_chat_engine: Engine, tmp_path: Path, bug: str, is_planted: bool
+) -> None:
+    """The lag's clock stands still in the last call, so that what it writes is not read in it."""
+    store = dynamo_chat_engine.store(f"late-{uuid.uuid4()}")
+    recorder = Recorder(tmp_path / "p.jsonl", "p")
+    runner = Runner(store, recorder, ShiftedClock(timedelta()))
+    *before, last = LATE[bug]
+    assert [runner.run(step) for step in before] == ["ok"] * len(before)
+    with planted(bug if is_planted else None), Lag(seed=1, clock=FakeClock()) as lag:
+        lag.attach(store)
+        assert runner.run(last) == "ok"
+    recorder.close()
+    assert bool(judged(store, tmp_path).violations) == is_planted
 
 
 @pytest.mark.parametrize("name", BUGS)
