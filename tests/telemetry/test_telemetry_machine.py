@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from dynamo_chat import Invocation, LLMInteraction, LLMReport, NewInteraction, NewInvocation
 from dynamo_chat.core.errors import AlreadyExists, NotFound
+from dynamo_chat.telemetry.reports import INDEX_BEHIND
 from dynamo_chat.testing import Engine
 from tests.machines import walks
 from tests.mail.scenes import open_scene
@@ -103,7 +104,7 @@ class TelemetryMachine(RuleBasedStateMachine):
 
     @rule(account=accounts, month=st.sampled_from(MONTHS))
     def build(self, account: str, month: str) -> None:
-        self.scene.clock.advance(1)
+        self.scene.clock.advance(INDEX_BEHIND)  # before that, a report that counts more stays
         report = self.store.reports.build(account, month)
         mine = [
             each
